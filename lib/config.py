@@ -1,0 +1,272 @@
+"""Every setting: read once from an environment, all problems reported together, secrets never printed."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from lib.errors import SettingsError
+
+
+class Secret:
+    """A value that prints as stars. `reveal()` is the only way to read it, so that each use can be found."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('********')"
+
+    def __str__(self) -> str:
+        return "********"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The choices of an operator that `lib.policy` decides by (design section 3)."""
+
+    grace_days: int = 7
+    retention_days: int | None = None
+    pause_collection: Literal["keep", "suspend"] = "keep"
+    on_dispute: Literal["suspend", "ignore"] = "suspend"
+    on_dispute_lost: Literal["suspend", "ignore"] = "suspend"
+    on_refund: Literal["ignore", "suspend"] = "ignore"
+    on_double_purchase: Literal["provision", "hold"] = "provision"
+    welcome: Literal["panel_recovery", "none"] = "panel_recovery"
+
+
+REQUIRED = object()
+"""Marks a setting without a default."""
+
+
+def _setting(env: str, parse: Callable[[str], Any], default: Any, help_text: str) -> Any:
+    return field(metadata={"env": env, "parse": parse, "default": default, "help": help_text})
+
+
+def _secret(value: str) -> Secret:
+    return Secret(value)
+
+
+def _secrets(value: str) -> tuple[Secret, ...]:
+    found = tuple(Secret(part.strip()) for part in value.split(",") if part.strip())
+    if not found:
+        raise ValueError("is empty")
+    for secret in found:
+        if not secret.reveal().startswith("whsec_"):
+            raise ValueError("must start with whsec_ (several are separated by commas)")
+    return found
+
+
+def _database_url(value: str) -> Secret:
+    if urlsplit(value).scheme not in ("postgres", "postgresql"):
+        raise ValueError("must start with postgresql://")
+    return Secret(value)
+
+
+def _stripe_key(value: str) -> Secret:
+    if not re.match(r"(sk|rk)_(test|live)_", value):
+        raise ValueError("must start with sk_test_, sk_live_, rk_test_ or rk_live_ (not the publishable pk_ key)")
+    return Secret(value)
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or not parts.netloc:
+        raise ValueError("must be a URL such as https://panel.example.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be a plain address: no user, password, query or fragment")
+    return value.rstrip("/")
+
+
+def _panel_url(value: str) -> str:
+    url = _http_url(value)
+    return url if url.endswith("/api") else url + "/api"
+
+
+def _uuid(value: str) -> str:
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise ValueError("must be the organisation's id, a UUID (panel: Settings > Access tokens shows it)") from None
+
+
+def _admin_keys(value: str) -> tuple[tuple[str, Secret], ...]:
+    keys: list[tuple[str, Secret]] = []
+    for part in (p.strip() for p in value.split(",")):
+        name, colon, key = part.partition(":")
+        name, key = (name.strip(), key.strip()) if colon else ("admin", name.strip())
+        if not key or not name:
+            raise ValueError("must be a key, or name:key pairs separated by commas")
+        keys.append((name, Secret(key)))
+    return tuple(keys)
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", value) or not least <= int(value) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment, checked. Field order is the order of ``.env.example`` and of the README's table."""
+
+    database_url: Secret = _setting(
+        "DATABASE_URL", _database_url, REQUIRED, "Postgres, Neon's pooled address (`...-pooler...`)."
+    )
+    stripe_secret_key: Secret = _setting(
+        "STRIPE_SECRET_KEY", _stripe_key, REQUIRED, "A restricted Stripe key (`rk_live_...`) or a secret one."
+    )
+    stripe_webhook_secrets: tuple[Secret, ...] = _setting(
+        "STRIPE_WEBHOOK_SECRET",
+        _secrets,
+        REQUIRED,
+        "Signing secret of the webhook endpoint; several, comma-separated, during rotation.",
+    )
+    enhance_api_url: str = _setting(
+        "ENHANCE_API_URL", _panel_url, REQUIRED, "Address of the panel, with or without `/api`."
+    )
+    enhance_api_token: Secret = _setting(
+        "ENHANCE_API_TOKEN", _secret, REQUIRED, "Access token of the panel, role SuperAdmin."
+    )
+    enhance_org_id: str = _setting(
+        "ENHANCE_ORG_ID", _uuid, REQUIRED, "Id (UUID) of the organisation that the token belongs to."
+    )
+    admin_keys: tuple[tuple[str, Secret], ...] = _setting(
+        "ADMIN_API_KEY", _admin_keys, REQUIRED, "Bearer key of the admin routes; several as `anna:key1,bob:key2`."
+    )
+    cron_secret: Secret = _setting("CRON_SECRET", _secret, REQUIRED, "Bearer secret that Vercel sends to cron routes.")
+    database_url_unpooled: Secret | None = _setting(
+        "DATABASE_URL_UNPOOLED", _database_url, None, "Direct Postgres address for migrations; Neon sets it."
+    )
+    stripe_api_base: str = _setting(
+        "STRIPE_API_BASE", _http_url, "https://api.stripe.com", "Another Stripe host, for simulators."
+    )
+    provisioning_mode: Literal["live", "shadow", "paused"] = _setting(
+        "PROVISIONING_MODE",
+        _one_of("live", "shadow", "paused"),
+        "live",
+        "`live`; `shadow` records what it would do and writes nothing to the panel; `paused` runs no pass.",
+    )
+    welcome: Literal["panel_recovery", "none"] = _setting(
+        "WELCOME",
+        _one_of("panel_recovery", "none"),
+        "panel_recovery",
+        "Set-password mail through the panel after the first provisioning, or `none`.",
+    )
+    grace_days: int = _setting(
+        "GRACE_DAYS", _whole(0, 365), 7, "Days from the open invoice until an unpaid service is suspended."
+    )
+    retention_days: int | None = _setting(
+        "RETENTION_DAYS",
+        _whole(1, 3650),
+        None,
+        "Days from the end of a subscription until its hosting is soft-deleted; unset: never.",
+    )
+    pause_collection: Literal["keep", "suspend"] = _setting(
+        "PAUSE_COLLECTION",
+        _one_of("keep", "suspend"),
+        "keep",
+        "Whether Stripe's pause of payment collection keeps or suspends the service.",
+    )
+    on_dispute: Literal["suspend", "ignore"] = _setting(
+        "ON_DISPUTE", _one_of("suspend", "ignore"), "suspend", "What an open dispute does to the service."
+    )
+    on_dispute_lost: Literal["suspend", "ignore"] = _setting(
+        "ON_DISPUTE_LOST", _one_of("suspend", "ignore"), "suspend", "What a lost dispute does to the service."
+    )
+    on_refund: Literal["ignore", "suspend"] = _setting(
+        "ON_REFUND",
+        _one_of("ignore", "suspend"),
+        "ignore",
+        "What a full refund of the latest invoice does to the service.",
+    )
+    on_double_purchase: Literal["provision", "hold"] = _setting(
+        "ON_DOUBLE_PURCHASE",
+        _one_of("provision", "hold"),
+        "provision",
+        "A second live subscription of the same customer and price: `provision` it, or `hold` it for a person.",
+    )
+    brake_max: int = _setting(
+        "BRAKE_MAX", _whole(1, 1_000_000), 20, "Suspensions and terminations within an hour before the brake stops them."
+    )
+    brake_percent: int = _setting(
+        "BRAKE_PERCENT", _whole(1, 100), 5, "The same in percent of all live services, once there are 100."
+    )
+    panel_concurrency: int = _setting(
+        "PANEL_CONCURRENCY", _whole(1, 64), 4, "Customers worked on at one time, over all instances."
+    )
+    event_retention_days: int = _setting(
+        "EVENT_RETENTION_DAYS", _whole(31, 3650), 90, "Days that received events are kept."
+    )
+    health_max_lag: int = _setting(
+        "HEALTH_MAX_LAG", _whole(30, 86_400), 300, "Seconds that due work may wait before health answers 503."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info", "Least level that is logged."
+    )
+    app_version: str = _setting("APP_VERSION", str, "dev", "Version shown by health; on Vercel the commit by default.")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings in `environ`. An empty variable counts as unset.
+
+        Raises:
+            SettingsError: naming every missing or wrong variable at once, without any value of it.
+        """
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for setting in fields(cls):
+            env, default = setting.metadata["env"], setting.metadata["default"]
+            raw = environ.get(env, "").strip()
+            if not raw:
+                if default is REQUIRED:
+                    problems.append(f"{env} is missing: {setting.metadata['help']}")
+                values[setting.name] = default
+                continue
+            try:
+                values[setting.name] = setting.metadata["parse"](raw)
+            except ValueError as problem:
+                problems.append(f"{env} {problem}")
+        if problems:
+            raise SettingsError(problems)
+        if not environ.get("APP_VERSION", "").strip() and environ.get("VERCEL_GIT_COMMIT_SHA"):
+            values["app_version"] = environ["VERCEL_GIT_COMMIT_SHA"][:12]
+        return cls(**values)
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the Stripe key is a live one; objects of the other mode are never acted upon."""
+        return "_live_" in self.stripe_secret_key.reveal()[:8]
+
+    @property
+    def policy(self) -> Policy:
+        """The part of the settings that decisions depend on."""
+        return Policy(**{choice.name: cast(Any, getattr(self, choice.name)) for choice in fields(Policy)})

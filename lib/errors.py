@@ -1,0 +1,93 @@
+"""Everything that can go wrong, in two families: worth trying again, and waiting for a person.
+
+::
+
+    BridgeError
+    ├── SettingsError            the environment is wrong; nothing runs until it is right
+    ├── RequestError             the caller's request is wrong (an HTTP problem document)
+    ├── Retryable                try again later, with growing delay
+    │   ├── Unavailable          the other side said no for now, or could not be reached: nothing happened
+    │   ├── OutcomeUnknown       the answer was lost: it may have happened, look before doing it again
+    │   ├── LeaseLost            another process holds this customer now; this pass must not touch anything more
+    │   └── SchemaOutdated       the database waits for its migrations
+    └── Refused                  a person must act; parked with ``reason``
+        ├── NotFound             the object does not exist on the other side
+        └── Conflict             it exists already
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+FOREIGN_TEXT_LIMIT = 500
+"""Foreign text is untrusted: long enough to hold a panel message, short enough to never flood a log line or a row."""
+
+
+def foreign(text: str) -> str:
+    """`text` from outside, fit for a log line or a row: no control characters, at most `FOREIGN_TEXT_LIMIT` long."""
+    clean = "".join(character if character.isprintable() else " " for character in text[: FOREIGN_TEXT_LIMIT * 2])
+    return clean if len(clean) <= FOREIGN_TEXT_LIMIT else clean[: FOREIGN_TEXT_LIMIT - 1] + "…"
+
+
+class BridgeError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class SettingsError(BridgeError):
+    """The environment is incomplete or wrong; `problems` names every setting and its remedy at once."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("settings need attention:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+class RequestError(BridgeError):
+    """The request can't be served as sent; becomes an RFC 9457 problem document with this status and stable code."""
+
+    def __init__(self, status: int, code: str, detail: str, *, field: str | None = None) -> None:
+        self.status, self.code, self.detail, self.field = status, code, detail, field
+        super().__init__(detail)
+
+
+class Retryable(BridgeError):
+    """Worth another try; `after` is the other side's own wish (``Retry-After``), when it named one."""
+
+    def __init__(self, message: str, *, after: timedelta | None = None) -> None:
+        self.after = after
+        super().__init__(foreign(message))
+
+
+class Unavailable(Retryable):
+    """Nothing happened on the other side: it could not be reached or declined to work just now."""
+
+
+class OutcomeUnknown(Retryable):
+    """The call may have taken effect. `answered`: the other side did answer, with a server error."""
+
+    def __init__(self, message: str, *, answered: bool = False, after: timedelta | None = None) -> None:
+        self.answered = answered
+        super().__init__(message, after=after)
+
+
+class LeaseLost(Retryable):
+    """The lease of this pass ran out or was taken over."""
+
+
+class SchemaOutdated(Retryable):
+    """The database is older than this code; the drain cron migrates it."""
+
+
+class Refused(BridgeError):
+    """The other side decided against it: a person must act. `reason` is stable, `message` is for people."""
+
+    def __init__(self, reason: str, message: str, *, status: int | None = None) -> None:
+        self.reason, self.status = reason, status
+        super().__init__(foreign(message))
+
+
+class NotFound(Refused):
+    """The object does not exist on the other side (a real, JSON ``not_found``)."""
+
+
+class Conflict(Refused):
+    """The object exists already; `reason` carries the panel's kind of object (``login``, ``domain`` ...)."""
