@@ -215,7 +215,10 @@ class Settings:
         "A second live subscription of the same customer and price: `provision` it, or `hold` it for a person.",
     )
     brake_max: int = _setting(
-        "BRAKE_MAX", _whole(1, 1_000_000), 20, "Suspensions and terminations within an hour before the brake stops them."
+        "BRAKE_MAX",
+        _whole(1, 1_000_000),
+        20,
+        "Suspensions and terminations within an hour before the brake stops them.",
     )
     brake_percent: int = _setting(
         "BRAKE_PERCENT", _whole(1, 100), 5, "The same in percent of all live services, once there are 100."

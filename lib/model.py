@@ -1,0 +1,384 @@
+"""The nouns: what Stripe says (truth), what we remember (memory), what the panel has (actual), and the verbs between.
+
+Words: *subscription* is Stripe's, *service* is one hosting subscription that we answer for, *panel subscription* is the
+panel's own record of it. Times are aware UTC datetimes, money is integer minor units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+# --- truth: what Stripe says ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """The latest invoice of a subscription, as far as decisions need it."""
+
+    id: str
+    status: str
+    """draft, open, paid, void or uncollectible."""
+    created: datetime
+    billing_reason: str | None = None
+    amount_due: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a subscription: a price, so many times."""
+
+    id: str
+    price_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A Stripe subscription as it is now."""
+
+    id: str
+    status: str
+    """Stripe's word; an unknown one changes nothing and parks the customer."""
+    items: tuple[Item, ...]
+    created: datetime
+    latest_invoice: Invoice | None = None
+    unpaid_since: datetime | None = None
+    """When its oldest open invoice fell due; read only while it matters (`past_due`)."""
+    ended_at: datetime | None = None
+    trial_end: datetime | None = None
+    cancel_at: datetime | None = None
+    """When it is scheduled to end, whichever of Stripe's two ways said so."""
+    collection_paused: bool = False
+    domain: str | None = None
+    """`metadata.domain` as typed; `None` when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """A customer at Stripe with every subscription in any status: the truth that one pass works from."""
+
+    id: str
+    email: str | None
+    name: str | None
+    subscriptions: tuple[Subscription, ...]
+    deleted: bool = False
+    unknown: frozenset[str] = frozenset()
+    """Subscriptions we remember and Stripe denies (404): a wrong key or account, never a cancellation."""
+
+
+# --- memory: what we remember -----------------------------------------------------------------------------------------
+
+
+class Hold(StrEnum):
+    """A reason to be suspended. Several at once are normal; each is lifted by its own cause."""
+
+    UNPAID = "unpaid"
+    PAUSED = "paused"
+    ENDED = "ended"
+    DISPUTE = "dispute"
+    REFUND = "refund"
+    ADMIN = "admin"
+
+
+class ServiceState(StrEnum):
+    """What we last made true in the panel."""
+
+    PENDING = "pending"
+    LIVE = "live"
+    SUSPENDED = "suspended"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """Names one service for good: a subscription and the number of the service within it, from 1."""
+
+    subscription_id: str
+    slot: int
+
+    def __str__(self) -> str:
+        return self.subscription_id if self.slot == 1 else f"{self.subscription_id}/{self.slot}"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One hosting subscription that we answer for. Panel ids are `None` until the panel has told them."""
+
+    key: ServiceKey
+    item_id: str
+    price_id: str
+    plan: str | None = None
+    """The mapping's plan that we last made true: an id as digits, or a name."""
+    state: ServiceState = ServiceState.PENDING
+    panel_subscription_id: int | None = None
+    panel_plan_id: int | None = None
+    website_id: str | None = None
+    domain: str | None = None
+    """The domain it was bought for, as ASCII; what the website is made with."""
+    domain_sought_at: datetime | None = None
+    """When the Checkout session was last asked for a domain."""
+    holds: frozenset[Hold] = frozenset()
+    suspended_by: str | None = None
+    """What the panel wrote into `suspendedBy` when we suspended it: another value there is somebody else's."""
+    grace_until: datetime | None = None
+    """When the present grace ends, shown to people; decided anew at every pass."""
+    grace_override: datetime | None = None
+    """A one-off date set by an admin; wins over every length."""
+    ended_at: datetime | None = None
+    waits_for: str | None = None
+    """Why it is not (yet) as bought, for people: `settlement`, `change_waits_for_payment` ..."""
+
+    @property
+    def made(self) -> bool:
+        """Whether the panel has had it."""
+        return self.panel_subscription_id is not None
+
+
+class ActionKind(StrEnum):
+    """Every change we ever make in the panel."""
+
+    CREATE_ORG = "create_org"
+    CREATE_LOGIN = "create_login"
+    ADD_OWNER = "add_owner"
+    CREATE_SUBSCRIPTION = "create_subscription"
+    CREATE_WEBSITE = "create_website"
+    SEND_WELCOME = "send_welcome"
+    RENAME_ORG = "rename_org"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    CHANGE_PLAN = "change_plan"
+    TERMINATE = "terminate"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An action that was begun and whose end nobody recorded: it may have happened."""
+
+    action_id: str
+    kind: ActionKind
+    service: ServiceKey | None
+    at: datetime
+    answered: bool = False
+    """The panel answered, with a server error; else the answer was lost, or we died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What we remember of one customer."""
+
+    customer_id: str
+    provider: str = "stripe"
+    org_id: str | None = None
+    org_name: str | None = None
+    """The name that we last gave the organisation; still with the mark until the id is safely remembered."""
+    login_id: str | None = None
+    member_id: str | None = None
+    email: str | None = None
+    welcomed: bool = False
+    services: tuple[Service, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    session_event_at: datetime | None = None
+    """When the last Checkout event of this customer came in: a reason to ask for the domain once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMapping:
+    """A price and the panel plan it buys (one row of `plan_mappings`)."""
+
+    price_id: str
+    kind: Literal["service", "addon", "ignore"] = "service"
+    plan: str | None = None
+    """The panel plan's integer id as digits, or its exact name."""
+    activate_on: Literal["paid", "processing"] = "paid"
+    grace_days: int | None = None
+    create_website: bool = True
+    server_group_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRule:
+    """What a base price and an add-on buy together (one row of `plan_rules`)."""
+
+    base_price_id: str
+    addon_price_id: str
+    min_quantity: int
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What the operator sells: mappings by price, and the rules for add-ons."""
+
+    mappings: Mapping[str, PlanMapping] = field(default_factory=dict)
+    rules: tuple[PlanRule, ...] = ()
+
+
+# --- actual: what the panel has ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One counted resource of a panel subscription or plan; `total` is `None` when unlimited."""
+
+    name: str
+    total: int | None
+    usage: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PanelPlan:
+    """A plan in the panel's list."""
+
+    id: int
+    name: str
+    resources: tuple[Resource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSubscription:
+    """A hosting subscription as the panel has it. Suspended means: `suspended_by` is set while it is not deleted."""
+
+    id: int
+    plan_id: int
+    plan_name: str
+    friendly_name: str
+    deleted: bool = False
+    suspended_by: str | None = None
+    resources: tuple[Resource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """The panel's side of one customer. Empty before the organisation exists."""
+
+    org_gone: bool = False
+    """The organisation that we remember does not exist any more."""
+    subscriptions: tuple[PanelSubscription, ...] = ()
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+class Want(StrEnum):
+    """What should be true of a service."""
+
+    ON = "on"
+    OFF = "off"
+    NOTHING = "nothing"
+    """Nothing yet, or never: make nothing."""
+    KEEP = "keep"
+    """We can't tell: leave everything as it is."""
+    GONE = "gone"
+    """Soft-deleted: its retention is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What should be true of one service, and by which rule."""
+
+    service: Service
+    """The service as it should be remembered from now on (holds, dates, item)."""
+    want: Want
+    rule: str
+    plan: str | None = None
+    """The plan it should be on; `None`: the present one stays."""
+    create_website: bool = True
+    server_group_id: str | None = None
+    wake_at: datetime | None = None
+    """When this goal may change by the clock alone."""
+
+    @property
+    def key(self) -> ServiceKey:
+        return self.service.key
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that only a person can solve; `reason` is stable, `detail` is for people."""
+
+    reason: str
+    detail: str
+    subject: str = ""
+    """The price, subscription or organisation it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What should be true of a customer: a goal for each service, and what could not be decided."""
+
+    goals: tuple[Goal, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One change to make in the panel, with the rule that led to it. The same object feeds ledger, log and dry run."""
+
+    kind: ActionKind
+    rule: str
+    service: ServiceKey | None = None
+    details: Mapping[str, str | int | None] = field(default_factory=dict)
+    """What the change is made with (name, plan, domain ...); never a password."""
+
+    @property
+    def subject(self) -> tuple[ActionKind, ServiceKey | None]:
+        """What it is about: after a failure the pass leaves the same subject alone and goes on with the rest."""
+        return self.kind, self.service
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before `at`. Waiting is not failing."""
+
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now: at most one action; else until when to wait, and what a person must solve."""
+
+    action: Action | None = None
+    wait: Wait | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+# --- how a pass ended -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Both sides are equal. `wake_at`: the next date by which that may change."""
+
+    wake_at: datetime | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """It failed, or must look again soon; the retry curve or the other side's wish says when."""
+
+    error: str
+    at: datetime | None = None
+    """A fixed time instead of the retry curve."""
+    failed: bool = True
+    """Whether it counts as an attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A person must act; retried by every sweep and by every new event."""
+
+    problems: tuple[Problem, ...]
+    wake_at: datetime | None = None
+
+    @property
+    def reason(self) -> str:
+        return self.problems[0].reason
+
+
+Outcome = Settled | Again | Parked

@@ -1,0 +1,292 @@
+"""What should be true of a customer: every row of the decision table (design section 3).
+
+A subscription's trouble stays its own: each service gets a goal from its own subscription and item only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from lib.config import Policy
+from lib.model import (
+    Catalogue,
+    Goal,
+    Hold,
+    Item,
+    Memory,
+    Payer,
+    PlanMapping,
+    PlanRule,
+    Problem,
+    Service,
+    ServiceKey,
+    ServiceState,
+    Subscription,
+    Want,
+    Wanted,
+)
+from lib.policy.domains import InvalidDomain, normalise_domain
+
+_PLAN_MAY_CHANGE = ("active", "trialing")
+
+
+def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, now: datetime) -> Wanted:
+    """The goal of each service of `payer`, with the services as they are to be remembered."""
+    goals: list[Goal] = []
+    problems: list[Problem] = []
+    for subscription in sorted(payer.subscriptions, key=lambda s: (s.created, s.id)):
+        known = [s for s in memory.services if s.key.subscription_id == subscription.id]
+        if payer.deleted and subscription.status != "canceled":
+            subscription = replace(subscription, status="canceled", ended_at=subscription.ended_at)
+        found, trouble = _of_subscription(subscription, known, catalogue, policy, now)
+        goals += found
+        problems += trouble
+    listed = {subscription.id for subscription in payer.subscriptions}
+    for service in memory.services:
+        if service.key.subscription_id not in listed:
+            goals.append(Goal(service, Want.KEEP, "unknown_subscription"))
+            problems.append(
+                Problem(
+                    "unknown_subscription",
+                    f"Stripe does not know {service.key.subscription_id}: check the key's account and mode;"
+                    " nothing was changed",
+                    service.key.subscription_id,
+                )
+            )
+    return Wanted(tuple(goals), tuple(dict.fromkeys(problems)))
+
+
+def sought_domains(wanted: Wanted, memory: Memory) -> tuple[str, ...]:
+    """Subscriptions whose Checkout session must be asked for the domain: once, and again after a Checkout event."""
+    sought = []
+    for goal in wanted.goals:
+        service = goal.service
+        asked = service.domain_sought_at
+        stale = asked is None or (memory.session_event_at is not None and memory.session_event_at > asked)
+        lacks = service.domain is None and service.website_id is None and service.key.slot == 1
+        if goal.want is Want.ON and goal.create_website and lacks and stale:
+            sought.append(service.key.subscription_id)
+    return tuple(dict.fromkeys(sought))
+
+
+def _of_subscription(
+    subscription: Subscription, known: list[Service], catalogue: Catalogue, policy: Policy, now: datetime
+) -> tuple[list[Goal], list[Problem]]:
+    goals: list[Goal] = []
+    problems: list[Problem] = []
+    wanted_items = [i for i in subscription.items if _kind(i, catalogue) in ("service", None)]
+    pairs, surplus = _match(subscription.id, wanted_items, known)
+    domains, trouble = _domains(subscription)
+    problems += trouble
+    for item, service in pairs:
+        mapping = catalogue.mappings.get(item.price_id)
+        service = replace(service, item_id=item.id, price_id=item.price_id)
+        if service.website_id is None and service.key.slot <= len(domains):
+            service = replace(service, domain=domains[service.key.slot - 1])
+        goal, trouble = _goal(subscription, item, service, mapping, catalogue, policy, now)
+        goals.append(goal)
+        problems += trouble
+    for service in surplus:
+        goals.append(_surplus(subscription, service, policy, now))
+    return goals, problems
+
+
+def _kind(item: Item, catalogue: Catalogue) -> str | None:
+    mapping = catalogue.mappings.get(item.price_id)
+    return mapping.kind if mapping else None
+
+
+def _match(
+    subscription_id: str, items: list[Item], known: list[Service]
+) -> tuple[list[tuple[Item, Service]], list[Service]]:
+    """Pair items, as often as their quantity says, with services: by item id first, then by order, then new ones.
+
+    Within one item those that are not held as ended come first, so that the same ones stay surplus at every pass.
+    """
+    free = sorted(
+        (s for s in known if s.state is not ServiceState.TERMINATED),
+        key=lambda s: (Hold.ENDED in s.holds, s.key.slot),
+    )
+    pairs: list[tuple[Item, Service]] = []
+    open_places: list[Item] = []
+    for item in items:
+        own = [s for s in free if s.item_id == item.id][: max(item.quantity, 0)]
+        pairs += [(item, s) for s in own]
+        free = [s for s in free if s not in own]
+        open_places += [item] * (max(item.quantity, 0) - len(own))
+    kept_items = {item.id for item in items}
+    # A service whose item still exists with a lower quantity is surplus, not a candidate for another item, unless
+    # another item has a place for it: then it is moved there rather than one being made and one held.
+    free.sort(key=lambda s: (s.item_id in kept_items, Hold.ENDED in s.holds, s.key.slot))
+    next_slot = max((s.key.slot for s in known), default=0) + 1
+    for item in open_places:
+        if free:
+            pairs.append((item, free.pop(0)))
+        else:
+            pairs.append((item, Service(ServiceKey(subscription_id, next_slot), item.id, item.price_id)))
+            next_slot += 1
+    over = [s for s in known if s.state is ServiceState.TERMINATED]
+    return sorted(pairs, key=lambda pair: pair[1].key.slot), free + over
+
+
+def _domains(subscription: Subscription) -> tuple[list[str], list[Problem]]:
+    """The domains in the subscription's metadata, one for each service in order; separated by commas or spaces."""
+    domains: list[str] = []
+    for typed in (subscription.domain or "").replace(",", " ").split():
+        try:
+            domains.append(normalise_domain(typed))
+        except InvalidDomain as problem:
+            if subscription.status in ("canceled", "incomplete_expired"):
+                return [], []
+            remedy = f"{problem}; correct metadata.domain of {subscription.id} in Stripe"
+            return [], [Problem("invalid_domain", remedy, subscription.id)]
+    return domains, []
+
+
+def _goal(
+    subscription: Subscription,
+    item: Item,
+    service: Service,
+    mapping: PlanMapping | None,
+    catalogue: Catalogue,
+    policy: Policy,
+    now: datetime,
+) -> tuple[Goal, list[Problem]]:
+    goal = _state(subscription, service, mapping, policy, now)
+    problems: list[Problem] = []
+    if goal.rule == "unknown_status":
+        detail = f"Stripe's status {subscription.status!r} of {subscription.id} is new to us; nothing was changed"
+        problems.append(Problem("unknown_status", detail, subscription.id))
+    plan, problem = _plan(subscription, item, mapping, catalogue)
+    if goal.want is Want.ON and problem:
+        problems.append(problem)
+        if not service.made:
+            goal = replace(goal, want=Want.NOTHING, rule=problem.reason)
+    if goal.want is Want.ON and plan is not None:
+        # A higher plan is delivered once it is paid: an open invoice may be the one for this very change.
+        invoice = subscription.latest_invoice
+        open_invoice = invoice is not None and invoice.status == "open"
+        if not service.made or (subscription.status in _PLAN_MAY_CHANGE and not open_invoice):
+            goal = replace(goal, plan=plan)
+        elif service.plan is not None and service.plan != plan:
+            goal = replace(goal, service=replace(goal.service, waits_for="change_waits_for_payment"))
+    if mapping is not None:
+        goal = replace(goal, create_website=mapping.create_website, server_group_id=mapping.server_group_id)
+    return goal, problems
+
+
+def _state(
+    subscription: Subscription, service: Service, mapping: PlanMapping | None, policy: Policy, now: datetime
+) -> Goal:
+    """Whether this service should be on: its subscription's status, and every cause to hold it; the plan comes later."""
+    service = replace(service, waits_for=None, grace_until=None)
+    if subscription.status in ("canceled", "incomplete_expired"):
+        return _ended(service, subscription.status, subscription.ended_at, policy, now)
+    service = replace(service, ended_at=None)
+    rule: str
+    wake_at: datetime | None
+    match subscription.status:
+        case "incomplete":
+            waiting = replace(service, waits_for="first_payment")
+            return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, "incomplete")
+        case "trialing" | "active":
+            service = replace(service, grace_override=None)
+            causes: dict[Hold, str] = {}
+            rule, wake_at = subscription.status, None
+        case "past_due" | "unpaid":
+            causes, rule, wake_at = _unpaid(subscription, service, mapping, policy, now)
+            service = replace(service, grace_until=wake_at)
+        case "paused":
+            causes, rule, wake_at = {Hold.PAUSED: "paused"}, "paused", None
+        case _:
+            return Goal(service, Want.KEEP, "unknown_status")
+    if subscription.collection_paused and policy.pause_collection == "suspend":
+        causes[Hold.PAUSED] = "collection_paused"
+    if Hold.ADMIN in service.holds:
+        causes[Hold.ADMIN] = "admin_hold"
+    service = replace(service, holds=frozenset(causes))
+    if causes:
+        return Goal(service, Want.OFF if service.made else Want.NOTHING, next(iter(causes.values())), wake_at=wake_at)
+    if not service.made and subscription.status == "active" and not _money_settled(subscription, mapping):
+        return Goal(replace(service, waits_for="settlement"), Want.NOTHING, "money_not_settled")
+    return Goal(service, Want.ON, rule, wake_at=wake_at)
+
+
+def _unpaid(
+    subscription: Subscription, service: Service, mapping: PlanMapping | None, policy: Policy, now: datetime
+) -> tuple[dict[Hold, str], str, datetime | None]:
+    """Grace of a subscription that is behind: (causes to hold it, rule, when the grace ends).
+
+    A one-off date is a promise of an admin, so it also outlives Stripe's step from `past_due` to `unpaid`.
+    """
+    if service.grace_override is not None:
+        end, rule = service.grace_override, "in_one_off_grace"
+    elif subscription.status == "unpaid":
+        return {Hold.UNPAID: "unpaid"}, "unpaid", None
+    else:
+        days = policy.grace_days if mapping is None or mapping.grace_days is None else mapping.grace_days
+        invoice = subscription.latest_invoice
+        start = subscription.unpaid_since or (invoice.created if invoice else now)
+        end, rule = start + timedelta(days=days), "in_grace"
+    if now < end:
+        return {}, rule, end
+    return {Hold.UNPAID: "grace_over" if subscription.status == "past_due" else "unpaid"}, rule, None
+
+
+def _money_settled(subscription: Subscription, mapping: PlanMapping | None) -> bool:
+    """Whether the first money is in: an `active` subscription may still wait for a bank debit (design: `activate_on`)."""
+    invoice = subscription.latest_invoice
+    if invoice is None or (mapping is not None and mapping.activate_on == "processing"):
+        return True
+    if invoice.status == "draft":  # a renewal being drafted says that the period before it was paid
+        return invoice.billing_reason == "subscription_cycle"
+    return invoice.status in ("paid", "void") or invoice.amount_due == 0
+
+
+def _ended(service: Service, rule: str, ended_at: datetime | None, policy: Policy, now: datetime) -> Goal:
+    """Held as ended; soft-deleted once a configured retention is over. What was never made makes nothing."""
+    if not service.made:
+        return Goal(service, Want.NOTHING, rule)
+    ended_at = ended_at or service.ended_at or now
+    held = replace(service, holds=(service.holds & {Hold.ADMIN}) | {Hold.ENDED}, ended_at=ended_at)
+    if policy.retention_days is None:
+        return Goal(held, Want.OFF, rule)
+    end = ended_at + timedelta(days=policy.retention_days)
+    if now >= end:
+        return Goal(held, Want.GONE, "retention_over")
+    return Goal(held, Want.OFF, rule, wake_at=end)
+
+
+def _surplus(subscription: Subscription, service: Service, policy: Policy, now: datetime) -> Goal:
+    service = replace(service, waits_for=None, grace_until=None)
+    if service.state is ServiceState.TERMINATED:
+        return Goal(service, Want.NOTHING, "terminated")
+    if subscription.status == "canceled":
+        return _ended(service, "canceled", subscription.ended_at, policy, now)
+    return _ended(service, "item_gone", None, policy, now)
+
+
+def _plan(
+    subscription: Subscription, item: Item, mapping: PlanMapping | None, catalogue: Catalogue
+) -> tuple[str | None, Problem | None]:
+    """The panel plan that `item` and the add-ons beside it buy."""
+    for other in subscription.items:
+        if other.price_id not in catalogue.mappings:
+            detail = f"price {other.price_id} of {subscription.id} has no row in plan_mappings; add one and it runs"
+            return None, Problem("unmapped_price", detail, other.price_id)
+    if mapping is None:  # unreachable unless an item has no price at all; the loop above names every unmapped price
+        return None, None
+    fitting: list[PlanRule] = []
+    for addon in subscription.items:
+        if catalogue.mappings[addon.price_id].kind != "addon" or addon.quantity < 1:
+            continue
+        pair = [r for r in catalogue.rules if (r.base_price_id, r.addon_price_id) == (item.price_id, addon.price_id)]
+        bought = [rule for rule in pair if rule.min_quantity <= addon.quantity]
+        if not bought:
+            detail = f"add-on {addon.price_id} beside {item.price_id} has no row in plan_rules; add one and it runs"
+            return None, Problem("unmapped_price", detail, addon.price_id)
+        fitting += bought
+    if not fitting:
+        return mapping.plan, None
+    return max(fitting, key=lambda rule: rule.min_quantity).plan, None

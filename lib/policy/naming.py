@@ -1,0 +1,42 @@
+"""The names we give in the panel, and the marks in them by which we find our own things again."""
+
+from __future__ import annotations
+
+import re
+
+from lib.model import Payer, ServiceKey
+
+NAME_LIMIT = 100
+"""The panel's own limit is not documented; no real name is longer."""
+
+_MARK = re.compile(r"\[([A-Za-z]+_[^\s\[\]/]+)(?:/(\d{1,4}))?\]")
+
+
+def clean_name(payer: Payer) -> str:
+    """The organisation's name for a payer: their name, else their e-mail, else their id."""
+    for candidate in (payer.name, payer.email, payer.id):
+        text = " ".join("".join(c if c.isprintable() else " " for c in candidate or "").split())
+        text = text.replace("[", "(").replace("]", ")")[:NAME_LIMIT].strip()  # brackets are the mark's
+        if text:
+            return text
+    return payer.id
+
+
+def marked_name(payer: Payer) -> str:
+    """The name an organisation is created with: it carries the customer id until the panel's id is remembered."""
+    return f"{clean_name(payer)} [{payer.id}]"
+
+
+def mark(key: ServiceKey) -> str:
+    """Our permanent mark on a panel subscription: ``[sub_1Aa]``, or ``[sub_1Aa/2]`` for its second service."""
+    return f"[{key}]"
+
+
+def friendly_name(key: ServiceKey, domain: str | None) -> str:
+    """What the customer reads in the panel for this subscription."""
+    return f"{domain or 'Hosting'} {mark(key)}"
+
+
+def marks(text: str) -> list[tuple[str, int]]:
+    """Every mark in a name from the panel, as (id, slot)."""
+    return [(found[1], int(found[2] or 1)) for found in _MARK.finditer(text)]

@@ -1,0 +1,181 @@
+"""The one change that leads from what is to what should be; the order is: who paid first, deletions last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from lib.config import Policy
+from lib.model import (
+    Action,
+    ActionKind,
+    Actual,
+    Decision,
+    Goal,
+    Hold,
+    Intent,
+    Memory,
+    PanelSubscription,
+    Payer,
+    Problem,
+    Service,
+    ServiceKey,
+    Wait,
+    Want,
+    Wanted,
+)
+from lib.policy.naming import clean_name, friendly_name, marked_name
+
+Subject = tuple[ActionKind, ServiceKey | None]
+
+SETTLE = {
+    ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=45)),
+    ActionKind.CREATE_SUBSCRIPTION: (timedelta(seconds=30), timedelta(seconds=45)),
+    ActionKind.CREATE_WEBSITE: (timedelta(seconds=90), timedelta(minutes=5)),
+}
+"""How long a creation may still appear after its intent: (the panel answered with an error, the answer was lost).
+
+Only afterwards does not finding it mean that it never happened. Creating a website is the slow one: panels have been
+seen to finish it long after the client gave up.
+"""
+
+
+def settles_at(intent: Intent) -> datetime:
+    """When not finding the result of `intent` begins to mean that it never happened."""
+    answered, lost = SETTLE.get(intent.kind, (timedelta(), timedelta()))
+    return intent.at + (answered if intent.answered else lost)
+
+
+def next_action(
+    payer: Payer,
+    wanted: Wanted,
+    memory: Memory,
+    actual: Actual,
+    policy: Policy,
+    now: datetime,
+    blocked: Iterable[Subject] = (),
+) -> Decision:
+    """At most one action; when there is none, until when to wait and what a person must solve.
+
+    Args:
+        blocked: subjects that failed in this pass already; they are left alone and the rest goes on.
+    """
+    problems = list(wanted.problems)
+    waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
+    blocked = frozenset(blocked)
+    by_id = {s.id: s for s in actual.subscriptions}
+    intents = {(intent.kind, intent.service): intent for intent in memory.intents}
+
+    if memory.org_id is not None and actual.org_gone:
+        if any(goal.want in (Want.ON, Want.KEEP) or _holds_hosting(goal) for goal in wanted.goals):
+            remedy = f"organisation {memory.org_id} is gone from the panel; restore it there, or recreate it"
+            problems.append(Problem("panel_deleted", remedy, memory.org_id))
+        return Decision(problems=tuple(problems))
+
+    def possible(candidates: Iterable[Action | None]) -> Action | None:
+        for action in candidates:
+            if action is None or action.subject in blocked:
+                continue
+            intent = intents.get(action.subject)
+            if intent is not None and now < settles_at(intent):
+                waits.append(Wait(settles_at(intent), f"{intent.kind} may still take effect"))
+                continue
+            return action
+        return None
+
+    action = possible(_candidates(payer, wanted, memory, by_id, policy, problems))
+    if action is not None:
+        return Decision(action=action)
+    return Decision(wait=min(waits, key=lambda w: w.at, default=None), problems=tuple(dict.fromkeys(problems)))
+
+
+def _candidates(
+    payer: Payer,
+    wanted: Wanted,
+    memory: Memory,
+    by_id: dict[int, PanelSubscription],
+    policy: Policy,
+    problems: list[Problem],
+) -> Iterable[Action | None]:
+    """Every change that is due, most urgent first. Later ones may depend on earlier ones, so they come one at a time."""
+    present: list[tuple[Goal, PanelSubscription]] = []
+    for goal in wanted.goals:
+        if goal.service.panel_subscription_id is None:
+            continue
+        found = by_id.get(goal.service.panel_subscription_id)
+        if found is not None and not found.deleted:
+            present.append((goal, found))
+        elif goal.want in (Want.ON, Want.KEEP) or _holds_hosting(goal):
+            remedy = f"hosting subscription {goal.service.panel_subscription_id} of {goal.key} was deleted in the panel"
+            problems.append(Problem("panel_deleted", f"{remedy}; restore it there, or recreate it", str(goal.key)))
+    for goal, found in present:
+        if goal.want is Want.ON and _is_ours(goal.service, found):
+            yield Action(ActionKind.RESUME, goal.rule, goal.key)
+    yield from _provision(payer, wanted, memory, problems)
+    for goal, found in present:
+        if goal.want is Want.ON and goal.plan is not None and not _on_plan(found, goal.plan):
+            change = {"plan": goal.plan, "from": found.plan_name}
+            yield Action(ActionKind.CHANGE_PLAN, goal.rule, goal.key, change)
+    for goal, found in present:
+        service = goal.service
+        if goal.want is Want.ON and goal.create_website and service.domain and service.website_id is None:
+            if found.suspended_by is None:  # the panel refuses websites on a suspended subscription
+                details: dict[str, str | int | None] = {
+                    "domain": service.domain,
+                    "server_group": goal.server_group_id,
+                }
+                yield Action(ActionKind.CREATE_WEBSITE, goal.rule, goal.key, details)
+    name = clean_name(payer)
+    if memory.org_id is not None and memory.org_name != name and not payer.deleted:
+        yield Action(ActionKind.RENAME_ORG, "name_follows_stripe", details={"name": name})
+    if policy.welcome == "panel_recovery" and not memory.welcomed and memory.member_id and payer.email:
+        if any(goal.want is Want.ON for goal, _ in present):
+            yield Action(ActionKind.SEND_WELCOME, "first_service")
+    for goal, found in present:
+        if goal.want is Want.OFF and found.suspended_by is None:
+            holds = ",".join(sorted(goal.service.holds))
+            yield Action(ActionKind.SUSPEND, goal.rule, goal.key, {"holds": holds})
+    for goal, _ in present:
+        if goal.want is Want.GONE:
+            yield Action(ActionKind.TERMINATE, goal.rule, goal.key)
+
+
+def _provision(payer: Payer, wanted: Wanted, memory: Memory, problems: list[Problem]) -> Iterable[Action]:
+    """Organisation, login, owner, subscription: each only once the one before it is remembered."""
+    missing = [goal for goal in wanted.goals if goal.want is Want.ON and not goal.service.made]
+    if not missing and memory.member_id is not None:
+        return
+    if not missing and not any(goal.want is Want.ON for goal in wanted.goals):
+        return
+    rule = (missing or list(wanted.goals))[0].rule
+    if memory.org_id is None:
+        if not payer.email:
+            remedy = f"customer {payer.id} has no e-mail in Stripe, so no login can be made; add one there"
+            problems.append(Problem("no_email", remedy, payer.id))
+        elif missing:
+            yield Action(ActionKind.CREATE_ORG, rule, details={"name": marked_name(payer)})
+        return
+    if memory.login_id is None:
+        if payer.email:
+            yield Action(ActionKind.CREATE_LOGIN, rule)
+    elif memory.member_id is None:
+        yield Action(ActionKind.ADD_OWNER, rule)
+    for goal in missing:
+        if goal.plan is None:
+            continue
+        name = friendly_name(goal.key, goal.service.domain)
+        yield Action(ActionKind.CREATE_SUBSCRIPTION, goal.rule, goal.key, {"plan": goal.plan, "friendly_name": name})
+
+
+def _is_ours(service: Service, found: PanelSubscription) -> bool:
+    """Whether a present suspension is one that we made; somebody else's is never lifted."""
+    return found.suspended_by is not None and found.suspended_by == service.suspended_by
+
+
+def _holds_hosting(goal: Goal) -> bool:
+    """Whether its deletion in the panel would surprise: held for any cause that may be lifted again."""
+    return goal.want is Want.OFF and Hold.ENDED not in goal.service.holds
+
+
+def _on_plan(found: PanelSubscription, plan: str) -> bool:
+    return found.plan_id == int(plan) if plan.isdigit() else found.plan_name == plan
