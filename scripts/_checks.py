@@ -1,0 +1,45 @@
+"""Every check and every test, as `./scripts/test` runs them."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ["api", "lib", "scripts", "tests"]
+
+
+def main() -> None:
+    """Run everything, or pytest alone when there are arguments for it; the exit code is 0 only if all is well."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/test",
+        description="Runs ruff, mypy, import-linter and pytest. With arguments: only pytest, with those arguments.",
+        epilog="Example: ./scripts/test tests/test_policy.py -k grace. With CI=true a missing tool is a failure.",
+    )
+    parser.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="passed on to pytest")
+    _, arguments = parser.parse_known_args(), sys.argv[1:]
+    os.chdir(ROOT)
+    pytest = ("pytest", [sys.executable, "-m", "pytest", *arguments])
+    results = [(name, _run(name, command)) for name, command in ([pytest] if arguments else [*_linters(), pytest])]
+    print("\nSummary")
+    for name, passed in results:
+        print(f"  {'ok    ' if passed else 'FAILED'}  {name}")
+    raise SystemExit(0 if all(passed for _, passed in results) else 1)
+
+
+def _linters() -> list[tuple[str, list[str]]]:
+    python = [sys.executable, "-m"]
+    launchers = [str(path) for path in sorted(Path("scripts").iterdir()) if path.is_file() and not path.suffix]
+    return [
+        ("ruff check", [*python, "ruff", "check", "--quiet", ".", *launchers]),
+        ("ruff format", [*python, "ruff", "format", "--quiet", "--check", ".", *launchers]),
+        ("mypy", [*python, "mypy", *PACKAGES]),
+        ("import-linter", [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]),
+    ]
+
+
+def _run(name: str, command: list[str]) -> bool:
+    print(f"== {name}", flush=True)
+    # The linters import nothing, but import-linter looks the packages up on the path.
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode == 0

@@ -1,0 +1,26 @@
+"""What several test modules need and no fixture has to hold."""
+
+import os
+import shutil
+
+import pytest
+
+missing: dict[str, str] = {}
+"""Tools that were looked for in vain: name and the package it comes from, for the summary of the run."""
+
+
+def require_tool(name: str, package: str) -> str:
+    """Return the path of a program, or skip the test loudly; with CI=true its absence is a failure."""
+    path = shutil.which(name)
+    if path is None:
+        unavailable(name, package)
+    return path
+
+
+def unavailable(name: str, package: str) -> None:
+    """Skip, or with CI=true fail, the present test because `package` is not installed."""
+    missing[name] = package
+    reason = f"{name} is missing: install {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
