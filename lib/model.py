@@ -128,7 +128,11 @@ class Service:
     """When the present grace ends, shown to people; decided anew at every pass."""
     grace_override: datetime | None = None
     """A one-off date set by an admin; wins over every length."""
+    panel_suspended: bool = False
+    """Somebody in the panel suspended it: shown, never lifted."""
     ended_at: datetime | None = None
+    retain_until: datetime | None = None
+    """When a configured retention is over and it is soft-deleted."""
     waits_for: str | None = None
     """Why it is not (yet) as bought, for people: `settlement`, `change_waits_for_payment` ..."""
 
@@ -178,6 +182,10 @@ class Memory:
     login_id: str | None = None
     member_id: str | None = None
     email: str | None = None
+    """As Stripe last said; the panel's login keeps the one it was made with."""
+    name: str | None = None
+    known: bool = False
+    """Whether there is a row of this customer yet."""
     welcomed: bool = False
     services: tuple[Service, ...] = ()
     intents: tuple[Intent, ...] = ()

@@ -183,7 +183,7 @@ def _state(
     service = replace(service, waits_for=None, grace_until=None)
     if subscription.status in ("canceled", "incomplete_expired"):
         return _ended(service, subscription.status, subscription.ended_at, policy, now)
-    service = replace(service, ended_at=None)
+    service = replace(service, ended_at=None, retain_until=None)
     rule: str
     wake_at: datetime | None
     match subscription.status:
@@ -255,7 +255,7 @@ def _ended(service: Service, rule: str, ended_at: datetime | None, policy: Polic
     end = ended_at + timedelta(days=policy.retention_days)
     if now >= end:
         return Goal(held, Want.GONE, "retention_over")
-    return Goal(held, Want.OFF, rule, wake_at=end)
+    return Goal(replace(held, retain_until=end), Want.OFF, rule, wake_at=end)
 
 
 def _surplus(subscription: Subscription, service: Service, policy: Policy, now: datetime) -> Goal:

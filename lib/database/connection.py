@@ -1,0 +1,109 @@
+"""One lazily opened connection pool, and the translation of database failures into our errors.
+
+The pooled address is PgBouncer in transaction mode: autocommit, no session state, no prepared statements, and the one
+lock that is used (`pg_advisory_xact_lock`) ends with its transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from lib.config import Secret
+from lib.errors import SchemaOutdated, Unavailable
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds. Waking a sleeping Neon branch takes a few hundred milliseconds; Stripe's checkout waits ten seconds for us."""
+
+STATEMENT_TIMEOUT = "15s"
+"""Far above any statement of ours on a healthy database; below every function's time limit."""
+
+POOL_SIZE = 8
+"""Connections of one instance: passes run a few at a time, and webhooks need one short statement each."""
+
+Connection = psycopg.AsyncConnection[DictRow]
+
+
+class Database:
+    """A handle to Postgres for one event loop. Opens nothing until it is first used."""
+
+    def __init__(self, url: Secret) -> None:
+        self._url = url
+        self._pool: AsyncConnectionPool[Connection] | None = None
+
+    async def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
+        """Run one statement in its own transaction; all its rows.
+
+        A connection that turns out to be dead (the database slept meanwhile) is replaced once: every statement of ours
+        may run twice without harm.
+
+        Raises:
+            Unavailable: the database can't be reached or refused for now.
+            SchemaOutdated: a table or column is missing.
+        """
+        for last in (False, True):
+            async with _translated(), self._open() as pool, pool.connection(timeout=CONNECT_TIMEOUT) as connection:
+                try:
+                    cursor = await connection.execute(statement, parameters)
+                    return await cursor.fetchall() if cursor.description else []
+                except psycopg.OperationalError:
+                    if last or not connection.broken:
+                        raise
+        raise AssertionError("unreachable")
+
+    async def row(self, statement: str, parameters: Mapping[str, Any] | None = None) -> DictRow | None:
+        """The first row of one statement, or `None`."""
+        found: Sequence[DictRow] = await self.rows(statement, parameters)
+        return found[0] if found else None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A short transaction; never held open during a network call."""
+        async with _translated(), self._open() as pool, pool.connection(timeout=CONNECT_TIMEOUT) as connection:
+            async with connection.transaction():
+                yield connection
+
+    async def close(self) -> None:
+        """Close every connection; the handle may be used again."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[AsyncConnectionPool[Connection]]:
+        if self._pool is None:
+            self._pool = AsyncConnectionPool(
+                self._url.reveal(),
+                connection_class=Connection,
+                kwargs={
+                    "autocommit": True,
+                    "prepare_threshold": None,
+                    "row_factory": dict_row,
+                    "connect_timeout": int(CONNECT_TIMEOUT),
+                },
+                min_size=0,
+                max_size=POOL_SIZE,
+                max_idle=60.0,
+                # Give up on a dead database quickly: the next request tries afresh, Stripe delivers again meanwhile.
+                reconnect_timeout=CONNECT_TIMEOUT,
+                open=False,
+            )
+            await self._pool.open()
+        yield self._pool
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
+        raise SchemaOutdated(f"the database waits for its migrations: {error}") from error
+    except PoolTimeout as error:
+        raise Unavailable("the database can't be reached") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable(f"the database failed: {error}") from error

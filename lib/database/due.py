@@ -1,0 +1,179 @@
+"""The work queue: who needs a pass, who holds the lease, and how a pass ended.
+
+All dates are the database's own clock, which every process shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg.types.json import Jsonb
+
+from lib.database.connection import Database
+from lib.model import Problem
+
+LEASE = timedelta(seconds=30)
+"""How long a dead process keeps its customer: short, because a living one renews it (see `renew`)."""
+
+RENEW_EVERY = LEASE / 3
+"""Two renewals may be lost before a lease is."""
+
+_CLAIM_LOCK = 0x5B1D6E02
+"""Arbitrary, but ours: makes counting the leases and taking one a single step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A leased row: the right to work on one customer for now."""
+
+    kind: str
+    key: str
+    lease_id: str
+    generation: int
+    attempts: int
+    now: datetime
+    """The database's time when it was claimed."""
+
+
+async def claim(
+    db: Database,
+    *,
+    concurrency: int,
+    limit: int = 1,
+    only: Sequence[tuple[str, str]] | None = None,
+    force: bool = False,
+) -> list[Claim]:
+    """Lease up to `limit` rows that are due, oldest first, while fewer than `concurrency` leases exist anywhere.
+
+    Args:
+        only: consider just these (kind, key) rows.
+        force: also rows whose time has not come or that are parked (an admin asks for a pass now).
+    """
+    async with db.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CLAIM_LOCK,))
+        cursor = await connection.execute(
+            """
+            WITH room AS (
+                SELECT greatest(0, least(%(limit)s, %(concurrency)s - count(*))) AS places
+                FROM due WHERE leased_until > clock_timestamp()
+            ), picked AS (
+                SELECT kind, key FROM due
+                WHERE (due_at <= clock_timestamp() OR %(force)s)
+                    AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+                    AND (%(kinds)s::text[] IS NULL
+                        OR (kind, key) IN (SELECT * FROM unnest(%(kinds)s::text[], %(keys)s::text[])))
+                ORDER BY due_at
+                LIMIT (SELECT places FROM room)
+                FOR UPDATE SKIP LOCKED
+            )
+            UPDATE due
+            SET lease_id = gen_random_uuid(), leased_until = clock_timestamp() + %(lease)s
+            FROM picked WHERE due.kind = picked.kind AND due.key = picked.key
+            RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts, clock_timestamp() AS now
+            """,
+            {
+                "limit": limit,
+                "concurrency": concurrency,
+                "force": force,
+                "kinds": None if only is None else [kind for kind, _ in only],
+                "keys": None if only is None else [key for _, key in only],
+                "lease": LEASE,
+            },
+        )
+        return [Claim(**row) for row in await cursor.fetchall()]
+
+
+async def renew(db: Database, lease_id: str) -> bool:
+    """Prolong a lease; False when it is not ours any more."""
+    row = await db.row(
+        "UPDATE due SET leased_until = clock_timestamp() + %(lease)s"
+        " WHERE lease_id = %(id)s AND leased_until > clock_timestamp() RETURNING 1",
+        {"id": lease_id, "lease": LEASE},
+    )
+    return row is not None
+
+
+async def settle(
+    db: Database,
+    claim: Claim,
+    *,
+    due_at: datetime | None = None,
+    error: str | None = None,
+    waits_for: str | None = None,
+    problems: Sequence[Problem] = (),
+    attempts: int = 0,
+) -> bool:
+    """End a pass: drop the row, or leave it for `due_at`, or park it with its problems. False: the lease was lost.
+
+    A nudge that came meanwhile raised the generation: then the row stays due at once, whatever this pass found.
+    """
+    row = await db.row(
+        """
+        WITH dropped AS (
+            DELETE FROM due
+            WHERE lease_id = %(lease)s AND generation = %(generation)s
+                AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL
+            RETURNING 1
+        ), kept AS (
+            UPDATE due SET
+                lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, last_error = %(error)s,
+                waits_for = %(waits_for)s,
+                due_at = CASE WHEN generation <> %(generation)s THEN clock_timestamp() ELSE %(due_at)s END,
+                parked_reason = %(reason)s, problems = %(problems)s,
+                parked_at = CASE WHEN %(reason)s::text IS NULL THEN NULL
+                    WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
+                updated_at = clock_timestamp()
+            WHERE lease_id = %(lease)s
+                AND NOT (generation = %(generation)s AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL)
+            RETURNING 1
+        )
+        SELECT EXISTS (SELECT FROM dropped) OR EXISTS (SELECT FROM kept) AS held
+        """,
+        {
+            "lease": claim.lease_id,
+            "generation": claim.generation,
+            "due_at": due_at,
+            "error": error,
+            "waits_for": waits_for,
+            "reason": problems[0].reason if problems else None,
+            "problems": Jsonb([{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]),
+            "attempts": attempts,
+        },
+    )
+    return bool(row and row["held"])
+
+
+async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
+    """Make (kind, key) rows due now; how many."""
+    rows = await db.rows(
+        """
+        INSERT INTO due (kind, key)
+        SELECT DISTINCT kind, key FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key) ORDER BY kind, key
+        ON CONFLICT (kind, key) DO UPDATE
+            SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
+        RETURNING 1
+        """,
+        {"kinds": [kind for kind, _ in subjects], "keys": [key for _, key in subjects]},
+    )
+    return len(rows)
+
+
+async def take_lease(db: Database, name: str, holder: str, length: timedelta) -> bool:
+    """Take or prolong the one lease called `name`; False while somebody else has it."""
+    row = await db.row(
+        """
+        INSERT INTO leases (name, holder, leased_until) VALUES (%(name)s, %(holder)s, clock_timestamp() + %(length)s)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
+            WHERE leases.leased_until <= clock_timestamp() OR leases.holder = excluded.holder
+        RETURNING 1
+        """,
+        {"name": name, "holder": holder, "length": length},
+    )
+    return row is not None
+
+
+async def give_back_lease(db: Database, name: str, holder: str) -> None:
+    """End the lease called `name` if it is still ours."""
+    await db.rows("DELETE FROM leases WHERE name = %(name)s AND holder = %(holder)s", {"name": name, "holder": holder})

@@ -1,0 +1,84 @@
+"""The inbox: received events, and the rows they make due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from lib.database.connection import Database
+
+Outcome = Literal["accepted", "ignored", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """An event as it goes into the inbox, and whom it makes due."""
+
+    event_id: str
+    type: str
+    body: str
+    outcome: Outcome
+    nudges: tuple[tuple[str, str], ...] = ()
+    """(kind, key) of each `due` row."""
+    livemode: bool | None = None
+    object_id: str | None = None
+    customer_id: str | None = None
+    created_at: datetime | None = None
+    error: str | None = None
+
+
+async def accept(
+    db: Database, events: Sequence[ReceivedEvent], *, provider: str = "stripe", source: str = "webhook"
+) -> list[str]:
+    """Store events and mark their subjects due, in one statement for any number of them; the ids that were new.
+
+    Rows are locked in the order of their keys, so that two batches never wait for each other in a circle.
+    """
+    rows = await db.rows(
+        """
+        WITH incoming AS (
+            SELECT * FROM unnest(
+                %(event_id)s::text[], %(type)s::text[], %(livemode)s::boolean[], %(object_id)s::text[],
+                %(customer_id)s::text[], %(created_at)s::timestamptz[], %(outcome)s::text[], %(error)s::text[],
+                %(body)s::text[]
+            ) AS e (event_id, type, livemode, object_id, customer_id, created_at, outcome, error, body)
+        ), stored AS (
+            INSERT INTO events
+                (provider, source, event_id, type, livemode, object_id, customer_id, created_at, outcome, error, body)
+            SELECT %(provider)s, %(source)s, event_id, type, livemode, object_id, customer_id, created_at, outcome,
+                error, body
+            FROM incoming ORDER BY event_id
+            ON CONFLICT (provider, event_id) DO NOTHING
+            RETURNING event_id
+        ), nudged AS (
+            INSERT INTO due (kind, key)
+            SELECT DISTINCT n.kind, n.key
+            FROM unnest(%(nudge_event)s::text[], %(nudge_kind)s::text[], %(nudge_key)s::text[])
+                AS n (event_id, kind, key)
+            JOIN stored USING (event_id)
+            ORDER BY n.kind, n.key
+            ON CONFLICT (kind, key) DO UPDATE
+                SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
+        )
+        SELECT event_id FROM stored
+        """,
+        {
+            "provider": provider,
+            "source": source,
+            "event_id": [e.event_id for e in events],
+            "type": [e.type for e in events],
+            "livemode": [e.livemode for e in events],
+            "object_id": [e.object_id for e in events],
+            "customer_id": [e.customer_id for e in events],
+            "created_at": [e.created_at for e in events],
+            "outcome": [e.outcome for e in events],
+            "error": [e.error for e in events],
+            "body": [e.body for e in events],
+            "nudge_event": [e.event_id for e in events for _ in e.nudges],
+            "nudge_kind": [kind for e in events for kind, _ in e.nudges],
+            "nudge_key": [key for e in events for _, key in e.nudges],
+        },
+    )
+    return [row["event_id"] for row in rows]

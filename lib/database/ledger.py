@@ -1,0 +1,101 @@
+"""The ledger: what was intended, applied, verified, failed or noted, with the facts behind it. Only ever added to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lib.database.connection import Database
+from lib.errors import LeaseLost
+from lib.model import ServiceKey
+
+FactState = Literal["intent", "unknown", "applied", "verified", "failed", "planned", "noted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is now known about one action."""
+
+    action_id: str
+    state: FactState
+    kind: str
+    customer_id: str
+    service: ServiceKey | None = None
+    rule: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any] | None = field(default=None)
+    error: str | None = None
+    actor: str = "bridge"
+    pass_id: str | None = None
+    provider: str = "stripe"
+
+
+_COLUMNS = (
+    "action_id uuid, pass_id uuid, provider text, customer_id text, subscription_id text, slot integer, kind text,"
+    " state text, rule text, before jsonb, after jsonb, facts jsonb, error text, actor text"
+)
+_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(", "))
+_INSERT = (
+    f"INSERT INTO actions ({_NAMES}) SELECT {_NAMES}"  # noqa: S608 - the column names are the literals above
+    f" FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({_COLUMNS})"
+)
+
+
+async def record(db: Database, facts: Sequence[Fact]) -> None:
+    """Add facts."""
+    await db.rows(_INSERT, {"rows": _rows(facts)})
+
+
+async def intend(db: Database, fact: Fact, lease_id: str) -> None:
+    """Write an intent, but only as the holder of the lease: a process that lost it must not touch the panel.
+
+    Raises:
+        LeaseLost: another process may hold this customer now.
+    """
+    rows = await db.rows(
+        _INSERT + " WHERE EXISTS (SELECT FROM due WHERE lease_id = %(lease)s AND leased_until > clock_timestamp())"
+        " RETURNING 1",
+        {"rows": _rows([fact]), "lease": lease_id},
+    )
+    if not rows:
+        raise LeaseLost("the lease of this pass is over; it stops before the next change")
+
+
+async def timeline(
+    db: Database, customer_id: str, *, provider: str = "stripe", limit: int = 200
+) -> list[dict[str, Any]]:
+    """The newest facts of one customer, oldest first."""
+    rows = await db.rows(
+        "SELECT * FROM (SELECT * FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s"
+        " ORDER BY id DESC LIMIT %(limit)s) AS newest ORDER BY id",
+        {"provider": provider, "customer": customer_id, "limit": limit},
+    )
+    return list(rows)
+
+
+def _rows(facts: Sequence[Fact]) -> str:
+    return json.dumps(
+        [
+            {
+                "action_id": f.action_id,
+                "pass_id": f.pass_id,
+                "provider": f.provider,
+                "customer_id": f.customer_id,
+                "subscription_id": f.service.subscription_id if f.service else None,
+                "slot": f.service.slot if f.service else None,
+                "kind": f.kind,
+                "state": f.state,
+                "rule": f.rule,
+                "before": f.before,
+                "after": f.after,
+                "facts": f.facts,
+                "error": f.error,
+                "actor": f.actor,
+            }
+            for f in facts
+        ],
+        default=str,
+    )

@@ -1,0 +1,195 @@
+"""What we remember of one customer: read whole in one statement, written row by row as the panel tells its ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from lib.database.connection import Database
+from lib.model import (
+    ActionKind,
+    Catalogue,
+    Hold,
+    Intent,
+    Memory,
+    PlanMapping,
+    PlanRule,
+    Service,
+    ServiceKey,
+    ServiceState,
+)
+
+
+async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> tuple[Memory, Catalogue]:
+    """The customer with their services and unfinished actions, and what the operator sells; empty when unknown."""
+    row = await db.row(
+        """
+        SELECT
+            (SELECT to_jsonb(c) FROM customers c WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
+            (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]')
+             FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
+            (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
+                 'at', i.at, 'answered', EXISTS (
+                     SELECT FROM actions u WHERE u.action_id = i.action_id AND u.state = 'unknown'
+                        AND (u.facts ->> 'answered')::boolean)) ORDER BY i.id), '[]')
+             FROM actions i
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND i.state = 'intent'
+                AND NOT EXISTS (SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
+            ) AS intents,
+            (SELECT max(received_at) FROM events
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
+            ) AS session_event_at,
+            (SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') FROM plan_mappings m
+             WHERE billing_provider = %(provider)s) AS mappings,
+            (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM plan_rules r
+             WHERE billing_provider = %(provider)s) AS rules
+        """,
+        {"provider": provider, "customer": customer_id},
+    )
+    assert row is not None
+    customer = row["customer"] or {}
+    memory = Memory(
+        customer_id=customer_id,
+        provider=provider,
+        org_id=customer.get("org_id"),
+        org_name=customer.get("org_name"),
+        login_id=customer.get("login_id"),
+        member_id=customer.get("member_id"),
+        email=customer.get("email"),
+        name=customer.get("name"),
+        known=bool(customer),
+        welcomed=customer.get("welcomed_at") is not None,
+        services=tuple(_service(s) for s in row["services"]),
+        intents=tuple(_intent(i) for i in row["intents"]),
+        session_event_at=row["session_event_at"],
+    )
+    mappings = {m["billing_plan_id"]: _mapping(m) for m in row["mappings"]}
+    rules = tuple(
+        PlanRule(r["base_plan_id"], r["addon_plan_id"], r["min_quantity"], r["enhance_plan_id"]) for r in row["rules"]
+    )
+    return memory, Catalogue(mappings, rules)
+
+
+async def remember_customer(db: Database, memory: Memory, *, livemode: bool) -> None:
+    """Write the customer's row as it now is in `memory`."""
+    await db.rows(
+        """
+        INSERT INTO customers
+            (provider, customer_id, livemode, email, name, org_id, org_name, login_id, member_id, welcomed_at)
+        VALUES (%(provider)s, %(customer)s, %(livemode)s, %(email)s, %(name)s, %(org)s, %(org_name)s, %(login)s,
+            %(member)s, CASE WHEN %(welcomed)s THEN now() END)
+        ON CONFLICT (provider, customer_id) DO UPDATE SET
+            email = excluded.email, name = excluded.name, org_id = excluded.org_id, org_name = excluded.org_name,
+            login_id = excluded.login_id, member_id = excluded.member_id,
+            welcomed_at = CASE WHEN %(welcomed)s THEN coalesce(customers.welcomed_at, now()) END, updated_at = now()
+        """,
+        {
+            "provider": memory.provider,
+            "customer": memory.customer_id,
+            "livemode": livemode,
+            "email": memory.email,
+            "name": memory.name,
+            "org": memory.org_id,
+            "org_name": memory.org_name,
+            "login": memory.login_id,
+            "member": memory.member_id,
+            "welcomed": memory.welcomed,
+        },
+    )
+
+
+async def remember_services(db: Database, memory: Memory, services: Sequence[Service]) -> None:
+    """Write these services of a customer whose row exists."""
+    rows = [
+        {
+            "subscription_id": s.key.subscription_id,
+            "slot": s.key.slot,
+            "item_id": s.item_id,
+            "price_id": s.price_id,
+            "plan": s.plan,
+            "state": s.state.value,
+            "panel_subscription_id": s.panel_subscription_id,
+            "panel_plan_id": s.panel_plan_id,
+            "website_id": s.website_id,
+            "domain": s.domain,
+            "domain_sought_at": _iso(s.domain_sought_at),
+            "holds": sorted(s.holds),
+            "suspended_by": s.suspended_by,
+            "panel_suspended": s.panel_suspended,
+            "grace_until": _iso(s.grace_until),
+            "grace_override": _iso(s.grace_override),
+            "ended_at": _iso(s.ended_at),
+            "retain_until": _iso(s.retain_until),
+            "waits_for": s.waits_for,
+        }
+        for s in services
+    ]
+    columns = list(rows[0])
+    await db.rows(
+        f"""
+        INSERT INTO services (provider, customer_id, {", ".join(columns)})
+        SELECT %(provider)s, %(customer)s, {", ".join(columns)}
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+            subscription_id text, slot integer, item_id text, price_id text, plan text, state text,
+            panel_subscription_id integer, panel_plan_id integer, website_id uuid, domain text,
+            domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
+            grace_until timestamptz, grace_override timestamptz, ended_at timestamptz, retain_until timestamptz,
+            waits_for text)
+        ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
+            {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now()
+        """,  # noqa: S608 - the column names are the literals above
+        {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows)},
+    )
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat() if when else None
+
+
+def _when(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _service(row: dict[str, Any]) -> Service:
+    return Service(
+        key=ServiceKey(row["subscription_id"], row["slot"]),
+        item_id=row["item_id"],
+        price_id=row["price_id"],
+        plan=row["plan"],
+        state=ServiceState(row["state"]),
+        panel_subscription_id=row["panel_subscription_id"],
+        panel_plan_id=row["panel_plan_id"],
+        website_id=row["website_id"],
+        domain=row["domain"],
+        domain_sought_at=_when(row["domain_sought_at"]),
+        holds=frozenset(Hold(h) for h in row["holds"]),
+        suspended_by=row["suspended_by"],
+        panel_suspended=row["panel_suspended"],
+        grace_until=_when(row["grace_until"]),
+        grace_override=_when(row["grace_override"]),
+        ended_at=_when(row["ended_at"]),
+        retain_until=_when(row["retain_until"]),
+        waits_for=row["waits_for"],
+    )
+
+
+def _intent(row: dict[str, Any]) -> Intent:
+    at = _when(row["at"])
+    assert at is not None
+    key = ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None
+    return Intent(row["action_id"], ActionKind(row["kind"]), key, at, row["answered"])
+
+
+def _mapping(row: dict[str, Any]) -> PlanMapping:
+    return PlanMapping(
+        price_id=row["billing_plan_id"],
+        kind=row["kind"],
+        plan=row["enhance_plan_id"],
+        activate_on=row["activate_on"],
+        grace_days=row["grace_days"],
+        create_website=row["create_website"],
+        server_group_id=row["server_group_id"],
+    )
