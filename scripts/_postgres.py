@@ -8,6 +8,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -56,7 +57,7 @@ class Postgres:
         """End connections and shut down cleanly."""
         if self._admin is not None:
             self._admin.close()
-        self._process.send_signal(subprocess.signal.SIGINT)
+        self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=60)
 
     def _execute(self, statement: sql.Composed) -> None:

@@ -1,5 +1,6 @@
 """What holds for every test: a real PostgreSQL, a closed network, a clean environment."""
 
+import asyncio
 import itertools
 import os
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from lib.config import Secret
+from lib.database import Database, migrate
 from scripts._postgres import Postgres, start
 from tests import tools
 
@@ -67,10 +70,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def template_database(postgres: Postgres) -> str:
     """The name of a database with all migrations in it, to be copied and never used itself."""
-    from lib.database import migrate
 
-    postgres.create_database("template_app")
-    migrate(postgres.dsn("template_app"))
+    async def fill() -> None:
+        database = Database(Secret(postgres.create_database("template_app")))
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(fill())
     return "template_app"
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -17,7 +18,7 @@ def require_tool(name: str, package: str) -> str:
     return path
 
 
-def unavailable(name: str, package: str) -> None:
+def unavailable(name: str, package: str) -> NoReturn:
     """Skip, or with CI=true fail, the present test because `package` is not installed."""
     missing[name] = package
     reason = f"{name} is missing: install {package}"

@@ -1,0 +1,80 @@
+"""The whole deployment as one ASGI app: functions under their Vercel paths, `public/`, the headers of vercel.json."""
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def function_files(root: Path = ROOT) -> list[Path]:
+    """Return every file that is a function to Vercel, relative to `root`."""
+    found = (path.relative_to(root) for path in (root / "api").rglob("*.py"))
+    return sorted(path for path in found if not any(part.startswith(("_", ".")) for part in path.parts))
+
+
+def functions_app(root: Path = ROOT) -> ASGIApp:
+    """Return the app. A function sees the full path; `[name]` in its file name becomes a query parameter, as on Vercel."""
+    functions = [(_pattern(path), _load(root, path)) for path in function_files(root)]
+    functions.sort(key=lambda function: function[0].groups)  # an exact path wins over one with a parameter
+    rules = list(_header_rules(root / "vercel.json"))
+    static = StaticFiles(directory=root / "public", html=True)
+    unknown = PlainTextResponse("There is no such function.\n", status_code=404)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        target: ASGIApp = unknown if path == "/api" or path.startswith("/api/") else static
+        for pattern, function in functions:
+            if match := pattern.fullmatch(path):
+                target = function
+                if match.groupdict():
+                    extra = urlencode(match.groupdict()).encode()
+                    scope = {**scope, "query_string": b"&".join(filter(None, [scope["query_string"], extra]))}
+                break
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for source, name, value in rules:
+                    if source.fullmatch(path):
+                        headers.setdefault(name, value)
+            await send(message)
+
+        await target(scope, receive, send_with_headers)
+
+    return app
+
+
+def _pattern(path: Path) -> re.Pattern[str]:
+    steps = [re.sub(r"\\\[(\w+)\\\]", r"(?P<\1>[^/]+)", re.escape(step)) for step in path.with_suffix("").parts]
+    return re.compile("/" + "/".join(steps))
+
+
+def _load(root: Path, path: Path) -> ASGIApp:
+    name = ".".join(path.with_suffix("").parts)
+    module = sys.modules.get(name)
+    if module is None or module.__file__ != str(root / path):
+        spec = importlib.util.spec_from_file_location(name, root / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    app: ASGIApp = module.app
+    return app
+
+
+def _header_rules(file: Path) -> Iterator[tuple[re.Pattern[str], str, str]]:
+    for rule in json.loads(file.read_text())["headers"]:
+        for header in rule["headers"]:
+            yield re.compile(rule["source"]), header["key"], header["value"]

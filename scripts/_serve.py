@@ -1,0 +1,47 @@
+"""Serve the functions and the page on this machine."""
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import suppress
+
+
+def main() -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/serve",
+        description="Runs the functions under their Vercel paths, with public/ and the headers of vercel.json. "
+        "Settings come from the environment or from .env; the environment wins.",
+        epilog="Crons do not fire here: ./scripts/worker does what they do.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=3000, help="port to listen on (%(default)s)")
+    options = parser.parse_args()
+
+    import uvicorn
+
+    from lib.config import Settings
+    from lib.errors import SettingsError
+    from scripts._environment import load_env_file
+    from scripts._functions import function_files, functions_app
+
+    load_env_file()
+    try:
+        Settings.load(os.environ)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+    base = f"http://{options.host}:{options.port}"
+    print(f"Serving on {base}  (Ctrl-C ends it)")
+    for path in function_files():
+        print(f"  {base}/{path.with_suffix('')}")
+    print("Settings and functions are read at start: start again after a change.", flush=True)
+    config = uvicorn.Config(
+        functions_app(), host=options.host, port=options.port, lifespan="off", log_level="warning",
+        # Work after an answer is cut off then; its lease runs out and another pass takes it up.
+        timeout_graceful_shutdown=10,
+    )  # fmt: skip
+    # uvicorn shuts down in order, then raises the signal that it got once more.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()
