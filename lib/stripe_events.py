@@ -21,12 +21,7 @@ DUE_BY_TYPE: Mapping[str, tuple[str, ...]] = {
     "invoice.*": ("customer=customer",),
     "invoice_payment.*": ("invoice=invoice",),
     "checkout.session.*": ("customer=customer", "checkout_session=id"),
-    "payment_intent.succeeded": ("customer=customer",),
-    "payment_intent.payment_failed": ("customer=customer",),
-    "charge.succeeded": ("customer=customer",),
-    "charge.failed": ("customer=customer",),
-    "charge.updated": ("customer=customer",),
-    "charge.refunded": ("customer=customer", "charge=id"),
+    "charge.refunded": ("charge=id",),
     "refund.*": ("refund=id",),
     "charge.refund.updated": ("refund=id",),
     "charge.dispute.*": ("dispute=id",),
@@ -45,10 +40,7 @@ SUBSCRIBE_TO = (
     "charge.dispute.funds_reinstated",
     "charge.dispute.funds_withdrawn",
     "charge.dispute.updated",
-    "charge.failed",
     "charge.refunded",
-    "charge.succeeded",
-    "charge.updated",
     "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.completed",
@@ -95,8 +87,8 @@ def read_event(body: bytes, *, livemode: bool) -> ReceivedEvent:
         if not isinstance(event, dict) or event.get("object") not in ("event", "v2.core.event"):
             raise ValueError("not a Stripe event")
         event_id, kind = event["id"], event["type"]
-        if not (isinstance(event_id, str) and event_id and isinstance(kind, str) and kind):
-            raise ValueError("id or type is no text")
+        if not (isinstance(event_id, str) and isinstance(kind, str) and _is_id(event_id) and _is_id(kind)):
+            raise ValueError("id or type is not usable")
         return _read(event, event_id, kind, text, livemode)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         digest = hashlib.sha256(body).hexdigest()
@@ -105,30 +97,36 @@ def read_event(body: bytes, *, livemode: bool) -> ReceivedEvent:
 
 
 def _read(event: dict[str, Any], event_id: str, kind: str, text: str, livemode: bool) -> ReceivedEvent:
-    thin = event["object"] == "v2.core.event"
-    if thin:
+    nudges: tuple[tuple[str, str], ...] = ()
+    if event["object"] == "v2.core.event":  # thin: only a related object's type and id
         related = event.get("related_object") or {}
-        found, object_id = _THIN_KIND.get(related.get("type", "")), related.get("id")
-        nudges = ((found, object_id),) if found and _is_id(object_id) else ()
-        customer = object_id if found == "customer" else None
+        object_id, due_kind = _id(related), _THIN_KIND.get(str(related.get("type")))
+        customer = object_id if due_kind == "customer" else None
+        if due_kind and object_id:
+            nudges = ((due_kind, object_id),)
     else:
         thing = event["data"]["object"]
-        object_id, customer = thing.get("id"), _customer_of(kind, thing)
+        object_id = _id(thing)
+        customer = object_id if thing.get("object") == "customer" else _id(thing.get("customer"))
         nudges = _nudges(kind, thing)
-    fields = {
-        "type": kind,
-        "body": text,
-        "livemode": event.get("livemode") if isinstance(event.get("livemode"), bool) else None,
-        "object_id": object_id if _is_id(object_id) else None,
-        "customer_id": customer if _is_id(customer) else None,
-        "created_at": _time(event.get("created")),
-    }
-    if fields["livemode"] is not None and fields["livemode"] != livemode:
-        mode = "live" if livemode else "test"
-        return ReceivedEvent(event_id, outcome="ignored", error=f"not a {mode}-mode event", **fields)
-    if event.get("account"):
-        return ReceivedEvent(event_id, outcome="ignored", error="event of a connected account", **fields)
-    return ReceivedEvent(event_id, outcome="accepted" if nudges else "ignored", nudges=nudges, **fields)
+    mode = event.get("livemode")
+    error = None
+    if isinstance(mode, bool) and mode != livemode:
+        error = f"not an event of {'live' if livemode else 'test'} mode"
+    elif event.get("account"):
+        error = "event of a connected account"
+    return ReceivedEvent(
+        event_id=event_id,
+        type=kind,
+        body=text,
+        outcome="accepted" if nudges and not error else "ignored",
+        nudges=() if error else nudges,
+        livemode=mode if isinstance(mode, bool) else None,
+        object_id=object_id,
+        customer_id=customer,
+        created_at=_time(event.get("created")),
+        error=error,
+    )
 
 
 def _nudges(kind: str, thing: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -151,19 +149,15 @@ def _due_by(kind: str) -> tuple[str, ...]:
     return ()
 
 
-def _customer_of(kind: str, thing: Mapping[str, Any]) -> str | None:
-    return _id(thing.get("id")) if thing.get("object") == "customer" else _id(thing.get("customer"))
-
-
 def _id(value: object) -> str | None:
     """An id, from the id itself or from an expanded object."""
     if isinstance(value, dict):
         value = value.get("id")
-    return value if _is_id(value) else None
+    return value if isinstance(value, str) and _is_id(value) else None
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= 255 and text.isprintable()
 
 
 def _time(value: object) -> datetime | None:

@@ -1,0 +1,8 @@
+"""The Enhance panel: `client` its calls as model objects, `transport` the network, `answers` what an answer means.
+
+Facts about the panel: its OpenAPI description (orchd 12.23) and what shipping integrations observed.
+"""
+
+from lib.enhance_client.client import EnhanceClient, Website
+
+__all__ = ["EnhanceClient", "Website"]

@@ -1,0 +1,350 @@
+"""The panel's calls that provisioning needs, as model objects.
+
+Two rules of the panel that are easily confused: lists and creation of a customer's subscriptions go through *our*
+organisation, everything else about them through *theirs*. Optional fields arrive as `null`; unknown ones are ignored.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+from lib.config import Secret
+from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
+from lib.errors import Conflict, NotFound, Refused, Unavailable
+from lib.model import PanelPlan, PanelSubscription, Resource
+
+PAGE = 200
+"""Rows of one list page; the panel's own maximum is not documented, 500 is in use elsewhere."""
+
+PLANS_FRESH = 300.0
+"""Seconds for which the plan list is taken as known: plans change by hand, and rarely."""
+
+CREATED_MARGIN = timedelta(minutes=15)
+"""How far the panel's clock may be off when a search goes back to the time of an intent."""
+
+DomainStatus = Literal["notInUse", "inUseCurrentOrg", "inUseAnotherOrg", "inUseDeletedSite", "prohibited"]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Org:
+    """A customer organisation as a listing shows it."""
+
+    id: str
+    name: str
+    deleted: bool
+    suspended_by: str | None
+    owner_email: str | None
+    owner_login_id: str | None
+    owner_member_id: str | None
+    subscriptions_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Website:
+    """A website: its primary domain and the subscription it lives in."""
+
+    id: str
+    domain: str
+    subscription_id: int | None
+    org_id: str
+    deleted: bool
+
+
+class EnhanceClient:
+    """One panel, seen from the organisation that the token belongs to, for one event loop.
+
+    Raises what `answers.read_answer` says, from every method.
+    """
+
+    def __init__(self, url: str, token: Secret, org_id: str) -> None:
+        self._transport = Transport(url, token)
+        self._org_id = org_id
+        self._plans: tuple[float, tuple[PanelPlan, ...]] | None = None
+
+    @property
+    def calls(self) -> int:
+        """Requests made so far."""
+        return self._transport.calls
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    # --- organisation, login, owner ---
+
+    async def check(self) -> str:
+        """Prove that token and organisation fit together; the organisation's name."""
+        org = _org(await self._transport.request("GET", f"/orgs/{self._org_id}"))
+        if org.id != self._org_id or org.deleted:
+            raise Refused("panel_org", f"organisation {self._org_id} is deleted or not the token's own")
+        return org.name
+
+    async def create_org(self, name: str) -> str:
+        """Create a customer organisation; its id. The name is its only field, so it carries the mark."""
+        return _new_id(await self._transport.request("POST", f"/orgs/{self._org_id}/customers", body={"name": name}))
+
+    async def rename_org(self, org_id: str, name: str) -> None:
+        await self._transport.request("PATCH", f"/orgs/{org_id}", body={"name": name})
+
+    async def org(self, org_id: str) -> Org:
+        return _org(await self._transport.request("GET", f"/orgs/{org_id}"))
+
+    async def each_org(self) -> AsyncIterator[Org]:
+        """Every customer organisation, newest first where the panel sorts as asked; deleted ones too."""
+        query: dict[str, str | int] = {"sortBy": "createdAt", "sortOrder": "desc"}
+        async for row in self._each(f"/orgs/{self._org_id}/customers", query):
+            yield _org(row)
+
+    async def find_org(self, mark: str, since: datetime) -> Org | None:
+        """The living organisation whose name carries `mark` and that is not older than `since`, give or take.
+
+        Raises:
+            Refused: `ambiguous_org`, more than one carries the mark.
+        """
+        found = []
+        newest_first = True
+        previous = ""
+        query: dict[str, str | int] = {"sortBy": "createdAt", "sortOrder": "desc"}
+        async for row in self._each(f"/orgs/{self._org_id}/customers", query):
+            created = str(row.get("createdAt") or "")
+            newest_first = newest_first and (not previous or created <= previous)
+            previous = created
+            if mark in str(row.get("name")) and row.get("status") != "deleted":
+                found.append(_org(row))
+            when = _when(created)
+            if newest_first and when is not None and when < since - CREATED_MARGIN:
+                break
+        if len(found) > 1:
+            ids = ", ".join(org.id for org in found)
+            raise Refused("ambiguous_org", f"several organisations carry the mark {mark}: {ids}; delete all but one")
+        return found[0] if found else None
+
+    async def create_login(self, org_id: str, email: str, name: str) -> str:
+        """Create the login with a password that nobody ever learns, or find the one that this e-mail has; its id.
+
+        Raises:
+            Refused: `login_not_found`, the panel says that it exists and shows it in no list.
+        """
+        body = {"email": email, "name": name, "password": _password()}
+        try:
+            return _new_id(await self._transport.request("POST", "/logins", body=body, query={"orgId": org_id}))
+        except Conflict as conflict:
+            found = await self._find_login(email)
+            if found is None:
+                raise Refused(
+                    "login_not_found",
+                    f"the panel has a login for {email} but lists it nowhere; see its deleted customers",
+                ) from conflict
+            return found
+
+    async def _find_login(self, email: str) -> str | None:
+        wanted = email.strip().casefold()
+        async for row in self._each(f"/v2/orgs/{self._org_id}/customers/logins", {}):
+            if str(row.get("email")).strip().casefold() == wanted:
+                return str(row["id"])
+        try:  # the whole realm, which only a token of the master organisation may see
+            async for row in self._each("/logins", {"realmId": self._org_id}):
+                if str(row.get("email")).strip().casefold() == wanted:
+                    return str(row["id"])
+        except (Unavailable, Refused):
+            return None
+        return None
+
+    async def add_owner(self, org_id: str, login_id: str) -> str:
+        """Make the login the organisation's owner, or find that it is; the member id."""
+        body = {"loginId": login_id, "roles": ["Owner"]}
+        try:
+            return _new_id(await self._transport.request("POST", f"/orgs/{org_id}/members", body=body))
+        except Conflict:
+            async for row in self._each(f"/orgs/{org_id}/members", {}):
+                if row.get("loginId") == login_id:
+                    return str(row["id"])
+            raise
+
+    async def send_recovery(self, email: str) -> None:
+        """Have the panel mail a link to set a password. It answers 200 even when it knows no such e-mail."""
+        await self._transport.request(
+            "PUT", "/login/password-recovery", body={"email": email}, query={"realmId": self._org_id}
+        )
+
+    # --- plans ---
+
+    async def plans(self, *, fresh: bool = False) -> tuple[PanelPlan, ...]:
+        """Every plan of our organisation, at most `PLANS_FRESH` seconds old."""
+        if fresh or self._plans is None or time.monotonic() - self._plans[0] > PLANS_FRESH:
+            rows = [row async for row in self._each(f"/orgs/{self._org_id}/plans", {})]
+            self._plans = (time.monotonic(), tuple(_plan(row) for row in rows))
+        return self._plans[1]
+
+    async def plan(self, reference: str) -> PanelPlan:
+        """The plan that a mapping means: by integer id, else by exact name.
+
+        Raises:
+            Refused: `plan_not_found`, or `plan_ambiguous` when two plans have that name.
+        """
+        for fresh in (False, True):
+            plans = await self.plans(fresh=fresh)
+            if reference.isdigit():
+                found = [plan for plan in plans if plan.id == int(reference)]
+            else:
+                found = [plan for plan in plans if plan.name == reference]
+            if len(found) == 1:
+                return found[0]
+            if len(found) > 1:
+                raise Refused("plan_ambiguous", f"the panel has {len(found)} plans named {reference!r}; map its id")
+        raise Refused(
+            "plan_not_found", f"the panel has no plan {reference!r}; correct enhance_plan_id in plan_mappings"
+        )
+
+    # --- subscriptions ---
+
+    async def subscriptions(self, org_id: str) -> tuple[PanelSubscription, ...]:
+        """Every subscription of a customer, deleted ones too.
+
+        Raises:
+            NotFound: the organisation is gone.
+        """
+        return tuple([_subscription(row) async for row in self._each(self._of_customer(org_id), {})])
+
+    async def create_subscription(self, org_id: str, plan_id: int, friendly_name: str) -> int:
+        """Create a hosting subscription; its id. Never repeat it without looking: the panel allows duplicates."""
+        body = {"planId": plan_id, "friendlyName": friendly_name}
+        answer = await self._transport.request("POST", self._of_customer(org_id), body=body)
+        return int(answer["id"])
+
+    async def suspend(self, org_id: str, subscription_id: int) -> None:
+        await self._update(org_id, subscription_id, {"isSuspended": True})
+
+    async def resume(self, org_id: str, subscription_id: int) -> None:
+        await self._update(org_id, subscription_id, {"isSuspended": False})
+
+    async def change_plan(self, org_id: str, subscription_id: int, plan_id: int) -> None:
+        await self._update(org_id, subscription_id, {"planId": plan_id})
+
+    async def terminate(self, org_id: str, subscription_id: int) -> None:
+        """Soft-delete: services off, data kept; the panel's own retention follows."""
+        await self._transport.request("DELETE", f"/orgs/{org_id}/subscriptions/{subscription_id}")
+
+    async def usage(self, org_id: str, subscription_id: int) -> tuple[Resource, ...]:
+        """Fresh usage: the panel counts again before it answers."""
+        route = f"/orgs/{org_id}/subscriptions/{subscription_id}/calculate-resource-usage"
+        answer = await self._transport.request("PUT", route)
+        return tuple(_resource(row) for row in (answer or {}).get("items") or [])
+
+    async def _update(self, org_id: str, subscription_id: int, change: dict[str, int | bool]) -> None:
+        await self._transport.request("PATCH", f"/orgs/{org_id}/subscriptions/{subscription_id}", body=change)
+
+    # --- domains and websites ---
+
+    async def check_domain(self, org_id: str, domain: str) -> tuple[DomainStatus, str | None]:
+        """Whether a website could have this domain: (status, the website that has it in this organisation)."""
+        answer = await self._transport.request("POST", f"/orgs/{org_id}/domains/check", body={"domain": domain})
+        return cast(DomainStatus, str(answer["status"])), answer.get("websiteId")
+
+    async def create_website(
+        self, org_id: str, subscription_id: int, domain: str, server_group_id: str | None = None
+    ) -> str:
+        """Create a website; its id. One at a time over all processes, and never again after a lost answer."""
+        body: dict[str, str | int] = {"domain": domain, "subscriptionId": subscription_id}
+        if server_group_id:
+            body["serverGroupId"] = server_group_id
+        route = f"/orgs/{org_id}/websites"
+        return _new_id(await self._transport.request("POST", route, body=body, timeout=WEBSITE_TIMEOUT))
+
+    async def website(self, org_id: str, website_id: str) -> Website:
+        return _website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))
+
+    async def each_website(self) -> AsyncIterator[Website]:
+        """Every website of every direct customer; deleted ones too."""
+        async for row in self._each(f"/orgs/{self._org_id}/websites", {"recursion": "directCustomers"}):
+            yield _website(row)
+
+    # --- underneath ---
+
+    def _of_customer(self, org_id: str) -> str:
+        return f"/orgs/{self._org_id}/customers/{org_id}/subscriptions"
+
+    async def _each(self, route: str, query: dict[str, str | int]) -> AsyncIterator[Row]:
+        """Every row of a list. Ends by an empty page or by `total`: neither is promised alone."""
+        offset = 0
+        while True:
+            page = await self._transport.request("GET", route, query={**query, "offset": offset, "limit": PAGE})
+            rows = page.get("items") or []
+            for row in rows:
+                yield row
+            offset += len(rows)
+            total = page.get("total")
+            if not rows or (total is not None and offset >= int(total)):
+                return
+
+
+def _password() -> str:
+    """A password that satisfies any policy: the panel's is undocumented, so all four classes and ample length."""
+    classes = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#%+-_=?")
+    letters = [secrets.choice(kind) for kind in classes for _ in range(7)]
+    secrets.SystemRandom().shuffle(letters)
+    return "".join(letters)
+
+
+def _new_id(answer: Row) -> str:
+    return str(answer["id"])
+
+
+def _when(text: str) -> datetime | None:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return when if when.tzinfo else None
+
+
+def _org(row: Row) -> Org:
+    return Org(
+        id=str(row["id"]),
+        name=str(row.get("name") or ""),
+        deleted=row.get("status") == "deleted",
+        suspended_by=row.get("suspendedBy"),
+        owner_email=row.get("ownerEmail"),
+        owner_login_id=row.get("ownerLoginId"),
+        owner_member_id=row.get("ownerId"),
+        subscriptions_count=int(row.get("subscriptionsCount") or 0),
+    )
+
+
+def _resource(row: Row) -> Resource:
+    total = row.get("total")
+    return Resource(str(row["name"]), None if total is None else int(total), int(row.get("usage") or 0))
+
+
+def _plan(row: Row) -> PanelPlan:
+    return PanelPlan(int(row["id"]), str(row["name"]), tuple(_resource(r) for r in row.get("resources") or []))
+
+
+def _subscription(row: Row) -> PanelSubscription:
+    return PanelSubscription(
+        id=int(row["id"]),
+        plan_id=int(row["planId"]),
+        plan_name=str(row.get("planName") or ""),
+        friendly_name=str(row.get("friendlyName") or ""),
+        deleted=row.get("status") == "deleted",
+        suspended_by=row.get("suspendedBy"),
+        resources=tuple(_resource(r) for r in row.get("resources") or []),
+    )
+
+
+def _website(row: Row) -> Website:
+    subscription = row.get("subscriptionId")
+    return Website(
+        id=str(row["id"]),
+        domain=str((row.get("domain") or {}).get("domain") or "").lower(),
+        subscription_id=None if subscription is None else int(subscription),
+        org_id=str(row.get("orgId") or ""),
+        deleted=row.get("status") == "deleted",
+    )

@@ -1,0 +1,138 @@
+"""One request to the panel: allow-listed, timed, and repeated at once only where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import httpx
+import tenacity
+
+from lib.config import Secret
+from lib.enhance_client.answers import read_answer
+from lib.errors import OutcomeUnknown, Unavailable
+
+READ_TIMEOUT = 30.0
+"""Seconds; what other integrations use for ordinary calls."""
+
+WEBSITE_TIMEOUT = 90.0
+"""Seconds for the one slow call. Panels were seen to need more than 30 under load."""
+
+ATTEMPTS = 3
+"""For what may be repeated: a blip is over within two quick tries, an outage is the queue's business."""
+
+PATIENCE = 5.0
+"""Seconds that a call waits inside a pass for `Retry-After`; longer wishes go back to the queue."""
+
+_UUID = r"[0-9a-f-]{36}"
+ALLOWED = tuple(
+    (method, re.compile(pattern.replace("{id}", _UUID).replace("{n}", r"\d+")))
+    for method, pattern in (
+        ("GET", "/version"),
+        ("GET", "/status"),
+        ("GET", "/orgs/{id}"),
+        ("PATCH", "/orgs/{id}"),
+        ("GET", "/orgs/{id}/customers"),
+        ("POST", "/orgs/{id}/customers"),
+        ("GET", "/orgs/{id}/plans"),
+        ("GET", "/orgs/{id}/members"),
+        ("POST", "/orgs/{id}/members"),
+        ("GET", "/logins"),
+        ("POST", "/logins"),
+        ("GET", "/v2/orgs/{id}/customers/logins"),
+        ("PUT", "/login/password-recovery"),
+        ("GET", "/orgs/{id}/customers/{id}/subscriptions"),
+        ("POST", "/orgs/{id}/customers/{id}/subscriptions"),
+        ("GET", "/orgs/{id}/subscriptions/{n}"),
+        ("PATCH", "/orgs/{id}/subscriptions/{n}"),
+        ("DELETE", "/orgs/{id}/subscriptions/{n}"),
+        ("PUT", "/orgs/{id}/subscriptions/{n}/calculate-resource-usage"),
+        ("POST", "/orgs/{id}/domains/check"),
+        ("GET", "/orgs/{id}/websites"),
+        ("POST", "/orgs/{id}/websites"),
+        ("GET", "/orgs/{id}/websites/{id}"),
+    )
+)
+"""Every route this project may ever call. The token could do far more, so a bug must not be able to."""
+
+
+class Transport:
+    """Requests to one panel with one token, for one event loop."""
+
+    def __init__(self, url: str, token: Secret) -> None:
+        self._url = url
+        self._token = token
+        self._http: httpx.AsyncClient | None = None
+        self.calls = 0
+        """Requests made so far, for the log line of a pass."""
+
+    async def request(
+        self,
+        method: str,
+        route: str,
+        *,
+        body: Any = None,
+        query: dict[str, str | int] | None = None,
+        timeout: float = READ_TIMEOUT,
+    ) -> Any:
+        """Send one request; the decoded answer.
+
+        Quick repetition is for what is safe to repeat: anything but a POST, and a POST that never left.
+
+        Raises:
+            Unavailable, OutcomeUnknown, NotFound, Conflict, Refused: see `answers.read_answer`.
+        """
+        if not any(allowed == method and pattern.fullmatch(route) for allowed, pattern in ALLOWED):
+            raise AssertionError(f"{method} {route} is not an allowed route")
+        if query and "force" in query:
+            raise AssertionError("force deletes data for good and is no part of any pass")
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=_wait,
+            retry=tenacity.retry_if_exception(_worth_repeating),
+            reraise=True,
+        )
+        return await retrying(self._once, method, route, body, query, timeout)
+
+    async def close(self) -> None:
+        """Close the connections; the transport may be used again."""
+        if self._http is not None:
+            http, self._http = self._http, None
+            await http.aclose()
+
+    async def _once(
+        self, method: str, route: str, body: Any, query: dict[str, str | int] | None, timeout: float
+    ) -> Any:
+        self.calls += 1
+        try:
+            async with asyncio.timeout(timeout + 10):  # httpx limits each read, this limits a trickle
+                response = await self._client().request(
+                    method, self._url + route, json=body, params=query, timeout=httpx.Timeout(timeout, connect=10.0)
+                )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unavailable(f"{method} {route}: the panel can't be reached: {type(error).__name__}") from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            said = f"{method} {route}: no answer: {type(error).__name__}"
+            raise (OutcomeUnknown(said) if method == "POST" else Unavailable(said)) from error
+        return read_answer(method, route, response.status_code, response.headers, response.content)
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            self._http = httpx.AsyncClient(
+                headers={"Authorization": f"Bearer {self._token.reveal()}", "Accept": "application/json"},
+                follow_redirects=False,
+            )
+        return self._http
+
+
+def _worth_repeating(error: BaseException) -> bool:
+    if not isinstance(error, Unavailable):
+        return False
+    return error.after is None or error.after.total_seconds() <= PATIENCE
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    wish = error.after if isinstance(error, Unavailable) else None
+    return wish.total_seconds() if wish else 0.25 * 2**state.attempt_number
