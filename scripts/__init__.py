@@ -1,0 +1,1 @@
+"""Programs for people, and the simulators that the demo and the tests run against."""

@@ -1,0 +1,295 @@
+"""Products, prices, customers, invoices and what is paid for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from scripts.sim.stripe_sim import shapes
+from scripts.sim.stripe_sim.store import ApiError, Obj, World, dig, locked, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Outcome = Literal["paid", "failed", "processing", "open"]
+"""How an attempt to collect an invoice ends; `open` is no attempt at all."""
+
+MAX_METADATA = 50
+
+
+def merged_metadata(old: Obj, change: Any) -> Obj:
+    """Stripe's rule for metadata: keys are merged, an empty value removes its key, an empty string removes all."""
+    if change in ("", None):
+        return {}
+    merged = {**old, **{str(key): str(value) for key, value in change.items()}}
+    merged = {key: value for key, value in merged.items() if value}
+    if len(merged) > MAX_METADATA:
+        raise ApiError(400, f"Metadata can have up to {MAX_METADATA} keys.", param="metadata")
+    return merged
+
+
+class Payments(World):
+    """The verbs that need no subscription."""
+
+    @locked
+    def create_product(self, product_id: str | None = None, name: str = "Hosting", created: int | None = None) -> Obj:
+        """A product."""
+        at = self.now() if created is None else created
+        obj = self.put(shapes.product(product_id or self.new_id("product"), name, at, self.livemode))
+        self.emit("product.created", obj, at)
+        return obj
+
+    @locked
+    def create_price(
+        self,
+        price_id: str | None = None,
+        product: str | None = None,
+        amount: int = 1900,
+        currency: str = "eur",
+        interval: str | None = "month",
+        interval_count: int = 1,
+        created: int | None = None,
+        **fields: Any,
+    ) -> Obj:
+        """A price of a product (a new one when none is named); `interval=None` makes it a one-time price."""
+        at = self.now() if created is None else created
+        product_id = product or self.create_product(created=at)["id"]
+        if product_id not in self.products:
+            raise missing("product", product_id, "product", 400)
+        obj = shapes.price(price_id or self.new_id("price"), product_id, amount, currency, at, self.livemode)
+        if interval is not None:
+            obj.update(type="recurring", recurring=shapes.recurring(interval, interval_count))
+        obj.update(fields)
+        self.put(obj)
+        self.emit("price.created", obj, at)
+        return obj
+
+    @locked
+    def update_price(self, price_id: str, created: int | None = None, **fields: Any) -> Obj:
+        """Change a price (`active`, `nickname`, `lookup_key`, `metadata`)."""
+        return self.edit(self.get(price_id, "price"), self._at(created), "price.updated", **fields)
+
+    @locked
+    def create_customer(
+        self,
+        email: str | None = None,
+        name: str | None = None,
+        *,
+        customer_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        created: int | None = None,
+        **fields: Any,
+    ) -> Obj:
+        """A customer."""
+        at = self._at(created)
+        obj = shapes.customer(customer_id or self.new_id("customer"), email, name, at, self.livemode)
+        obj.update(fields, metadata=dict(metadata or {}))
+        self.put(obj)
+        self.emit("customer.created", obj, at)
+        return obj
+
+    @locked
+    def update_customer(self, customer_id: str, created: int | None = None, **fields: Any) -> Obj:
+        """Change a customer (`email`, `name`, `metadata`, ...)."""
+        return self.edit(self.get(customer_id, "customer"), self._at(created), "customer.updated", **fields)
+
+    @locked
+    def pay_invoice(self, invoice_id: str, outcome: Outcome = "paid", created: int | None = None) -> Obj:
+        """Attempt to collect one open invoice, and let its subscription follow."""
+        invoice = self.get(invoice_id, "invoice")
+        if invoice["status"] != "open":
+            raise ApiError(400, f"Invoice is already {invoice['status']}", code="invoice_not_open")
+        at = self._at(created)
+        self._collect(invoice, outcome, at)
+        self._after_collecting(invoice, at)
+        return invoice
+
+    @locked
+    def void_invoice(self, invoice_id: str, created: int | None = None) -> Obj:
+        """Void an open invoice."""
+        at = self._at(created)
+        invoice = self.get(invoice_id, "invoice")
+        transitions = {**invoice["status_transitions"], "voided_at": at}
+        self.edit(
+            invoice,
+            at,
+            None,
+            status="void",
+            status_transitions=transitions,
+            next_payment_attempt=None,
+            amount_remaining=0,
+        )
+        self.emit("invoice.voided", invoice, at)
+        return invoice
+
+    @locked
+    def settle_balance(self, charge_id: str, created: int | None = None) -> Obj:
+        """Give a charge its balance transaction when `late_balance_transactions` withheld it."""
+        charge = self.get(charge_id, "charge")
+        at = self._at(created)
+        txn = self._balance_transaction("charge", charge_id, charge["amount"], charge["currency"], at)
+        return self.edit(charge, at, "charge.updated", balance_transaction=txn["id"])
+
+    def charge_of(self, obj_id: str) -> Obj:
+        """The charge behind a charge, payment intent, invoice, subscription (its latest invoice) or session."""
+        obj = self.get(obj_id)
+        kind = obj["object"]
+        if kind == "charge":
+            return obj
+        if kind == "payment_intent":
+            return self.get(str(obj["latest_charge"]), "charge")
+        if kind == "invoice":
+            link = next(self.invoice_payments.newest_first({"invoice": obj_id}), None)
+            if link is None:
+                raise LookupError(obj_id)
+            return self.charge_of(link["payment"]["payment_intent"])
+        follow = (
+            "latest_invoice" if kind == "subscription" else "payment_intent" if obj.get("payment_intent") else "invoice"
+        )
+        return self.charge_of(str(obj.get(follow)))
+
+    def _at(self, created: int | None) -> int:
+        return self.now() if created is None else created
+
+    def _after_collecting(self, invoice: Obj, at: int) -> None:
+        """Let the invoice's subscription follow; the subclass that knows subscriptions says how."""
+
+    def _bill(
+        self,
+        sub: Obj,
+        reason: str,
+        at: int,
+        outcome: Outcome,
+        *,
+        free: bool = False,
+        one_time: Sequence[tuple[Obj, int]] = (),
+    ) -> Obj:
+        """Make, finalize and try to collect an invoice over the subscription's present items."""
+        invoice_id = self.new_id("invoice")
+        lines = []
+        for item in sub["items"]["data"]:
+            amount = 0 if free else (item["price"]["unit_amount"] or 0) * item["quantity"]
+            lines.append(shapes.line_item(self.new_id("line_item"), invoice_id, item, amount, self.livemode))
+        for price, quantity in one_time:
+            item = shapes.subscription_item("", sub["id"], price, quantity, at, at)
+            amount = price["unit_amount"] * quantity
+            line = shapes.line_item(self.new_id("line_item"), invoice_id, item, amount, self.livemode)
+            line["parent"] = None
+            lines.append(line)
+        invoice = self.put(shapes.invoice(invoice_id, sub, lines, reason, at))
+        self.emit("invoice.created", invoice, at)
+        if sub["collection_method"] == "send_invoice":
+            invoice["due_date"] = at + (sub["days_until_due"] or 30) * 86400
+        self.edit(
+            invoice,
+            at,
+            None,
+            status="open",
+            number=f"{self.get(sub['customer'])['invoice_prefix']}-{invoice_id[-4:]}",
+            effective_at=at,
+            hosted_invoice_url=f"https://invoice.stripe.com/i/{invoice_id}",
+            invoice_pdf=f"https://pay.stripe.com/invoice/{invoice_id}/pdf",
+            status_transitions={**invoice["status_transitions"], "finalized_at": at},
+        )
+        self.emit("invoice.finalized", invoice, at)
+        sub["latest_invoice"] = invoice_id
+        self._collect(invoice, "paid" if invoice["total"] == 0 else outcome, at)
+        return invoice
+
+    def _collect(self, invoice: Obj, outcome: Outcome, at: int) -> None:
+        if invoice["amount_due"] == 0:
+            return self._mark_paid(invoice, None, at)
+        link = next(self.invoice_payments.newest_first({"invoice": invoice["id"]}), None)
+        if link is None:
+            intent = self._intent(invoice["customer"], invoice["amount_due"], invoice["currency"], at)
+            link = self.put(shapes.invoice_payment(self.new_id("invoice_payment"), invoice, intent["id"], at))
+        intent = self.get(link["payment"]["payment_intent"], "payment_intent")
+        if outcome == "open":
+            return None
+        if outcome == "processing":
+            self._attempted(invoice, at, None)
+            intent["status"] = "processing"
+            self.emit("payment_intent.processing", intent, at)
+            return None
+        self._charge(intent, outcome == "paid", at)
+        if outcome == "paid":
+            self._attempted(invoice, at, None)
+            return self._mark_paid(invoice, link, at)
+        retry = invoice["attempt_count"] > 0
+        self._attempted(invoice, at, at + 3 * 86400)
+        if retry:
+            self.emit("invoice.updated", invoice, at, {"attempt_count": invoice["attempt_count"] - 1})
+        self.emit("invoice.payment_failed", invoice, at)
+        self.edit(self.get(invoice["customer"], "customer"), at, "customer.updated", delinquent=True)
+        return None
+
+    def _attempted(self, invoice: Obj, at: int, again: int | None) -> None:
+        automatic = invoice["collection_method"] == "charge_automatically"
+        self.edit(
+            invoice,
+            at,
+            None,
+            attempted=True,
+            attempt_count=invoice["attempt_count"] + 1,
+            next_payment_attempt=again if automatic else None,
+        )
+
+    def _mark_paid(self, invoice: Obj, link: Obj | None, at: int) -> None:
+        self.edit(
+            invoice,
+            at,
+            None,
+            status="paid",
+            attempted=True,
+            amount_paid=invoice["amount_due"],
+            amount_remaining=0,
+            auto_advance=False,
+            next_payment_attempt=None,
+            status_transitions={**invoice["status_transitions"], "paid_at": at},
+        )
+        if link is not None:
+            transitions = {**link["status_transitions"], "paid_at": at}
+            link.update(status="paid", amount_paid=invoice["amount_due"], status_transitions=transitions)
+            self.emit("invoice_payment.paid", link, at)
+        self.emit("invoice.paid", invoice, at)
+        self.emit("invoice.payment_succeeded", invoice, at)
+        customer = self.customers.get(invoice["customer"])
+        others = self.invoices.newest_first({"customer": invoice["customer"], "status": "open", "attempted": True})
+        if customer is not None and next(others, None) is None:
+            self.edit(customer, at, "customer.updated", delinquent=False)
+
+    def _intent(self, customer_id: str | None, amount: int, currency: str, at: int) -> Obj:
+        intent_id = self.new_id("payment_intent")
+        intent = self.put(shapes.payment_intent(intent_id, customer_id, amount, currency, at, self.livemode))
+        self.emit("payment_intent.created", intent, at)
+        return intent
+
+    def _charge(self, intent: Obj, succeeded: bool, at: int, email: str | None = None) -> Obj:
+        payer = self.customers.get(intent["customer"] or "")
+        email = email or (payer["email"] if payer else None)
+        charge = self.put(shapes.charge(self.new_id("charge"), intent, succeeded, email, at))
+        intent["latest_charge"] = charge["id"]
+        if succeeded:
+            if not self.late_balance_transactions:
+                txn = self._balance_transaction("charge", charge["id"], charge["amount"], charge["currency"], at)
+                charge["balance_transaction"] = txn["id"]
+            intent.update(status="succeeded", amount_received=intent["amount"], last_payment_error=None)
+        else:
+            error = {"code": "card_declined", "message": charge["failure_message"], "type": "card_error"}
+            intent.update(status="requires_payment_method", last_payment_error=error)
+        self.emit("charge.succeeded" if succeeded else "charge.failed", charge, at)
+        self.emit("payment_intent.succeeded" if succeeded else "payment_intent.payment_failed", intent, at)
+        return charge
+
+    def _balance_transaction(
+        self, kind: str, source: str, amount: int, currency: str, at: int, fee: int | None = None
+    ) -> Obj:
+        cost = round(amount * 0.029) + 30 if fee is None else fee
+        txn_id = self.new_id("balance_transaction")
+        return self.put(shapes.balance_transaction(txn_id, kind, source, amount, cost, currency, at))
+
+    def _invoices_of(self, sub_id: str, **where: Any) -> list[Obj]:
+        """The subscription's invoices, newest first."""
+        return list(self.invoices.newest_first({"parent.subscription_details.subscription": sub_id, **where}))
+
+    def _subscription_of(self, invoice: Obj) -> Obj | None:
+        return self.subscriptions.get(dig(invoice, "parent.subscription_details.subscription") or "")
