@@ -23,7 +23,7 @@ def function_files(root: Path = ROOT) -> list[Path]:
 
 
 def functions_app(root: Path = ROOT) -> ASGIApp:
-    """Return the app. A function sees the full path; `[name]` in its file name becomes a query parameter, as on Vercel."""
+    """Return the app. A function sees the full path; `[name]` in its file name becomes a query parameter."""
     functions = [(_pattern(path), _load(root, path)) for path in function_files(root)]
     functions.sort(key=lambda function: function[0].groups)  # an exact path wins over one with a parameter
     rules = list(_header_rules(root / "vercel.json"))
