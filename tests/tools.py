@@ -12,7 +12,8 @@ missing: dict[str, str] = {}
 
 def require_tool(name: str, package: str) -> str:
     """Return the path of a program, or skip the test loudly; with CI=true its absence is a failure."""
-    path = shutil.which(name)
+    # Daemons live in a folder that is not on everybody's PATH.
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if path is None:
         unavailable(name, package)
     return path

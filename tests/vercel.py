@@ -98,12 +98,8 @@ def _python() -> tuple[Path, str]:
     """Return a Python that Vercel offers too, and its version."""
     managed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for version in OFFERED:
-        candidates = [
-            shutil.which(f"python{version}"),
-            *managed.glob(f"{version}.*/bin/python{version}"),
-            sys.executable,
-        ]
-        for candidate in filter(None, candidates):
+        managed_ones = [str(path) for path in managed.glob(f"{version}.*/bin/python{version}")]
+        for candidate in [shutil.which(f"python{version}") or sys.executable, *managed_ones]:
             ask = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2], sys._base_executable)"]
             # A version manager's stand-in can be on PATH without a Python behind it.
             answer = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.split()
