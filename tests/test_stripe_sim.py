@@ -313,6 +313,18 @@ def test_cancellation_now_and_later(sim: StripeSim, client: stripe.StripeClient)
     assert twice.value.http_status == 404
 
 
+def test_renewal_after_a_failed_one_or_under_paused_collection(sim: StripeSim) -> None:
+    """A paid renewal ends past_due; while collection is paused a renewal is shelved and the status stays."""
+    sub = subscribed(sim, status="past_due", created=NOW - 40 * DAY, changed=NOW - 9 * DAY)
+    sim.renew(sub["id"])
+    assert sub["status"] == "active"
+    for behavior, shelved in (("void", "void"), ("mark_uncollectible", "uncollectible"), ("keep_as_draft", "draft")):
+        sim.set_pause_collection(sub["id"], behavior)  # type: ignore[arg-type]
+        sim.renew(sub["id"])
+        assert sim.invoices[sub["latest_invoice"]]["status"] == shelved
+    assert sub["status"] == "active"
+
+
 def test_resume_waits_for_its_payment(sim: StripeSim) -> None:
     """A resumed subscription stays paused until its invoice is paid."""
     sub = subscribed(sim)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from scripts.sim.stripe_sim import shapes
-from scripts.sim.stripe_sim.payments import Outcome, Payments
+from scripts.sim.stripe_sim.payments import Outcome, Payments, Shelf
 from scripts.sim.stripe_sim.store import ApiError, Obj, locked, missing
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ DELETED = "customer.subscription.deleted"
 ENDED = ("canceled", "incomplete_expired")
 BEGUN_ELSEWHERE = ("past_due", "unpaid", "paused", "canceled")
 Item = str | tuple[str, int]
-SEED_PERIOD = 30 * 86400
+DAY = 86400
+SEEDED = ("customer", "subscription", "subscription_item", "invoice")
 
 
 class Billing(Payments):
@@ -49,7 +50,7 @@ class Billing(Payments):
         if customer not in self.customers:
             raise missing("customer", customer, "customer", 400)
         if status == "trialing" and trial_end is None:
-            trial_end = at + 14 * 86400
+            trial_end = at + 14 * DAY
         if not items:
             raise ApiError(400, "Missing required param: items.", code="parameter_missing", param="items")
         lines = [self._price_and_quantity(item) for item in items]
@@ -63,7 +64,9 @@ class Billing(Payments):
         elif trial_end is not None:
             sub["status"] = "trialing"
         self.put(sub)
-        first: Outcome = "failed" if sub["status"] == "incomplete" else payment
+        first = payment
+        if sub["status"] == "incomplete" and payment == "paid":
+            first = "failed"
         if sub["collection_method"] == "send_invoice":
             first = "open"
         extra = [self._price_and_quantity(item) for item in one_time]
@@ -79,7 +82,10 @@ class Billing(Payments):
 
     @locked
     def renew(self, sub_id: str, outcome: Outcome = "paid", created: int | None = None) -> Obj:
-        """A new period with its invoice; a trial that ends is one too. `failed` makes the subscription past_due."""
+        """A new period with its invoice; a trial that ends is one too. `failed` makes it past_due.
+
+        While collection is paused, the invoice is made and shelved as `pause_collection` says.
+        """
         at = self._at(created)
         sub = self.get(sub_id, "subscription")
         status = "active" if sub["status"] == "trialing" else sub["status"]
@@ -88,7 +94,11 @@ class Billing(Payments):
             item["price"] = old["price"]
             item.update(current_period_start=at, current_period_end=shapes.period_end(at, item["price"]))
         self.edit(sub, at, UPDATED, items={**sub["items"], "data": items}, status=status)
+        if sub["pause_collection"] is not None:
+            self._bill(sub, "subscription_cycle", at, "open", shelved=sub["pause_collection"]["behavior"])
+            return sub
         invoice = self._bill(sub, "subscription_cycle", at, outcome)
+        self._after_collecting(invoice, at)
         if outcome == "failed" and invoice["status"] == "open" and status not in ENDED:
             self.edit(sub, at, UPDATED, status="unpaid" if status == "unpaid" else "past_due")
         return sub
@@ -165,7 +175,7 @@ class Billing(Payments):
     def set_pause_collection(
         self,
         sub_id: str,
-        behavior: Literal["keep_as_draft", "mark_uncollectible", "void"] | None = "void",
+        behavior: Shelf | None = "void",
         resumes_at: int | None = None,
         created: int | None = None,
     ) -> Obj:
@@ -309,28 +319,35 @@ class Billing(Payments):
     @locked
     def seed_many(self, count: int, price: str | None = None, created: int | None = None) -> list[str]:
         """That many customers with one paid, active subscription each, without events; answers the subscription ids."""
-        at = self.now() - 86400 if created is None else created
+        at = self.now() - DAY if created is None else created
         its_price = self.get(price, "price") if price else self.create_price(created=at)
+        currency, total = its_price["currency"], its_price["unit_amount"] or 0
+        # Hundreds of thousands of objects: what is equal is shared between them, and never changed in place.
+        customer = shapes.customer("", None, None, at, self.livemode)
+        sub = shapes.subscription("", "", currency, at, self.livemode)
+        item = shapes.subscription_item("", "", its_price, 1, at, shapes.period_end(at, its_price))
+        invoice = shapes.invoice("", sub, [], "subscription_create", at)
+        invoice.update(status="paid", total=total, subtotal=total, amount_due=total, amount_paid=total, attempted=True)
+        invoice["status_transitions"]["paid_at"] = at
         ids = []
         for number in range(count):
-            customer_id = self.new_id("customer")
-            sub_id = self.new_id("subscription")
-            self.put(shapes.customer(customer_id, f"seed{number}@example.com", f"Seed {number}", at, self.livemode))
-            sub = shapes.subscription(sub_id, customer_id, its_price["currency"], at, self.livemode)
-            sub["metadata"] = {"domain": f"seed{number}.example"}
-            item_id = self.new_id("subscription_item")
-            sub["items"]["data"] = [
-                shapes.subscription_item(item_id, sub_id, its_price, 1, at, shapes.period_end(at, its_price))
-            ]
-            sub["latest_invoice"] = invoice_id = self.new_id("invoice")
-            invoice = shapes.invoice(invoice_id, sub, [], "subscription_create", at)
-            total = its_price["unit_amount"] or 0
-            invoice.update(
-                status="paid", total=total, subtotal=total, amount_due=total, amount_paid=total, attempted=True
-            )
-            invoice["amount_remaining"] = 0
-            self.put(invoice)
-            self.put(sub)
+            customer_id, sub_id, item_id, invoice_id = map(self.new_id, SEEDED)
+            metadata = {"domain": f"seed{number}.example"}
+            items = [{**item, "id": item_id, "subscription": sub_id}]
+            held = shapes.listed(items, f"/v1/subscription_items?subscription={sub_id}")
+            own = {
+                "id": sub_id,
+                "customer": customer_id,
+                "latest_invoice": invoice_id,
+                "metadata": metadata,
+                "items": held,
+            }
+            details = {"metadata": metadata, "subscription": sub_id}
+            parent = {"quote_details": None, "subscription_details": details, "type": "subscription_details"}
+            named = {"id": customer_id, "email": f"seed{number}@example.com", "name": f"Seed {number}"}
+            self.put({**customer, **named})
+            self.put({**invoice, "id": invoice_id, "customer": customer_id, "parent": parent})
+            self.put({**sub, **own})
             ids.append(sub_id)
         return ids
 

@@ -82,6 +82,8 @@ class Commerce(Billing):
         session = self.get(session_id, "checkout.session")
         if session["status"] != "open":
             raise ApiError(400, f"This Checkout Session is {session['status']}.")
+        if at > session["expires_at"]:
+            raise ApiError(400, "This Checkout Session is expired.")
         answers = {**({"domain": domain} if domain else {}), **(custom_fields or {})}
         for key, value in answers.items():
             field = next((field for field in session["custom_fields"] if field["key"] == key), None)

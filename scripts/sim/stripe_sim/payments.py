@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 Outcome = Literal["paid", "failed", "processing", "open"]
 """How an attempt to collect an invoice ends; `open` is no attempt at all."""
 
+Shelf = Literal["keep_as_draft", "mark_uncollectible", "void"]
+"""What becomes of invoices while collection is paused."""
+
 MAX_METADATA = 50
 
 
@@ -162,6 +165,7 @@ class Payments(World):
         *,
         free: bool = False,
         one_time: Sequence[tuple[Obj, int]] = (),
+        shelved: Shelf | None = None,
     ) -> Obj:
         """Make, finalize and try to collect an invoice over the subscription's present items."""
         invoice_id = self.new_id("invoice")
@@ -176,7 +180,10 @@ class Payments(World):
             line["parent"] = None
             lines.append(line)
         invoice = self.put(shapes.invoice(invoice_id, sub, lines, reason, at))
+        sub["latest_invoice"] = invoice_id
         self.emit("invoice.created", invoice, at)
+        if shelved == "keep_as_draft":
+            return invoice
         if sub["collection_method"] == "send_invoice":
             invoice["due_date"] = at + (sub["days_until_due"] or 30) * 86400
         self.edit(
@@ -191,7 +198,13 @@ class Payments(World):
             status_transitions={**invoice["status_transitions"], "finalized_at": at},
         )
         self.emit("invoice.finalized", invoice, at)
-        sub["latest_invoice"] = invoice_id
+        if shelved == "void":
+            return self.void_invoice(invoice_id, at)
+        if shelved == "mark_uncollectible":
+            transitions = {**invoice["status_transitions"], "marked_uncollectible_at": at}
+            self.edit(invoice, at, None, status="uncollectible", status_transitions=transitions)
+            self.emit("invoice.marked_uncollectible", invoice, at)
+            return invoice
         self._collect(invoice, "paid" if invoice["total"] == 0 else outcome, at)
         return invoice
 

@@ -286,6 +286,7 @@ def _create_subscription(sim: Delivery, _: str, params: Obj) -> Obj:
         "incomplete" if params.get("payment_behavior") == "default_incomplete" else "active",
         metadata=merged_metadata({}, params.get("metadata") or {}),
         trial_end=trial_end,
+        payment="open" if params.get("payment_behavior") == "default_incomplete" else "paid",
         **plain,
     )
 
