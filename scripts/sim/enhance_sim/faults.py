@@ -85,15 +85,17 @@ class Faults:
             return sum(fault.times for fault in self._waiting)
 
     def take(self, call: Call, when: When) -> Iterator[Fault]:
-        """The faults of this call, used up as they are taken; one failure or drop ends it."""
+        """The faults of this call, used up as they are taken: one of a kind, and none after a failure or a drop."""
         with self._lock:
-            taken: list[Fault] = []
+            taken: dict[str, Fault] = {}
             for fault in self._waiting:
                 if fault.when != when or fault.method not in (call.method, "*") or not fault.pattern.search(call.path):
                     continue
+                if fault.kind in taken:
+                    continue
                 fault.times -= 1
-                taken.append(fault)
+                taken[fault.kind] = fault
                 if fault.kind in ("fail", "drop"):
                     break
             self._waiting = [fault for fault in self._waiting if fault.times > 0]
-        return iter(taken)
+        return iter(taken.values())

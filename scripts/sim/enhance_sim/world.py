@@ -127,6 +127,7 @@ class World:
         self.elsewhere: set[str] = set()
         self.prohibited: set[str] = set()
         self.activities: list[dict[str, Any]] = []
+        self.remembers = True
         # Answers that no source has recorded: a test may set what it wants to be robust against.
         self.refusals: dict[str, tuple[int, str, str | None]] = {
             "quota": (400, "invalid_argument", "websites"),
@@ -278,6 +279,8 @@ class World:
     # --- changing -----------------------------------------------------------------------------
 
     def _happened(self, kind: str, org_id: str, entity: str, entity_id: str, detail: dict[str, Any]) -> None:
+        if not self.remembers:
+            return
         self.activities.append(
             {
                 "id": self.uuid(),
