@@ -225,7 +225,8 @@ def invoice(status: str, billing_reason: str = "subscription_cycle", amount_due:
 def subscription(
     name: str = "sub_1",
     status: str = "active",
-    *items: Item,
+    items: tuple[Item, ...] | None = None,
+    *,
     latest: Invoice | None = None,
     unpaid_days: float | None = None,
     ended_days: float | None = None,
@@ -237,7 +238,7 @@ def subscription(
     return Subscription(
         id=name,
         status=status,
-        items=items or (Item(name.replace("sub", "si"), "price_1", 1),),
+        items=(Item(name.replace("sub", "si"), "price_1", 1),) if items is None else items,
         created=NOW - days(age),
         latest_invoice=latest,
         unpaid_since=None if unpaid_days is None else NOW - days(unpaid_days),
