@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
+from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,7 +29,7 @@ def functions_app(root: Path = ROOT) -> ASGIApp:
     functions = [(_pattern(path), _load(root, path)) for path in function_files(root)]
     functions.sort(key=lambda function: function[0].groups)  # an exact path wins over one with a parameter
     rules = list(_header_rules(root / "vercel.json"))
-    static = StaticFiles(directory=root / "public", html=True)
+    static = Starlette(routes=[Mount("/", StaticFiles(directory=root / "public", html=True))])
     unknown = PlainTextResponse("There is no such function.\n", status_code=404)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -63,11 +63,11 @@ class Bundle:
 
 def build(project: Path, environment: Mapping[str, str]) -> Bundle:
     """Build a fresh copy of the working tree, ignored files left out; skip where a tool is missing."""
+    python, version = _python()
     try:
         vercel = _vercel.install()
     except _vercel.NoVercelError as error:
         unavailable(str(error), "npm (with Node.js 20 or newer)")
-    python, version = _python()
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT, check=True, capture_output=True, text=True,
