@@ -1,0 +1,63 @@
+"""Do what the crons do, without end, for people without Vercel; any number of these may run at once."""
+
+import argparse
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+
+PAUSE = 2.0
+"""Seconds between looks at an empty queue: one cheap indexed query each."""
+
+SLICE = 5.0
+"""Seconds in which one drain claims passes. A stop waits for the passes in hand and for no more than them."""
+
+
+def main() -> None:
+    """Work until SIGTERM or Ctrl-C; passes in hand are finished first."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/worker",
+        description="Runs what is due without end, as Vercel's crons do there. Any number may run at once, on any "
+        "machine. Settings come from the environment or from .env; the environment wins. "
+        "SIGTERM and Ctrl-C let the passes in hand finish.",
+    )
+    parser.parse_args()
+
+    from lib.config import Settings
+    from lib.errors import SettingsError
+    from scripts._environment import load_env_file
+
+    load_env_file()
+    try:
+        Settings.load(os.environ)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+    asyncio.run(_work())
+
+
+async def _work() -> None:
+    from lib.errors import Retryable
+    from lib.log import get_logger
+    from lib.subscription_manager import manager
+    from lib.subscription_manager.manager import TIME_FOR_A_PASS
+
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    ours = manager()
+    log = get_logger()
+    log.info("worker_started")
+    while not stop.is_set():
+        idle = True
+        try:
+            deadline = time.monotonic() + SLICE + TIME_FOR_A_PASS
+            drained = await ours.drain(deadline=deadline, workers=ours.settings.panel_concurrency, migrates=True)
+            idle = drained.passes == 0
+        except Retryable as error:
+            log.warning("worker_waits", reason=str(error))
+        if idle:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), PAUSE)
+    await ours.close()
+    log.info("worker_stopped")
