@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -375,6 +375,10 @@ class Again:
     """A fixed time instead of the retry curve."""
     failed: bool = True
     """Whether it counts as an attempt."""
+    wish: timedelta | None = None
+    """The least delay that the other side asked for."""
+    problems: tuple[Problem, ...] = ()
+    """What a person must solve besides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,20 +83,20 @@ def read_event(body: bytes, *, livemode: bool) -> ReceivedEvent:
     """
     text = body.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")  # text columns hold no NUL
     try:
-        event = json.loads(body)
-        if not isinstance(event, dict) or event.get("object") not in ("event", "v2.core.event"):
-            raise ValueError("not a Stripe event")
-        event_id, kind = event["id"], event["type"]
-        if not (isinstance(event_id, str) and isinstance(kind, str) and _is_id(event_id) and _is_id(kind)):
-            raise ValueError("id or type is not usable")
-        return _read(event, event_id, kind, text, livemode)
+        return _read(json.loads(body), text, livemode)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         digest = hashlib.sha256(body).hexdigest()
         error = f"{type(problem).__name__}: {problem}"[:300].replace("\x00", "")
         return ReceivedEvent(f"unreadable_{digest}", "unreadable", text, "unreadable", error=error)
 
 
-def _read(event: dict[str, Any], event_id: str, kind: str, text: str, livemode: bool) -> ReceivedEvent:
+def _read(event: Any, text: str, livemode: bool) -> ReceivedEvent:
+    """Raises ValueError, KeyError and their like for what is no event."""
+    if not isinstance(event, dict) or event.get("object") not in ("event", "v2.core.event"):
+        raise ValueError("not a Stripe event")
+    event_id, kind = event["id"], event["type"]
+    if not (isinstance(event_id, str) and isinstance(kind, str) and _is_id(event_id) and _is_id(kind)):
+        raise ValueError("id or type is not usable")
     nudges: tuple[tuple[str, str], ...] = ()
     if event["object"] == "v2.core.event":  # thin: only a related object's type and id
         related = event.get("related_object") or {}

@@ -44,7 +44,7 @@ def verify(body: bytes, header: str | None, secrets: Sequence[Secret], now: floa
     signed = str(timestamp).encode() + b"." + body
     for secret in secrets:
         expected = hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest().encode()
-        if any([hmac.compare_digest(expected, candidate) for candidate in candidates]):
+        if any(hmac.compare_digest(expected, candidate) for candidate in candidates):
             if timestamp < now - TOLERANCE:
                 raise BadSignature("the signature is too old; check this server's clock")
             return timestamp

@@ -18,7 +18,7 @@ from lib.config import Secret
 from lib.errors import SchemaOutdated, Unavailable
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds. Waking a sleeping Neon branch takes a few hundred milliseconds; Stripe's checkout waits ten seconds for us."""
+"""Seconds. Waking a sleeping Neon branch takes less than one; Stripe's checkout waits ten for us."""
 
 STATEMENT_TIMEOUT = "15s"
 """Far above any statement of ours on a healthy database; below every function's time limit."""
@@ -64,9 +64,13 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A short transaction; never held open during a network call."""
-        async with _translated(), self._open() as pool, pool.connection(timeout=CONNECT_TIMEOUT) as connection:
-            async with connection.transaction():
-                yield connection
+        async with (
+            _translated(),
+            self._open() as pool,
+            pool.connection(timeout=CONNECT_TIMEOUT) as connection,
+            connection.transaction(),
+        ):
+            yield connection
 
     async def close(self) -> None:
         """Close every connection; the handle may be used again."""

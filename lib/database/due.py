@@ -33,6 +33,7 @@ class Claim:
     lease_id: str
     generation: int
     attempts: int
+    parked_reason: str | None
     now: datetime
     """The database's time when it was claimed."""
 
@@ -71,7 +72,8 @@ async def claim(
             UPDATE due
             SET lease_id = gen_random_uuid(), leased_until = clock_timestamp() + %(lease)s
             FROM picked WHERE due.kind = picked.kind AND due.key = picked.key
-            RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts, clock_timestamp() AS now
+            RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
+                due.parked_reason, clock_timestamp() AS now
             """,
             {
                 "limit": limit,
@@ -158,6 +160,49 @@ async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
         {"kinds": [kind for kind, _ in subjects], "keys": [key for _, key in subjects]},
     )
     return len(rows)
+
+
+async def mark_everybody(db: Database) -> int:
+    """Make every customer due who has a service or waits in the queue; how many."""
+    rows = await db.rows(
+        """
+        INSERT INTO due (kind, key)
+        SELECT 'customer', customer_id FROM (
+            SELECT customer_id FROM services WHERE provider = 'stripe'
+            UNION SELECT key FROM due WHERE kind = 'customer'
+        ) AS everybody ORDER BY customer_id
+        ON CONFLICT (kind, key) DO UPDATE
+            SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
+        RETURNING 1
+        """
+    )
+    return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How the queue stands."""
+
+    oldest_seconds: float
+    """How long the oldest due row has been waiting without anybody working on it."""
+    due: int
+    parked: int
+
+
+async def load(db: Database) -> Load:
+    """How much is due and parked, and for how long the oldest waits."""
+    row = await db.row(
+        """
+        SELECT
+            coalesce(extract(epoch FROM clock_timestamp() - min(due_at) FILTER (WHERE due_at <= clock_timestamp()
+                AND (leased_until IS NULL OR leased_until <= clock_timestamp()))), 0)::float AS oldest_seconds,
+            count(*) FILTER (WHERE due_at <= clock_timestamp()) AS due,
+            count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked
+        FROM due
+        """
+    )
+    assert row is not None
+    return Load(**row)
 
 
 async def take_lease(db: Database, name: str, holder: str, length: timedelta) -> bool:

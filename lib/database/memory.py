@@ -27,7 +27,8 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
     row = await db.row(
         """
         SELECT
-            (SELECT to_jsonb(c) FROM customers c WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
+            (SELECT to_jsonb(c) FROM customers c
+             WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
             (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]')
              FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -37,7 +38,8 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
                         AND (u.facts ->> 'answered')::boolean)) ORDER BY i.id), '[]')
              FROM actions i
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND i.state = 'intent'
-                AND NOT EXISTS (SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
+                AND NOT EXISTS (
+                    SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
             ) AS intents,
             (SELECT max(received_at) FROM events
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'

@@ -19,7 +19,7 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
 
     Raises:
         Unavailable: nothing happened; the panel (or what stands before it) declines for now, or our token.
-        OutcomeUnknown: a server error after a POST, which may have taken effect all the same.
+        OutcomeUnknown: a server error after a write, which may have taken effect all the same.
         NotFound, Conflict, Refused: decided; a repetition would end the same way.
     """
     if 200 <= status < 300:
@@ -49,7 +49,7 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
 
 
 def _lost(method: str, said: str, *, answered: bool, after: timedelta | None = None) -> None:
-    if method == "POST":
+    if method != "GET":
         raise OutcomeUnknown(said, answered=answered, after=after)
     raise Unavailable(said, after=after)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 from lib.config import Secret
 from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
-from lib.errors import Conflict, NotFound, Refused, Unavailable
+from lib.errors import Conflict, Refused, Unavailable
 from lib.model import PanelPlan, PanelSubscription, Resource
 
 PAGE = 200
@@ -256,7 +256,7 @@ class EnhanceClient:
         if server_group_id:
             body["serverGroupId"] = server_group_id
         route = f"/orgs/{org_id}/websites"
-        return _new_id(await self._transport.request("POST", route, body=body, timeout=WEBSITE_TIMEOUT))
+        return _new_id(await self._transport.request("POST", route, body=body, patience=WEBSITE_TIMEOUT))
 
     async def website(self, org_id: str, website_id: str) -> Website:
         return _website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))

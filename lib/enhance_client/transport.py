@@ -11,7 +11,7 @@ import tenacity
 
 from lib.config import Secret
 from lib.enhance_client.answers import read_answer
-from lib.errors import OutcomeUnknown, Unavailable
+from lib.errors import OutcomeUnknown, Retryable, Unavailable
 
 READ_TIMEOUT = 30.0
 """Seconds; what other integrations use for ordinary calls."""
@@ -74,7 +74,7 @@ class Transport:
         *,
         body: Any = None,
         query: dict[str, str | int] | None = None,
-        timeout: float = READ_TIMEOUT,
+        patience: float = READ_TIMEOUT,
     ) -> Any:
         """Send one request; the decoded answer.
 
@@ -90,10 +90,10 @@ class Transport:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=_wait,
-            retry=tenacity.retry_if_exception(_worth_repeating),
+            retry=tenacity.retry_if_exception(lambda error: _worth_repeating(method, error)),
             reraise=True,
         )
-        return await retrying(self._once, method, route, body, query, timeout)
+        return await retrying(self._once, method, route, body, query, patience)
 
     async def close(self) -> None:
         """Close the connections; the transport may be used again."""
@@ -102,19 +102,19 @@ class Transport:
             await http.aclose()
 
     async def _once(
-        self, method: str, route: str, body: Any, query: dict[str, str | int] | None, timeout: float
+        self, method: str, route: str, body: Any, query: dict[str, str | int] | None, patience: float
     ) -> Any:
         self.calls += 1
         try:
-            async with asyncio.timeout(timeout + 10):  # httpx limits each read, this limits a trickle
+            async with asyncio.timeout(patience + 10):  # httpx limits each read, this limits a trickle
                 response = await self._client().request(
-                    method, self._url + route, json=body, params=query, timeout=httpx.Timeout(timeout, connect=10.0)
+                    method, self._url + route, json=body, params=query, timeout=httpx.Timeout(patience, connect=10.0)
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unavailable(f"{method} {route}: the panel can't be reached: {type(error).__name__}") from error
         except (httpx.HTTPError, TimeoutError) as error:
             said = f"{method} {route}: no answer: {type(error).__name__}"
-            raise (OutcomeUnknown(said) if method == "POST" else Unavailable(said)) from error
+            raise (Unavailable(said) if method == "GET" else OutcomeUnknown(said)) from error
         return read_answer(method, route, response.status_code, response.headers, response.content)
 
     def _client(self) -> httpx.AsyncClient:
@@ -126,13 +126,18 @@ class Transport:
         return self._http
 
 
-def _worth_repeating(error: BaseException) -> bool:
-    if not isinstance(error, Unavailable):
-        return False
+def _worth_repeating(method: str, error: BaseException) -> bool:
+    match error:
+        case Unavailable():
+            pass
+        case OutcomeUnknown() if method != "POST":  # the rest sets a state, and setting it twice is setting it
+            pass
+        case _:
+            return False
     return error.after is None or error.after.total_seconds() <= PATIENCE
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    wish = error.after if isinstance(error, Unavailable) else None
+    wish = error.after if isinstance(error, Retryable) else None
     return wish.total_seconds() if wish else 0.25 * 2**state.attempt_number

@@ -1,7 +1,8 @@
 """The only place where policy lives: pure functions from what was observed, and the time, to what to do.
 
-`desired` says what should be true of a customer, `next_action` the one change that leads there, `imagine` what the
-world looks like after it, `retry_at` when to try a failed pass again. No network, database, clock or environment.
+`recognise` and `observe` lay what the panel shows onto what we remember, `desired` says what should be true of a
+customer, `next_action` the one change that leads there, `imagine` what the world looks like after it, `retry_at` when
+to try a failed pass again. No network, database, clock or environment.
 """
 
 from lib.policy.desired import desired, sought_domains
@@ -9,6 +10,7 @@ from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.imagine import imagine
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
 from lib.policy.next_action import SETTLE, next_action, settles_at
+from lib.policy.recognise import observe, recognise
 from lib.policy.retry import MAX_ATTEMPTS, retry_at
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "marks",
     "next_action",
     "normalise_domain",
+    "observe",
+    "recognise",
     "retry_at",
     "settles_at",
     "sought_domains",

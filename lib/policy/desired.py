@@ -179,7 +179,7 @@ def _goal(
 def _state(
     subscription: Subscription, service: Service, mapping: PlanMapping | None, policy: Policy, now: datetime
 ) -> Goal:
-    """Whether this service should be on: its subscription's status, and every cause to hold it; the plan comes later."""
+    """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan."""
     service = replace(service, waits_for=None, grace_until=None)
     if subscription.status in ("canceled", "incomplete_expired"):
         return _ended(service, subscription.status, subscription.ended_at, policy, now)
@@ -235,7 +235,7 @@ def _unpaid(
 
 
 def _money_settled(subscription: Subscription, mapping: PlanMapping | None) -> bool:
-    """Whether the first money is in: an `active` subscription may still wait for a bank debit (design: `activate_on`)."""
+    """Whether the first money is in: an `active` subscription may still wait for a bank debit (`activate_on`)."""
     invoice = subscription.latest_invoice
     if invoice is None or (mapping is not None and mapping.activate_on == "processing"):
         return True

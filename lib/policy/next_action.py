@@ -32,11 +32,13 @@ SETTLE = {
     ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=45)),
     ActionKind.CREATE_SUBSCRIPTION: (timedelta(seconds=30), timedelta(seconds=45)),
     ActionKind.CREATE_WEBSITE: (timedelta(seconds=90), timedelta(minutes=5)),
+    ActionKind.SUSPEND: (timedelta(seconds=10), timedelta(seconds=60)),
 }
-"""How long a creation may still appear after its intent: (the panel answered with an error, the answer was lost).
+"""How long an action may still take effect after its intent: (the panel answered with an error, the answer was lost).
 
 Only afterwards does not finding it mean that it never happened. Creating a website is the slow one: panels have been
-seen to finish it long after the client gave up.
+seen to finish it long after the client gave up. A suspension is here because one that appears unexpected would be
+taken for somebody else's and never be lifted.
 """
 
 
@@ -97,7 +99,7 @@ def _candidates(
     policy: Policy,
     problems: list[Problem],
 ) -> Iterable[Action | None]:
-    """Every change that is due, most urgent first. Later ones may depend on earlier ones, so they come one at a time."""
+    """Every change that is due, most urgent first; later ones may depend on earlier ones."""
     present: list[tuple[Goal, PanelSubscription]] = []
     for goal in wanted.goals:
         if goal.service.panel_subscription_id is None:

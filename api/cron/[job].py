@@ -1,0 +1,35 @@
+"""`GET /api/cron/drain` and `/api/cron/sweep`: the timed work, guarded by `CRON_SECRET`.
+
+Runs may be missed, doubled or overlap (Vercel promises nothing else), so each takes whatever is outstanding.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lib.errors import RequestError
+from lib.subscription_manager import manager
+from lib.web import answer, bearer, endpoint, same, work_deadline
+
+
+async def run(request: Request) -> Response:
+    """Run the job in the path; what it did."""
+    bridge = manager()
+    token = bearer(request)
+    if token is None or not same(token, bridge.settings.cron_secret):
+        raise RequestError(401, "unauthorized", "send CRON_SECRET as Authorization: Bearer ...")
+    job = request.url.path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".py")
+    deadline = work_deadline()
+    match job:
+        case "drain":
+            drained = await bridge.drain(deadline=deadline, workers=bridge.settings.panel_concurrency, migrates=True)
+            return answer({"job": job, "passes": drained.passes, "outcomes": drained.outcomes})
+        case "sweep":
+            swept = await bridge.sweep(deadline=deadline)
+            return answer({"job": job, **swept})
+        case _:
+            raise RequestError(404, "not_found", "the jobs are drain and sweep")
+
+
+app = endpoint(GET=run)

@@ -1,0 +1,58 @@
+"""Finding our own things again: what the panel shows, laid onto what we remember. Pure, and done before deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lib.model import Actual, Memory, PanelSubscription, Problem, Service, ServiceState
+from lib.policy.naming import marks
+
+
+def recognise(services: Sequence[Service], actual: Actual) -> tuple[tuple[Service, ...], tuple[Problem, ...]]:
+    """The services with the panel ids that our marks prove, and the marks that stand there twice.
+
+    A creation whose answer was lost is found here, before anything is created again.
+    """
+    by_mark: dict[tuple[str, int], list[PanelSubscription]] = {}
+    for found in sorted(actual.subscriptions, key=lambda s: s.id):
+        if not found.deleted:
+            for marked in marks(found.friendly_name):
+                by_mark.setdefault(marked, []).append(found)
+    recognised, problems = [], []
+    for service in services:
+        same = by_mark.get((service.key.subscription_id, service.key.slot), [])
+        if not service.made and same:
+            service = replace(
+                service,
+                panel_subscription_id=same[0].id,
+                panel_plan_id=same[0].plan_id,
+                plan=same[0].plan_name,
+                state=ServiceState.LIVE,
+            )
+        if len(same) > 1:
+            ids = ", ".join(str(s.id) for s in same)
+            detail = f"panel subscriptions {ids} all carry the mark of {service.key}; delete the surplus by hand"
+            problems.append(Problem("duplicate_in_panel", detail, str(service.key)))
+        recognised.append(service)
+    return tuple(recognised), tuple(problems)
+
+
+def observe(memory: Memory, actual: Actual) -> Memory:
+    """What the panel shows, as we are to remember it: who suspended, on which plan, whether it still lives."""
+    by_id = {s.id: s for s in actual.subscriptions}
+    services = []
+    for service in memory.services:
+        found = by_id.get(service.panel_subscription_id or 0)
+        if found is not None and service.state is not ServiceState.TERMINATED:
+            ours = service.suspended_by is not None and found.suspended_by == service.suspended_by
+            service = replace(
+                service,
+                panel_plan_id=found.plan_id,
+                # Forgotten once somebody lifted it: a later suspension with the same value is not ours.
+                suspended_by=service.suspended_by if ours else None,
+                panel_suspended=found.suspended_by is not None and not ours,
+                state=ServiceState.SUSPENDED if ours else ServiceState.LIVE,
+            )
+        services.append(service)
+    return replace(memory, services=tuple(services))

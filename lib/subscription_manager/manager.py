@@ -1,0 +1,379 @@
+"""The verbs: accept, drain, reconcile, sweep. Claims and settles passes; what a pass does stands in `reconcile`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from lib.config import Settings
+from lib.database import Database, due, events, latest_version, ledger, migrate, schema_version
+from lib.database.events import ReceivedEvent
+from lib.errors import BridgeError, LeaseLost, NotFound, RequestError, SchemaOutdated, Unavailable
+from lib.log import bound, get_logger
+from lib.model import Again, Outcome, Parked, Problem, Settled
+from lib.policy import retry_at
+from lib.stripe_events import read_event
+from lib.subscription_manager.report import PassReport
+
+if TYPE_CHECKING:
+    from lib.enhance_client import EnhanceClient
+    from lib.stripe_client import StripeClient
+    from lib.subscription_manager.reconcile import Reconciler
+
+log = get_logger()
+
+TIME_FOR_A_PASS = 20.0
+"""Seconds that must be left before another pass is claimed."""
+
+WAIT_FOR_CLAIM = 20.0
+"""Seconds that a pass asked for by a person waits for its turn."""
+
+
+@dataclass(slots=True)
+class Drained:
+    """What one drain did: passes by how they ended."""
+
+    passes: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    out_of_time: bool = False
+
+
+class SubscriptionManager:
+    """Everything this product does, over its settings, one database and the two other sides.
+
+    Belongs to one event loop. Clients are made on first use: a webhook needs the database and nothing else.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.db = Database(settings.database_url)
+        self.health_lock = asyncio.Lock()
+        self.health_cache: object = None
+        self._schema_checked = False
+
+    @cached_property
+    def stripe(self) -> StripeClient:
+        """The billing side."""
+        from lib.stripe_client import StripeClient
+
+        return StripeClient(self.settings.stripe_secret_key, self.settings.stripe_api_base)
+
+    @cached_property
+    def enhance(self) -> EnhanceClient:
+        """The panel's side."""
+        from lib.enhance_client import EnhanceClient
+
+        settings = self.settings
+        return EnhanceClient(settings.enhance_api_url, settings.enhance_api_token, settings.enhance_org_id)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Runs the passes."""
+        from lib.subscription_manager.reconcile import Reconciler
+
+        return Reconciler(self.settings, self.db, self.stripe, self.enhance)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for name in ("stripe", "enhance"):
+            if name in self.__dict__:
+                await self.__dict__[name].close()
+        await self.db.close()
+
+    # --- accept ---
+
+    async def accept(self, bodies: Sequence[bytes], *, source: str = "webhook") -> list[ReceivedEvent]:
+        """Store signed event bodies and mark their customers due, in one statement; the events that were new.
+
+        Raises:
+            Unavailable: nothing was stored; the sender must send again.
+        """
+        received = {event.event_id: event for event in (read_event(b, livemode=self.settings.livemode) for b in bodies)}
+        new = set(await events.accept(self.db, list(received.values()), source=source))
+        for event in received.values():
+            if event.outcome == "unreadable" and event.event_id in new:
+                log.error("event_unreadable", event_id=event.event_id, error=event.error, source=source)
+            else:
+                log.info(
+                    "event_accepted" if event.event_id in new else "event_repeated",
+                    event_id=event.event_id,
+                    type=event.type,
+                    customer=event.customer_id,
+                    outcome=event.outcome,
+                )
+        return [event for event in received.values() if event.event_id in new]
+
+    # --- drain ---
+
+    async def drain(
+        self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = (), migrates: bool = False
+    ) -> Drained:
+        """Run passes for what is due until nothing is, or until `deadline` on the steady clock is near.
+
+        Args:
+            workers: passes at one time in this process; all processes together stay below `PANEL_CONCURRENCY`.
+            first: rows to begin with, before those that have waited longest.
+            migrates: bring the schema up to date before, if it is behind.
+        """
+        drained = Drained()
+        if self.settings.provisioning_mode == "paused":
+            return drained
+        await self.ensure_schema(migrates=migrates)
+        waiting = list(first)
+
+        async def work() -> None:
+            while time.monotonic() < deadline - TIME_FOR_A_PASS:
+                only = [waiting.pop(0)] if waiting else None
+                claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=only)
+                if claims:
+                    outcome = await self._pass(claims[0], deadline)
+                    drained.passes += 1
+                    drained.outcomes[type(outcome).__name__.lower() if outcome else "lost"] += 1
+                elif only is None:
+                    return
+            drained.out_of_time = True
+
+        await asyncio.gather(*(work() for _ in range(min(workers, self.settings.panel_concurrency))))
+        return drained
+
+    async def drain_quietly(self, *, deadline: float, first: Sequence[tuple[str, str]] = ()) -> None:
+        """`drain` for after a response: what fails stays due, so the failure is only logged."""
+        try:
+            await self.drain(deadline=deadline, first=first)
+        except BridgeError as error:
+            log.warning("drain_failed", error=str(error))
+
+    async def ensure_schema(self, *, migrates: bool) -> None:
+        """Check once per process that the schema is as new as this code.
+
+        Raises:
+            SchemaOutdated: it is not, and this caller does not migrate.
+        """
+        if self._schema_checked:
+            return
+        if await schema_version(self.db) < latest_version():
+            if not migrates:
+                raise SchemaOutdated("the database waits for its migrations; the next drain cron applies them")
+            await self.migrate()
+        self._schema_checked = True
+
+    async def migrate(self) -> list[str]:
+        """Apply missing migrations, over the direct address when there is one; their names."""
+        direct = self.settings.database_url_unpooled
+        db = Database(direct) if direct else self.db
+        try:
+            applied = await migrate(db)
+        finally:
+            if db is not self.db:
+                await db.close()
+        names = [f"{m.version:04d}_{m.name}" for m in applied]
+        if names:
+            log.info("schema_migrated", migrations=names)
+        return names
+
+    async def _pass(self, claim: due.Claim, deadline: float | None, actor: str = "bridge") -> Outcome | None:
+        report = await self._run(claim, deadline, actor)
+        return report.outcome if report else None
+
+    async def _run(self, claim: due.Claim, deadline: float | None, actor: str) -> PassReport | None:
+        """One claimed row, from its lease to its settlement; `None` when the lease was lost on the way."""
+        pass_id = str(uuid4())
+        began = time.monotonic()
+        with bound(pass_id=pass_id, subject=claim.key):
+            try:
+                async with self._kept(claim) as lease:
+                    try:
+                        report = await self._subject(claim, pass_id, deadline, actor)
+                    except LeaseLost:
+                        log.warning("lease_lost")
+                        return None
+                    except Unavailable:
+                        raise
+                    except Exception as error:
+                        log.exception("pass_crashed")
+                        outcome = Again(f"{type(error).__name__}: {error}"[:300])
+                        report = PassReport(pass_id, claim.key, outcome, ())
+                    if lease.lost:
+                        log.warning("lease_lost")
+                        return None
+                    await self._settle(claim, report)
+            except Unavailable as error:  # the database: the lease runs out by itself and somebody goes on
+                log.error("pass_abandoned", error=str(error))
+                return None
+            log.info(
+                "pass_ended",
+                kind=claim.kind,
+                outcome=type(report.outcome).__name__.lower(),
+                actions=[action.kind for action in report.actions],
+                stripe_calls=report.stripe_calls,
+                panel_calls=report.panel_calls,
+                ms=round((time.monotonic() - began) * 1000),
+            )
+        return report
+
+    async def _subject(self, claim: due.Claim, pass_id: str, deadline: float | None, actor: str) -> PassReport:
+        if claim.kind == "customer":
+            return await self.reconciler.run(
+                claim.key,
+                lease_id=claim.lease_id,
+                now=claim.now,
+                pass_id=pass_id,
+                deadline=deadline,
+                actor=actor,
+            )
+        try:
+            customer_id = await self.stripe.customer_of(claim.kind, claim.key)
+        except BridgeError as error:
+            return PassReport(pass_id, claim.key, Again(str(error)), ())
+        if customer_id is not None:
+            await due.mark(self.db, [("customer", customer_id)])
+        else:
+            log.info("object_without_customer", kind=claim.kind)
+        return PassReport(pass_id, customer_id or claim.key, Settled(), ())
+
+    async def _settle(self, claim: due.Claim, report: PassReport) -> None:
+        match report.outcome:
+            case Settled(wake_at, why):
+                await due.settle(self.db, claim, due_at=wake_at, waits_for=why)
+            case Parked(problems, wake_at):
+                await self._park(claim, report, problems)
+                await due.settle(self.db, claim, due_at=wake_at, problems=problems)
+            case Again(error, at, failed, wish, problems):
+                attempts = claim.attempts + failed
+                noise = random.random()  # noqa: S311 - spreads retries, guards nothing
+                again = at or retry_at(attempts, claim.now, noise=noise, wish=wish)
+                if again is None:
+                    given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
+                    problems = (given_up, *problems)
+                    await self._park(claim, report, problems)
+                await due.settle(
+                    self.db,
+                    claim,
+                    due_at=again,
+                    error=error,
+                    problems=problems if again is None else (),
+                    attempts=attempts,
+                )
+
+    async def _park(self, claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> None:
+        """One loud line and one ledger row when somebody comes to be parked for another reason than before."""
+        if claim.parked_reason == problems[0].reason:
+            return
+        log.warning("customer_parked", reason=problems[0].reason, detail=problems[0].detail)
+        fact = ledger.Fact(
+            str(uuid4()),
+            "noted",
+            "parked",
+            report.customer_id,
+            rule=problems[0].reason,
+            facts={"problems": [{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]},
+            pass_id=report.pass_id,
+        )
+        await ledger.record(self.db, [fact])
+
+    @asynccontextmanager
+    async def _kept(self, claim: due.Claim) -> AsyncIterator[_Lease]:
+        """Renew the lease while the pass runs; when it is lost, stop the pass where it stands."""
+        lease = _Lease()
+
+        async def renew() -> None:
+            held = time.monotonic()
+            while True:
+                await asyncio.sleep(due.RENEW_EVERY.total_seconds())
+                try:
+                    alive = await due.renew(self.db, claim.lease_id)
+                except Unavailable:
+                    alive = time.monotonic() - held < due.LEASE.total_seconds()
+                else:
+                    held = time.monotonic()
+                if not alive:
+                    lease.lost = True
+                    return
+
+        task = asyncio.create_task(renew())
+        try:
+            yield lease
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # --- reconcile on demand ---
+
+    async def reconcile(self, customer_id: str, *, actor: str = "bridge", dry_run: bool = False) -> PassReport:
+        """Run the pass of one customer now, whenever it would have been due; what it did.
+
+        Raises:
+            RequestError: 409 `busy` when another process is working on this customer and does not come to an end.
+        """
+        await self.ensure_schema(migrates=False)
+        if dry_run:
+            row = await self.db.row("SELECT clock_timestamp() AS now")
+            assert row is not None
+            return await self.reconciler.run(customer_id, lease_id="", now=row["now"], dry_run=True, actor=actor)
+        subject = ("customer", customer_id)
+        end = time.monotonic() + WAIT_FOR_CLAIM
+        await due.mark(self.db, [subject])
+        while True:
+            claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=[subject], force=True)
+            report = await self._run(claims[0], None, actor) if claims else None
+            if report is not None:
+                return report
+            if time.monotonic() > end:
+                raise RequestError(409, "busy", "another pass works on this customer just now; it is marked due again")
+            await asyncio.sleep(0.25)
+
+    async def customer_of_subscription(self, subscription_id: str) -> str | None:
+        """Whose subscription it is, from memory or from Stripe; `None` when Stripe does not know it."""
+        row = await self.db.row(
+            "SELECT customer_id FROM services WHERE subscription_id = %(id)s LIMIT 1", {"id": subscription_id}
+        )
+        if row is not None:
+            return str(row["customer_id"])
+        return await self.stripe.customer_of("subscription", subscription_id)
+
+    async def knows_customer(self, customer_id: str) -> bool:
+        """Whether we remember this customer, or Stripe has or had them."""
+        row = await self.db.row("SELECT 1 FROM customers WHERE customer_id = %(id)s LIMIT 1", {"id": customer_id})
+        if row is not None:
+            return True
+        try:
+            await self.stripe.get(f"/v1/customers/{customer_id}")
+        except NotFound:
+            return False
+        return True
+
+    # --- sweep ---
+
+    async def mark_everybody(self) -> int:
+        """Make every customer with a service due; how many."""
+        return await due.mark_everybody(self.db)
+
+    async def sweep(self, *, deadline: float) -> dict[str, int]:
+        """Make due every customer that Stripe or we know to have a subscription."""
+        marked = await self.mark_everybody()
+        batch: set[str] = set()
+        async for subscription in self.stripe.each("/v1/subscriptions", status="all"):
+            batch.add(str(subscription["customer"]))
+            if len(batch) >= 500:
+                marked += await due.mark(self.db, [("customer", key) for key in batch])
+                batch.clear()
+            if time.monotonic() > deadline:
+                break
+        if batch:
+            marked += await due.mark(self.db, [("customer", key) for key in batch])
+        return {"marked": marked}
+
+
+@dataclass(slots=True)
+class _Lease:
+    lost: bool = False

@@ -1,0 +1,318 @@
+"""One pass for one customer: truth, memory, panel, decide, act, look again, until there is nothing left to do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from lib.config import Settings
+from lib.database import Database, ledger
+from lib.database import memory as memories
+from lib.errors import LeaseLost, OutcomeUnknown, Refused, Retryable
+from lib.log import get_logger
+from lib.model import (
+    Action,
+    Actual,
+    Again,
+    Catalogue,
+    Memory,
+    Outcome,
+    Parked,
+    Payer,
+    Problem,
+    Settled,
+    Want,
+    Wanted,
+)
+from lib.policy import (
+    InvalidDomain,
+    desired,
+    imagine,
+    next_action,
+    normalise_domain,
+    observe,
+    recognise,
+    sought_domains,
+)
+from lib.policy.next_action import Subject
+from lib.subscription_manager.apply import Busy, Panel, Pass
+from lib.subscription_manager.report import PassReport
+
+if TYPE_CHECKING:
+    from lib.enhance_client import EnhanceClient
+    from lib.stripe_client import StripeClient
+
+log = get_logger()
+
+MAX_ACTIONS = 100
+"""No customer needs so many in one pass; a policy that never comes to rest must not hammer the panel."""
+
+MAX_FAILURES = 3
+"""After so many failed calls in one pass the panel, not the service, is the likely cause: back to the queue."""
+
+TURN = timedelta(seconds=5)
+"""When to come back for a turn at the one thing that is done one at a time."""
+
+TIME_TO_ACT = 15.0
+"""Seconds before the deadline after which no further action is begun."""
+
+
+@dataclass(slots=True)
+class _State:
+    """The world as one pass knows it; replaced piece by piece as it looks and acts."""
+
+    payer: Payer
+    memory: Memory
+    stored: Memory
+    """The memory as the database has it; `_save` writes the difference."""
+    catalogue: Catalogue
+    actual: Actual = field(default_factory=Actual)
+    asked: set[str] = field(default_factory=set)
+    """Subscriptions whose Checkout session this pass has asked for a domain."""
+    actions: list[Action] = field(default_factory=list)
+    blocked: set[Subject] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    errors: list[Retryable] = field(default_factory=list)
+
+
+class Reconciler:
+    """Runs passes: the one place where truth, memory, panel and policy meet."""
+
+    def __init__(self, settings: Settings, db: Database, stripe: StripeClient, enhance: EnhanceClient) -> None:
+        self._settings = settings
+        self._db = db
+        self._stripe = stripe
+        self._enhance = enhance
+
+    async def run(
+        self,
+        customer_id: str,
+        *,
+        lease_id: str,
+        now: datetime,
+        pass_id: str | None = None,
+        deadline: float | None = None,
+        dry_run: bool = False,
+        actor: str = "bridge",
+    ) -> PassReport:
+        """Bring one customer to rest. Failures of the other sides become the outcome, never an exception.
+
+        Args:
+            lease_id: the lease under which the panel may be changed; unused in a dry run.
+            now: the database's time; what follows counts from it with this process's steady clock.
+            deadline: on the steady clock (`time.monotonic`), when this process must have come to an end.
+            dry_run: change nothing and write nothing; report what would be done.
+
+        Raises:
+            Unavailable: the database failed. LeaseLost: somebody else has this customer.
+        """
+        began = time.monotonic()
+        pass_id = pass_id or str(uuid4())
+        calls = self._stripe.calls, self._enhance.calls
+        state: _State | None = None
+        wanted = Wanted(())
+        try:
+            state = await self._observe(customer_id)
+            if state is None:
+                outcome: Outcome = Settled()
+            else:
+                current = Pass(pass_id, lease_id, state.payer, self._settings.livemode, actor)
+                clock = _Clock(now, began, deadline)
+                outcome, wanted = await self._to_rest(state, current, clock, dry_run=dry_run)
+        except LeaseLost:
+            raise
+        except Refused as error:
+            outcome = Again(f"{error.reason}: {error}")
+        except Retryable as error:
+            outcome = _again(error, now)
+        return PassReport(
+            pass_id=pass_id,
+            customer_id=customer_id,
+            outcome=outcome,
+            actions=tuple(state.actions) if state else (),
+            goals=wanted.goals,
+            stripe_calls=self._stripe.calls - calls[0],
+            panel_calls=self._enhance.calls - calls[1],
+            dry_run=dry_run,
+        )
+
+    async def _observe(self, customer_id: str) -> _State | None:
+        """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
+        memory, catalogue = await memories.load(self._db, customer_id)
+        remembered = {service.key.subscription_id for service in memory.services}
+        payer = await self._stripe.payer(customer_id, remembered)
+        if not payer.subscriptions and not memory.services and memory.org_id is None and not memory.intents:
+            return None
+        return _State(payer, memory, memory, catalogue)
+
+    async def _to_rest(self, state: _State, current: Pass, clock: _Clock, *, dry_run: bool) -> tuple[Outcome, Wanted]:
+        panel = Panel(self._db, self._enhance, current)
+        state.actual = await panel.look(state.memory)
+        state.memory = observe(state.memory, state.actual)
+        wanted = await self._want(state, current, clock, dry_run=dry_run)
+        if state.memory.intents and not dry_run:
+            state.memory, state.actual = await panel.interrupted(state.memory, state.actual, clock.now())
+            state.stored = state.memory
+            wanted = await self._want(state, current, clock, dry_run=dry_run)
+        for _ in range(MAX_ACTIONS):
+            decision = next_action(
+                state.payer,
+                wanted,
+                state.memory,
+                state.actual,
+                self._settings.policy,
+                clock.now(),
+                state.blocked,
+            )
+            if decision.action is None:
+                break
+            if dry_run:
+                state.actions.append(decision.action)
+                state.memory, state.actual = imagine(decision.action, state.memory, state.actual)
+            elif clock.short():
+                state.errors.append(Busy("this invocation ends soon; the next one goes on"))
+                break
+            else:
+                await self._act(panel, decision.action, state)
+            if len(state.errors) >= MAX_FAILURES:
+                break
+            wanted = await self._want(state, current, clock, dry_run=dry_run)
+        else:
+            return Again(f"not at rest after {MAX_ACTIONS} actions"), wanted
+        state.memory = observe(state.memory, state.actual)
+        if not dry_run:
+            await self._save(state, current)
+        problems = tuple(dict.fromkeys([*decision.problems, *state.problems]))
+        wait = decision.wait
+        if state.errors:
+            return _again(state.errors[0], clock.now(), problems), wanted
+        if problems:
+            return Parked(problems, wait.at if wait else None), wanted
+        return Settled(wait.at if wait else None, wait.why if wait else None), wanted
+
+    async def _act(self, panel: Panel, action: Action, state: _State) -> None:
+        try:
+            state.memory, state.actual = await panel.apply(action, state.memory, state.actual)
+            state.stored = state.memory
+            state.actions.append(action)
+            return
+        except LeaseLost:
+            raise
+        except Refused as error:
+            subject = str(action.service or state.payer.id)
+            state.problems.append(Problem(error.reason, str(error), subject))
+            log.warning("action_refused", action=action.kind, reason=error.reason, error=str(error))
+        except Retryable as error:
+            state.errors.append(error)
+            log.warning(
+                "action_failed", action=action.kind, error=str(error), unknown=isinstance(error, OutcomeUnknown)
+            )
+        state.blocked.add(action.subject)
+
+    async def _want(self, state: _State, current: Pass, clock: _Clock, *, dry_run: bool) -> Wanted:
+        """Decide what should be, and remember of it what must outlive this pass."""
+        wanted = self._decide(state, clock)
+        for subscription_id in sought_domains(wanted, state.memory):
+            if subscription_id not in state.asked:
+                state.asked.add(subscription_id)
+                await self._ask_for_domain(subscription_id, wanted, state, clock)
+                wanted = self._decide(state, clock)
+        state.memory = _remembering(state, wanted)
+        if not dry_run:
+            await self._save(state, current)
+        return wanted
+
+    def _decide(self, state: _State, clock: _Clock) -> Wanted:
+        """`desired`, with the panel ids that our marks prove."""
+        wanted = desired(state.payer, state.memory, state.catalogue, self._settings.policy, clock.now())
+        services, problems = recognise([goal.service for goal in wanted.goals], state.actual)
+        if services != tuple(goal.service for goal in wanted.goals):
+            known = {service.key: service for service in state.memory.services}
+            known.update({service.key: service for service in services if service.made})
+            state.memory = replace(state.memory, services=tuple(known.values()))
+            wanted = desired(state.payer, state.memory, state.catalogue, self._settings.policy, clock.now())
+        return replace(wanted, problems=(*wanted.problems, *problems))
+
+    async def _ask_for_domain(self, subscription_id: str, wanted: Wanted, state: _State, clock: _Clock) -> None:
+        """Look for the domain that was typed at Checkout. A wrong one stays a problem until it is corrected."""
+        typed = await self._stripe.checkout_domain(subscription_id)
+        try:
+            domain = normalise_domain(typed) if typed else None
+        except InvalidDomain as error:
+            detail = f"{error}; set metadata.domain of {subscription_id} in Stripe"
+            state.problems.append(Problem("invalid_domain", detail, subscription_id))
+            return
+        known = {service.key: service for service in state.memory.services}
+        for goal in wanted.goals:
+            if goal.key.subscription_id == subscription_id and goal.want is Want.ON:
+                asked = replace(goal.service, domain_sought_at=clock.now())
+                if goal.key.slot == 1 and asked.domain is None:
+                    asked = replace(asked, domain=domain)
+                known[goal.key] = asked
+        state.memory = replace(state.memory, services=tuple(known.values()))
+
+    async def _save(self, state: _State, current: Pass) -> None:
+        """Write the difference between memory and database; nothing when there is none."""
+        before, after = state.stored, state.memory
+        stored = {service.key: service for service in before.services}
+        changed = [service for service in after.services if stored.get(service.key) != service]
+        if after.known and replace(before, services=(), intents=()) != replace(after, services=(), intents=()):
+            await memories.remember_customer(self._db, after, livemode=current.livemode)
+            if before.known and before.email != after.email and after.login_id is not None:
+                await ledger.record(self._db, [_email_note(current, after)])
+        if changed:
+            await memories.remember_services(self._db, after, changed)
+        state.stored = after
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The database's time, carried on by this process's steady clock."""
+
+    start: datetime
+    began: float
+    deadline: float | None
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=time.monotonic() - self.began)
+
+    def short(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline - TIME_TO_ACT
+
+
+def _remembering(state: _State, wanted: Wanted) -> Memory:
+    """Memory with the goals' services: those that exist already, and new ones once they are to be made."""
+    memory = state.memory
+    known = {service.key: service for service in memory.services}
+    for goal in wanted.goals:
+        if goal.key in known or goal.want is Want.ON:
+            known[goal.key] = goal.service
+    if not known and not memory.known:
+        return memory
+    return replace(
+        memory,
+        known=True,
+        services=tuple(known.values()),
+        email=state.payer.email or memory.email,
+        name=state.payer.name or memory.name,
+    )
+
+
+def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) -> Again:
+    if isinstance(error, Busy):
+        return Again(str(error), at=now + TURN, failed=False, problems=problems)
+    return Again(str(error), problems=problems, wish=error.after)
+
+
+def _email_note(current: Pass, memory: Memory) -> ledger.Fact:
+    return ledger.Fact(
+        str(uuid4()),
+        "noted",
+        "email_changed",
+        memory.customer_id,
+        rule="the panel has no call to change a login's e-mail; change it there by hand",
+        pass_id=current.id,
+    )

@@ -1,0 +1,85 @@
+"""What one pass did, for the log, the admin's answer and the explanation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lib.model import Action, Again, Goal, Outcome, Parked, Problem, Settled
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """What one pass did, or would do (`dry_run`)."""
+
+    pass_id: str
+    customer_id: str
+    outcome: Outcome
+    actions: tuple[Action, ...]
+    goals: tuple[Goal, ...] = ()
+    stripe_calls: int = 0
+    panel_calls: int = 0
+    dry_run: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """As the admin routes answer it: camelCase, ISO times."""
+        return {
+            "passId": self.pass_id,
+            "customerId": self.customer_id,
+            "dryRun": self.dry_run,
+            "outcome": _outcome(self.outcome),
+            "actions": [
+                {
+                    "kind": action.kind.value,
+                    "rule": action.rule,
+                    "service": str(action.service) if action.service else None,
+                    "details": dict(action.details),
+                }
+                for action in self.actions
+            ],
+            "services": [_goal(goal) for goal in self.goals],
+            "stripeCalls": self.stripe_calls,
+            "panelCalls": self.panel_calls,
+        }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    match outcome:
+        case Settled(wake_at, why):
+            return {"state": "settled", "wakeAt": wake_at and wake_at.isoformat(), "why": why}
+        case Again(error, at, _, _, problems):
+            listed = [_problem(p) for p in problems]
+            return {"state": "again", "error": error, "at": at and at.isoformat(), "problems": listed}
+        case Parked(problems, wake_at):
+            listed = [_problem(p) for p in problems]
+            return {
+                "state": "parked",
+                "reason": outcome.reason,
+                "problems": listed,
+                "wakeAt": wake_at and wake_at.isoformat(),
+            }
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"reason": problem.reason, "detail": problem.detail, "subject": problem.subject}
+
+
+def _goal(goal: Goal) -> dict[str, Any]:
+    service = goal.service
+    return {
+        "subscriptionId": service.key.subscription_id,
+        "slot": service.key.slot,
+        "priceId": service.price_id,
+        "want": goal.want.value,
+        "rule": goal.rule,
+        "state": service.state.value,
+        "holds": sorted(service.holds),
+        "plan": goal.plan or service.plan,
+        "panelSubscriptionId": service.panel_subscription_id,
+        "domain": service.domain,
+        "websiteId": service.website_id,
+        "panelSuspended": service.panel_suspended,
+        "graceUntil": service.grace_until and service.grace_until.isoformat(),
+        "retainUntil": service.retain_until and service.retain_until.isoformat(),
+        "waitsFor": service.waits_for,
+    }

@@ -1,0 +1,157 @@
+"""A whole small world for a test: both simulators over real HTTP, a real database, and the functions in between."""
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+
+from lib.config import Settings
+from lib.subscription_manager import PassReport, SubscriptionManager, process
+from scripts._functions import functions_app
+from scripts.sim.enhance_sim import EnhanceSim
+from scripts.sim.server import serve
+from scripts.sim.stripe_sim import Obj, StripeSim
+
+BASIC = "basic-hosting-plan"
+ADMIN_KEY = "admin_fake_key"
+CRON_SECRET = "cron_fake_secret"
+
+
+class World:
+    """Stripe, the panel, the database, and the product between them."""
+
+    def __init__(self, stripe: StripeSim, panel: EnhanceSim, environ: dict[str, str]) -> None:
+        self.stripe = stripe
+        self.panel = panel
+        self.environ = environ
+        self.connection = psycopg.connect(environ["DATABASE_URL"], autocommit=True, row_factory=dict_row)
+        self.plan_id = panel.add_plan(BASIC)
+        self.big_plan_id = panel.add_plan("big-hosting-plan")
+        stripe.create_price("price_basic_monthly")
+        stripe.create_price("price_big_monthly")
+        self.map_price("price_basic_monthly", BASIC)
+        self.map_price("price_big_monthly", "big-hosting-plan")
+
+    # --- the operator ---
+
+    def map_price(self, price: str, plan: str | None, **columns: Any) -> None:
+        """Type a mapping the way an operator does."""
+        names = ["billing_provider", "billing_plan_id", "enhance_plan_id", *columns]
+        places = ", ".join(["%s"] * len(names))
+        statement = f"INSERT INTO plan_mappings ({', '.join(names)}) VALUES ({places})"  # noqa: S608
+        self.connection.execute(statement, ["stripe", price, plan, *columns.values()])  # type: ignore[call-overload]
+
+    def sql(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Run one statement."""
+        cursor = self.connection.execute(statement, parameters)  # type: ignore[call-overload]
+        return list(cursor.fetchall()) if cursor.description else []
+
+    # --- the buyer ---
+
+    def customer(self, name: str = "Ada Example", email: str = "ada@example.com") -> str:
+        """Create a customer at Stripe."""
+        return str(self.stripe.create_customer(email=email, name=name)["id"])
+
+    def buy(
+        self, customer: str, price: str = "price_basic_monthly", domain: str | None = "shop.example", **more: Any
+    ) -> str:
+        """Subscribe a customer, paid at once; the subscription's id."""
+        metadata = {"domain": domain} if domain else {}
+        return str(self.stripe.subscribe(customer, [price], metadata=metadata, **more)["id"])
+
+    # --- the product ---
+
+    @asynccontextmanager
+    async def bridge(self, **environ: str) -> AsyncIterator[SubscriptionManager]:
+        """A fresh process' manager, with other settings where given."""
+        manager = SubscriptionManager(Settings.load({**self.environ, **environ}))
+        try:
+            yield manager
+        finally:
+            await manager.close()
+
+    async def sync(self, customer: str, **environ: str) -> PassReport:
+        """Run one pass of this customer in a fresh process."""
+        async with self.bridge(**environ) as manager:
+            return await manager.reconcile(customer)
+
+    @asynccontextmanager
+    async def functions(self, **environ: str) -> AsyncIterator[httpx.AsyncClient]:
+        """An HTTP client to the functions under their Vercel paths, in one process of their own."""
+        before = dict(os.environ)
+        os.environ.update({**self.environ, **environ})
+        app = functions_app()
+        try:
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://bridge.test", timeout=60) as client:
+                yield client
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            for _, manager in process._managers.values():
+                with contextlib.suppress(RuntimeError):
+                    await manager.close()
+            process._managers.clear()
+
+    async def deliver(self, client: httpx.AsyncClient, event: Obj) -> httpx.Response:
+        """Deliver one signed event; returns when the work after the answer has ended, too."""
+        body, headers = self.stripe.signed(event)
+        return await client.post("/api/webhook", content=body, headers=headers)
+
+    # --- looking ---
+
+    def only_subscription(self) -> Any:
+        """The one live hosting subscription in the panel."""
+        (found,) = [s for s in self.panel.subscriptions.values() if s.status == "active"]
+        return found
+
+    def ledger(self, state: str | None = None) -> list[str]:
+        """The kinds of the ledger's facts, oldest first."""
+        rows = self.sql("SELECT kind, state FROM actions ORDER BY id")
+        return [row["kind"] for row in rows if state in (None, row["state"])]
+
+    def due(self) -> list[dict[str, Any]]:
+        """Every row of the queue."""
+        return self.sql("SELECT * FROM due ORDER BY kind, key")
+
+    def hurry(self) -> None:
+        """Let the time pass that rows of the queue wait for."""
+        self.sql("UPDATE due SET due_at = now() - interval '1 second' WHERE due_at IS NOT NULL")
+        self.sql("UPDATE due SET leased_until = now() - interval '1 second' WHERE lease_id IS NOT NULL")
+
+    def age_intents(self, minutes: int = 10) -> None:
+        """Let the time pass within which an unfinished action may still take effect."""
+        self.sql("ALTER TABLE actions DISABLE TRIGGER actions_append_only")
+        self.sql("UPDATE actions SET at = at - make_interval(mins => %s)", minutes)
+        self.sql("ALTER TABLE actions ENABLE TRIGGER actions_append_only")
+        self.sql("UPDATE leases SET leased_until = now() - interval '1 second'")
+
+
+@contextmanager
+def make_world(database_url: str) -> Iterator[World]:
+    """A world over an empty, migrated database."""
+    stripe, panel = StripeSim(), EnhanceSim()
+    with serve(stripe.app) as stripe_url, serve(panel.app) as panel_url:
+        environ = {
+            "DATABASE_URL": database_url,
+            "STRIPE_SECRET_KEY": stripe.secret_key,
+            "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
+            "STRIPE_API_BASE": stripe_url,
+            "ENHANCE_API_URL": panel_url,
+            "ENHANCE_API_TOKEN": panel.token,
+            "ENHANCE_ORG_ID": panel.org_id,
+            "ADMIN_API_KEY": ADMIN_KEY,
+            "CRON_SECRET": CRON_SECRET,
+        }
+        world = World(stripe, panel, environ)
+        try:
+            yield world
+        finally:
+            world.connection.close()
+        assert panel.violations == [], json.dumps(panel.violations, indent=1)
