@@ -18,7 +18,8 @@ def main() -> None:
         epilog="Example: ./scripts/test tests/test_policy.py -k grace. With CI=true a missing tool is a failure.",
     )
     parser.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="passed on to pytest")
-    _, arguments = parser.parse_known_args(), sys.argv[1:]
+    parser.parse_known_args()
+    arguments = sys.argv[1:]
     os.chdir(ROOT)
     pytest = ("pytest", [sys.executable, "-m", "pytest", *arguments])
     results = [(name, _run(name, command)) for name, command in ([pytest] if arguments else [*_linters(), pytest])]
@@ -35,7 +36,7 @@ def _linters() -> list[tuple[str, list[str]]]:
         ("ruff check", [*python, "ruff", "check", "--quiet", ".", *launchers]),
         ("ruff format", [*python, "ruff", "format", "--quiet", "--check", ".", *launchers]),
         ("mypy", [*python, "mypy", *PACKAGES]),
-        ("import-linter", [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]),
+        ("import-linter", [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]),
     ]
 
 

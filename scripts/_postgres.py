@@ -88,7 +88,7 @@ def start(data_dir: Path, *, durable: bool = True) -> Postgres:
         raise PostgresError(f"{data_dir} belongs to another user or was not finished: remove it. ({error})") from error
     words: deque[str] = deque(maxlen=20)
     for _ in range(5):  # a port can be taken between finding it free and using it
-        port = _free_port()
+        port = free_port()
         process = _serve(binaries, data_dir, port, {} if durable else FLEETING)
         assert process.stderr is not None
         for line in process.stderr:
@@ -109,7 +109,7 @@ def _binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-def _launcher() -> list[str]:
+def launcher() -> list[str]:
     """Return what has to stand before a server command on this system, for this user."""
     setpriv = shutil.which("setpriv")
     if os.geteuid() != 0:
@@ -135,7 +135,7 @@ def _make_cluster(binaries: Path, data_dir: Path) -> None:
         nobody = pwd.getpwnam("nobody")
         os.chown(data_dir, nobody.pw_uid, nobody.pw_gid)
     password = secrets.token_hex(16)
-    command = [*_launcher(), str(binaries / "initdb"), "--pgdata", str(data_dir), "--username", USER,
+    command = [*launcher(), str(binaries / "initdb"), "--pgdata", str(data_dir), "--username", USER,
                "--auth=scram-sha-256", "--pwfile=/dev/stdin", "--encoding=UTF8", "--locale=C",
                "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions",
                # The password is random and long: there is nothing that many iterations would slow down but us.
@@ -151,7 +151,8 @@ def _make_cluster(binaries: Path, data_dir: Path) -> None:
     secret.write_text(password)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -160,7 +161,7 @@ def _free_port() -> int:
 
 def _serve(binaries: Path, data_dir: Path, port: int, options: dict[str, str]) -> subprocess.Popen[str]:
     settings = {"listen_addresses": "127.0.0.1", "port": str(port), **options}
-    command = [*_launcher(), str(binaries / "postgres"), "-D", str(data_dir)]
+    command = [*launcher(), str(binaries / "postgres"), "-D", str(data_dir)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     return subprocess.Popen(

@@ -15,6 +15,7 @@ from lib.config import Secret
 from lib.database import Database, migrate
 from scripts._postgres import Postgres, start
 from tests import tools
+from tests.pooler import pooler
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,6 +98,19 @@ def empty_database_url(postgres: Postgres) -> Iterator[str]:
     name = f"empty_{next(_numbers)}"
     yield postgres.create_database(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def pooler_port(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a PgBouncer in transaction mode; skips where it is not installed."""
+    with pooler(postgres, tmp_path_factory.mktemp("pgbouncer")) as port:
+        yield port
+
+
+@pytest.fixture
+def pooled_url(database_url: str, pooler_port: int) -> str:
+    """This test's database as Neon's pooled address would show it."""
+    return f"postgresql://postgres@127.0.0.1:{pooler_port}/{database_url.rpartition('/')[2]}"
 
 
 @pytest.fixture
