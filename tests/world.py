@@ -45,11 +45,11 @@ class World:
         names = ["billing_provider", "billing_plan_id", "enhance_plan_id", *columns]
         places = ", ".join(["%s"] * len(names))
         statement = f"INSERT INTO plan_mappings ({', '.join(names)}) VALUES ({places})"  # noqa: S608
-        self.connection.execute(statement, ["stripe", price, plan, *columns.values()])  # type: ignore[call-overload]
+        self.connection.execute(statement, ["stripe", price, plan, *columns.values()])
 
     def sql(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
         """Run one statement."""
-        cursor = self.connection.execute(statement, parameters)  # type: ignore[call-overload]
+        cursor = self.connection.execute(statement, parameters)
         return list(cursor.fetchall()) if cursor.description else []
 
     # --- the buyer ---
@@ -108,7 +108,7 @@ class World:
 
     def only_subscription(self) -> Any:
         """The one live hosting subscription in the panel."""
-        (found,) = [s for s in self.panel.subscriptions.values() if s.status == "active"]
+        (found,) = [s for s in self.panel.subscriptions.values() if not s.deleted]
         return found
 
     def ledger(self, state: str | None = None) -> list[str]:
