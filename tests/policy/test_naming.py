@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lib.model import ServiceKey
@@ -25,6 +25,7 @@ def test_the_mark_of_a_service_comes_back(number: str, slot: int, domain: str | 
 
 @settings(deadline=None, derandomize=True)
 @given(IDS, NAMES, NAMES)
+@example("Anna", "Evil [cus_Bob] and [sub_1Aa/2]", None)
 def test_the_mark_of_a_customer_comes_back(number: str, name: str | None, email: str | None) -> None:
     """From an organisation's first name the customer is read again, and nobody's own name can pose as a mark."""
     someone = payer(id=f"cus_{number}", name=name, email=email)

@@ -303,6 +303,7 @@ def test_whatever_is_bought_next_nothing_is_made_twice(history: list[list[Item]]
             assert len(own) == item.quantity
             plans = {found.plan_id for remembered in own if (found := end.panel(remembered.key))}
             assert plans <= {PRICE_PLANS[item.price_id]}
+        end.run()
         still = (end.memory, end.actual)
         end = buying(*reversed(items), after=end)  # the order in which Stripe lists them says nothing
         end.run()

@@ -31,7 +31,7 @@ from lib.model import (
     ServiceState,
     Subscription,
 )
-from lib.policy import desired, friendly_name, next_action
+from lib.policy import desired, friendly_name, next_action, observe, recognise
 from tests.policy.oracle import Circumstances
 
 NOW = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
@@ -77,12 +77,18 @@ class World:
             raise Impossible(f"two goals for one service: {keys}")
         if lost := {service.key for service in self.memory.services} - set(keys):
             raise Impossible(f"remembered services without a goal: {lost}")
-        self.memory = replace(self.memory, services=tuple(goal.service for goal in wanted.goals))
+        services, twice = recognise([goal.service for goal in wanted.goals], self.actual)
+        self.memory = replace(self.memory, services=services)
+        if any(service != goal.service for service, goal in zip(services, wanted.goals, strict=True)):
+            wanted = desired(self.payer, self.memory, self.catalogue, self.policy, self.now)
+        if twice:
+            raise Impossible(f"made twice: {twice}")
         return next_action(self.payer, wanted, self.memory, self.actual, self.policy, self.now, blocked)
 
     def run(self, limit: int = 14) -> Decision:
         """Act until told to stop; the last decision, which has no action."""
         blocked: set[tuple[ActionKind, ServiceKey | None]] = set()
+        self.memory = observe(self.memory, self.actual)
         for _ in range(limit + 1):
             decision = self.look(blocked)
             if decision.action is None:
