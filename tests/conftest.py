@@ -16,6 +16,7 @@ from lib.database import Database, migrate
 from scripts._postgres import Postgres, start
 from tests import tools
 from tests.pooler import pooler
+from tests.world import World, make_world
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -118,3 +119,10 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
     """An autocommit connection to this test's database, to look at the state of the world."""
     with psycopg.connect(database_url, autocommit=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """Stripe, the panel, the database and the product, for this test alone."""
+    with make_world(database_url) as world:
+        yield world

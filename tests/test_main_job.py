@@ -1,17 +1,6 @@
 """The main job, end to end: a signed event becomes an account, a login, a subscription and a website, once."""
 
-from collections.abc import Iterator
-
-import pytest
-
-from tests.world import World, make_world
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    """A world of this test's own."""
-    with make_world(database_url) as world:
-        yield world
+from tests.world import World
 
 
 async def test_a_paid_checkout_is_provisioned_once(world: World) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from lib.config import Settings
-from lib.subscription_manager import PassReport, SubscriptionManager, process
+from lib.subscription_manager import Drained, PassReport, SubscriptionManager, process
 from scripts._functions import functions_app
 from scripts.sim.enhance_sim import EnhanceSim
 from scripts.sim.server import serve
@@ -30,7 +31,9 @@ class World:
         self.stripe = stripe
         self.panel = panel
         self.environ = environ
-        self.connection = psycopg.connect(environ["DATABASE_URL"], autocommit=True, row_factory=dict_row)
+        self.connection = psycopg.connect(
+            environ["DATABASE_URL"], autocommit=True, row_factory=dict_row, prepare_threshold=None
+        )
         self.plan_id = panel.add_plan(BASIC)
         self.big_plan_id = panel.add_plan("big-hosting-plan")
         stripe.create_price("price_basic_monthly")
@@ -99,6 +102,21 @@ class World:
                     await manager.close()
             process._managers.clear()
 
+    async def drain(self, **environ: str) -> Drained:
+        """Run whatever is due in a fresh process."""
+        async with self.bridge(**environ) as manager:
+            return await manager.drain(deadline=time.monotonic() + 120)
+
+    async def come_to_rest(self, **environ: str) -> list[dict[str, Any]]:
+        """Let fresh processes run and time pass until nothing is due any more but what is parked; what is left."""
+        for _ in range(12):
+            await self.drain(**environ)
+            if all(row["parked_reason"] for row in self.due()):
+                break
+            self.hurry()
+            self.age_intents()
+        return self.due()
+
     async def deliver(self, client: httpx.AsyncClient, event: Obj) -> httpx.Response:
         """Deliver one signed event; returns when the work after the answer has ended, too."""
         body, headers = self.stripe.signed(event)
@@ -119,6 +137,26 @@ class World:
     def due(self) -> list[dict[str, Any]]:
         """Every row of the queue."""
         return self.sql("SELECT * FROM due ORDER BY kind, key")
+
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Everything we remember and wrote down, to see whether a pass wrote anything at all."""
+        return {
+            "customers": self.sql("SELECT *, xmin::text FROM customers ORDER BY provider, customer_id"),
+            "services": self.sql("SELECT *, xmin::text FROM services ORDER BY provider, subscription_id, slot"),
+            "actions": self.sql("SELECT *, xmin::text FROM actions ORDER BY id"),
+        }
+
+    def service(self, subscription: str, slot: int = 1) -> dict[str, Any]:
+        """One row of services."""
+        (row,) = self.sql("SELECT * FROM services WHERE subscription_id = %s AND slot = %s", subscription, slot)
+        return row
+
+    def dangling(self) -> list[dict[str, Any]]:
+        """Intents of which the ledger does not say how they ended."""
+        return self.sql(
+            "SELECT customer_id, kind, at FROM actions AS i WHERE state = 'intent' AND NOT EXISTS"
+            " (SELECT FROM actions AS e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))"
+        )
 
     def hurry(self) -> None:
         """Let the time pass that rows of the queue wait for."""
