@@ -55,6 +55,10 @@ class Subscription:
     collection_paused: bool = False
     domain: str | None = None
     """`metadata.domain` as typed; `None` when there is none."""
+    disputes: tuple[str, ...] = ()
+    """Statuses of the disputes about its payments."""
+    refunded: bool = False
+    """The latest invoice was refunded in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,8 @@ class Payer:
     name: str | None
     subscriptions: tuple[Subscription, ...]
     deleted: bool = False
-    unknown: frozenset[str] = frozenset()
-    """Subscriptions we remember and Stripe denies (404): a wrong key or account, never a cancellation."""
+    as_of: datetime | None = None
+    """Stripe's own clock when it said so: what Stripe dates is compared with this, not with ours."""
 
 
 # --- memory: what we remember -----------------------------------------------------------------------------------------
@@ -133,6 +137,12 @@ class Service:
     ended_at: datetime | None = None
     retain_until: datetime | None = None
     """When a configured retention is over and it is soft-deleted."""
+    waived: frozenset[Hold] = frozenset()
+    """Causes that an admin decided shall hold it no longer."""
+    released: bool = False
+    """A second purchase of the same price that an admin let through."""
+    adopted: bool = False
+    """It existed before us; an operator linked it."""
     waits_for: str | None = None
     """Why it is not (yet) as bought, for people: `settlement`, `change_waits_for_payment` ..."""
 
@@ -155,6 +165,7 @@ class ActionKind(StrEnum):
     SUSPEND = "suspend"
     RESUME = "resume"
     CHANGE_PLAN = "change_plan"
+    MARK = "mark"
     TERMINATE = "terminate"
 
 
@@ -189,6 +200,12 @@ class Memory:
     welcomed: bool = False
     services: tuple[Service, ...] = ()
     intents: tuple[Intent, ...] = ()
+    disputes: tuple[tuple[str, str], ...] = ()
+    """(subscription id, status) of each dispute that led to a subscription."""
+    refunded_invoices: frozenset[str] = frozenset()
+    """Invoices whose money went back in full."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """What Stripe said of each subscription when we last came to rest (see `policy.fingerprint`)."""
     session_event_at: datetime | None = None
     """When the last Checkout event of this customer came in: a reason to ask for the domain once more."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from lib.config import Secret
@@ -55,6 +56,8 @@ class StripeClient:
         self._sdk: stripe.StripeClient | None = None
         self.calls = 0
         """Requests made so far, for the log line of a pass."""
+        self.as_of: datetime | None = None
+        """Stripe's clock at its last answer."""
 
     async def payer(self, customer_id: str, remembered: Iterable[str] = ()) -> Payer:
         """The customer with all subscriptions in any status: one call, unless something unusual must be looked up.
@@ -94,6 +97,7 @@ class StripeClient:
             email=details.get("email") or None,
             name=details.get("name") or None,
             deleted=bool(details.get("deleted")),
+            as_of=self.as_of,
             subscriptions=tuple([await self._subscription(s) for s in found]),
         )
 
@@ -138,6 +142,7 @@ class StripeClient:
             response = await self._client().raw_request_async("get", path, **parameters)
         except stripe.StripeError as error:
             raise _translated(error) from error
+        self.as_of = _header_time(response.headers) or self.as_of
         data: Json = response.data
         return data
 
@@ -229,6 +234,13 @@ def _fell_due(invoice: Json) -> datetime | None:
     """When an invoice began to be owed: its due date where there is one, else when it was finalized or made."""
     finalized = (invoice.get("status_transitions") or {}).get("finalized_at")
     return _time(invoice.get("due_date")) or _time(finalized) or _time(invoice.get("created"))
+
+
+def _header_time(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        return parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _period_end(thing: Json, lines: list[Json]) -> datetime | None:

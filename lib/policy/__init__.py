@@ -7,6 +7,7 @@ to try a failed pass again. No network, database, clock or environment.
 
 from lib.policy.desired import desired, sought_domains
 from lib.policy.domains import InvalidDomain, normalise_domain
+from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.imagine import imagine
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
 from lib.policy.next_action import SETTLE, next_action, settles_at
@@ -19,6 +20,7 @@ __all__ = [
     "InvalidDomain",
     "clean_name",
     "desired",
+    "fingerprint",
     "friendly_name",
     "imagine",
     "mark",
@@ -31,4 +33,5 @@ __all__ = [
     "retry_at",
     "settles_at",
     "sought_domains",
+    "with_money_back",
 ]

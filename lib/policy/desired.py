@@ -28,6 +28,17 @@ from lib.model import (
 )
 from lib.policy.domains import InvalidDomain, normalise_domain
 
+KNOWN_STATUSES = frozenset(
+    {"incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "paused", "canceled"}
+)
+"""Stripe's statuses that have a row in the table; its enums are open, and another one changes nothing."""
+
+OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
+"""Dispute statuses in which money has been taken and the case is open. Inquiries (`warning_*`) are not among them."""
+
+LATE = timedelta(hours=1)
+"""How long after its announced date Stripe may take to end a trial or a subscription before we look again."""
+
 _PLAN_MAY_CHANGE = ("active", "trialing")
 
 
@@ -35,11 +46,15 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
     """The goal of each service of `payer`, with the services as they are to be remembered."""
     goals: list[Goal] = []
     problems: list[Problem] = []
+    bought: set[str] = set()
     for subscription in sorted(payer.subscriptions, key=lambda s: (s.created, s.id)):
         known = [s for s in memory.services if s.key.subscription_id == subscription.id]
         if payer.deleted and subscription.status != "canceled":
             subscription = replace(subscription, status="canceled", ended_at=subscription.ended_at)
         found, trouble = _of_subscription(subscription, known, catalogue, policy, now)
+        if policy.on_double_purchase == "hold":
+            found, twice = _double_purchases(found, bought)
+            trouble += twice
         goals += found
         problems += trouble
     listed = {subscription.id for subscription in payer.subscriptions}
@@ -57,6 +72,26 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
     return Wanted(tuple(goals), tuple(dict.fromkeys(problems)))
 
 
+def _double_purchases(goals: list[Goal], bought: set[str]) -> tuple[list[Goal], list[Problem]]:
+    """Hold back what an older live subscription of the same customer has bought already, unless an admin let it pass.
+
+    Args:
+        bought: prices of the older subscriptions; those of this one are added.
+    """
+    held, problems = [], []
+    for goal in goals:
+        service = goal.service
+        if goal.want is Want.ON and service.price_id in bought and not service.made and not service.released:
+            detail = f"{service.key} buys {service.price_id} once more; release it, or refund and cancel it in Stripe"
+            problems.append(Problem("double_purchase", detail, str(service.key)))
+            waiting = replace(service, waits_for="double_purchase")
+            held.append(Goal(waiting, Want.NOTHING, "double_purchase", wake_at=goal.wake_at))
+        else:
+            held.append(goal)
+    bought.update(goal.service.price_id for goal in goals if goal.want is Want.ON or goal.service.made)
+    return held, problems
+
+
 def sought_domains(wanted: Wanted, memory: Memory) -> tuple[str, ...]:
     """Subscriptions whose Checkout session must be asked for the domain: once, and again after a Checkout event."""
     sought = []
@@ -64,10 +99,10 @@ def sought_domains(wanted: Wanted, memory: Memory) -> tuple[str, ...]:
         service = goal.service
         asked = service.domain_sought_at
         stale = asked is None or (memory.session_event_at is not None and memory.session_event_at > asked)
-        lacks = service.domain is None and service.website_id is None and service.key.slot == 1
-        if goal.want is Want.ON and goal.create_website and lacks and stale:
+        if goal.want is Want.ON and goal.create_website and service.website_id is None and stale:
             sought.append(service.key.subscription_id)
-    return tuple(dict.fromkeys(sought))
+    known = {goal.key.subscription_id for goal in wanted.goals if goal.service.domain is not None}
+    return tuple(found for found in dict.fromkeys(sought) if found not in known)
 
 
 def _of_subscription(
@@ -75,21 +110,45 @@ def _of_subscription(
 ) -> tuple[list[Goal], list[Problem]]:
     goals: list[Goal] = []
     problems: list[Problem] = []
+    if subscription.status not in KNOWN_STATUSES:
+        detail = f"Stripe's status {subscription.status!r} of {subscription.id} is new to us; nothing was changed"
+        problem = Problem("unknown_status", detail, subscription.id)
+        return [Goal(service, Want.KEEP, "unknown_status") for service in known], [problem]
     wanted_items = [i for i in subscription.items if _kind(i, catalogue) in ("service", None)]
+    wanted_items.sort(key=lambda item: _kind(item, catalogue) is None)  # what has no mapping yet takes no place
     pairs, surplus = _match(subscription.id, wanted_items, known)
     domains, trouble = _domains(subscription)
     problems += trouble
+    taken = {service.domain for service in known if service.website_id is not None}
+    free_domains = [domain for domain in domains if domain not in taken]
     for item, service in pairs:
         mapping = catalogue.mappings.get(item.price_id)
         service = replace(service, item_id=item.id, price_id=item.price_id)
-        if service.website_id is None and service.key.slot <= len(domains):
-            service = replace(service, domain=domains[service.key.slot - 1])
+        if service.website_id is None and free_domains and mapping is not None and mapping.create_website:
+            service = replace(service, domain=free_domains.pop(0))
         goal, trouble = _goal(subscription, item, service, mapping, catalogue, policy, now)
         goals.append(goal)
         problems += trouble
+    lonely = _addon_without_base(subscription, wanted_items, catalogue)
+    problems += lonely
     for service in surplus:
-        goals.append(_surplus(subscription, service, policy, now))
+        goals.append(_surplus(subscription, service, policy, now, undecided=bool(lonely)))
     return goals, problems
+
+
+def _addon_without_base(subscription: Subscription, bases: list[Item], catalogue: Catalogue) -> list[Problem]:
+    """An add-on changes the service beside it: alone it says nothing, above all not that the service is gone."""
+    if any(item.quantity > 0 for item in bases) or subscription.status in ("canceled", "incomplete_expired"):
+        return []
+    return [
+        Problem(
+            "unmapped_price",
+            f"add-on {item.price_id} of {subscription.id} has no service beside it; map it as a service, or ignore it",
+            item.price_id,
+        )
+        for item in subscription.items
+        if _kind(item, catalogue) == "addon" and item.quantity > 0
+    ]
 
 
 def _kind(item: Item, catalogue: Catalogue) -> str | None:
@@ -102,11 +161,12 @@ def _match(
 ) -> tuple[list[tuple[Item, Service]], list[Service]]:
     """Pair items, as often as their quantity says, with services: by item id first, then by order, then new ones.
 
-    Within one item those that are not held as ended come first, so that the same ones stay surplus at every pass.
+    Within one item those that exist and are not held as ended come first, so that the same ones stay surplus at every
+    pass, and none is held for one that would have to be made.
     """
     free = sorted(
         (s for s in known if s.state is not ServiceState.TERMINATED),
-        key=lambda s: (Hold.ENDED in s.holds, s.key.slot),
+        key=lambda s: (not s.made, Hold.ENDED in s.holds, s.key.slot),
     )
     pairs: list[tuple[Item, Service]] = []
     open_places: list[Item] = []
@@ -118,7 +178,7 @@ def _match(
     kept_items = {item.id for item in items}
     # A service whose item still exists with a lower quantity is surplus, not a candidate for another item, unless
     # another item has a place for it: then it is moved there rather than one being made and one held.
-    free.sort(key=lambda s: (s.item_id in kept_items, Hold.ENDED in s.holds, s.key.slot))
+    free.sort(key=lambda s: (s.item_id in kept_items, not s.made, Hold.ENDED in s.holds, s.key.slot))
     next_slot = max((s.key.slot for s in known), default=0) + 1
     for item in open_places:
         if free:
@@ -155,9 +215,6 @@ def _goal(
 ) -> tuple[Goal, list[Problem]]:
     goal = _state(subscription, service, mapping, policy, now)
     problems: list[Problem] = []
-    if goal.rule == "unknown_status":
-        detail = f"Stripe's status {subscription.status!r} of {subscription.id} is new to us; nothing was changed"
-        problems.append(Problem("unknown_status", detail, subscription.id))
     plan, problem = _plan(subscription, item, mapping, catalogue)
     if goal.want is Want.ON and problem:
         problems.append(problem)
@@ -193,16 +250,15 @@ def _state(
         case "trialing" | "active":
             service = replace(service, grace_override=None)
             causes: dict[Hold, str] = {}
-            rule, wake_at = subscription.status, None
+            rule, wake_at = subscription.status, _next_date(subscription, now)
         case "past_due" | "unpaid":
             causes, rule, wake_at = _unpaid(subscription, service, mapping, policy, now)
             service = replace(service, grace_until=wake_at)
-        case "paused":
-            causes, rule, wake_at = {Hold.PAUSED: "paused"}, "paused", None
         case _:
-            return Goal(service, Want.KEEP, "unknown_status")
+            causes, rule, wake_at = {Hold.PAUSED: "paused"}, "paused", None
     if subscription.collection_paused and policy.pause_collection == "suspend":
         causes[Hold.PAUSED] = "collection_paused"
+    causes |= _money_back(subscription, service, policy)
     if Hold.ADMIN in service.holds:
         causes[Hold.ADMIN] = "admin_hold"
     service = replace(service, holds=frozenset(causes))
@@ -211,6 +267,26 @@ def _state(
     if not service.made and subscription.status == "active" and not _money_settled(subscription, mapping):
         return Goal(replace(service, waits_for="settlement"), Want.NOTHING, "money_not_settled")
     return Goal(service, Want.ON, rule, wake_at=wake_at)
+
+
+def _next_date(subscription: Subscription, now: datetime) -> datetime | None:
+    """When Stripe itself is going to change the status; asked again an hour later while it has not."""
+    dates = [date for date in (subscription.trial_end, subscription.cancel_at) if date is not None]
+    if subscription.status != "trialing":
+        dates = [date for date in dates if date != subscription.trial_end]
+    return max(min(dates), now + LATE) if dates and min(dates) <= now else min(dates, default=None)
+
+
+def _money_back(subscription: Subscription, service: Service, policy: Policy) -> dict[Hold, str]:
+    """Holds for money that went back, or may go: disputes and refunds; what an admin waived holds no more."""
+    causes: dict[Hold, str] = {}
+    if policy.on_dispute == "suspend" and any(status in OPEN_DISPUTE for status in subscription.disputes):
+        causes[Hold.DISPUTE] = "dispute_open"
+    elif policy.on_dispute_lost == "suspend" and "lost" in subscription.disputes:
+        causes[Hold.DISPUTE] = "dispute_lost"
+    if policy.on_refund == "suspend" and subscription.refunded:
+        causes[Hold.REFUND] = "refunded"
+    return {hold: rule for hold, rule in causes.items() if hold not in service.waived}
 
 
 def _unpaid(
@@ -258,10 +334,14 @@ def _ended(service: Service, rule: str, ended_at: datetime | None, policy: Polic
     return Goal(replace(held, retain_until=end), Want.OFF, rule, wake_at=end)
 
 
-def _surplus(subscription: Subscription, service: Service, policy: Policy, now: datetime) -> Goal:
+def _surplus(
+    subscription: Subscription, service: Service, policy: Policy, now: datetime, *, undecided: bool
+) -> Goal:
     service = replace(service, waits_for=None, grace_until=None)
     if service.state is ServiceState.TERMINATED:
         return Goal(service, Want.NOTHING, "terminated")
+    if undecided and service.made and Hold.ENDED not in service.holds:
+        return Goal(service, Want.KEEP, "unmapped_price")
     if subscription.status == "canceled":
         return _ended(service, "canceled", subscription.ended_at, policy, now)
     return _ended(service, "item_gone", None, policy, now)

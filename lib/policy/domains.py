@@ -26,7 +26,7 @@ def normalise_domain(typed: str) -> str:
             text = idna.encode(text, uts46=True).decode("ascii")
         except idna.IDNAError as problem:
             raise InvalidDomain(f"{typed[:80]!r} is not a domain name: {problem}") from problem
-    if text.startswith("www.") and text.count(".") > 1:
+    while text.startswith("www.") and text.count(".") > 1:
         text = text[4:]
     labels = text.split(".")
     if len(text) > 253 or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):

@@ -43,6 +43,8 @@ def imagine(action: Action, memory: Memory, actual: Actual) -> tuple[Memory, Act
             plan = str(action.details["plan"])
             memory = _with(memory, replace(service, plan=plan))
             return memory, _changed(actual, service, plan_id=_id(plan), plan_name=plan)
+        case ActionKind.MARK:
+            return memory, _changed(actual, service, friendly_name=action.details["friendly_name"])
         case ActionKind.TERMINATE:
             memory = _with(memory, replace(service, state=ServiceState.TERMINATED))
             return memory, _changed(actual, service, deleted=True)

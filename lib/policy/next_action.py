@@ -24,7 +24,7 @@ from lib.model import (
     Want,
     Wanted,
 )
-from lib.policy.naming import clean_name, friendly_name, marked_name
+from lib.policy.naming import clean_name, friendly_name, mark, marked_name
 
 Subject = tuple[ActionKind, ServiceKey | None]
 
@@ -127,6 +127,10 @@ def _candidates(
                     "server_group": goal.server_group_id,
                 }
                 yield Action(ActionKind.CREATE_WEBSITE, goal.rule, goal.key, details)
+    for goal, found in present:
+        if mark(goal.key) not in found.friendly_name and not goal.service.adopted and goal.want is Want.ON:
+            name = f"{found.friendly_name} {mark(goal.key)}".strip()
+            yield Action(ActionKind.MARK, "our_mark", goal.key, {"friendly_name": name})
     name = clean_name(payer)
     if memory.org_id is not None and memory.org_name != name and not payer.deleted:
         yield Action(ActionKind.RENAME_ORG, "name_follows_stripe", details={"name": name})
@@ -149,19 +153,20 @@ def _provision(payer: Payer, wanted: Wanted, memory: Memory, problems: list[Prob
         return
     if not missing and not any(goal.want is Want.ON for goal in wanted.goals):
         return
-    rule = (missing or list(wanted.goals))[0].rule
+    rule = next(goal.rule for goal in (missing or wanted.goals) if goal.want is Want.ON)
+    if memory.login_id is None and not payer.email:
+        remedy = f"customer {payer.id} has no e-mail in Stripe, so no login can be made; add one there"
+        problems.append(Problem("no_email", remedy, payer.id))
+        return
     if memory.org_id is None:
-        if not payer.email:
-            remedy = f"customer {payer.id} has no e-mail in Stripe, so no login can be made; add one there"
-            problems.append(Problem("no_email", remedy, payer.id))
-        elif missing:
-            yield Action(ActionKind.CREATE_ORG, rule, details={"name": marked_name(payer)})
+        yield Action(ActionKind.CREATE_ORG, rule, details={"name": marked_name(payer)})
         return
     if memory.login_id is None:
-        if payer.email:
-            yield Action(ActionKind.CREATE_LOGIN, rule)
-    elif memory.member_id is None:
+        yield Action(ActionKind.CREATE_LOGIN, rule)
+        return
+    if memory.member_id is None:
         yield Action(ActionKind.ADD_OWNER, rule)
+        return
     for goal in missing:
         if goal.plan is None:
             continue

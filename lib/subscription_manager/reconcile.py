@@ -248,10 +248,8 @@ class Reconciler:
         known = {service.key: service for service in state.memory.services}
         for goal in wanted.goals:
             if goal.key.subscription_id == subscription_id and goal.want is Want.ON:
-                asked = replace(goal.service, domain_sought_at=clock.now())
-                if goal.key.slot == 1 and asked.domain is None:
-                    asked = replace(asked, domain=domain)
-                known[goal.key] = asked
+                known[goal.key] = replace(goal.service, domain_sought_at=clock.now(), domain=domain)
+                domain = None  # one domain was typed, so it is the first one's
         state.memory = replace(state.memory, services=tuple(known.values()))
 
     async def _save(self, state: _State, current: Pass) -> None:

@@ -1,0 +1,39 @@
+"""What of a subscription can change a decision, as one short text: equal texts need no pass."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from lib.model import Memory, Payer, Subscription
+
+
+def fingerprint(subscription: Subscription) -> str:
+    """A digest of everything that a list page tells of a subscription and that `desired` looks at."""
+    invoice = subscription.latest_invoice
+    facts = (
+        subscription.status,
+        tuple(sorted((item.id, item.price_id, item.quantity) for item in subscription.items)),
+        (invoice.id, invoice.status) if invoice else None,
+        subscription.ended_at,
+        subscription.trial_end,
+        subscription.cancel_at,
+        subscription.collection_paused,
+        subscription.domain,
+    )
+    return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
+
+
+def with_money_back(payer: Payer, memory: Memory) -> Payer:
+    """The payer with what we know of disputes and refunds, which no list of subscriptions tells."""
+    return replace(
+        payer,
+        subscriptions=tuple(
+            replace(
+                s,
+                disputes=tuple(status for subscription_id, status in memory.disputes if subscription_id == s.id),
+                refunded=s.latest_invoice is not None and s.latest_invoice.id in memory.refunded_invoices,
+            )
+            for s in payer.subscriptions
+        ),
+    )

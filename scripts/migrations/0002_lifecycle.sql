@@ -1,0 +1,113 @@
+-- The whole lifecycle: disputes and refunds, what Stripe last said, sweeps, the brake, shadow mode.
+
+-- A dispute as Stripe last said, and the subscription whose invoice its charge paid.
+CREATE TABLE disputes (
+    provider        text        NOT NULL DEFAULT 'stripe',
+    dispute_id      text        NOT NULL,
+    customer_id     text,
+    subscription_id text,
+    charge_id       text,
+    -- Stripe's word; warning_* are inquiries, which move no money.
+    status          text        NOT NULL,
+    reason          text,
+    amount          bigint      NOT NULL,
+    currency        text        NOT NULL,
+    created_at      timestamptz NOT NULL,
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (provider, dispute_id)
+);
+CREATE INDEX disputes_customer_idx ON disputes (provider, customer_id);
+
+-- A refund as Stripe last said, and the invoice whose money went back.
+CREATE TABLE refunds (
+    provider        text        NOT NULL DEFAULT 'stripe',
+    refund_id       text        NOT NULL,
+    customer_id     text,
+    subscription_id text,
+    invoice_id      text,
+    charge_id       text,
+    status          text        NOT NULL,
+    amount          bigint      NOT NULL,
+    currency        text        NOT NULL,
+    -- Whether its charge is refunded in full, by this refund and others together.
+    charge_refunded boolean     NOT NULL,
+    created_at      timestamptz NOT NULL,
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (provider, refund_id)
+);
+CREATE INDEX refunds_customer_idx ON refunds (provider, customer_id);
+CREATE INDEX refunds_charge_idx ON refunds (provider, charge_id);
+
+-- What Stripe said of a subscription when its customer last came to rest: the sweep compares with this, in bulk.
+CREATE TABLE subscriptions (
+    provider        text        NOT NULL DEFAULT 'stripe',
+    subscription_id text        NOT NULL,
+    customer_id     text        NOT NULL,
+    fingerprint     text        NOT NULL,
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (provider, subscription_id)
+);
+CREATE INDEX subscriptions_customer_idx ON subscriptions (provider, customer_id);
+
+ALTER TABLE services
+    -- An admin's word that this cause shall hold the service no longer (a lost dispute that was settled otherwise).
+    ADD COLUMN waived text[] NOT NULL DEFAULT '{}' CHECK (waived <@ ARRAY['dispute', 'refund']),
+    -- A second purchase of the same price that an admin let through.
+    ADD COLUMN released boolean NOT NULL DEFAULT false,
+    -- It existed before us: linked by an operator, never made by us.
+    ADD COLUMN adopted boolean NOT NULL DEFAULT false,
+    -- How the last sweep saw its website: whether it is off, and whether it is there at all.
+    ADD COLUMN website_off boolean NOT NULL DEFAULT false,
+    ADD COLUMN website_gone boolean NOT NULL DEFAULT false;
+
+ALTER TABLE customers
+    -- How the last sweep saw the organisation.
+    ADD COLUMN org_suspended boolean NOT NULL DEFAULT false,
+    ADD COLUMN panel_name text,
+    ADD COLUMN panel_email text,
+    -- Personal data was erased on request; it is never filled in again.
+    ADD COLUMN erased_at timestamptz;
+
+-- A comparison of both sides, in chunks; the cursor is where the next chunk begins.
+CREATE TABLE sweeps (
+    id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    phase       text        NOT NULL DEFAULT 'events',
+    cursor      text,
+    -- What was read, found and made due so far: {"events": ..., "subscriptions": ..., "marked": ...}.
+    counts      jsonb       NOT NULL DEFAULT '{}',
+    -- Things in the panel that carry our mark and that nobody answers for.
+    orphans     jsonb       NOT NULL DEFAULT '[]',
+    error       text,
+    updated_at  timestamptz NOT NULL DEFAULT now()
+);
+-- One sweep is under way at a time.
+CREATE UNIQUE INDEX sweeps_running_idx ON sweeps ((true)) WHERE finished_at IS NULL;
+
+-- What a sweep has met so far, so that what it never met can be told without holding it all in memory.
+CREATE UNLOGGED TABLE sweep_seen (
+    sweep_id bigint NOT NULL,
+    kind     text   NOT NULL,
+    id       text   NOT NULL,
+    PRIMARY KEY (sweep_id, kind, id)
+);
+
+-- Stops mass suspensions. One row; engaged until somebody releases it.
+CREATE TABLE brake (
+    only        boolean     PRIMARY KEY DEFAULT true CHECK (only),
+    engaged_at  timestamptz,
+    reason      text,
+    released_at timestamptz,
+    released_by text
+);
+INSERT INTO brake DEFAULT VALUES;
+
+-- What shadow mode would do to a customer; gone once it was done or is no longer wanted.
+CREATE TABLE shadow_plans (
+    provider    text        NOT NULL DEFAULT 'stripe',
+    customer_id text        NOT NULL,
+    actions     jsonb       NOT NULL,
+    planned_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (provider, customer_id)
+);
