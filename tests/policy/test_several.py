@@ -141,6 +141,31 @@ def test_two_new_subscriptions_share_one_organisation_and_one_mail() -> None:
     assert kinds.count(ActionKind.CREATE_SUBSCRIPTION) == kinds.count(ActionKind.CREATE_WEBSITE) == 2
 
 
+# --- double purchases ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_live_subscription_of_one_price_is_held_where_the_operator_wants_it() -> None:
+    """With `ON_DOUBLE_PURCHASE=hold` the later of two live subscriptions of one price is shown and makes nothing."""
+    bought = payer(subscription(FIRST, age=9), subscription(SECOND, age=1))
+    end = world(bought, customer(service()), policy=Policy(on_double_purchase="hold"))
+    assert [problem.reason for problem in end.run().problems] == ["double_purchase"]
+    assert not end.done
+    end.policy = Policy()
+    end.run()
+    assert len(end.actual.subscriptions) == 2
+
+
+@pytest.mark.parametrize("state", [ServiceState.SUSPENDED, ServiceState.TERMINATED])
+def test_a_customer_who_returns_buys_nothing_twice(state: ServiceState) -> None:
+    """What was cancelled is no live subscription: the same price bought anew is no double purchase, it runs."""
+    old = service(state=state, suspended_by=OURS, holds=frozenset({Hold.ENDED}))
+    bought = payer(subscription(FIRST, "canceled", ended_days=40), subscription(SECOND, latest=INVOICES["paid"], age=1))
+    end = world(bought, customer(old), policy=Policy(on_double_purchase="hold", retention_days=365))
+    assert not end.run().problems
+    assert (found := end.panel(ServiceKey(SECOND, 1)))
+    assert found.suspended_by is None
+
+
 # --- quantities and items ---------------------------------------------------------------------------------------------
 
 SOLD = catalogue(
