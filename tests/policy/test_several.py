@@ -141,7 +141,7 @@ def test_two_new_subscriptions_share_one_organisation_and_one_mail() -> None:
     assert kinds.count(ActionKind.CREATE_SUBSCRIPTION) == kinds.count(ActionKind.CREATE_WEBSITE) == 2
 
 
-# --- double purchases ---------------------------------------------------------------------------------------------------
+# --- double purchases -------------------------------------------------------------------------------------------------
 
 
 def test_a_second_live_subscription_of_one_price_is_held_where_the_operator_wants_it() -> None:
