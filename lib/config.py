@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from lib.errors import SettingsError
 
@@ -67,26 +67,37 @@ def _secrets(value: str) -> tuple[Secret, ...]:
     if not found:
         raise ValueError("is empty")
     for secret in found:
-        if not secret.reveal().startswith("whsec_"):
+        if not re.match("whsec_.", secret.reveal()):
             raise ValueError("must start with whsec_ (several are separated by commas)")
     return found
 
 
+def _split(value: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - is only checked when it is read
+    except ValueError:
+        raise ValueError("is not a valid address") from None  # the original message repeats user and password
+    return parts
+
+
 def _database_url(value: str) -> Secret:
-    if urlsplit(value).scheme not in ("postgres", "postgresql"):
+    if _split(value).scheme not in ("postgres", "postgresql"):
         raise ValueError("must start with postgresql://")
+    if re.search("%(?![0-9A-Fa-f]{2})", value):
+        raise ValueError("holds a % that encodes nothing; in a password, write % as %25")
     return Secret(value)
 
 
 def _stripe_key(value: str) -> Secret:
-    if not re.match(r"(sk|rk)_(test|live)_", value):
+    if not re.match(r"(sk|rk)_(test|live)_.", value):
         raise ValueError("must start with sk_test_, sk_live_, rk_test_ or rk_live_ (not the publishable pk_ key)")
     return Secret(value)
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("https", "http") or not parts.netloc:
+    parts = _split(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
         raise ValueError("must be a URL such as https://panel.example.com")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be a plain address: no user, password, query or fragment")

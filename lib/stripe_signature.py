@@ -35,9 +35,9 @@ def verify(body: bytes, header: str | None, secrets: Sequence[Secret], now: floa
         raise BadSignature("the Stripe-Signature header is missing")
     parts = [part.split("=", 2) for part in header.split(",")]
     try:
-        timestamp = int(next(part[1] for part in parts if part[0] == "t"))
+        timestamp = int([part[1] for part in parts if part[0] == "t"][0])  # noqa: RUF015 - every t must have a value
         candidates = [part[1].encode("utf-8", "replace") for part in parts if part[0] == "v1"]
-    except (StopIteration, IndexError, ValueError):
+    except (IndexError, ValueError):
         raise BadSignature("the Stripe-Signature header is malformed") from None
     if not candidates:
         raise BadSignature("the Stripe-Signature header has no v1 signature")
