@@ -74,6 +74,37 @@ class Payer:
     """Stripe's own clock when it said so: what Stripe dates is compared with this, not with ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """One dispute; amounts in minor units of its currency."""
+
+    dispute_id: str
+    customer_id: str | None
+    subscription_id: str | None
+    charge_id: str | None
+    status: str
+    reason: str | None
+    amount: int
+    currency: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """One refund, and whether its charge is refunded in full by now."""
+
+    refund_id: str
+    customer_id: str | None
+    subscription_id: str | None
+    invoice_id: str | None
+    charge_id: str | None
+    status: str
+    amount: int
+    currency: str
+    charge_refunded: bool
+    created_at: datetime
+
+
 # --- memory: what we remember -----------------------------------------------------------------------------------------
 
 
@@ -197,6 +228,8 @@ class Memory:
     name: str | None = None
     known: bool = False
     """Whether there is a row of this customer yet."""
+    erased: bool = False
+    """Their personal data was erased on request and is not written down again."""
     welcomed: bool = False
     services: tuple[Service, ...] = ()
     intents: tuple[Intent, ...] = ()
@@ -392,6 +425,8 @@ class Again:
     """A fixed time instead of the retry curve."""
     failed: bool = True
     """Whether it counts as an attempt."""
+    why: str | None = None
+    """What it waits for, when it did not fail."""
     wish: timedelta | None = None
     """The least delay that the other side asked for."""
     problems: tuple[Problem, ...] = ()

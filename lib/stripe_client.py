@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.config import Secret
 from lib.errors import NotFound, Refused, Retryable, Unavailable
-from lib.model import Invoice, Item, Payer, Subscription
+from lib.model import Dispute, Invoice, Item, Payer, Refund, Subscription
 
 if TYPE_CHECKING:
     import stripe
@@ -35,10 +35,6 @@ _PATHS = {
     "subscription": "/v1/subscriptions/{}",
     "checkout_session": "/v1/checkout/sessions/{}",
     "invoice": "/v1/invoices/{}",
-    "charge": "/v1/charges/{}",
-    "payment_intent": "/v1/payment_intents/{}",
-    "refund": "/v1/refunds/{}",
-    "dispute": "/v1/disputes/{}",
 }
 """Kinds of objects that lead to a customer, and where they are read."""
 
@@ -123,11 +119,66 @@ class StripeClient:
             thing = await self.get(_PATHS[kind].format(object_id))
         except NotFound:
             return None
-        customer = _id(thing.get("customer"))
-        if customer is None and kind in ("refund", "dispute"):
-            charge = _id(thing.get("charge"))
-            return await self.customer_of("charge", charge) if charge else None
-        return customer
+        return _id(thing.get("customer"))
+
+    async def dispute(self, dispute_id: str) -> Dispute:
+        """A dispute, with the customer and subscription that its charge leads to."""
+        thing = await self.get(f"/v1/disputes/{dispute_id}")
+        charge_id = _id(thing.get("charge"))
+        charge = await self.get(f"/v1/charges/{charge_id}") if charge_id else {}
+        _, subscription_id = await self._paid_by(_id(charge.get("payment_intent")) or _id(thing.get("payment_intent")))
+        return Dispute(
+            dispute_id=dispute_id,
+            customer_id=_id(charge.get("customer")),
+            subscription_id=subscription_id,
+            charge_id=charge_id,
+            status=str(thing["status"]),
+            reason=thing.get("reason"),
+            amount=int(thing.get("amount") or 0),
+            currency=str(thing.get("currency")),
+            created_at=_time(thing.get("created")) or datetime.fromtimestamp(0, UTC),
+        )
+
+    async def refunds_of(self, charge_id: str) -> tuple[str | None, tuple[Refund, ...]]:
+        """The customer of a charge, and every refund of it with the invoice that the charge had paid."""
+        charge = await self.get(f"/v1/charges/{charge_id}")
+        customer_id = _id(charge.get("customer"))
+        invoice_id, subscription_id = await self._paid_by(_id(charge.get("payment_intent")))
+        refunds = [
+            Refund(
+                refund_id=str(thing["id"]),
+                customer_id=customer_id,
+                subscription_id=subscription_id,
+                invoice_id=invoice_id,
+                charge_id=charge_id,
+                status=str(thing["status"]),
+                amount=int(thing.get("amount") or 0),
+                currency=str(thing.get("currency")),
+                charge_refunded=bool(charge.get("refunded")),
+                created_at=_time(thing.get("created")) or datetime.fromtimestamp(0, UTC),
+            )
+            async for thing in self.each("/v1/refunds", charge=charge_id)
+        ]
+        return customer_id, tuple(refunds)
+
+    async def charge_of_refund(self, refund_id: str) -> str | None:
+        """The charge that a refund gave back."""
+        return _id((await self.get(f"/v1/refunds/{refund_id}")).get("charge"))
+
+    async def _paid_by(self, payment_intent: str | None) -> tuple[str | None, str | None]:
+        """(invoice, subscription) that a payment paid; nothing for a one-time payment."""
+        if payment_intent is None:
+            return None, None
+        payments = await self.get(
+            "/v1/invoice_payments", payment={"type": "payment_intent", "payment_intent": payment_intent}, limit=1
+        )
+        for payment in payments.get("data") or []:
+            invoice_id = _id(payment.get("invoice"))
+            if invoice_id is not None:
+                invoice = await self.get(f"/v1/invoices/{invoice_id}")
+                parent = (invoice.get("parent") or {}).get("subscription_details") or {}
+                return invoice_id, _id(parent.get("subscription")) or _id(invoice.get("subscription"))
+        return None, None
 
     async def check(self) -> None:
         """Prove that the key works, by a call that it needs anyway."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 from lib.errors import LeaseLost
 from lib.model import ServiceKey
 
@@ -44,6 +44,12 @@ _INSERT = (
 )
 
 
+_INTEND = (
+    _INSERT
+    + " WHERE EXISTS (SELECT FROM due WHERE lease_id = %(lease)s AND leased_until > clock_timestamp()) RETURNING 1"
+)
+
+
 async def record(db: Database, facts: Sequence[Fact]) -> None:
     """Add facts."""
     await db.rows(_INSERT, {"rows": _rows(facts)})
@@ -55,13 +61,14 @@ async def intend(db: Database, fact: Fact, lease_id: str) -> None:
     Raises:
         LeaseLost: another process may hold this customer now.
     """
-    rows = await db.rows(
-        _INSERT + " WHERE EXISTS (SELECT FROM due WHERE lease_id = %(lease)s AND leased_until > clock_timestamp())"
-        " RETURNING 1",
-        {"rows": _rows([fact]), "lease": lease_id},
-    )
-    if not rows:
+    if not await db.rows(_INTEND, {"rows": _rows([fact]), "lease": lease_id}):
         raise LeaseLost("the lease of this pass is over; it stops before the next change")
+
+
+async def add_intent(connection: Connection, fact: Fact, lease_id: str) -> bool:
+    """`intend` inside a transaction that decides more; False when the lease is not ours any more."""
+    cursor = await connection.execute(_INTEND, {"rows": _rows([fact]), "lease": lease_id})
+    return await cursor.fetchone() is not None
 
 
 async def timeline(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,14 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
                 AND NOT EXISTS (
                     SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
             ) AS intents,
+            (SELECT coalesce(jsonb_agg(jsonb_build_array(subscription_id, status) ORDER BY dispute_id), '[]')
+             FROM disputes
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL) AS disputes,
+            (SELECT coalesce(jsonb_agg(DISTINCT invoice_id), '[]') FROM refunds
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND invoice_id IS NOT NULL AND charge_refunded
+            ) AS refunded,
+            (SELECT coalesce(jsonb_object_agg(subscription_id, fingerprint), '{}') FROM subscriptions
+             WHERE provider = %(provider)s AND customer_id = %(customer)s) AS fingerprints,
             (SELECT max(received_at) FROM events
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
             ) AS session_event_at,
@@ -66,6 +74,10 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
         welcomed=customer.get("welcomed_at") is not None,
         services=tuple(_service(s) for s in row["services"]),
         intents=tuple(_intent(i) for i in row["intents"]),
+        disputes=tuple((subscription_id, status) for subscription_id, status in row["disputes"]),
+        refunded_invoices=frozenset(row["refunded"]),
+        fingerprints=row["fingerprints"],
+        erased=customer.get("erased_at") is not None,
         session_event_at=row["session_event_at"],
     )
     mappings = {m["billing_plan_id"]: _mapping(m) for m in row["mappings"]}
@@ -125,6 +137,9 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             "grace_override": _iso(s.grace_override),
             "ended_at": _iso(s.ended_at),
             "retain_until": _iso(s.retain_until),
+            "waived": sorted(s.waived),
+            "released": s.released,
+            "adopted": s.adopted,
             "waits_for": s.waits_for,
         }
         for s in services
@@ -139,11 +154,30 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             panel_subscription_id integer, panel_plan_id integer, website_id uuid, domain text,
             domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
             grace_until timestamptz, grace_override timestamptz, ended_at timestamptz, retain_until timestamptz,
-            waits_for text)
+            waived text[], released boolean, adopted boolean, waits_for text)
         ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
             {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now()
         """,  # noqa: S608 - the column names are the literals above
         {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows)},
+    )
+
+
+async def remember_fingerprints(db: Database, memory: Memory, fingerprints: Mapping[str, str]) -> None:
+    """Write what Stripe says of these subscriptions now that their customer is at rest."""
+    await db.rows(
+        """
+        INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint)
+        SELECT %(provider)s, id, %(customer)s, fingerprint
+        FROM unnest(%(ids)s::text[], %(fingerprints)s::text[]) AS f (id, fingerprint) ORDER BY id
+        ON CONFLICT (provider, subscription_id) DO UPDATE
+            SET fingerprint = excluded.fingerprint, customer_id = excluded.customer_id, updated_at = now()
+        """,
+        {
+            "provider": memory.provider,
+            "customer": memory.customer_id,
+            "ids": list(fingerprints),
+            "fingerprints": list(fingerprints.values()),
+        },
     )
 
 
@@ -174,6 +208,9 @@ def _service(row: dict[str, Any]) -> Service:
         grace_override=_when(row["grace_override"]),
         ended_at=_when(row["ended_at"]),
         retain_until=_when(row["retain_until"]),
+        waived=frozenset(Hold(h) for h in row["waived"]),
+        released=row["released"],
+        adopted=row["adopted"],
         waits_for=row["waits_for"],
     )
 

@@ -228,6 +228,9 @@ class EnhanceClient:
     async def change_plan(self, org_id: str, subscription_id: int, plan_id: int) -> None:
         await self._update(org_id, subscription_id, {"planId": plan_id})
 
+    async def name_subscription(self, org_id: str, subscription_id: int, friendly_name: str) -> None:
+        await self._update(org_id, subscription_id, {"friendlyName": friendly_name})
+
     async def terminate(self, org_id: str, subscription_id: int) -> None:
         """Soft-delete: services off, data kept; the panel's own retention follows."""
         await self._transport.request("DELETE", f"/orgs/{org_id}/subscriptions/{subscription_id}")
@@ -238,7 +241,7 @@ class EnhanceClient:
         answer = await self._transport.request("PUT", route)
         return tuple(_resource(row) for row in (answer or {}).get("items") or [])
 
-    async def _update(self, org_id: str, subscription_id: int, change: dict[str, int | bool]) -> None:
+    async def _update(self, org_id: str, subscription_id: int, change: dict[str, int | bool | str]) -> None:
         await self._transport.request("PATCH", f"/orgs/{org_id}/subscriptions/{subscription_id}", body=change)
 
     # --- domains and websites ---

@@ -88,7 +88,11 @@ def _double_purchases(goals: list[Goal], bought: set[str]) -> tuple[list[Goal], 
             held.append(Goal(waiting, Want.NOTHING, "double_purchase", wake_at=goal.wake_at))
         else:
             held.append(goal)
-    bought.update(goal.service.price_id for goal in goals if goal.want is Want.ON or goal.service.made)
+    bought.update(
+        goal.service.price_id
+        for goal in goals
+        if goal.want in (Want.ON, Want.OFF) and Hold.ENDED not in goal.service.holds  # what has ended is bought anew
+    )
     return held, problems
 
 
@@ -118,7 +122,8 @@ def _of_subscription(
     wanted_items.sort(key=lambda item: _kind(item, catalogue) is None)  # what has no mapping yet takes no place
     pairs, surplus = _match(subscription.id, wanted_items, known)
     domains, trouble = _domains(subscription)
-    problems += trouble
+    if any(service.website_id is None for _, service in pairs):
+        problems += trouble
     taken = {service.domain for service in known if service.website_id is not None}
     free_domains = [domain for domain in domains if domain not in taken]
     for item, service in pairs:
@@ -258,7 +263,9 @@ def _state(
             causes, rule, wake_at = {Hold.PAUSED: "paused"}, "paused", None
     if subscription.collection_paused and policy.pause_collection == "suspend":
         causes[Hold.PAUSED] = "collection_paused"
-    causes |= _money_back(subscription, service, policy)
+    money_back = _money_back(subscription, policy)
+    causes |= {hold: rule for hold, rule in money_back.items() if hold not in service.waived}
+    service = replace(service, waived=service.waived & money_back.keys())  # waived once, not for the next dispute
     if Hold.ADMIN in service.holds:
         causes[Hold.ADMIN] = "admin_hold"
     service = replace(service, holds=frozenset(causes))
@@ -277,8 +284,8 @@ def _next_date(subscription: Subscription, now: datetime) -> datetime | None:
     return max(min(dates), now + LATE) if dates and min(dates) <= now else min(dates, default=None)
 
 
-def _money_back(subscription: Subscription, service: Service, policy: Policy) -> dict[Hold, str]:
-    """Holds for money that went back, or may go: disputes and refunds; what an admin waived holds no more."""
+def _money_back(subscription: Subscription, policy: Policy) -> dict[Hold, str]:
+    """Holds for money that went back, or may go: disputes and refunds."""
     causes: dict[Hold, str] = {}
     if policy.on_dispute == "suspend" and any(status in OPEN_DISPUTE for status in subscription.disputes):
         causes[Hold.DISPUTE] = "dispute_open"
@@ -286,7 +293,7 @@ def _money_back(subscription: Subscription, service: Service, policy: Policy) ->
         causes[Hold.DISPUTE] = "dispute_lost"
     if policy.on_refund == "suspend" and subscription.refunded:
         causes[Hold.REFUND] = "refunded"
-    return {hold: rule for hold, rule in causes.items() if hold not in service.waived}
+    return causes
 
 
 def _unpaid(
@@ -334,9 +341,7 @@ def _ended(service: Service, rule: str, ended_at: datetime | None, policy: Polic
     return Goal(replace(held, retain_until=end), Want.OFF, rule, wake_at=end)
 
 
-def _surplus(
-    subscription: Subscription, service: Service, policy: Policy, now: datetime, *, undecided: bool
-) -> Goal:
+def _surplus(subscription: Subscription, service: Service, policy: Policy, now: datetime, *, undecided: bool) -> Goal:
     service = replace(service, waits_for=None, grace_until=None)
     if service.state is ServiceState.TERMINATED:
         return Goal(service, Want.NOTHING, "terminated")

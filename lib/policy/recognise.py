@@ -27,7 +27,6 @@ def recognise(services: Sequence[Service], actual: Actual) -> tuple[tuple[Servic
                 service,
                 panel_subscription_id=same[0].id,
                 panel_plan_id=same[0].plan_id,
-                plan=same[0].plan_name,
                 state=ServiceState.LIVE,
             )
         if len(same) > 1:
@@ -44,7 +43,7 @@ def observe(memory: Memory, actual: Actual) -> Memory:
     services = []
     for service in memory.services:
         found = by_id.get(service.panel_subscription_id or 0)
-        if found is not None and service.state is not ServiceState.TERMINATED:
+        if found is not None and not found.deleted and service.state is not ServiceState.TERMINATED:
             ours = service.suspended_by is not None and found.suspended_by == service.suspended_by
             service = replace(
                 service,

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from lib.database import Database, due, ledger
+from lib.config import Settings
+from lib.database import Database, brake, due, ledger
 from lib.database import memory as memories
 from lib.errors import Conflict, NotFound, OutcomeUnknown, Refused, Retryable, Unavailable
 from lib.log import get_logger
@@ -29,12 +30,23 @@ T = TypeVar("T")
 WEBSITE_LEASE = timedelta(seconds=120)
 """Longer than the slowest website call, so that a living process never loses it half-way."""
 
+TURN = timedelta(seconds=5)
+"""When to come back for a turn at what is done one at a time."""
+
 WEBSITE_PATIENCE = 15.0
 """Seconds that a pass waits for its turn to create a website, before it lets another customer have its place."""
 
 
-class Busy(Retryable):
-    """Another process creates a website just now; no failure, only a turn to wait for."""
+BRAKED = timedelta(hours=1)
+"""When a braked pass looks again by itself; a release makes it due at once."""
+
+
+class Waiting(Retryable):
+    """No failure, only something to wait for; `why` is what the queue shows."""
+
+    def __init__(self, message: str, *, why: str, again: timedelta) -> None:
+        self.why, self.again = why, again
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ class Pass:
     id: str
     lease_id: str
     payer: Payer
-    livemode: bool
+    settings: Settings
     actor: str = "bridge"
 
 
@@ -127,6 +139,8 @@ class Panel:
                 return await self._create_website(action, memory, service), actual
             case ActionKind.CHANGE_PLAN:
                 return await self._change_plan(action, memory, actual, service)
+            case ActionKind.MARK:
+                return await self._mark(action, memory, service)
             case ActionKind.SUSPEND | ActionKind.RESUME | ActionKind.TERMINATE:
                 return await self._switch(action, memory, service)
         raise AssertionError(action.kind)
@@ -217,6 +231,17 @@ class Panel:
         await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
         return memory, actual
 
+    async def _mark(self, action: Action, memory: Memory, service: Service) -> tuple[Memory, Actual]:
+        """Put our mark back into a name that somebody changed, and leave the rest of the name as it is."""
+        assert memory.org_id is not None and service.panel_subscription_id is not None
+        name = str(action.details["friendly_name"])
+        async with self._step(action) as step:
+            await step.send(self._enhance.name_subscription(memory.org_id, service.panel_subscription_id, name))
+        actual = await self.look(memory)
+        found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
+        await self._verify(step, found is not None and found.friendly_name == name, {})
+        return memory, actual
+
     async def _switch(self, action: Action, memory: Memory, service: Service) -> tuple[Memory, Actual]:
         """Suspend, resume or terminate, then look: who the panel says suspended it is how we know it as ours."""
         assert memory.org_id is not None and service.panel_subscription_id is not None
@@ -282,7 +307,7 @@ class Panel:
         end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE
         while not await due.take_lease(self._db, "website", self._pass.id, WEBSITE_LEASE):
             if asyncio.get_running_loop().time() > end:
-                raise Busy("another website is being created; the next turn comes")
+                raise Waiting("another website is being created", why="website_turn", again=TURN)
             await asyncio.sleep(0.25)
 
     async def _free_domain(self, org_id: str, service: Service) -> str | None:
@@ -367,7 +392,7 @@ class Panel:
     # --- memory and ledger ---
 
     async def _remember(self, memory: Memory) -> None:
-        await memories.remember_customer(self._db, memory, livemode=self._pass.livemode)
+        await memories.remember_customer(self._db, memory, livemode=self._pass.settings.livemode)
 
     async def _remember_service(self, memory: Memory, service: Service) -> Memory:
         await memories.remember_services(self._db, memory, [service])
@@ -382,11 +407,11 @@ class Panel:
             action.service,
             rule=action.rule,
             before=before,
-            facts={**_truth(self._pass.payer, action.service), **action.details},
+            facts=_truth(self._pass.payer, action.service) | {k: v for k, v in action.details.items() if k != "name"},
             pass_id=self._pass.id,
             actor=self._pass.actor,
         )
-        return Step(self._db, fact, self._pass.lease_id)
+        return Step(self._db, fact, self._pass)
 
     async def _verify(self, step: Step, seen: bool, facts: Mapping[str, Any]) -> None:
         """Record that the change was read back.
@@ -402,10 +427,10 @@ class Panel:
 class Step:
     """``async with``: the intent before, and applied, failed or unknown after, whatever happens inside."""
 
-    def __init__(self, db: Database, fact: ledger.Fact, lease_id: str) -> None:
+    def __init__(self, db: Database, fact: ledger.Fact, current: Pass) -> None:
         self._db = db
         self.fact = fact
-        self._lease_id = lease_id
+        self._pass = current
         self._sent = False
         self.after: Mapping[str, Any] | None = None
 
@@ -416,7 +441,17 @@ class Step:
         return result
 
     async def __aenter__(self) -> Step:
-        await ledger.intend(self._db, self.fact, self._lease_id)
+        if self.fact.kind not in (ActionKind.SUSPEND, ActionKind.TERMINATE):
+            await ledger.intend(self._db, self.fact, self._pass.lease_id)
+            return self
+        settings = self._pass.settings
+        written, engaged = await brake.intend_braked(
+            self._db, self.fact, self._pass.lease_id, most=settings.brake_max, percent=settings.brake_percent
+        )
+        if engaged:
+            log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
+        if not written:
+            raise Waiting("the brake is on; an admin must release it", why="brake", again=BRAKED)
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:

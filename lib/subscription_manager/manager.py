@@ -22,6 +22,7 @@ from lib.log import bound, get_logger
 from lib.model import Again, Outcome, Parked, Problem, Settled
 from lib.policy import retry_at
 from lib.stripe_events import read_event
+from lib.subscription_manager import money_back
 from lib.subscription_manager.report import PassReport
 
 if TYPE_CHECKING:
@@ -231,7 +232,15 @@ class SubscriptionManager:
                 actor=actor,
             )
         try:
-            customer_id = await self.stripe.customer_of(claim.kind, claim.key)
+            if claim.kind in ("dispute", "refund", "charge"):
+                customer_id = await money_back.learn(self.db, self.stripe, claim.kind, claim.key)
+            else:
+                customer_id = await self.stripe.customer_of(claim.kind, claim.key)
+        except NotFound as error:
+            log.warning("object_unknown", kind=claim.kind, error=str(error))
+            return PassReport(pass_id, claim.key, Settled(), ())
+        except Unavailable:
+            raise
         except BridgeError as error:
             return PassReport(pass_id, claim.key, Again(str(error)), ())
         if customer_id is not None:
@@ -247,7 +256,7 @@ class SubscriptionManager:
             case Parked(problems, wake_at):
                 await self._park(claim, report, problems)
                 await due.settle(self.db, claim, due_at=wake_at, problems=problems)
-            case Again(error, at, failed, wish, problems):
+            case Again(error, at, failed, why, wish, problems):
                 attempts = claim.attempts + failed
                 noise = random.random()  # noqa: S311 - spreads retries, guards nothing
                 again = at or retry_at(attempts, claim.now, noise=noise, wish=wish)
@@ -259,8 +268,9 @@ class SubscriptionManager:
                     self.db,
                     claim,
                     due_at=again,
-                    error=error,
-                    problems=problems if again is None else (),
+                    error=error if failed else None,
+                    waits_for=why,
+                    problems=problems if again is None or not failed else (),
                     attempts=attempts,
                 )
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 from lib.config import Settings
 from lib.database import Database, ledger
 from lib.database import memory as memories
+from lib.database import shadow as shadows
 from lib.errors import LeaseLost, OutcomeUnknown, Refused, Retryable
 from lib.log import get_logger
 from lib.model import (
@@ -30,15 +31,17 @@ from lib.model import (
 from lib.policy import (
     InvalidDomain,
     desired,
+    fingerprint,
     imagine,
     next_action,
     normalise_domain,
     observe,
     recognise,
     sought_domains,
+    with_money_back,
 )
 from lib.policy.next_action import Subject
-from lib.subscription_manager.apply import Busy, Panel, Pass
+from lib.subscription_manager.apply import Panel, Pass, Waiting
 from lib.subscription_manager.report import PassReport
 
 if TYPE_CHECKING:
@@ -53,8 +56,8 @@ MAX_ACTIONS = 100
 MAX_FAILURES = 3
 """After so many failed calls in one pass the panel, not the service, is the likely cause: back to the queue."""
 
-TURN = timedelta(seconds=5)
-"""When to come back for a turn at the one thing that is done one at a time."""
+CLOCKS_AGREE = timedelta(seconds=5)
+"""Below this the difference of two clocks is only the way between them."""
 
 TIME_TO_ACT = 15.0
 """Seconds before the deadline after which no further action is begun."""
@@ -119,9 +122,12 @@ class Reconciler:
             if state is None:
                 outcome: Outcome = Settled()
             else:
-                current = Pass(pass_id, lease_id, state.payer, self._settings.livemode, actor)
-                clock = _Clock(now, began, deadline)
-                outcome, wanted = await self._to_rest(state, current, clock, dry_run=dry_run)
+                current = Pass(pass_id, lease_id, state.payer, self._settings, actor)
+                clock = _clock(now, began, deadline, state.payer)
+                shadow = self._settings.provisioning_mode == "shadow"
+                outcome, wanted = await self._to_rest(state, current, clock, dry_run=dry_run or shadow)
+                if not dry_run:
+                    await self._conclude(state, current, outcome, shadow=shadow)
         except LeaseLost:
             raise
         except Refused as error:
@@ -136,8 +142,28 @@ class Reconciler:
             goals=wanted.goals,
             stripe_calls=self._stripe.calls - calls[0],
             panel_calls=self._enhance.calls - calls[1],
-            dry_run=dry_run,
+            dry_run=dry_run or self._settings.provisioning_mode == "shadow",
         )
+
+    async def _conclude(self, state: _State, current: Pass, outcome: Outcome, *, shadow: bool) -> None:
+        """Remember what Stripe said, for the sweep to compare with; in shadow mode also what would be done."""
+        if shadow:
+            planned = [
+                {"kind": a.kind.value, "service": str(a.service or ""), "rule": a.rule, "details": dict(a.details)}
+                for a in state.actions
+            ]
+            if await shadows.remember(self._db, state.payer.id, planned):
+                facts = [
+                    ledger.Fact(str(uuid4()), "planned", a.kind, state.payer.id, a.service, a.rule, pass_id=current.id)
+                    for a in state.actions
+                ]
+                await ledger.record(self._db, facts)
+        if isinstance(outcome, Again):
+            return
+        said = {s.id: fingerprint(s) for s in state.payer.subscriptions}
+        changed = {key: value for key, value in said.items() if state.stored.fingerprints.get(key) != value}
+        if changed:
+            await memories.remember_fingerprints(self._db, state.memory, changed)
 
     async def _observe(self, customer_id: str) -> _State | None:
         """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
@@ -146,7 +172,7 @@ class Reconciler:
         payer = await self._stripe.payer(customer_id, remembered)
         if not payer.subscriptions and not memory.services and memory.org_id is None and not memory.intents:
             return None
-        return _State(payer, memory, memory, catalogue)
+        return _State(with_money_back(payer, memory), memory, memory, catalogue)
 
     async def _to_rest(self, state: _State, current: Pass, clock: _Clock, *, dry_run: bool) -> tuple[Outcome, Wanted]:
         panel = Panel(self._db, self._enhance, current)
@@ -173,11 +199,11 @@ class Reconciler:
                 state.actions.append(decision.action)
                 state.memory, state.actual = imagine(decision.action, state.memory, state.actual)
             elif clock.short():
-                state.errors.append(Busy("this invocation ends soon; the next one goes on"))
+                state.errors.append(Waiting("this invocation ends soon", why="time", again=timedelta()))
                 break
             else:
                 await self._act(panel, decision.action, state)
-            if len(state.errors) >= MAX_FAILURES:
+            if sum(not isinstance(error, Waiting) for error in state.errors) >= MAX_FAILURES:
                 break
             wanted = await self._want(state, current, clock, dry_run=dry_run)
         else:
@@ -188,7 +214,8 @@ class Reconciler:
         problems = tuple(dict.fromkeys([*decision.problems, *state.problems]))
         wait = decision.wait
         if state.errors:
-            return _again(state.errors[0], clock.now(), problems), wanted
+            failures = [error for error in state.errors if not isinstance(error, Waiting)]
+            return _again((failures or state.errors)[0], clock.now(), problems), wanted
         if problems:
             return Parked(problems, wait.at if wait else None), wanted
         return Settled(wait.at if wait else None, wait.why if wait else None), wanted
@@ -227,14 +254,18 @@ class Reconciler:
 
     def _decide(self, state: _State, clock: _Clock) -> Wanted:
         """`desired`, with the panel ids that our marks prove."""
-        wanted = desired(state.payer, state.memory, state.catalogue, self._settings.policy, clock.now())
+        policy = self._settings.policy
+        wanted = desired(state.payer, state.memory, state.catalogue, policy, clock.stripe_now())
         services, problems = recognise([goal.service for goal in wanted.goals], state.actual)
         if services != tuple(goal.service for goal in wanted.goals):
             known = {service.key: service for service in state.memory.services}
             known.update({service.key: service for service in services if service.made})
             state.memory = replace(state.memory, services=tuple(known.values()))
-            wanted = desired(state.payer, state.memory, state.catalogue, self._settings.policy, clock.now())
-        return replace(wanted, problems=(*wanted.problems, *problems))
+            wanted = desired(state.payer, state.memory, state.catalogue, policy, clock.stripe_now())
+        goals = tuple(
+            replace(goal, wake_at=goal.wake_at - clock.ahead) if goal.wake_at else goal for goal in wanted.goals
+        )
+        return Wanted(goals, (*wanted.problems, *problems))
 
     async def _ask_for_domain(self, subscription_id: str, wanted: Wanted, state: _State, clock: _Clock) -> None:
         """Look for the domain that was typed at Checkout. A wrong one stays a problem until it is corrected."""
@@ -258,7 +289,7 @@ class Reconciler:
         stored = {service.key: service for service in before.services}
         changed = [service for service in after.services if stored.get(service.key) != service]
         if after.known and replace(before, services=(), intents=()) != replace(after, services=(), intents=()):
-            await memories.remember_customer(self._db, after, livemode=current.livemode)
+            await memories.remember_customer(self._db, after, livemode=current.settings.livemode)
             if before.known and before.email != after.email and after.login_id is not None:
                 await ledger.record(self._db, [_email_note(current, after)])
         if changed:
@@ -273,12 +304,25 @@ class _Clock:
     start: datetime
     began: float
     deadline: float | None
+    ahead: timedelta = timedelta()
+    """How far Stripe's clock is ahead of the database's."""
 
     def now(self) -> datetime:
+        """The database's time: leases, intents and dates of the queue."""
         return self.start + timedelta(seconds=time.monotonic() - self.began)
+
+    def stripe_now(self) -> datetime:
+        """Stripe's time: what Stripe dates is only ever compared with Stripe's own clock."""
+        return self.now() + self.ahead
 
     def short(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline - TIME_TO_ACT
+
+
+def _clock(now: datetime, began: float, deadline: float | None, payer: Payer) -> _Clock:
+    clock = _Clock(now, began, deadline)
+    ahead = payer.as_of - clock.now() if payer.as_of else timedelta()
+    return clock if abs(ahead) < CLOCKS_AGREE else replace(clock, ahead=ahead)
 
 
 def _remembering(state: _State, wanted: Wanted) -> Memory:
@@ -286,7 +330,7 @@ def _remembering(state: _State, wanted: Wanted) -> Memory:
     memory = state.memory
     known = {service.key: service for service in memory.services}
     for goal in wanted.goals:
-        if goal.key in known or goal.want is Want.ON:
+        if goal.key in known or goal.want is Want.ON or goal.rule == "double_purchase":
             known[goal.key] = goal.service
     if not known and not memory.known:
         return memory
@@ -294,14 +338,14 @@ def _remembering(state: _State, wanted: Wanted) -> Memory:
         memory,
         known=True,
         services=tuple(known.values()),
-        email=state.payer.email or memory.email,
-        name=state.payer.name or memory.name,
+        email=None if memory.erased else state.payer.email or memory.email,
+        name=None if memory.erased else state.payer.name or memory.name,
     )
 
 
 def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) -> Again:
-    if isinstance(error, Busy):
-        return Again(str(error), at=now + TURN, failed=False, problems=problems)
+    if isinstance(error, Waiting):
+        return Again(str(error), at=now + error.again, failed=False, why=error.why, problems=problems)
     return Again(str(error), problems=problems, wish=error.after)
 
 

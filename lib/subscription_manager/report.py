@@ -47,9 +47,9 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Settled(wake_at, why):
             return {"state": "settled", "wakeAt": wake_at and wake_at.isoformat(), "why": why}
-        case Again(error, at, _, _, problems):
+        case Again(error=error, at=at, why=why, problems=problems):
             listed = [_problem(p) for p in problems]
-            return {"state": "again", "error": error, "at": at and at.isoformat(), "problems": listed}
+            return {"state": "again", "error": error, "at": at and at.isoformat(), "why": why, "problems": listed}
         case Parked(problems, wake_at):
             listed = [_problem(p) for p in problems]
             return {

@@ -95,7 +95,7 @@ CREATE UNLOGGED TABLE sweep_seen (
 
 -- Stops mass suspensions. One row; engaged until somebody releases it.
 CREATE TABLE brake (
-    only        boolean     PRIMARY KEY DEFAULT true CHECK (only),
+    the_one     boolean     PRIMARY KEY DEFAULT true CHECK (the_one),
     engaged_at  timestamptz,
     reason      text,
     released_at timestamptz,

@@ -1,0 +1,94 @@
+"""The brake: counts suspensions and terminations over all processes, and stops further ones until it is released."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lib.database import ledger
+from lib.database.connection import Database
+from lib.errors import LeaseLost
+
+WINDOW = timedelta(hours=1)
+"""Within which suspensions are counted together."""
+
+LIVE_FOR_PERCENT = 100
+"""Fewer live services than this make no meaningful percentage."""
+
+_LOCK = 0x5B1D6E03
+"""Arbitrary, but ours: makes counting and adding one a single step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """Whether the brake is engaged, since when and why; who released it last."""
+
+    engaged_at: datetime | None
+    reason: str | None
+    released_at: datetime | None
+    released_by: str | None
+
+
+async def intend_braked(
+    db: Database, fact: ledger.Fact, lease_id: str, *, most: int, percent: int
+) -> tuple[bool, str | None]:
+    """Write the intent of a suspension or termination, unless the brake is engaged or engages by it.
+
+    Returns:
+        Whether it was written; else why not. The second is set by the very call that engaged the brake, too.
+
+    Raises:
+        LeaseLost: another process may hold this customer now.
+    """
+    async with db.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        cursor = await connection.execute(
+            """
+            SELECT b.engaged_at, b.reason,
+                (SELECT count(*) FROM services WHERE state = 'live') AS live,
+                (SELECT count(*) FROM actions i WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
+                    AND i.at > greatest(clock_timestamp() - %(window)s, coalesce(b.released_at, '-infinity'))
+                    AND NOT EXISTS (SELECT FROM actions f WHERE f.action_id = i.action_id AND f.state = 'failed')
+                ) AS recent
+            FROM brake b
+            """,
+            {"window": WINDOW},
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        if row["engaged_at"] is not None:
+            return False, None
+        # What was suspended in the window was live before it, and counts into the hundred.
+        base = row["live"] + row["recent"]
+        limit = min(most, base * percent // 100) if base >= LIVE_FOR_PERCENT else most
+        if row["recent"] >= limit:
+            reason = f"{row['recent']} suspensions or terminations within an hour, {row['live']} services live"
+            await connection.execute(
+                "UPDATE brake SET engaged_at = clock_timestamp(), reason = %(reason)s", {"reason": reason}
+            )
+            return False, reason
+        if not await ledger.add_intent(connection, fact, lease_id):
+            raise LeaseLost("the lease of this pass is over; it stops before the next change")
+        return True, None
+
+
+async def read(db: Database) -> Brake:
+    """How the brake stands."""
+    row = await db.row("SELECT engaged_at, reason, released_at, released_by FROM brake")
+    assert row is not None
+    return Brake(**row)
+
+
+async def release(db: Database, actor: str) -> int:
+    """Release the brake and make those due who waited for it; how many."""
+    rows = await db.rows(
+        """
+        WITH released AS (
+            UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = clock_timestamp(), released_by = %(actor)s
+        )
+        UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
+        WHERE waits_for = 'brake' RETURNING 1
+        """,
+        {"actor": actor},
+    )
+    return len(rows)

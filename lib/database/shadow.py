@@ -1,0 +1,46 @@
+"""What shadow mode would do, kept for each customer until it is done or no longer wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from lib.database.connection import Database
+
+
+async def remember(
+    db: Database, customer_id: str, actions: Sequence[dict[str, Any]], *, provider: str = "stripe"
+) -> bool:
+    """Write what would be done to this customer; whether it differs from what was written before."""
+    if not actions:
+        gone = await db.rows(
+            "DELETE FROM shadow_plans WHERE provider = %(provider)s AND customer_id = %(customer)s RETURNING 1",
+            {"provider": provider, "customer": customer_id},
+        )
+        return bool(gone)
+    row = await db.row(
+        """
+        INSERT INTO shadow_plans (provider, customer_id, actions) VALUES (%(provider)s, %(customer)s, %(actions)s)
+        ON CONFLICT (provider, customer_id) DO UPDATE SET actions = excluded.actions, planned_at = now()
+            WHERE shadow_plans.actions IS DISTINCT FROM excluded.actions
+        RETURNING 1
+        """,
+        {"provider": provider, "customer": customer_id, "actions": Jsonb(list(actions))},
+    )
+    return row is not None
+
+
+async def go_live(db: Database) -> int:
+    """Make everybody due for whom shadow mode had plans, and forget the plans; how many."""
+    rows = await db.rows(
+        """
+        WITH planned AS (DELETE FROM shadow_plans WHERE provider = 'stripe' RETURNING customer_id)
+        INSERT INTO due (kind, key) SELECT 'customer', customer_id FROM planned ORDER BY customer_id
+        ON CONFLICT (kind, key) DO UPDATE
+            SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
+        RETURNING 1
+        """
+    )
+    return len(rows)

@@ -1,0 +1,61 @@
+"""Disputes and refunds: what Stripe says of them now is remembered, and the customer they lead to is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from lib.database import Database, ledger, money
+from lib.log import get_logger
+from lib.model import Dispute, ServiceKey
+
+if TYPE_CHECKING:
+    from lib.stripe_client import StripeClient
+
+log = get_logger()
+
+
+async def learn(db: Database, stripe: StripeClient, kind: str, object_id: str) -> str | None:
+    """Read a dispute, a refund or a charge with its refunds, and remember it; the customer, if there is one.
+
+    Raises:
+        NotFound: Stripe does not know the object.
+    """
+    if kind == "dispute":
+        return await _dispute(db, stripe, object_id)
+    charge_id = object_id if kind == "charge" else await stripe.charge_of_refund(object_id)
+    if charge_id is None:
+        return None
+    customer_id, refunds = await stripe.refunds_of(charge_id)
+    await money.remember_refunds(db, refunds)
+    return customer_id
+
+
+async def _dispute(db: Database, stripe: StripeClient, dispute_id: str) -> str | None:
+    dispute = await stripe.dispute(dispute_id)
+    before = await money.remember_dispute(db, dispute)
+    if before != dispute.status:
+        log.warning("dispute_changed", dispute=dispute_id, status=dispute.status, customer=dispute.customer_id)
+        if dispute.customer_id is not None:
+            await ledger.record(db, [_note(dispute, dispute.customer_id, before)])
+    return dispute.customer_id
+
+
+def _note(dispute: Dispute, customer_id: str, before: str | None) -> ledger.Fact:
+    """An inquiry moves no money and holds nothing, but somebody should know of it."""
+    return ledger.Fact(
+        str(uuid4()),
+        "noted",
+        "dispute",
+        customer_id,
+        ServiceKey(dispute.subscription_id, 1) if dispute.subscription_id else None,
+        rule=dispute.status,
+        before={"status": before},
+        after={"status": dispute.status},
+        facts={
+            "dispute": dispute.dispute_id,
+            "amount": dispute.amount,
+            "currency": dispute.currency,
+            "reason": dispute.reason,
+        },
+    )
