@@ -44,7 +44,9 @@ class _Stdout:
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     """Set up logging for this process; harmless to repeat. `level` is one of debug, info, warning, error."""
     terminal = (stream or sys.stdout).isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
+    # structlog's own choice would show the local variables of a crash where `rich` is installed: secrets among them.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = console if terminal else structlog.processors.JSONRenderer(default=str)
     tail: list[Any] = [] if terminal else [structlog.processors.format_exc_info]
     structlog.configure(
         processors=[

@@ -122,7 +122,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
         RequestError: 413 above `limit` bytes, however it was sent.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise RequestError(413, "too_large", f"the body is larger than {limit} bytes")
     chunks, size = [], 0
     async for chunk in request.stream():
@@ -197,8 +197,8 @@ def actor(request: Request, keys: Sequence[tuple[str, Secret]]) -> str:
 
 
 def same(token: str, secret: Secret) -> bool:
-    """Whether `token` is the secret, in constant time."""
-    return hmac.compare_digest(token.encode("utf-8", "surrogateescape"), secret.reveal().encode())
+    """Whether `token`, from a header (bytes read as Latin-1), is the secret, in constant time."""
+    return hmac.compare_digest(token.encode("latin-1", "replace"), secret.reveal().encode())
 
 
 def work_deadline() -> float:

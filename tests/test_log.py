@@ -1,0 +1,120 @@
+"""Log lines: JSON with the ids around them where a machine reads, text on a terminal, and never a secret."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from lib import log
+from lib.config import Secret
+
+KEY = "sk_test_fake_key"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Leave logging as it was found."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """What was logged."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_one_json_object_with_everything_bound() -> None:
+    """Level, time, event and the ids of request and pass stand in each line; nothing stays bound afterwards."""
+    stream = io.StringIO()
+    log.configure("debug", stream=stream)
+    with log.bound(request_id="req_1"):
+        with log.bound(pass_id="p_1", subject="cus_1"):
+            log.get_logger().info("event_accepted", event_id="evt_1", text="two\nlines")
+        log.get_logger().warning("after")
+    first, second = lines(stream)
+    assert first.pop("timestamp").endswith("Z")
+    assert first == {
+        "event": "event_accepted", "level": "info", "request_id": "req_1", "pass_id": "p_1", "subject": "cus_1",
+        "event_id": "evt_1", "text": "two lines",
+    }  # fmt: skip
+    assert (second["request_id"], second["level"], "pass_id" in second) == ("req_1", "warning", False)
+
+
+@pytest.mark.parametrize(("level", "seen"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_the_level_is_a_floor(level: str, seen: int) -> None:
+    """Lines below the level are not written."""
+    stream = io.StringIO()
+    log.configure(level, stream=stream)
+    for method in ("debug", "info", "warning", "error"):
+        getattr(log.get_logger(), method)("x")
+    assert len(lines(stream)) == seen
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_a_secret_is_stars_wherever_it_stands(stream: io.StringIO) -> None:
+    """A secret handed to a line, alone or inside something, and one that lives beside a crash, is never written."""
+
+    def crash(key: Secret) -> None:
+        revealed = key.reveal()
+        raise RuntimeError(f"{len(revealed)} letters")
+
+    log.configure("debug", stream=stream)
+    secret = Secret(KEY)
+    log.get_logger().info("x", plain=secret, listed=[secret], mapped={"key": secret}, pair=(secret, "a"))
+    try:
+        crash(secret)
+    except RuntimeError:
+        log.get_logger().exception("crashed")
+    assert KEY not in stream.getvalue()
+    assert "********" in stream.getvalue()
+    assert "16 letters" in stream.getvalue()
+
+
+def test_an_exception_is_one_line_for_a_machine() -> None:
+    """A traceback is a field of its line, so that it can't be mistaken for other lines."""
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    log.get_logger().error("crashed", error="x", exc_info=ValueError("first\nsecond"))
+    (line,) = lines(stream)
+    assert line["exception"] == "ValueError: first\nsecond"
+
+
+def test_foreign_text_is_short_and_printable() -> None:
+    """Text from outside keeps no control characters and is cut, so that it neither forges nor floods the log."""
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    log.get_logger().info("x", said="a\x1b[31m\r\n\x00" + "b" * 10_000, number=10**30, nothing=None, lone="\ud800")
+    (line,) = lines(stream)
+    assert line["said"].startswith("a [31m   b")
+    assert len(line["said"]) == 500
+    assert (line["number"], line["nothing"], line["lone"]) == (10**30, None, " ")
+
+
+def test_a_terminal_gets_text() -> None:
+    """Where a person looks, a line is no JSON but says the same."""
+    stream = Terminal()
+    log.configure(stream=stream)
+    log.get_logger().info("event_accepted", event_id="evt_1")
+    assert not stream.getvalue().startswith("{")
+    assert "event_accepted" in stream.getvalue()
+    assert "evt_1" in stream.getvalue()
+
+
+def test_each_line_is_one_write_to_the_stdout_of_the_moment(capsys: pytest.CaptureFixture[str]) -> None:
+    """Vercel makes each write a record of its own and exchanges stdout after import, so both must be respected."""
+    log.configure()
+    log.get_logger().info("first")
+    assert json.loads(capsys.readouterr().out)["event"] == "first"
+    log.get_logger().info("second")
+    assert json.loads(capsys.readouterr().out)["event"] == "second"

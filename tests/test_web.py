@@ -1,0 +1,272 @@
+"""HTTP in and out: whatever is sent, the answer is a document that says what is wrong."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Scope
+
+from lib import web
+from lib.config import Secret
+from lib.errors import Conflict, OutcomeUnknown, Refused, RequestError, SchemaOutdated, SettingsError, Unavailable
+
+KEYS = (("anna", Secret("key_anna_fake")), ("bob", Secret("key_bob_fake")), ("zoë", Secret("schlüssel")))
+
+
+async def whoami(request: Request) -> Response:
+    """Answer the name behind the key."""
+    return web.answer({"actor": web.actor(request, KEYS)})
+
+
+async def echo(request: Request) -> Response:
+    """Answer the JSON body and a text and a flag of it."""
+    body = await web.read_json(request)
+    return web.answer({"body": body, "text": web.text_field(body, "text"), "flag": web.flag_field(body, "flag")})
+
+
+def encodable(text: str) -> bool:
+    """Whether a header or a setting could hold it."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def client(**handlers: web.Handler) -> httpx.AsyncClient:
+    """A client to an app of these handlers."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(web.endpoint(**handlers)), base_url="http://bridge.test")
+
+
+async def fails_with(error: Exception) -> httpx.Response:
+    """The answer where a handler raises `error`."""
+
+    async def fail(request: Request) -> Response:
+        raise error
+
+    async with client(GET=fail) as http:
+        return await http.get("/x")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "headers"),
+    [
+        (RequestError(422, "invalid_field", "no", field="a"), 422, "invalid_field", {}),
+        (RequestError(401, "unauthorized", "no"), 401, "unauthorized", {"www-authenticate": "Bearer"}),
+        (SettingsError(["A is missing"]), 503, "not_configured", {}),
+        (SchemaOutdated("old"), 503, "schema_outdated", {"retry-after": "60"}),
+        (Unavailable("away"), 503, "unavailable", {"retry-after": "10"}),
+        (OutcomeUnknown("lost"), 503, "unavailable", {"retry-after": "10"}),
+        (Refused("stripe_key", "no"), 502, "stripe_key", {}),
+        (Conflict("login", "no"), 502, "login", {}),
+        (ZeroDivisionError("key_anna_fake"), 500, "internal_error", {}),
+        (UnicodeEncodeError("ascii", "\ud800", 0, 1, "x"), 500, "internal_error", {}),
+    ],
+)
+async def test_every_error_is_a_problem_document(
+    error: Exception, status: int, code: str, headers: dict[str, str]
+) -> None:
+    """Each kind of error has its status and a stable code; what was unforeseen shows nothing of itself."""
+    answer = await fails_with(error)
+    document = answer.json()
+    assert (answer.status_code, document["status"], document["code"]) == (status, status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "code", "detail"} <= set(document)
+    assert document.get("field") == ("a" if status == 422 else None)
+    assert {name: answer.headers.get(name) for name in headers} == headers
+    assert "key_anna_fake" not in answer.text
+
+
+async def test_foreign_text_in_a_detail_is_printable() -> None:
+    """What the other side said is cut and cleaned before it is repeated, lone surrogates too."""
+    answer = await fails_with(Refused("panel_refused", "a\x00\ud800<b>" + "x" * 9000))
+    assert answer.status_code == 502
+    assert answer.json()["detail"].startswith("a  <b>x")
+    assert len(answer.json()["detail"]) == 500
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "BREW"])
+async def test_another_method_is_405(method: str) -> None:
+    """A method that the route does not take is refused with those that it takes, before anything is read."""
+    async with client(POST=echo) as http:
+        answer = await http.request(method, "/x", content=b"x")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_head_is_get() -> None:
+    """Probes may ask with HEAD wherever GET works."""
+    async with client(GET=whoami) as http:
+        assert (await http.head("/x", headers={"Authorization": "Bearer key_bob_fake"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ({"x-request-id": "abc"}, "abc"),
+        ({"x-vercel-id": "fra1::abc", "x-request-id": "other"}, "fra1::abc"),
+        ({"x-request-id": "é" * 10}, "?"),
+        ({"x-request-id": "a" * 5000}, "a" * 200),
+        ({}, ""),
+        ({"x-request-id": ""}, ""),
+    ],
+)
+async def test_every_answer_carries_a_request_id(sent: dict[str, str], shown: str) -> None:
+    """The caller's id comes back, made harmless; without one there is a fresh one. No answer may be cached."""
+    async with client(GET=whoami) as http:
+        headers = {name.encode(): value.encode() for name, value in sent.items()}
+        answer = await http.get("/x", headers=headers)
+    assert answer.headers["x-request-id"].startswith(shown)
+    assert 0 < len(answer.headers["x-request-id"]) <= 200
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("Bearer key_anna_fake", "anna"),
+        ("bearer  key_bob_fake ", "bob"),
+        ("BEARER key_bob_fake", "bob"),
+        ("Bearer schlüssel", "zoë"),
+        ("Bearer key_anna_fak", None),
+        ("Bearer key_anna_fakes", None),
+        ("Bearer KEY_ANNA_FAKE", None),
+        ("Bearer anna:key_anna_fake", None),
+        ("Bearer key_anna_fake,key_bob_fake", None),
+        ("Bearer", None),
+        ("Bearer ", None),
+        ("Basic key_anna_fake", None),
+        ("key_anna_fake", None),
+        ("", None),
+        ("Bearer \u00e9\u00ff", None),
+        ("Bearer ********", None),
+    ],
+)
+async def test_a_bearer_key_names_its_actor(header: str, name: str | None) -> None:
+    """The right key gives its name; anything else is 401, also bytes that are no ASCII."""
+    async with client(GET=whoami) as http:
+        answer = await http.get("/x", headers={b"Authorization": header.encode()})
+    if name is None:
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    else:
+        assert answer.json() == {"actor": name}
+
+
+async def test_bytes_of_any_encoding_are_only_a_wrong_key() -> None:
+    """A header that is neither ASCII nor UTF-8 is 401 and no crash."""
+    async with client(GET=whoami) as http:
+        assert (await http.get("/x", headers={b"Authorization": b"Bearer \xff\xfe\x80"})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "invalid_json"),
+        (b"[]", "invalid_json"),
+        (b"1", "invalid_json"),
+        (b"null", "invalid_json"),
+        (b"\xff", "invalid_json"),
+        (b"[" * 200_000, "invalid_json"),
+        (b"9" * 5000, "invalid_json"),
+        (b'{"text": ""}', "invalid_field"),
+        (b'{"text": " "}', "invalid_field"),
+        (b'{"text": 1}', "invalid_field"),
+        (b'{"text": ["a"]}', "invalid_field"),
+        (b'{"text": "a\\u0000"}', "invalid_field"),
+        (b'{"text": "\\ud800"}', "invalid_field"),
+        (b'{"text": "a\\nb"}', "invalid_field"),
+        (b'{"text": "' + b"a" * 256 + b'"}', "invalid_field"),
+        (b'{"flag": "true"}', "invalid_field"),
+        (b'{"flag": 1}', "invalid_field"),
+        (b'{"flag": null}', "invalid_field"),
+    ],
+    ids=lambda value: repr(value[:30]),
+)
+async def test_a_body_that_makes_no_sense_is_refused(body: bytes, code: str) -> None:
+    """Broken JSON is 400, a field of another kind is 422 and named."""
+    async with client(POST=echo) as http:
+        answer = await http.post("/x", content=body)
+    assert (answer.status_code, answer.json()["code"]) == (400 if code == "invalid_json" else 422, code)
+    assert ("field" in answer.json()) == (code == "invalid_field")
+
+
+@pytest.mark.parametrize("body", [b"", b"  \n", b"{}", b'{"text": null, "other": 1}'])
+async def test_an_empty_body_is_an_empty_object(body: bytes) -> None:
+    """Nothing, white space and an object without the fields all mean: nothing was asked for."""
+    async with client(POST=echo) as http:
+        answer = (await http.post("/x", content=body)).json()
+    assert (answer["text"], answer["flag"]) == (None, False)
+
+
+async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
+    """A body of unknown length."""
+    for _ in range(count):
+        yield b" " * size
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b" " * web.MAX_BODY, {}, 200),
+        (b" " * (web.MAX_BODY + 1), {}, 413),
+        (b"", {"content-length": str(web.MAX_BODY + 1)}, 413),
+        (b"", {"content-length": "9" * 5000}, 413),
+        (b"", {"content-length": "-1"}, 200),
+        (b"", {"content-length": "²"}, 200),
+        (b"", {"content-length": "x"}, 200),
+        (b"{}", {"content-length": "0"}, 200),
+    ],
+    ids=["limit", "over", "declared", "absurd", "negative", "superscript", "word", "lied"],
+)
+async def test_a_body_is_bounded(content: bytes, headers: dict[str, str], status: int) -> None:
+    """One byte over the limit is 413, declared or not; a length that is no number is not believed."""
+    async with client(POST=echo) as http:
+        answer = await http.post(
+            "/x", content=content, headers=[(k.encode(), v.encode("latin-1")) for k, v in headers.items()]
+        )
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("count", "status"), [(16, 200), (17, 413)])
+async def test_a_body_of_unknown_length_is_bounded(count: int, status: int) -> None:
+    """Chunks are counted as they come."""
+    async with client(POST=echo) as http:
+        answer = await http.post("/x", content=pieces(count, web.MAX_BODY // 16))
+    assert answer.status_code == status
+
+
+async def test_a_caller_who_goes_away_is_no_crash() -> None:
+    """A request that ends before its body does is answered to nobody, as a client's fault."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "query_string": b""}
+    await web.endpoint(POST=echo)(scope, receive, send)
+    assert sent[0]["status"] == 400
+
+
+def test_json_holds_times_in_utc() -> None:
+    """Times become ISO 8601 in UTC, at any depth; what JSON does not know becomes text."""
+    when = datetime(2026, 11, 21, 12, tzinfo=timezone(timedelta(hours=2)))
+    found: Any = web.jsonable({1: [when, (None, True, 1.5)], "secret": Secret("a"), "utc": when.astimezone(UTC)})
+    assert found == {
+        "1": ["2026-11-21T10:00:00+00:00", [None, True, 1.5]],
+        "secret": "********",
+        "utc": "2026-11-21T10:00:00+00:00",
+    }
+    assert json.dumps(found)
+
+
+@given(st.text().filter(encodable), st.text(min_size=1).filter(encodable))
+def test_only_the_same_key_is_the_same(token: str, secret: str) -> None:
+    """The comparison is true for equal texts alone, whatever alphabet they are in."""
+    assert web.same(token.encode().decode("latin-1"), Secret(secret)) == (token == secret)
+    assert web.same(secret.encode().decode("latin-1"), Secret(secret))
