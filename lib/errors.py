@@ -7,6 +7,7 @@
     ├── RequestError             the caller's request is wrong (an HTTP problem document)
     ├── Retryable                try again later, with growing delay
     │   ├── Unavailable          the other side said no for now, or could not be reached: nothing happened
+    │   │   └── DatabaseUnavailable   ... of our own database: nothing can be remembered, so nothing may be done
     │   ├── OutcomeUnknown       the answer was lost: it may have happened, look before doing it again
     │   ├── LeaseLost            another process holds this customer now; this pass must not touch anything more
     │   └── SchemaOutdated       the database waits for its migrations
@@ -59,6 +60,10 @@ class Retryable(BridgeError):
 
 class Unavailable(Retryable):
     """Nothing happened on the other side: it could not be reached or declined to work just now."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """Our own database is away: the work stops where it stands, and its lease runs out by itself."""
 
 
 class OutcomeUnknown(Retryable):

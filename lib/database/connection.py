@@ -15,7 +15,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from lib.config import Secret
-from lib.errors import SchemaOutdated, Unavailable
+from lib.errors import DatabaseUnavailable, SchemaOutdated
 
 CONNECT_TIMEOUT = 5.0
 """Seconds. Waking a sleeping Neon branch takes less than one; Stripe's checkout waits ten for us."""
@@ -43,7 +43,7 @@ class Database:
         may run twice without harm.
 
         Raises:
-            Unavailable: the database can't be reached or refused for now.
+            DatabaseUnavailable: the database can't be reached or refused for now.
             SchemaOutdated: a table or column is missing.
         """
         for last in (False, True):
@@ -108,6 +108,6 @@ async def _translated() -> AsyncIterator[None]:
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
         raise SchemaOutdated(f"the database waits for its migrations: {error}") from error
     except PoolTimeout as error:
-        raise Unavailable("the database can't be reached") from error
+        raise DatabaseUnavailable("the database can't be reached") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise Unavailable(f"the database failed: {error}") from error
+        raise DatabaseUnavailable(f"the database failed: {error}") from error

@@ -17,7 +17,7 @@ from uuid import uuid4
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, ledger, migrate, schema_version
 from lib.database.events import ReceivedEvent
-from lib.errors import BridgeError, LeaseLost, NotFound, RequestError, SchemaOutdated, Unavailable
+from lib.errors import BridgeError, DatabaseUnavailable, LeaseLost, NotFound, RequestError, SchemaOutdated
 from lib.log import bound, get_logger
 from lib.model import Again, Outcome, Parked, Problem, Settled
 from lib.policy import retry_at
@@ -197,7 +197,7 @@ class SubscriptionManager:
                     except LeaseLost:
                         log.warning("lease_lost")
                         return None
-                    except Unavailable:
+                    except DatabaseUnavailable:
                         raise
                     except Exception as error:
                         log.exception("pass_crashed")
@@ -207,7 +207,7 @@ class SubscriptionManager:
                         log.warning("lease_lost")
                         return None
                     await self._settle(claim, report)
-            except Unavailable as error:  # the database: the lease runs out by itself and somebody goes on
+            except DatabaseUnavailable as error:  # the lease runs out by itself and somebody goes on
                 log.error("pass_abandoned", error=str(error))
                 return None
             log.info(
@@ -239,7 +239,7 @@ class SubscriptionManager:
         except NotFound as error:
             log.warning("object_unknown", kind=claim.kind, error=str(error))
             return PassReport(pass_id, claim.key, Settled(), ())
-        except Unavailable:
+        except DatabaseUnavailable:
             raise
         except BridgeError as error:
             return PassReport(pass_id, claim.key, Again(str(error)), ())
@@ -301,7 +301,7 @@ class SubscriptionManager:
                 await asyncio.sleep(due.RENEW_EVERY.total_seconds())
                 try:
                     alive = await due.renew(self.db, claim.lease_id)
-                except Unavailable:
+                except DatabaseUnavailable:
                     alive = time.monotonic() - held < due.LEASE.total_seconds()
                 else:
                     held = time.monotonic()

@@ -12,7 +12,7 @@ from lib.config import Settings
 from lib.database import Database, ledger
 from lib.database import memory as memories
 from lib.database import shadow as shadows
-from lib.errors import LeaseLost, OutcomeUnknown, Refused, Retryable
+from lib.errors import DatabaseUnavailable, LeaseLost, OutcomeUnknown, Refused, Retryable
 from lib.log import get_logger
 from lib.model import (
     Action,
@@ -110,7 +110,7 @@ class Reconciler:
             dry_run: change nothing and write nothing; report what would be done.
 
         Raises:
-            Unavailable: the database failed. LeaseLost: somebody else has this customer.
+            DatabaseUnavailable: it can't be remembered what happens. LeaseLost: somebody else has this customer.
         """
         began = time.monotonic()
         pass_id = pass_id or str(uuid4())
@@ -128,7 +128,7 @@ class Reconciler:
                 outcome, wanted = await self._to_rest(state, current, clock, dry_run=dry_run or shadow)
                 if not dry_run:
                     await self._conclude(state, current, outcome, shadow=shadow)
-        except LeaseLost:
+        except (LeaseLost, DatabaseUnavailable):
             raise
         except Refused as error:
             outcome = Again(f"{error.reason}: {error}")
@@ -226,7 +226,7 @@ class Reconciler:
             state.stored = state.memory
             state.actions.append(action)
             return
-        except LeaseLost:
+        except (LeaseLost, DatabaseUnavailable):
             raise
         except Refused as error:
             subject = str(action.service or state.payer.id)
