@@ -97,6 +97,21 @@ class StripeClient:
             subscriptions=tuple([await self._subscription(s) for s in found]),
         )
 
+    async def subscriptions_page(self, after: str | None = None) -> tuple[list[tuple[str, Subscription]], str | None]:
+        """A page of (customer, subscription) over everybody in any status, and where the next one begins."""
+        more = {"starting_after": after} if after else {}
+        page = await self.get("/v1/subscriptions", status="all", limit=PAGE, expand=["data.latest_invoice"], **more)
+        data = page.get("data") or []
+        found = [(str(_id(s.get("customer"))), read_subscription(s, await self._lines(s))) for s in data]
+        return found, data[-1]["id"] if data and page.get("has_more") else None
+
+    async def _lines(self, thing: Json) -> list[Json]:
+        """Every item of a subscription; one call only where there are more than Stripe embeds."""
+        items = thing.get("items") or {}
+        if items.get("has_more"):
+            return [i async for i in self.each("/v1/subscription_items", subscription=thing["id"])]
+        return list(items.get("data") or [])
+
     async def checkout_domain(self, subscription_id: str) -> str | None:
         """The domain that the buyer typed at Checkout: custom field `domain`, else the session's metadata."""
         answer = await self.get("/v1/checkout/sessions", subscription=subscription_id, limit=1)
@@ -230,10 +245,7 @@ class StripeClient:
         return self._sdk
 
     async def _subscription(self, thing: Json) -> Subscription:
-        items = thing.get("items") or {}
-        lines = list(items.get("data") or [])
-        if items.get("has_more"):
-            lines = [i async for i in self.each("/v1/subscription_items", subscription=thing["id"])]
+        lines = await self._lines(thing)
         invoice = thing.get("latest_invoice")
         if isinstance(invoice, str):
             invoice = await self.get(f"/v1/invoices/{invoice}")

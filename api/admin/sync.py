@@ -23,9 +23,8 @@ async def sync(request: Request) -> Response:
     if everybody:
         if dry_run:
             raise RequestError(422, "invalid_field", "a dry run takes one customer", field="dryRun")
-        marked = await bridge.mark_everybody()
-        work = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
-        return answer({"marked": marked}, 202, background=work)
+        work = BackgroundTask(bridge.sweep_quietly, deadline=work_deadline())
+        return answer({"started": "sweep"}, 202, background=work)
     if subscription_id is not None:
         customer_id = await bridge.customer_of_subscription(subscription_id)
         if customer_id is None:

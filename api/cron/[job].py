@@ -24,10 +24,12 @@ async def run(request: Request) -> Response:
     match job:
         case "drain":
             drained = await bridge.drain(deadline=deadline, workers=bridge.settings.panel_concurrency, migrates=True)
-            return answer({"job": job, "passes": drained.passes, "outcomes": drained.outcomes})
+            swept = await bridge.continue_sweep(deadline=deadline)
+            body = {"job": job, "passes": drained.passes, "outcomes": drained.outcomes}
+            return answer(body | ({"sweep": swept.as_json()} if swept else {}))
         case "sweep":
-            swept = await bridge.sweep(deadline=deadline)
-            return answer({"job": job, **swept})
+            report = await bridge.sweep(deadline=deadline)
+            return answer({"job": job, **report.as_json()})
         case _:
             raise RequestError(404, "not_found", "the jobs are drain and sweep")
 

@@ -162,23 +162,6 @@ async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
     return len(rows)
 
 
-async def mark_everybody(db: Database) -> int:
-    """Make every customer due who has a service or waits in the queue; how many."""
-    rows = await db.rows(
-        """
-        INSERT INTO due (kind, key)
-        SELECT 'customer', customer_id FROM (
-            SELECT customer_id FROM services WHERE provider = 'stripe'
-            UNION SELECT key FROM due WHERE kind = 'customer'
-        ) AS everybody ORDER BY customer_id
-        ON CONFLICT (kind, key) DO UPDATE
-            SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
-        RETURNING 1
-        """
-    )
-    return len(rows)
-
-
 @dataclass(frozen=True, slots=True)
 class Load:
     """How the queue stands."""

@@ -22,6 +22,9 @@ from lib.model import PanelPlan, PanelSubscription, Resource
 PAGE = 200
 """Rows of one list page; the panel's own maximum is not documented, 500 is in use elsewhere."""
 
+LARGE_PAGE = 500
+"""Rows of one page where everything is listed; other integrations use as many in production."""
+
 PLANS_FRESH = 300.0
 """Seconds for which the plan list is taken as known: plans change by hand, and rarely."""
 
@@ -56,6 +59,9 @@ class Website:
     subscription_id: int | None
     org_id: str
     deleted: bool
+    off: bool = False
+    """Disabled or suspended, by itself or with its subscription."""
+    plan_id: int | None = None
 
 
 class EnhanceClient:
@@ -96,11 +102,10 @@ class EnhanceClient:
     async def org(self, org_id: str) -> Org:
         return _org(await self._transport.request("GET", f"/orgs/{org_id}"))
 
-    async def each_org(self) -> AsyncIterator[Org]:
-        """Every customer organisation, newest first where the panel sorts as asked; deleted ones too."""
-        query: dict[str, str | int] = {"sortBy": "createdAt", "sortOrder": "desc"}
-        async for row in self._each(f"/orgs/{self._org_id}/customers", query):
-            yield _org(row)
+    async def orgs_page(self, offset: int) -> tuple[list[Org], int | None]:
+        """A page of all customer organisations, oldest first, deleted ones too, and where the next one begins."""
+        rows, after = await self._page(f"/orgs/{self._org_id}/customers", {"sortBy": "createdAt"}, offset, LARGE_PAGE)
+        return [_org(row) for row in rows], after
 
     async def find_org(self, mark: str, since: datetime) -> Org | None:
         """The living organisation whose name carries `mark` and that is not older than `since`, give or take.
@@ -264,10 +269,11 @@ class EnhanceClient:
     async def website(self, org_id: str, website_id: str) -> Website:
         return _website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))
 
-    async def each_website(self) -> AsyncIterator[Website]:
-        """Every website of every direct customer; deleted ones too."""
-        async for row in self._each(f"/orgs/{self._org_id}/websites", {"recursion": "directCustomers"}):
-            yield _website(row)
+    async def websites_page(self, offset: int) -> tuple[list[Website], int | None]:
+        """A page of the websites of all direct customers, deleted ones too, and where the next one begins."""
+        query: dict[str, str | int] = {"recursion": "directCustomers", "sortBy": "createdAt"}
+        rows, after = await self._page(f"/orgs/{self._org_id}/websites", query, offset, LARGE_PAGE)
+        return [_website(row) for row in rows], after
 
     # --- underneath ---
 
@@ -276,16 +282,20 @@ class EnhanceClient:
 
     async def _each(self, route: str, query: dict[str, str | int]) -> AsyncIterator[Row]:
         """Every row of a list. Ends by an empty page or by `total`: neither is promised alone."""
-        offset = 0
-        while True:
-            page = await self._transport.request("GET", route, query={**query, "offset": offset, "limit": PAGE})
-            rows = page.get("items") or []
+        offset: int | None = 0
+        while offset is not None:
+            rows, offset = await self._page(route, query, offset, PAGE)
             for row in rows:
                 yield row
-            offset += len(rows)
-            total = page.get("total")
-            if not rows or (total is not None and offset >= int(total)):
-                return
+
+    async def _page(
+        self, route: str, query: dict[str, str | int], offset: int, limit: int
+    ) -> tuple[list[Row], int | None]:
+        page = await self._transport.request("GET", route, query={**query, "offset": offset, "limit": limit})
+        rows: list[Row] = page.get("items") or []
+        offset += len(rows)
+        total = page.get("total")
+        return rows, offset if rows and (total is None or offset < int(total)) else None
 
 
 def _password() -> str:
@@ -350,4 +360,6 @@ def _website(row: Row) -> Website:
         subscription_id=None if subscription is None else int(subscription),
         org_id=str(row.get("orgId") or ""),
         deleted=row.get("status") == "deleted",
+        off=row.get("status") == "disabled" or row.get("suspendedBy") is not None,
+        plan_id=None if row.get("planId") is None else int(row["planId"]),
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, due, events, latest_version, ledger, migrate, schema_version
+from lib.database import Database, due, events, latest_version, ledger, migrate, schema_version, shadow, sweeps
 from lib.database.events import ReceivedEvent
 from lib.errors import BridgeError, DatabaseUnavailable, LeaseLost, NotFound, RequestError, SchemaOutdated
 from lib.log import bound, get_logger
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
     from lib.subscription_manager.reconcile import Reconciler
+    from lib.subscription_manager.sweep import Progress, SweepReport
 
 log = get_logger()
 
@@ -60,6 +61,7 @@ class SubscriptionManager:
         self.health_lock = asyncio.Lock()
         self.health_cache: object = None
         self._schema_checked = False
+        self._went_live = False
 
     @cached_property
     def stripe(self) -> StripeClient:
@@ -126,9 +128,13 @@ class SubscriptionManager:
             migrates: bring the schema up to date before, if it is behind.
         """
         drained = Drained()
+        await self.ensure_schema(migrates=migrates)
         if self.settings.provisioning_mode == "paused":
             return drained
-        await self.ensure_schema(migrates=migrates)
+        if self.settings.provisioning_mode == "live" and not self._went_live:
+            if planned := await shadow.go_live(self.db):
+                log.info("went_live", customers=planned)
+            self._went_live = True
         waiting = list(first)
 
         async def work() -> None:
@@ -364,24 +370,24 @@ class SubscriptionManager:
 
     # --- sweep ---
 
-    async def mark_everybody(self) -> int:
-        """Make every customer with a service due; how many."""
-        return await due.mark_everybody(self.db)
+    async def sweep(self, *, deadline: float, progress: Progress | None = None) -> SweepReport:
+        """Compare both sides in bulk and make due what differs; goes on with a sweep that is under way."""
+        from lib.subscription_manager.sweep import Sweeper
 
-    async def sweep(self, *, deadline: float) -> dict[str, int]:
-        """Make due every customer that Stripe or we know to have a subscription."""
-        marked = await self.mark_everybody()
-        batch: set[str] = set()
-        async for subscription in self.stripe.each("/v1/subscriptions", status="all"):
-            batch.add(str(subscription["customer"]))
-            if len(batch) >= 500:
-                marked += await due.mark(self.db, [("customer", key) for key in batch])
-                batch.clear()
-            if time.monotonic() > deadline:
-                break
-        if batch:
-            marked += await due.mark(self.db, [("customer", key) for key in batch])
-        return {"marked": marked}
+        await self.ensure_schema(migrates=True)
+        return await Sweeper(self).run(deadline=deadline, progress=progress)
+
+    async def continue_sweep(self, *, deadline: float) -> SweepReport | None:
+        """Go on with a sweep that a time limit or a crash interrupted; `None` when there is none."""
+        return await self.sweep(deadline=deadline) if await sweeps.unfinished(self.db) else None
+
+    async def sweep_quietly(self, *, deadline: float) -> None:
+        """`sweep` and then `drain`, for after a response: what fails is done by the next one."""
+        try:
+            await self.sweep(deadline=deadline)
+            await self.drain(deadline=deadline, workers=self.settings.panel_concurrency)
+        except BridgeError as error:
+            log.warning("sweep_failed", error=str(error))
 
 
 @dataclass(slots=True)

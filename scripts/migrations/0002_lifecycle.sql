@@ -63,6 +63,7 @@ ALTER TABLE services
 ALTER TABLE customers
     -- How the last sweep saw the organisation.
     ADD COLUMN org_suspended boolean NOT NULL DEFAULT false,
+    ADD COLUMN org_gone boolean NOT NULL DEFAULT false,
     ADD COLUMN panel_name text,
     ADD COLUMN panel_email text,
     -- Personal data was erased on request; it is never filled in again.

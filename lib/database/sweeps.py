@@ -1,0 +1,343 @@
+"""Sweeps: their cursor, and the comparison of whole pages with what we remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from lib.database.connection import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweep as far as it has come."""
+
+    id: int
+    started_at: datetime
+    phase: str
+    cursor: str | None
+    counts: dict[str, int]
+    orphans: list[dict[str, str]]
+    finished_at: datetime | None = None
+    since: datetime | None = None
+    """When the last complete sweep before it began."""
+
+
+_COLUMNS = """
+    s.id, s.started_at, s.phase, s.cursor, s.counts, s.orphans, s.finished_at,
+    (SELECT max(p.started_at) FROM sweeps p WHERE p.finished_at IS NOT NULL AND p.id < s.id) AS since
+"""
+
+
+async def begin(db: Database) -> Sweep:
+    """The sweep under way, else a new one."""
+    await db.rows("INSERT INTO sweeps DEFAULT VALUES ON CONFLICT ((true)) WHERE finished_at IS NULL DO NOTHING")
+    found = await unfinished(db)
+    assert found is not None
+    return found
+
+
+async def unfinished(db: Database) -> Sweep | None:
+    """The sweep under way, if there is one."""
+    row = await db.row(f"SELECT {_COLUMNS} FROM sweeps s WHERE s.finished_at IS NULL")  # noqa: S608
+    return Sweep(**row) if row else None
+
+
+async def newest(db: Database) -> Sweep | None:
+    """The newest sweep, under way or finished."""
+    row = await db.row(f"SELECT {_COLUMNS} FROM sweeps s ORDER BY s.id DESC LIMIT 1")  # noqa: S608
+    return Sweep(**row) if row else None
+
+
+async def save(
+    db: Database,
+    sweep_id: int,
+    *,
+    phase: str,
+    cursor: str | None,
+    counts: Mapping[str, int],
+    orphans: Sequence[Mapping[str, str]],
+) -> None:
+    """Write how far it has come."""
+    await db.rows(
+        "UPDATE sweeps SET phase = %(phase)s, cursor = %(cursor)s, counts = %(counts)s, orphans = %(orphans)s,"
+        " updated_at = now() WHERE id = %(id)s",
+        {
+            "id": sweep_id,
+            "phase": phase,
+            "cursor": cursor,
+            "counts": Jsonb(dict(counts)),
+            "orphans": Jsonb(list(orphans)),
+        },
+    )
+
+
+async def finish(db: Database, sweep_id: int) -> None:
+    """Close it, and forget what it has met."""
+    await db.rows("UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(id)s", {"id": sweep_id})
+    await db.rows("DELETE FROM sweep_seen WHERE sweep_id <= %(id)s", {"id": sweep_id})
+
+
+_NUDGE = """
+    INSERT INTO due (kind, key) SELECT DISTINCT 'customer', customer_id FROM differing
+    WHERE customer_id IS NOT NULL ORDER BY customer_id
+    ON CONFLICT (kind, key) DO UPDATE
+        SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
+    RETURNING key
+"""
+
+_SEEN = """
+    INSERT INTO sweep_seen (sweep_id, kind, id) SELECT %(sweep)s, %(kind)s, id FROM page ON CONFLICT DO NOTHING
+"""
+
+
+async def compare_subscriptions(
+    db: Database, sweep_id: int, page: Sequence[tuple[str, str, str]], *, provider: str = "stripe"
+) -> list[str]:
+    """Mark the customers due whose subscriptions (id, customer, fingerprint) differ from what we remember."""
+    rows = await db.rows(
+        f"""
+        WITH page AS (
+            SELECT * FROM unnest(%(ids)s::text[], %(customers)s::text[], %(prints)s::text[])
+                AS p (id, customer_id, fingerprint)
+        ), seen AS ({_SEEN}), differing AS (
+            SELECT page.customer_id FROM page
+            LEFT JOIN subscriptions s ON s.provider = %(provider)s AND s.subscription_id = page.id
+            WHERE s.fingerprint IS DISTINCT FROM page.fingerprint
+        ) {_NUDGE}
+        """,  # noqa: S608
+        {
+            "sweep": sweep_id,
+            "kind": "subscription",
+            "provider": provider,
+            "ids": [row[0] for row in page],
+            "customers": [row[1] for row in page],
+            "prints": [row[2] for row in page],
+        },
+    )
+    return [row["key"] for row in rows]
+
+
+async def missing_subscriptions(db: Database, sweep: Sweep, *, provider: str = "stripe") -> list[str]:
+    """Mark the customers due of whose services Stripe listed no subscription any more."""
+    rows = await db.rows(
+        f"""
+        WITH differing AS (
+            SELECT s.customer_id FROM services s
+            WHERE s.provider = %(provider)s AND s.state <> 'terminated' AND s.created_at < %(began)s
+                AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'subscription'
+                    AND v.id = s.subscription_id)
+                AND NOT EXISTS (SELECT FROM due d WHERE d.kind = 'customer' AND d.key = s.customer_id
+                    AND d.parked_reason IS NOT NULL)
+        ) {_NUDGE}
+        """,  # noqa: S608
+        {"sweep": sweep.id, "began": sweep.started_at, "provider": provider},
+    )
+    return [row["key"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOrg:
+    """An organisation as the panel lists it."""
+
+    id: str
+    name: str
+    gone: bool
+    suspended: bool
+    owner_email: str | None
+    owner_login_id: str | None
+
+
+async def compare_orgs(db: Database, sweep_id: int, page: Sequence[SeenOrg], *, provider: str = "stripe") -> list[str]:
+    """Remember how the panel lists our organisations; mark the customers due of whom one is gone, or back."""
+    rows = await db.rows(
+        f"""
+        WITH page AS (
+            SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(gone)s::boolean[], %(suspended)s::boolean[],
+                %(emails)s::text[], %(logins)s::text[]) AS p (id, name, gone, suspended, email, login)
+        ), seen AS ({_SEEN}), changed AS (
+            UPDATE customers c SET org_gone = page.gone, org_suspended = page.suspended, panel_name = page.name,
+                panel_email = CASE WHEN c.erased_at IS NULL THEN page.email END, updated_at = now()
+            FROM page, customers before
+            WHERE c.provider = %(provider)s AND c.org_id = page.id::uuid
+                AND before.provider = c.provider AND before.customer_id = c.customer_id
+                AND (c.org_gone, c.org_suspended, c.panel_name, c.panel_email)
+                    IS DISTINCT FROM (page.gone, page.suspended, page.name,
+                        CASE WHEN c.erased_at IS NULL THEN page.email END)
+            RETURNING c.customer_id, before.org_gone <> page.gone AS flipped
+        ), verified AS (
+            INSERT INTO actions (action_id, provider, customer_id, kind, state, rule)
+            SELECT a.action_id, a.provider, a.customer_id, a.kind, 'verified', 'seen_by_sweep'
+            FROM page
+            JOIN customers c ON c.provider = %(provider)s AND c.org_id = page.id::uuid AND NOT page.gone
+            JOIN actions a ON a.provider = c.provider AND a.customer_id = c.customer_id AND a.state = 'applied'
+                AND (a.kind = 'create_org' OR (a.kind = 'rename_org' AND page.name = c.org_name)
+                    OR (a.kind IN ('create_login', 'add_owner') AND page.login = c.login_id::text))
+            WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
+        ), differing AS (SELECT customer_id FROM changed WHERE flipped)
+        {_NUDGE}
+        """,  # noqa: S608
+        {
+            "sweep": sweep_id,
+            "kind": "org",
+            "provider": provider,
+            "ids": [org.id for org in page],
+            "names": [org.name for org in page],
+            "gone": [org.gone for org in page],
+            "suspended": [org.suspended for org in page],
+            "emails": [org.owner_email for org in page],
+            "logins": [org.owner_login_id for org in page],
+        },
+    )
+    return [row["key"] for row in rows]
+
+
+async def strange_orgs(db: Database, marked: Mapping[str, str], *, provider: str = "stripe") -> list[str]:
+    """Which organisations that carry a customer's mark (id -> customer) are not remembered as theirs."""
+    rows = await db.rows(
+        """
+        SELECT o.id FROM unnest(%(ids)s::text[], %(customers)s::text[]) AS o (id, customer_id)
+        WHERE NOT EXISTS (SELECT FROM customers c WHERE c.provider = %(provider)s AND c.org_id = o.id::uuid)
+        """,
+        {"ids": list(marked), "customers": list(marked.values()), "provider": provider},
+    )
+    return [row["id"] for row in rows]
+
+
+async def missing_orgs(db: Database, sweep: Sweep, *, provider: str = "stripe") -> list[str]:
+    """Mark the customers due whose organisation the panel did not list at all."""
+    rows = await db.rows(
+        f"""
+        WITH differing AS (
+            UPDATE customers c SET org_gone = true, updated_at = now()
+            WHERE c.provider = %(provider)s AND c.org_id IS NOT NULL AND NOT c.org_gone AND c.updated_at < %(began)s
+                AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'org'
+                    AND v.id = c.org_id::text)
+            RETURNING c.customer_id
+        ) {_NUDGE}
+        """,  # noqa: S608
+        {"sweep": sweep.id, "began": sweep.started_at, "provider": provider},
+    )
+    return [row["key"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWebsite:
+    """A website as the panel lists it."""
+
+    id: str
+    subscription_id: int | None
+    plan_id: int | None
+    gone: bool
+    off: bool
+
+
+async def compare_websites(
+    db: Database, sweep_id: int, page: Sequence[SeenWebsite], *, provider: str = "stripe"
+) -> list[str]:
+    """Remember how the panel lists our websites; mark the customers due whose subscriptions show another plan or state.
+
+    A website shows what its subscription is on, and whether it is off: one list for all instead of a call for each.
+    """
+    rows = await db.rows(
+        f"""
+        WITH page AS (
+            SELECT * FROM unnest(%(ids)s::text[], %(subscriptions)s::integer[], %(plans)s::integer[],
+                %(gone)s::boolean[], %(off)s::boolean[]) AS p (id, subscription_id, plan_id, gone, off)
+        ), seen AS ({_SEEN}), changed AS (
+            UPDATE services s SET website_off = page.off, website_gone = page.gone, updated_at = now()
+            FROM page, services before
+            WHERE s.provider = %(provider)s AND s.website_id = page.id::uuid
+                AND before.provider = s.provider AND before.subscription_id = s.subscription_id
+                AND before.slot = s.slot
+                AND (s.website_off, s.website_gone) IS DISTINCT FROM (page.off, page.gone)
+            RETURNING s.customer_id,
+                NOT page.gone AND page.off <> (s.state = 'suspended' OR s.panel_suspended) AS surprising
+        ), moved AS (
+            SELECT s.customer_id FROM page
+            JOIN services s ON s.provider = %(provider)s AND s.panel_subscription_id = page.subscription_id
+            WHERE NOT page.gone AND page.plan_id IS NOT NULL AND s.panel_plan_id IS DISTINCT FROM page.plan_id
+                AND s.state <> 'terminated'
+        ), verified AS (
+            INSERT INTO actions (action_id, provider, customer_id, subscription_id, slot, kind, state, rule)
+            SELECT a.action_id, a.provider, a.customer_id, a.subscription_id, a.slot, a.kind, 'verified',
+                'seen_by_sweep'
+            FROM page
+            JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid AND NOT page.gone
+            JOIN actions a ON a.provider = s.provider AND a.customer_id = s.customer_id AND a.state = 'applied'
+                AND a.kind = 'create_website' AND a.subscription_id = s.subscription_id AND a.slot = s.slot
+            WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
+        ), differing AS (
+            SELECT customer_id FROM changed WHERE surprising UNION SELECT customer_id FROM moved
+        ) {_NUDGE}
+        """,  # noqa: S608
+        {
+            "sweep": sweep_id,
+            "kind": "website",
+            "provider": provider,
+            "ids": [site.id for site in page],
+            "subscriptions": [site.subscription_id for site in page],
+            "plans": [site.plan_id for site in page],
+            "gone": [site.gone for site in page],
+            "off": [site.off for site in page],
+        },
+    )
+    return [row["key"] for row in rows]
+
+
+async def missing_websites(db: Database, sweep: Sweep, *, provider: str = "stripe") -> int:
+    """Note the websites that the panel did not list: shown, and not made again, for their owners may delete them."""
+    rows = await db.rows(
+        """
+        UPDATE services s SET website_gone = true, updated_at = now()
+        WHERE s.provider = %(provider)s AND s.website_id IS NOT NULL AND NOT s.website_gone
+            AND s.state <> 'terminated' AND s.updated_at < %(began)s
+            AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'website'
+                AND v.id = s.website_id::text)
+        RETURNING 1
+        """,
+        {"sweep": sweep.id, "began": sweep.started_at, "provider": provider},
+    )
+    return len(rows)
+
+
+async def retry_parked(db: Database) -> int:
+    """Give everything that is parked one more try; how many."""
+    rows = await db.rows(
+        "UPDATE due SET due_at = now(), attempts = 0, generation = generation + 1, updated_at = now()"
+        " WHERE parked_reason IS NOT NULL RETURNING 1"
+    )
+    return len(rows)
+
+
+async def prune_events(db: Database, days: int, limit: int = 5000) -> int:
+    """Delete up to `limit` events that are older than `days`; how many."""
+    row = await db.row(
+        """
+        WITH old AS (
+            SELECT provider, event_id FROM events WHERE received_at < now() - make_interval(days => %(days)s)
+            ORDER BY received_at LIMIT %(limit)s
+        ), gone AS (
+            DELETE FROM events e USING old WHERE (e.provider, e.event_id) = (old.provider, old.event_id) RETURNING 1
+        )
+        SELECT count(*) AS n FROM gone
+        """,
+        {"days": days, "limit": limit},
+    )
+    return int(row["n"]) if row else 0
+
+
+def as_json(sweep: Sweep) -> dict[str, Any]:
+    """As the dashboard shows it."""
+    return {
+        "id": sweep.id,
+        "startedAt": sweep.started_at,
+        "finishedAt": sweep.finished_at,
+        "phase": None if sweep.finished_at else sweep.phase,
+        "counts": sweep.counts,
+        "orphans": sweep.orphans,
+    }
