@@ -32,7 +32,6 @@ STRIPE_PERMISSIONS = {
     "Invoices": "/v1/invoices",
     "Checkout Sessions": "/v1/checkout/sessions",
     "Charges and Refunds": "/v1/charges",
-    "PaymentIntents": "/v1/payment_intents",
     "Disputes": "/v1/disputes",
     "Events": "/v1/events",
     "Prices": "/v1/prices",
