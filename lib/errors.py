@@ -95,4 +95,4 @@ class NotFound(Refused):
 
 
 class Conflict(Refused):
-    """The object exists already; `reason` carries the panel's kind of object (``login``, ``domain`` ...)."""
+    """The object exists already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import time
@@ -175,6 +176,39 @@ def flag_field(body: dict[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise RequestError(422, "invalid_field", f"{name} must be true or false", field=name)
     return value
+
+
+def limit_param(request: Request, default: int = 50, most: int = 200) -> int:
+    """The page length in `limit`.
+
+    Raises:
+        RequestError: 422 outside of 1 to `most`.
+    """
+    value = request.query_params.get("limit", str(default))
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= most):
+        raise RequestError(422, "invalid_field", f"limit must be a whole number from 1 to {most}", field="limit")
+    return int(value)
+
+
+def cursor_param(request: Request) -> tuple[str, str] | None:
+    """Where a page begins: what `next_cursor` made of the last row before it.
+
+    Raises:
+        RequestError: 422 for anything else.
+    """
+    value = request.query_params.get("cursor")
+    if value is None:
+        return None
+    try:
+        kind, key = json.loads(base64.urlsafe_b64decode(value.encode("ascii", "strict")))
+        return str(kind), str(key)
+    except (ValueError, TypeError):
+        raise RequestError(422, "invalid_field", "cursor must be a nextCursor of this list", field="cursor") from None
+
+
+def next_cursor(after: tuple[str, str] | None) -> str | None:
+    """The cursor of the page after this row; opaque to its reader."""
+    return None if after is None else base64.urlsafe_b64encode(json.dumps(after).encode()).decode()
 
 
 def bearer(request: Request) -> str | None:

@@ -53,7 +53,8 @@ async def _work() -> None:
         try:
             deadline = time.monotonic() + SLICE + TIME_FOR_A_PASS
             drained = await ours.drain(deadline=deadline, workers=ours.settings.panel_concurrency, migrates=True)
-            idle = drained.passes == 0
+            swept = await ours.sweep_if_due(deadline=time.monotonic() + SLICE)
+            idle = drained.passes == 0 and (swept is None or swept.elsewhere)
         except Retryable as error:
             log.warning("worker_waits", reason=str(error))
         if idle:

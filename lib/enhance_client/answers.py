@@ -39,7 +39,7 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
     if status == 404 and code == "not_found":
         raise NotFound("panel_not_found", said, status=status)
     if status == 409:
-        raise Conflict(detail or "conflict", said, status=status)
+        raise Conflict("panel_conflict", said, status=status)
     if status == 401 or (status == 403 and code in (None, "unauthorized") and detail is None):
         # One code for a bad token, a missing role and a foreign address: never one customer's fault.
         raise Unavailable(f"{said} (check ENHANCE_API_TOKEN: its role, its expiry and its allowed addresses)")

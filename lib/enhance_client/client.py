@@ -240,6 +240,11 @@ class EnhanceClient:
         """Soft-delete: services off, data kept; the panel's own retention follows."""
         await self._transport.request("DELETE", f"/orgs/{org_id}/subscriptions/{subscription_id}")
 
+    async def hard_delete(self, org_id: str, subscription_id: int) -> None:
+        """Wipe a subscription with all its data, for good. Only a token of the master organisation may."""
+        route = f"/orgs/{org_id}/subscriptions/{subscription_id}"
+        await self._transport.request("DELETE", route, query={"force": "true"}, wipe=True)
+
     async def usage(self, org_id: str, subscription_id: int) -> tuple[Resource, ...]:
         """Fresh usage: the panel counts again before it answers."""
         route = f"/orgs/{org_id}/subscriptions/{subscription_id}/calculate-resource-usage"

@@ -75,17 +75,21 @@ class Transport:
         body: Any = None,
         query: dict[str, str | int] | None = None,
         patience: float = READ_TIMEOUT,
+        wipe: bool = False,
     ) -> Any:
         """Send one request; the decoded answer.
 
         Quick repetition is for what is safe to repeat: anything but a POST, and a POST that never left.
+
+        Args:
+            wipe: an admin confirmed that the data shall be gone for good (`force=true`).
 
         Raises:
             Unavailable, OutcomeUnknown, NotFound, Conflict, Refused: see `answers.read_answer`.
         """
         if not any(allowed == method and pattern.fullmatch(route) for allowed, pattern in ALLOWED):
             raise AssertionError(f"{method} {route} is not an allowed route")
-        if query and "force" in query:
+        if query and "force" in query and not wipe:
             raise AssertionError("force deletes data for good and is no part of any pass")
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),

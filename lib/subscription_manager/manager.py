@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -325,11 +325,22 @@ class SubscriptionManager:
 
     # --- reconcile on demand ---
 
-    async def reconcile(self, customer_id: str, *, actor: str = "bridge", dry_run: bool = False) -> PassReport:
+    async def reconcile(
+        self,
+        customer_id: str,
+        *,
+        actor: str = "bridge",
+        dry_run: bool = False,
+        edit: Callable[[], Awaitable[None]] | None = None,
+    ) -> PassReport:
         """Run the pass of one customer now, whenever it would have been due; what it did.
 
+        Args:
+            edit: a change of memory that a person asked for; made under the same lease, before the pass.
+
         Raises:
-            RequestError: 409 `busy` when another process is working on this customer and does not come to an end.
+            RequestError: 409 `busy` when another process is working on this customer and does not come to an end,
+                409 `paused` when PROVISIONING_MODE lets no pass run; the customer stays due.
         """
         await self.ensure_schema(migrates=False)
         if dry_run:
@@ -339,14 +350,33 @@ class SubscriptionManager:
         subject = ("customer", customer_id)
         end = time.monotonic() + WAIT_FOR_CLAIM
         await due.mark(self.db, [subject])
+        if self.settings.provisioning_mode == "paused" and edit is None:
+            raise RequestError(409, "paused", "PROVISIONING_MODE is paused; the customer is due and runs afterwards")
         while True:
             claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=[subject], force=True)
+            if claims and edit is not None:
+                await self._edit(claims[0], edit)
+                edit = None
+                if self.settings.provisioning_mode == "paused":
+                    await due.settle(self.db, claims[0], due_at=claims[0].now)
+                    raise RequestError(
+                        409, "paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later"
+                    )
             report = await self._run(claims[0], None, actor) if claims else None
             if report is not None:
                 return report
             if time.monotonic() > end:
                 raise RequestError(409, "busy", "another pass works on this customer just now; it is marked due again")
             await asyncio.sleep(0.25)
+
+    async def _edit(self, claim: due.Claim, edit: Callable[[], Awaitable[None]]) -> None:
+        """Make a change under a lease; one that is refused gives the lease back and leaves the customer due."""
+        try:
+            async with self._kept(claim):
+                await edit()
+        except BaseException:
+            await due.settle(self.db, claim, due_at=claim.now, attempts=claim.attempts)
+            raise
 
     async def customer_of_subscription(self, subscription_id: str) -> str | None:
         """Whose subscription it is, from memory or from Stripe; `None` when Stripe does not know it."""
@@ -376,6 +406,14 @@ class SubscriptionManager:
 
         await self.ensure_schema(migrates=True)
         return await Sweeper(self).run(deadline=deadline, progress=progress)
+
+    async def sweep_if_due(self, *, deadline: float) -> SweepReport | None:
+        """Sweep when the last one began over an hour ago or is unfinished; for those without a cron."""
+        row = await self.db.row(
+            "SELECT NOT EXISTS (SELECT FROM sweeps WHERE finished_at IS NULL) AND EXISTS (SELECT FROM sweeps"
+            " WHERE finished_at IS NOT NULL AND started_at > now() - interval '1 hour') AS fresh"
+        )
+        return None if row and row["fresh"] else await self.sweep(deadline=deadline)
 
     async def continue_sweep(self, *, deadline: float) -> SweepReport | None:
         """Go on with a sweep that a time limit or a crash interrupted; `None` when there is none."""

@@ -1,0 +1,182 @@
+"""What operators look at and do by hand: the queue as a list, holds, dates and releases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from lib.database.connection import Database
+
+State = Literal["due", "parked", "waiting", "working"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """One row of the queue as it stands."""
+
+    kind: str
+    key: str
+    state: State
+    due_at: datetime | None
+    attempts: int
+    last_error: str | None
+    waits_for: str | None
+    parked_reason: str | None
+    parked_at: datetime | None
+    problems: list[dict[str, str]]
+    email: str | None
+
+
+async def rows(
+    db: Database,
+    *,
+    state: State | None,
+    reason: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> list[WorkRow]:
+    """The queue in the order of its keys, so that a page can begin after any row.
+
+    Args:
+        reason: only rows parked with this reason among their problems.
+        after: (kind, key) of the last row of the page before.
+    """
+    found = await db.rows(
+        """
+        SELECT * FROM (
+            SELECT d.kind, d.key,
+                CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
+                    WHEN d.parked_reason IS NOT NULL THEN 'parked'
+                    WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state,
+                d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
+            FROM due d
+            LEFT JOIN customers c ON d.kind = 'customer' AND c.provider = 'stripe' AND c.customer_id = d.key
+        ) AS w
+        WHERE (%(state)s::text IS NULL OR state = %(state)s)
+            AND (%(reason)s::text IS NULL
+                OR (parked_reason IS NOT NULL
+                    AND problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))))
+            AND (%(kind)s::text IS NULL OR (kind, key) > (%(kind)s, %(key)s))
+        ORDER BY kind, key LIMIT %(limit)s
+        """,
+        {
+            "state": state,
+            "reason": reason,
+            "kind": after[0] if after else None,
+            "key": after[1] if after else None,
+            "limit": limit,
+        },
+    )
+    return [WorkRow(**row) for row in found]
+
+
+async def services_of(db: Database, subscription_id: str) -> list[dict[str, Any]]:
+    """The services of one subscription, as they are remembered."""
+    return list(
+        await db.rows("SELECT * FROM services WHERE subscription_id = %(id)s ORDER BY slot", {"id": subscription_id})
+    )
+
+
+async def hold(db: Database, subscription_id: str) -> None:
+    """Hold every service of a subscription by an admin's word."""
+    await db.rows(
+        "UPDATE services SET holds = ARRAY(SELECT DISTINCT h FROM unnest(holds || 'admin'::text) AS h ORDER BY h),"
+        " updated_at = now() WHERE subscription_id = %(id)s",
+        {"id": subscription_id},
+    )
+
+
+async def lift(db: Database, subscription_id: str, hold_name: str) -> None:
+    """Lift an admin's hold, or waive a dispute or refund for as long as that cause lasts."""
+    await db.rows(
+        """
+        UPDATE services SET holds = array_remove(holds, %(hold)s),
+            waived = CASE WHEN %(hold)s = 'admin' THEN waived
+                ELSE ARRAY(SELECT DISTINCT w FROM unnest(waived || %(hold)s::text) AS w ORDER BY w) END,
+            updated_at = now()
+        WHERE subscription_id = %(id)s
+        """,
+        {"id": subscription_id, "hold": hold_name},
+    )
+
+
+async def grace(db: Database, subscription_id: str, until: datetime | None) -> None:
+    """Set, or take back, the one-off date until which an unpaid subscription stays on."""
+    await db.rows(
+        "UPDATE services SET grace_override = %(until)s, updated_at = now() WHERE subscription_id = %(id)s",
+        {"id": subscription_id, "until": until},
+    )
+
+
+async def release(db: Database, subscription_id: str) -> None:
+    """Let a second purchase of the same price pass."""
+    await db.rows(
+        "UPDATE services SET released = true, updated_at = now() WHERE subscription_id = %(id)s",
+        {"id": subscription_id},
+    )
+
+
+async def forget_org(db: Database, customer_id: str, *, provider: str = "stripe") -> None:
+    """Forget the panel's ids of a customer whose organisation is gone, so that the next pass makes everything anew."""
+    async with db.transaction() as connection:
+        await connection.execute(
+            "UPDATE customers SET org_id = NULL, org_name = NULL, member_id = NULL, login_id = NULL, org_gone = false,"
+            " updated_at = now() WHERE provider = %(provider)s AND customer_id = %(customer)s",
+            {"provider": provider, "customer": customer_id},
+        )
+        await connection.execute(
+            _FORGET_PANEL + " WHERE provider = %(provider)s AND customer_id = %(customer)s",
+            {"provider": provider, "customer": customer_id},
+        )
+
+
+async def forget_subscriptions(db: Database, panel_subscription_ids: Sequence[int]) -> None:
+    """Forget panel subscriptions that are gone, so that the next pass makes them anew."""
+    await db.rows(_FORGET_PANEL + " WHERE panel_subscription_id = ANY(%(ids)s)", {"ids": list(panel_subscription_ids)})
+
+
+_FORGET_PANEL = (
+    "UPDATE services SET panel_subscription_id = NULL, panel_plan_id = NULL, plan = NULL, website_id = NULL,"
+    " suspended_by = NULL, panel_suspended = false, website_off = false, website_gone = false, state = 'pending',"
+    " updated_at = now()"
+)
+
+
+async def dashboard(db: Database) -> dict[str, Any]:
+    """Every number of the dashboard, in one statement."""
+    row = await db.row(
+        """
+        SELECT
+            (SELECT count(*) FROM customers) AS customers,
+            (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
+                SELECT state, count(*) AS n FROM services GROUP BY state) AS s) AS services,
+            (SELECT coalesce(jsonb_object_agg(hold, n), '{}') FROM (
+                SELECT unnest(holds) AS hold, count(*) AS n FROM services WHERE state <> 'terminated' GROUP BY 1) AS h
+            ) AS holds,
+            (SELECT count(*) FROM services WHERE panel_suspended) AS panel_suspended,
+            (SELECT count(*) FROM services WHERE website_gone AND state <> 'terminated') AS websites_gone,
+            (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
+            (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{}') FROM (
+                SELECT parked_reason, count(*) AS n FROM due WHERE parked_reason IS NOT NULL GROUP BY 1) AS p
+            ) AS parked,
+            (SELECT coalesce(jsonb_object_agg(why, n), '{}') FROM (
+                SELECT coalesce(waits_for, 'retry') AS why, count(*) AS n FROM due
+                WHERE parked_reason IS NULL AND due_at > clock_timestamp() GROUP BY 1) AS w) AS waiting,
+            (SELECT count(*) FROM due WHERE leased_until > clock_timestamp()) AS working,
+            (SELECT count(*) FROM shadow_plans) AS shadow_customers,
+            (SELECT coalesce(jsonb_object_agg(kind, n), '{}') FROM (
+                SELECT a ->> 'kind' AS kind, count(*) AS n FROM shadow_plans, jsonb_array_elements(actions) AS a
+                GROUP BY 1) AS k) AS shadow_actions,
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customerId', customer_id, 'actions', actions)), '[]') FROM (
+                SELECT customer_id, actions FROM shadow_plans ORDER BY planned_at DESC LIMIT 50) AS p) AS shadow_plans,
+            (SELECT count(*) FROM events WHERE received_at > now() - interval '1 day') AS events_day,
+            (SELECT max(received_at) FROM events WHERE source = 'webhook') AS newest_webhook,
+            (SELECT coalesce(jsonb_object_agg(kind, n), '{}') FROM (
+                SELECT kind, count(*) AS n FROM actions
+                WHERE state = 'applied' AND at > now() - interval '1 day' GROUP BY 1) AS a) AS actions_day
+        """
+    )
+    assert row is not None
+    return dict(row)

@@ -1,0 +1,301 @@
+"""The operator's hand: what is stuck and what to do about it, and every action that only a person may take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lib.database import brake, due, latest_version, ledger, schema_version, sweeps, work
+from lib.database import memory as memories
+from lib.errors import NotFound, OutcomeUnknown, Refused, RequestError, Retryable
+from lib.log import get_logger
+from lib.model import Hold, Service, ServiceKey, ServiceState
+from lib.remedies import remedy
+from lib.subscription_manager.report import PassReport
+
+if TYPE_CHECKING:
+    from lib.subscription_manager.manager import SubscriptionManager
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Who does something by hand, to whom, and why."""
+
+    actor: str
+    customer_id: str
+    subscription_id: str | None = None
+    reason: str | None = None
+
+
+async def listing(
+    bridge: SubscriptionManager,
+    *,
+    state: work.State | None,
+    reason: str | None,
+    cursor: tuple[str, str] | None,
+    limit: int,
+) -> tuple[list[dict[str, Any]], tuple[str, str] | None]:
+    """A page of the queue, each row with its remedy, and where the next page begins."""
+    found = await work.rows(bridge.db, state=state, reason=reason, after=cursor, limit=limit + 1)
+    page = found[:limit]
+    rows = [
+        {
+            "kind": row.kind,
+            "key": row.key,
+            "email": row.email,
+            "state": row.state,
+            "dueAt": row.due_at,
+            "attempts": row.attempts,
+            "lastError": row.last_error,
+            "waitsFor": row.waits_for,
+            "reason": row.parked_reason,
+            "parkedAt": row.parked_at,
+            "problems": [{**problem, "remedy": remedy(problem["reason"])} for problem in row.problems],
+            "remedy": remedy(row.parked_reason) if row.parked_reason else None,
+        }
+        for row in page
+    ]
+    return rows, (page[-1].kind, page[-1].key) if len(found) > limit else None
+
+
+async def dashboard(bridge: SubscriptionManager) -> dict[str, Any]:
+    """How everything stands, as the dashboard answers it."""
+    numbers = await work.dashboard(bridge.db)
+    load = await due.load(bridge.db)
+    stopped = await brake.read(bridge.db)
+    newest = await sweeps.newest(bridge.db)
+    services = numbers["services"]
+    alerts = []
+    if stopped.engaged_at:
+        alerts.append({"code": "brake", "detail": stopped.reason, "remedy": "Look at what is due, then releaseBrake."})
+    if numbers["parked"]:
+        alerts.append(
+            {"code": "parked", "detail": f"{load.parked} wait for a person", "remedy": "See /api/admin/work."}
+        )
+    if bridge.settings.provisioning_mode != "live":
+        detail = f"PROVISIONING_MODE is {bridge.settings.provisioning_mode}"
+        alerts.append({"code": "mode", "detail": detail, "remedy": "Set it to live once the plans look right."})
+    if load.oldest_seconds > bridge.settings.health_max_lag and bridge.settings.provisioning_mode != "paused":
+        detail = f"due work waits for {round(load.oldest_seconds)} s"
+        alerts.append({"code": "stuck", "detail": detail, "remedy": "Check that the drain cron or the worker runs."})
+    if newest and newest.orphans:
+        detail = (
+            f"{newest.counts.get('orphans', len(newest.orphans))} organisations carry our mark and belong to nobody"
+        )
+        alerts.append(
+            {"code": "orphans", "detail": detail, "remedy": "Look at them in the panel; nothing deletes them."}
+        )
+    return {
+        "mode": bridge.settings.provisioning_mode,
+        "version": bridge.settings.app_version,
+        "migration": {"applied": await schema_version(bridge.db), "wanted": latest_version()},
+        "alerts": alerts,
+        "customers": numbers["customers"],
+        "services": {state.value: services.get(state.value, 0) for state in ServiceState},
+        "holds": {hold.value: numbers["holds"].get(hold.value, 0) for hold in Hold},
+        "suspendedInPanel": numbers["panel_suspended"],
+        "organisationsSuspendedInPanel": numbers["orgs_suspended"],
+        "websitesGone": numbers["websites_gone"],
+        "queue": {
+            "due": load.due,
+            "oldestSeconds": round(load.oldest_seconds, 1),
+            "working": numbers["working"],
+            "waiting": numbers["waiting"],
+            "parked": {"total": load.parked, "byReason": numbers["parked"]},
+        },
+        "brake": {
+            "engaged": stopped.engaged_at is not None,
+            "engagedAt": stopped.engaged_at,
+            "reason": stopped.reason,
+            "releasedAt": stopped.released_at,
+            "releasedBy": stopped.released_by,
+            "max": bridge.settings.brake_max,
+            "percent": bridge.settings.brake_percent,
+        },
+        "shadow": {
+            "customers": numbers["shadow_customers"],
+            "actions": numbers["shadow_actions"],
+            "plans": numbers["shadow_plans"],
+        },
+        "sweep": sweeps.as_json(newest) if newest else None,
+        "events": {"lastDay": numbers["events_day"], "newestWebhookAt": numbers["newest_webhook"]},
+        "actionsLastDay": numbers["actions_day"],
+    }
+
+
+# --- what a person decides ---
+
+
+async def retry(bridge: SubscriptionManager, hand: Hand) -> PassReport:
+    """Run the pass now."""
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor)
+
+
+async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
+    """Let a second purchase pass."""
+
+    async def edit() -> None:
+        await _known(bridge, hand)
+        await work.release(bridge.db, _subscription(hand))
+        await _note(bridge, hand, "release")
+
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def hold(bridge: SubscriptionManager, hand: Hand) -> PassReport:
+    """Suspend by an admin's word, until it is lifted."""
+
+    async def edit() -> None:
+        await _known(bridge, hand)
+        await work.hold(bridge.db, _subscription(hand))
+        await _note(bridge, hand, "hold")
+
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: str) -> PassReport:
+    """Lift an admin's hold, or waive the present dispute or refund."""
+    if hold_name not in ("admin", "dispute", "refund"):
+        detail = "hold must be admin, dispute or refund; the others follow Stripe and are lifted there"
+        raise RequestError(422, "invalid_field", detail, field="hold")
+
+    async def edit() -> None:
+        await _known(bridge, hand)
+        await work.lift(bridge.db, _subscription(hand), hold_name)
+        await _note(bridge, hand, "lift", hold=hold_name)
+
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None) -> PassReport:
+    """Keep an unpaid subscription on until a date; `None` takes it back."""
+
+    async def edit() -> None:
+        await _known(bridge, hand)
+        await work.grace(bridge.db, _subscription(hand), until)
+        await _note(bridge, hand, "grace", until=until.isoformat() if until else None)
+
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def release_brake(bridge: SubscriptionManager, actor: str) -> int:
+    """Release the brake; how many customers go on."""
+    marked = await brake.release(bridge.db, actor)
+    log.warning("brake_released", actor=actor, customers=marked)
+    return marked
+
+
+async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
+    """Make anew what was deleted in the panel by hand: only what is really gone is forgotten."""
+
+    async def edit() -> None:
+        memory, _ = await memories.load(bridge.db, hand.customer_id)
+        if memory.org_id is None:
+            raise RequestError(409, "nothing_gone", "nothing of this customer is missing in the panel")
+        try:
+            org = await bridge.enhance.org(memory.org_id)
+            gone = org.deleted
+        except NotFound:
+            gone = True
+        if gone:
+            await work.forget_org(bridge.db, hand.customer_id)
+        else:
+            alive = {s.id for s in await bridge.enhance.subscriptions(memory.org_id) if not s.deleted}
+            missing = [
+                s.panel_subscription_id
+                for s in memory.services
+                if s.panel_subscription_id is not None
+                and s.panel_subscription_id not in alive
+                and s.state is not ServiceState.TERMINATED
+                and hand.subscription_id in (None, s.key.subscription_id)
+            ]
+            if not missing:
+                raise RequestError(409, "nothing_gone", "nothing of this customer is missing in the panel")
+            await work.forget_subscriptions(bridge.db, missing)
+        await _note(bridge, hand, "recreate", organisation=gone)
+
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | None) -> PassReport:
+    """Wipe the hosting of an ended subscription for good. Nothing brings it back but a backup.
+
+    Raises:
+        RequestError: 422 when `confirm` does not repeat the subscription id, 409 while it has not ended.
+    """
+    subscription_id = _subscription(hand)
+    if confirm != subscription_id:
+        detail = f"this wipes all data; repeat the subscription id in confirm: {subscription_id!r}"
+        raise RequestError(422, "confirmation_needed", detail, field="confirm")
+
+    async def edit() -> None:
+        memory, _ = await memories.load(bridge.db, hand.customer_id)
+        services = [s for s in memory.services if s.key.subscription_id == subscription_id and s.made]
+        if not services or memory.org_id is None:
+            raise RequestError(404, "unknown_subscription", f"nothing of {subscription_id} is in the panel")
+        if not all(Hold.ENDED in s.holds or s.state is ServiceState.TERMINATED for s in services):
+            raise RequestError(409, "not_ended", "only the hosting of an ended subscription can be wiped")
+        for service in services:
+            await _wipe(bridge, hand, memory.org_id, service)
+
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: Service) -> None:
+    fact = ledger.Fact(
+        str(uuid4()), "intent", "hard_delete", hand.customer_id, service.key, "by_hand", actor=hand.actor,
+        facts={"reason": hand.reason, "panel_subscription_id": service.panel_subscription_id},
+    )  # fmt: skip
+    await ledger.record(bridge.db, [fact])
+    assert service.panel_subscription_id is not None
+    try:
+        await bridge.enhance.hard_delete(org_id, service.panel_subscription_id)
+    except NotFound:
+        pass  # it is gone already, which is what was asked for
+    except (Refused, Retryable) as error:
+        state: ledger.FactState = "unknown" if isinstance(error, OutcomeUnknown) else "failed"
+        await ledger.record(bridge.db, [_after(fact, state, str(error))])
+        raise
+    await bridge.db.rows(
+        "UPDATE services SET state = 'terminated', website_gone = website_id IS NOT NULL, updated_at = now()"
+        " WHERE subscription_id = %(id)s AND slot = %(slot)s",
+        {"id": service.key.subscription_id, "slot": service.key.slot},
+    )
+    await ledger.record(bridge.db, [_after(fact, "applied")])
+
+
+def _after(fact: ledger.Fact, state: ledger.FactState, error: str | None = None) -> ledger.Fact:
+    return ledger.Fact(
+        fact.action_id, state, fact.kind, fact.customer_id, fact.service, fact.rule, error=error, actor=fact.actor
+    )
+
+
+def _subscription(hand: Hand) -> str:
+    if hand.subscription_id is None:
+        raise RequestError(422, "invalid_field", "subscriptionId is needed", field="subscriptionId")
+    return hand.subscription_id
+
+
+async def _known(bridge: SubscriptionManager, hand: Hand) -> None:
+    subscription_id = _subscription(hand)
+    if not await work.services_of(bridge.db, subscription_id):
+        detail = f"no service of {subscription_id} is remembered"
+        raise RequestError(404, "unknown_subscription", detail, field="subscriptionId")
+
+
+async def _note(bridge: SubscriptionManager, hand: Hand, kind: str, **facts: object) -> None:
+    service = ServiceKey(hand.subscription_id, 1) if hand.subscription_id else None
+    fact = ledger.Fact(
+        str(uuid4()), "noted", kind, hand.customer_id, service, "by_hand", actor=hand.actor,
+        facts={"reason": hand.reason, **facts},
+    )  # fmt: skip
+    await ledger.record(bridge.db, [fact])
+
+
+Edit = Callable[[], Awaitable[None]]
+"""A change of memory that a person asked for; run under the lease of the customer, before their pass."""
