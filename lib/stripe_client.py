@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from lib import tally
 from lib.config import Secret
 from lib.errors import NotFound, Refused, Retryable, Unavailable
 from lib.model import Dispute, Invoice, Item, Payer, Refund, Subscription
@@ -50,8 +51,6 @@ class StripeClient:
         self._key = key
         self._base = base
         self._sdk: stripe.StripeClient | None = None
-        self.calls = 0
-        """Requests made so far, for the log line of a pass."""
         self.as_of: datetime | None = None
         """Stripe's clock at its last answer."""
 
@@ -203,7 +202,7 @@ class StripeClient:
         """One GET request; the answer as plain dictionaries."""
         import stripe
 
-        self.calls += 1
+        tally.count("stripe")
         try:
             response = await self._client().raw_request_async("get", path, **parameters)
         except stripe.StripeError as error:

@@ -75,11 +75,6 @@ class EnhanceClient:
         self._org_id = org_id
         self._plans: tuple[float, tuple[PanelPlan, ...]] | None = None
 
-    @property
-    def calls(self) -> int:
-        """Requests made so far."""
-        return self._transport.calls
-
     async def close(self) -> None:
         await self._transport.close()
 

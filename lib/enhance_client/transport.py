@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import tenacity
 
+from lib import tally
 from lib.config import Secret
 from lib.enhance_client.answers import read_answer
 from lib.errors import OutcomeUnknown, Retryable, Unavailable
@@ -64,8 +65,6 @@ class Transport:
         self._url = url
         self._token = token
         self._http: httpx.AsyncClient | None = None
-        self.calls = 0
-        """Requests made so far, for the log line of a pass."""
 
     async def request(
         self,
@@ -108,7 +107,7 @@ class Transport:
     async def _once(
         self, method: str, route: str, body: Any, query: dict[str, str | int] | None, patience: float
     ) -> Any:
-        self.calls += 1
+        tally.count("panel")
         try:
             async with asyncio.timeout(patience + 10):  # httpx limits each read, this limits a trickle
                 response = await self._client().request(

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, due, events, latest_version, ledger, migrate, schema_version, shadow, sweeps
+from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
 from lib.database.events import ReceivedEvent
-from lib.errors import BridgeError, DatabaseUnavailable, LeaseLost, NotFound, RequestError, SchemaOutdated
-from lib.log import bound, get_logger
-from lib.model import Again, Outcome, Parked, Problem, Settled
-from lib.policy import retry_at
+from lib.errors import BridgeError, NotFound, RequestError, SchemaOutdated
+from lib.log import get_logger
 from lib.stripe_events import read_event
-from lib.subscription_manager import money_back
 from lib.subscription_manager.report import PassReport
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
     from lib.subscription_manager.reconcile import Reconciler
+    from lib.subscription_manager.runner import Runner
     from lib.subscription_manager.sweep import Progress, SweepReport
 
 log = get_logger()
@@ -84,6 +78,13 @@ class SubscriptionManager:
         from lib.subscription_manager.reconcile import Reconciler
 
         return Reconciler(self.settings, self.db, self.stripe, self.enhance)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Runs what was claimed."""
+        from lib.subscription_manager.runner import Runner
+
+        return Runner(self.db, self.stripe, self.reconciler)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -142,7 +143,7 @@ class SubscriptionManager:
                 only = [waiting.pop(0)] if waiting else None
                 claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=only)
                 if claims:
-                    outcome = await self._pass(claims[0], deadline)
+                    outcome = await self.runner.run(claims[0], deadline=deadline)
                     drained.passes += 1
                     drained.outcomes[type(outcome).__name__.lower() if outcome else "lost"] += 1
                 elif only is None:
@@ -187,142 +188,6 @@ class SubscriptionManager:
             log.info("schema_migrated", migrations=names)
         return names
 
-    async def _pass(self, claim: due.Claim, deadline: float | None, actor: str = "bridge") -> Outcome | None:
-        report = await self._run(claim, deadline, actor)
-        return report.outcome if report else None
-
-    async def _run(self, claim: due.Claim, deadline: float | None, actor: str) -> PassReport | None:
-        """One claimed row, from its lease to its settlement; `None` when the lease was lost on the way."""
-        pass_id = str(uuid4())
-        began = time.monotonic()
-        with bound(pass_id=pass_id, subject=claim.key):
-            try:
-                async with self._kept(claim) as lease:
-                    try:
-                        report = await self._subject(claim, pass_id, deadline, actor)
-                    except LeaseLost:
-                        log.warning("lease_lost")
-                        return None
-                    except DatabaseUnavailable:
-                        raise
-                    except Exception as error:
-                        log.exception("pass_crashed")
-                        outcome = Again(f"{type(error).__name__}: {error}"[:300])
-                        report = PassReport(pass_id, claim.key, outcome, ())
-                    if lease.lost:
-                        log.warning("lease_lost")
-                        return None
-                    await self._settle(claim, report)
-            except DatabaseUnavailable as error:  # the lease runs out by itself and somebody goes on
-                log.error("pass_abandoned", error=str(error))
-                return None
-            log.info(
-                "pass_ended",
-                kind=claim.kind,
-                outcome=type(report.outcome).__name__.lower(),
-                actions=[action.kind for action in report.actions],
-                stripe_calls=report.stripe_calls,
-                panel_calls=report.panel_calls,
-                ms=round((time.monotonic() - began) * 1000),
-            )
-        return report
-
-    async def _subject(self, claim: due.Claim, pass_id: str, deadline: float | None, actor: str) -> PassReport:
-        if claim.kind == "customer":
-            return await self.reconciler.run(
-                claim.key,
-                lease_id=claim.lease_id,
-                now=claim.now,
-                pass_id=pass_id,
-                deadline=deadline,
-                actor=actor,
-            )
-        try:
-            if claim.kind in ("dispute", "refund", "charge"):
-                customer_id = await money_back.learn(self.db, self.stripe, claim.kind, claim.key)
-            else:
-                customer_id = await self.stripe.customer_of(claim.kind, claim.key)
-        except NotFound as error:
-            log.warning("object_unknown", kind=claim.kind, error=str(error))
-            return PassReport(pass_id, claim.key, Settled(), ())
-        except DatabaseUnavailable:
-            raise
-        except BridgeError as error:
-            return PassReport(pass_id, claim.key, Again(str(error)), ())
-        if customer_id is not None:
-            await due.mark(self.db, [("customer", customer_id)])
-        else:
-            log.info("object_without_customer", kind=claim.kind)
-        return PassReport(pass_id, customer_id or claim.key, Settled(), ())
-
-    async def _settle(self, claim: due.Claim, report: PassReport) -> None:
-        match report.outcome:
-            case Settled(wake_at, why):
-                await due.settle(self.db, claim, due_at=wake_at, waits_for=why)
-            case Parked(problems, wake_at):
-                await self._park(claim, report, problems)
-                await due.settle(self.db, claim, due_at=wake_at, problems=problems)
-            case Again(error, at, failed, why, wish, problems):
-                attempts = claim.attempts + failed
-                noise = random.random()  # noqa: S311 - spreads retries, guards nothing
-                again = at or retry_at(attempts, claim.now, noise=noise, wish=wish)
-                if again is None:
-                    given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
-                    problems = (given_up, *problems)
-                    await self._park(claim, report, problems)
-                await due.settle(
-                    self.db,
-                    claim,
-                    due_at=again,
-                    error=error if failed else None,
-                    waits_for=why,
-                    problems=problems if again is None or not failed else (),
-                    attempts=attempts,
-                )
-
-    async def _park(self, claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> None:
-        """One loud line and one ledger row when somebody comes to be parked for another reason than before."""
-        if claim.parked_reason == problems[0].reason:
-            return
-        log.warning("customer_parked", reason=problems[0].reason, detail=problems[0].detail)
-        fact = ledger.Fact(
-            str(uuid4()),
-            "noted",
-            "parked",
-            report.customer_id,
-            rule=problems[0].reason,
-            facts={"problems": [{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]},
-            pass_id=report.pass_id,
-        )
-        await ledger.record(self.db, [fact])
-
-    @asynccontextmanager
-    async def _kept(self, claim: due.Claim) -> AsyncIterator[_Lease]:
-        """Renew the lease while the pass runs; when it is lost, stop the pass where it stands."""
-        lease = _Lease()
-
-        async def renew() -> None:
-            held = time.monotonic()
-            while True:
-                await asyncio.sleep(due.RENEW_EVERY.total_seconds())
-                try:
-                    alive = await due.renew(self.db, claim.lease_id)
-                except DatabaseUnavailable:
-                    alive = time.monotonic() - held < due.LEASE.total_seconds()
-                else:
-                    held = time.monotonic()
-                if not alive:
-                    lease.lost = True
-                    return
-
-        task = asyncio.create_task(renew())
-        try:
-            yield lease
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
     # --- reconcile on demand ---
 
     async def reconcile(
@@ -362,7 +227,7 @@ class SubscriptionManager:
                     raise RequestError(
                         409, "paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later"
                     )
-            report = await self._run(claims[0], None, actor) if claims else None
+            report = await self.runner.run(claims[0], actor=actor) if claims else None
             if report is not None:
                 return report
             if time.monotonic() > end:
@@ -372,7 +237,7 @@ class SubscriptionManager:
     async def _edit(self, claim: due.Claim, edit: Callable[[], Awaitable[None]]) -> None:
         """Make a change under a lease; one that is refused gives the lease back and leaves the customer due."""
         try:
-            async with self._kept(claim):
+            async with self.runner.kept(claim):
                 await edit()
         except BaseException:
             await due.settle(self.db, claim, due_at=claim.now, attempts=claim.attempts)
@@ -405,7 +270,8 @@ class SubscriptionManager:
         from lib.subscription_manager.sweep import Sweeper
 
         await self.ensure_schema(migrates=True)
-        return await Sweeper(self).run(deadline=deadline, progress=progress)
+        sweeper = Sweeper(self.settings, self.db, self.stripe, self.enhance, self.accept)
+        return await sweeper.run(deadline=deadline, progress=progress)
 
     async def sweep_if_due(self, *, deadline: float) -> SweepReport | None:
         """Sweep when the last one began over an hour ago or is unfinished; for those without a cron."""
@@ -426,8 +292,3 @@ class SubscriptionManager:
             await self.drain(deadline=deadline, workers=self.settings.panel_concurrency)
         except BridgeError as error:
             log.warning("sweep_failed", error=str(error))
-
-
-@dataclass(slots=True)
-class _Lease:
-    lost: bool = False

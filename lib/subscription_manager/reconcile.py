@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from lib import tally
 from lib.config import Settings
 from lib.database import Database, ledger
 from lib.database import memory as memories
@@ -41,8 +42,9 @@ from lib.policy import (
     with_money_back,
 )
 from lib.policy.next_action import Subject
-from lib.subscription_manager.apply import Panel, Pass, Waiting
+from lib.subscription_manager.apply import Panel
 from lib.subscription_manager.report import PassReport
+from lib.subscription_manager.step import Pass, Waiting
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -114,7 +116,7 @@ class Reconciler:
         """
         began = time.monotonic()
         pass_id = pass_id or str(uuid4())
-        calls = self._stripe.calls, self._enhance.calls
+        calls = tally.begin()
         state: _State | None = None
         wanted = Wanted(())
         try:
@@ -140,8 +142,8 @@ class Reconciler:
             outcome=outcome,
             actions=tuple(state.actions) if state else (),
             goals=wanted.goals,
-            stripe_calls=self._stripe.calls - calls[0],
-            panel_calls=self._enhance.calls - calls[1],
+            stripe_calls=calls["stripe"],
+            panel_calls=calls["panel"],
             dry_run=dry_run or self._settings.provisioning_mode == "shadow",
         )
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from lib.database import due, money, sweeps
+from lib.config import Settings
+from lib.database import Database, due, money, sweeps
+from lib.database.events import ReceivedEvent
 from lib.log import bound, get_logger
 from lib.policy import fingerprint, marks
 from lib.stripe_events import makes_due
 
 if TYPE_CHECKING:
-    from lib.subscription_manager.manager import SubscriptionManager
+    from lib.enhance_client import EnhanceClient
+    from lib.stripe_client import StripeClient
 
 log = get_logger()
 
@@ -46,6 +49,12 @@ ORPHANS_SHOWN = 100
 Progress = Callable[[str, Mapping[str, int]], None]
 
 
+class Accept(Protocol):
+    """Stores event bodies and marks their customers due; the events that were new."""
+
+    async def __call__(self, bodies: Sequence[bytes], *, source: str) -> list[ReceivedEvent]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class SweepReport:
     """How far a sweep has come by the end of one run."""
@@ -62,9 +71,14 @@ class SweepReport:
 class Sweeper:
     """Runs one sweep, or the part of it that fits before a deadline."""
 
-    def __init__(self, bridge: SubscriptionManager) -> None:
-        self._bridge = bridge
-        self._db = bridge.db
+    def __init__(
+        self, settings: Settings, db: Database, stripe: StripeClient, enhance: EnhanceClient, accept: Accept
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._stripe = stripe
+        self._enhance = enhance
+        self._accept = accept
         self._holder = str(uuid4())
         self._counts: Counter[str] = Counter()
         self._orphans: list[dict[str, str]] = []
@@ -125,20 +139,18 @@ class Sweeper:
     async def _event_page(self, since: datetime, cursor: str | None, query: dict[str, str]) -> str | None:
         """Accept what the inbox lacks of one page of Stripe's events, newest first."""
         more = {"starting_after": cursor} if cursor else {}
-        page = await self._bridge.stripe.get(
-            "/v1/events", limit=100, created={"gte": int(since.timestamp())}, **query, **more
-        )
+        page = await self._stripe.get("/v1/events", limit=100, created={"gte": int(since.timestamp())}, **query, **more)
         data = page.get("data") or []
         bodies = [json.dumps(event).encode() for event in data if makes_due(str(event.get("type")))]
         self._counts["events"] += len(data)
         if bodies:
-            self._counts["eventsMissed"] += len(await self._bridge.accept(bodies, source="sweep"))
+            self._counts["eventsMissed"] += len(await self._accept(bodies, source="sweep"))
         return str(data[-1]["id"]) if data and page.get("has_more") else None
 
     # --- (b) objects ---
 
     async def _subscriptions(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        page, after = await self._bridge.stripe.subscriptions_page(cursor)
+        page, after = await self._stripe.subscriptions_page(cursor)
         rows = [(s.id, customer, fingerprint(s)) for customer, s in page]
         self._counts["subscriptions"] += len(rows)
         if rows:
@@ -160,7 +172,7 @@ class Sweeper:
     async def _statuses(self, path: str, sweep: sweeps.Sweep, cursor: str | None) -> tuple[dict[str, str], str | None]:
         more = {"starting_after": cursor} if cursor else {}
         since = int((sweep.started_at - 3 * HISTORY).timestamp())  # disputes are decided within three months
-        page = await self._bridge.stripe.get(path, limit=100, created={"gte": since}, **more)
+        page = await self._stripe.get(path, limit=100, created={"gte": since}, **more)
         data = page.get("data") or []
         after = str(data[-1]["id"]) if data and page.get("has_more") else None
         return {str(thing["id"]): str(thing.get("status")) for thing in data}, after
@@ -168,7 +180,7 @@ class Sweeper:
     # --- (c) panel ---
 
     async def _orgs(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        page, after = await self._bridge.enhance.orgs_page(int(cursor or 0))
+        page, after = await self._enhance.orgs_page(int(cursor or 0))
         self._counts["orgs"] += len(page)
         seen = [
             sweeps.SeenOrg(
@@ -188,7 +200,7 @@ class Sweeper:
         return None if after is None else str(after)
 
     async def _websites(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        page, after = await self._bridge.enhance.websites_page(int(cursor or 0))
+        page, after = await self._enhance.websites_page(int(cursor or 0))
         self._counts["websites"] += len(page)
         seen = [sweeps.SeenWebsite(w.id, w.subscription_id, w.plan_id, w.deleted, w.off) for w in page]
         self._mark(await sweeps.compare_websites(self._db, sweep.id, seen))
@@ -200,7 +212,7 @@ class Sweeper:
 
     async def _prune(self, _: sweeps.Sweep, __: str | None) -> str | None:
         """Delete old events in small steps; at last give the parked their try."""
-        pruned = await sweeps.prune_events(self._db, self._bridge.settings.event_retention_days)
+        pruned = await sweeps.prune_events(self._db, self._settings.event_retention_days)
         self._counts["eventsPruned"] += pruned
         if pruned:
             return "more"

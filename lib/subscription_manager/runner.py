@@ -1,0 +1,175 @@
+"""One leased row of the queue, from its claim to its settlement: kept alive, run, settled or parked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from lib.database import Database, due, ledger
+from lib.errors import BridgeError, DatabaseUnavailable, LeaseLost, NotFound
+from lib.log import bound, get_logger
+from lib.model import Again, Parked, Problem, Settled
+from lib.policy import retry_at
+from lib.subscription_manager import money_back
+from lib.subscription_manager.report import PassReport
+
+if TYPE_CHECKING:
+    from lib.stripe_client import StripeClient
+    from lib.subscription_manager.reconcile import Reconciler
+
+log = get_logger()
+
+
+@dataclass(slots=True)
+class Lease:
+    """Whether the lease of a running pass is still ours."""
+
+    lost: bool = False
+
+
+class Runner:
+    """Runs claimed rows: a customer's pass, or finding the customer that another object leads to."""
+
+    def __init__(self, db: Database, stripe: StripeClient, reconciler: Reconciler) -> None:
+        self._db = db
+        self._stripe = stripe
+        self._reconciler = reconciler
+
+    async def run(self, claim: due.Claim, *, deadline: float | None = None, actor: str = "bridge") -> PassReport | None:
+        """One claimed row, from its lease to its settlement; `None` when the lease was lost on the way."""
+        pass_id = str(uuid4())
+        began = time.monotonic()
+        with bound(pass_id=pass_id, subject=claim.key):
+            try:
+                async with self.kept(claim) as lease:
+                    try:
+                        report = await self._subject(claim, pass_id, deadline, actor)
+                    except LeaseLost:
+                        log.warning("lease_lost")
+                        return None
+                    except DatabaseUnavailable:
+                        raise
+                    except Exception as error:
+                        log.exception("pass_crashed")
+                        outcome = Again(f"{type(error).__name__}: {error}"[:300])
+                        report = PassReport(pass_id, claim.key, outcome, ())
+                    if lease.lost:
+                        log.warning("lease_lost")
+                        return None
+                    await self._settle(claim, report)
+            except DatabaseUnavailable as error:  # the lease runs out by itself and somebody goes on
+                log.error("pass_abandoned", error=str(error))
+                return None
+            log.info(
+                "pass_ended",
+                kind=claim.kind,
+                outcome=type(report.outcome).__name__.lower(),
+                actions=[action.kind for action in report.actions],
+                stripe_calls=report.stripe_calls,
+                panel_calls=report.panel_calls,
+                ms=round((time.monotonic() - began) * 1000),
+            )
+        return report
+
+    async def _subject(self, claim: due.Claim, pass_id: str, deadline: float | None, actor: str) -> PassReport:
+        if claim.kind == "customer":
+            return await self._reconciler.run(
+                claim.key,
+                lease_id=claim.lease_id,
+                now=claim.now,
+                pass_id=pass_id,
+                deadline=deadline,
+                actor=actor,
+            )
+        try:
+            if claim.kind in ("dispute", "refund", "charge"):
+                customer_id = await money_back.learn(self._db, self._stripe, claim.kind, claim.key)
+            else:
+                customer_id = await self._stripe.customer_of(claim.kind, claim.key)
+        except NotFound as error:
+            log.warning("object_unknown", kind=claim.kind, error=str(error))
+            return PassReport(pass_id, claim.key, Settled(), ())
+        except DatabaseUnavailable:
+            raise
+        except BridgeError as error:
+            return PassReport(pass_id, claim.key, Again(str(error)), ())
+        if customer_id is not None:
+            await due.mark(self._db, [("customer", customer_id)])
+        else:
+            log.info("object_without_customer", kind=claim.kind)
+        return PassReport(pass_id, customer_id or claim.key, Settled(), ())
+
+    async def _settle(self, claim: due.Claim, report: PassReport) -> None:
+        match report.outcome:
+            case Settled(wake_at, why):
+                await due.settle(self._db, claim, due_at=wake_at, waits_for=why)
+            case Parked(problems, wake_at):
+                await self._park(claim, report, problems)
+                await due.settle(self._db, claim, due_at=wake_at, problems=problems)
+            case Again(error, at, failed, why, wish, problems):
+                attempts = claim.attempts + failed
+                noise = random.random()  # noqa: S311 - spreads retries, guards nothing
+                again = at or retry_at(attempts, claim.now, noise=noise, wish=wish)
+                if again is None:
+                    given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
+                    problems = (given_up, *problems)
+                    await self._park(claim, report, problems)
+                await due.settle(
+                    self._db,
+                    claim,
+                    due_at=again,
+                    error=error if failed else None,
+                    waits_for=why,
+                    problems=problems if again is None or not failed else (),
+                    attempts=attempts,
+                )
+
+    async def _park(self, claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> None:
+        """One loud line and one ledger row when somebody comes to be parked for another reason than before."""
+        if claim.parked_reason == problems[0].reason:
+            return
+        log.warning("customer_parked", reason=problems[0].reason, detail=problems[0].detail)
+        fact = ledger.Fact(
+            str(uuid4()),
+            "noted",
+            "parked",
+            report.customer_id,
+            rule=problems[0].reason,
+            facts={"problems": [{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]},
+            pass_id=report.pass_id,
+        )
+        await ledger.record(self._db, [fact])
+
+    @asynccontextmanager
+    async def kept(self, claim: due.Claim) -> AsyncIterator[Lease]:
+        """Renew the lease while the pass runs; when it is lost, stop the pass where it stands."""
+        lease = Lease()
+
+        async def renew() -> None:
+            held = time.monotonic()
+            while True:
+                await asyncio.sleep(due.RENEW_EVERY.total_seconds())
+                try:
+                    alive = await due.renew(self._db, claim.lease_id)
+                except DatabaseUnavailable:
+                    alive = time.monotonic() - held < due.LEASE.total_seconds()
+                else:
+                    held = time.monotonic()
+                if not alive:
+                    lease.lost = True
+                    return
+
+        task = asyncio.create_task(renew())
+        try:
+            yield lease
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

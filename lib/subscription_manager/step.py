@@ -1,0 +1,99 @@
+"""The bracket around one change in the panel: its intent before, what became of it after, whatever happens inside."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from lib.config import Settings
+from lib.database import Database, brake, ledger
+from lib.errors import OutcomeUnknown, Refused, Retryable
+from lib.log import get_logger
+from lib.model import ActionKind, Payer, ServiceKey
+
+log = get_logger()
+
+T = TypeVar("T")
+
+BRAKED = timedelta(hours=1)
+"""When a braked pass looks again by itself; a release makes it due at once."""
+
+
+class Waiting(Retryable):
+    """No failure, only something to wait for; `why` is what the queue shows."""
+
+    def __init__(self, message: str, *, why: str, again: timedelta) -> None:
+        self.why, self.again = why, again
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What every step of one pass shares."""
+
+    id: str
+    lease_id: str
+    payer: Payer
+    settings: Settings
+    actor: str = "bridge"
+
+
+class Step:
+    """``async with``: the intent before, and applied, failed or unknown after, whatever happens inside."""
+
+    def __init__(self, db: Database, fact: ledger.Fact, current: Pass) -> None:
+        self._db = db
+        self.fact = fact
+        self._pass = current
+        self._sent = False
+        self.after: Mapping[str, Any] | None = None
+
+    async def send(self, call: Awaitable[T]) -> T:
+        """Await the call that makes the change. From its success on only remembering it can close the step."""
+        result = await call
+        self._sent = True
+        return result
+
+    async def __aenter__(self) -> Step:
+        if self.fact.kind not in (ActionKind.SUSPEND, ActionKind.TERMINATE):
+            await ledger.intend(self._db, self.fact, self._pass.lease_id)
+            return self
+        settings = self._pass.settings
+        written, engaged = await brake.intend_braked(
+            self._db, self.fact, self._pass.lease_id, most=settings.brake_max, percent=settings.brake_percent
+        )
+        if engaged:
+            log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
+        if not written:
+            raise Waiting("the brake is on; an admin must release it", why="brake", again=BRAKED)
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        fact = replace(self.fact, before=None, facts=None)
+        if error is None:
+            await ledger.record(self._db, [replace(fact, state="applied", after=self.after)])
+            log.info("action_applied", action=fact.kind, service=str(fact.service or ""), rule=fact.rule)
+        elif self._sent:
+            pass  # it happened, and we could not write that down: the intent stays open, the next pass looks
+        elif isinstance(error, OutcomeUnknown):
+            facts = {"answered": error.answered}
+            await ledger.record(self._db, [replace(fact, state="unknown", facts=facts, error=str(error))])
+        elif isinstance(error, Refused | Retryable):
+            await ledger.record(self._db, [replace(fact, state="failed", error=str(error))])
+        # Anything else, a cancellation above all, leaves the intent open as well.
+
+
+def truth_behind(payer: Payer, key: ServiceKey | None) -> dict[str, Any]:
+    """The facts of Stripe behind an action, without personal data."""
+    subscription = next((s for s in payer.subscriptions if key and s.id == key.subscription_id), None)
+    if subscription is None:
+        return {"subscriptions": len(payer.subscriptions)}
+    invoice = subscription.latest_invoice
+    return {
+        "status": subscription.status,
+        "prices": [item.price_id for item in subscription.items],
+        "latest_invoice": f"{invoice.id} {invoice.status}" if invoice else None,
+        "unpaid_since": subscription.unpaid_since and subscription.unpaid_since.isoformat(),
+    }
