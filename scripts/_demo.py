@@ -37,6 +37,8 @@ MAPPING = (
 )
 BUYER, EMAIL, DOMAIN = "Ada Example", "ada@example.com", "shop.example"
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 PATIENCE = 60.0
 """Seconds after which an act counts as failed; each takes about one."""
 
@@ -74,8 +76,9 @@ def main() -> None:
     )
     parser.add_argument("--once", action="store_true", help="end after the story instead of serving until Ctrl-C")
     options = parser.parse_args()
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, _interrupt)
+    for name in ENDINGS:
+        if signal.getsignal(name) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(name, _interrupt)
     try:
         with ExitStack() as stack:
             _tell(stack, once=options.once)
@@ -86,7 +89,23 @@ def main() -> None:
 
 
 def _interrupt(*_: object) -> None:
+    for name in ENDINGS:  # a second Ctrl-C must not leave half of it running
+        signal.signal(name, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals wait until the end: a database that is just being made can't be ended and removed."""
+    came: list[int] = []
+    before = {name: signal.signal(name, lambda number, _: came.append(number)) for name in ENDINGS}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+        if any(before[signal.Signals(number)] is not signal.SIG_IGN for number in came):
+            _interrupt()
 
 
 @dataclass(slots=True)
@@ -140,11 +159,12 @@ def _set_up(stack: ExitStack) -> Stage:
     _forget_own_settings()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
     try:
-        server = stack.enter_context(_postgres.start(folder / "postgres", durable=False))
+        with _undisturbed():
+            server = stack.enter_context(_postgres.start(folder / "postgres", durable=False))
+            database_url = server.create_database("demo")
+            migrations = asyncio.run(_migrate(database_url))
     except _postgres.PostgresError as error:
         raise DemoError(str(error)) from None
-    database_url = server.create_database("demo")
-    migrations = asyncio.run(_migrate(database_url))
     stripe, panel = StripeSim(), EnhanceSim()
     stripe_url = stack.enter_context(serve(stripe.app))
     panel_url = stack.enter_context(serve(panel.app))

@@ -84,3 +84,16 @@ def test_it_serves_until_it_is_stopped(environ: dict[str, str], tmp_path: Path, 
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_it_can_be_stopped_half_way(environ: dict[str, str], tmp_path: Path) -> None:
+    """Whoever has seen enough leaves nothing behind, and gets no success for it."""
+    with demo(environ, "--once") as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            if line.startswith("3. "):
+                break
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+        assert process.wait() == 130
+    assert [path.name for path in tmp_path.iterdir()] == []
