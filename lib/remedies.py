@@ -23,6 +23,8 @@ REMEDIES = {
     "unknown_subscription": "Stripe denies a subscription we know: is STRIPE_SECRET_KEY of the same account and mode?",
     "unknown_status": "Stripe uses a status that this version does not know: update the product.",
     "panel_conflict": "The panel says that it exists already: look there, then retry.",
+    "stripe_key": "Stripe refuses STRIPE_SECRET_KEY: correct the key or its permissions (./scripts/doctor names them).",
+    "stripe_not_found": "Stripe does not know the object: is STRIPE_SECRET_KEY of the same account and mode?",
     "stripe_refused": "Stripe refused the call: read its words, mend it there, then retry.",
     "gave_up": "It failed again and again: read the last error, mend its cause, then retry.",
 }
