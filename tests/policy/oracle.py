@@ -74,6 +74,8 @@ class Verdict:
     why: str = ""
     wakes_at: datetime | None = None
     """When it must be looked at again; `None`: not judged."""
+    marked: bool | None = None
+    """True: its name in the panel carries our mark in the end. `None`: either."""
 
 
 def _some(*fates: Fate) -> frozenset[Fate]:
@@ -160,7 +162,12 @@ def verdict(world: Circumstances) -> Verdict:
         sure = fates == {Fate.ON} and not world.suspended_by_somebody_else
         website = True if sure else None  # whether a site can be made on what an admin suspended is the panel's secret
 
-    return Verdict(fates, holds, allowed, moves, website, why=why, wakes_at=_wakes_at(world, fates))
+    # "`friendlyName` carries the Stripe subscription id: our permanent mark", and what was renamed by hand is put
+    # right; of what an operator linked, and of what is off, the text does not say it.
+    ours = world.service is None or not world.service.adopted
+    marked = True if fates == {Fate.ON} and ours else None
+
+    return Verdict(fates, holds, allowed, moves, website, why=why, wakes_at=_wakes_at(world, fates), marked=marked)
 
 
 def _wakes_at(world: Circumstances, fates: frozenset[Fate]) -> datetime | None:
@@ -202,7 +209,7 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
         unsure = frozenset({Hold.UNPAID})
     elif status == "past_due" and ends is not None and world.now >= ends:
         holds.add(Hold.UNPAID)
-    # Disputes and refunds add their holds here.
+    holds |= _money_back(world)
     if holds:
         return _off(world, frozenset(holds), status, unsure)
     if unsure:
@@ -211,6 +218,24 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
     if status == "active":
         return _active(world)
     return _some(Fate.ON), frozenset(), frozenset(), status
+
+
+def _money_back(world: Circumstances) -> set[Hold]:
+    """Rows "open dispute" and "full refund of the latest invoice".
+
+    `ON_DISPUTE` and `ON_DISPUTE_LOST` speak of different disputes: an open one, and one whose money is gone for good.
+    Won: lifted. An inquiry (`warning_*`) moves no money: no hold. What an admin lifted stays lifted while its cause is
+    the same.
+    """
+    disputes, policy = world.subscription.disputes, world.policy
+    lifted = world.service.waived if world.service is not None else frozenset()
+    is_open = any(status in ("needs_response", "under_review") for status in disputes)
+    found = set()
+    if (is_open and policy.on_dispute == "suspend") or ("lost" in disputes and policy.on_dispute_lost == "suspend"):
+        found.add(Hold.DISPUTE)
+    if world.subscription.refunded and policy.on_refund == "suspend":
+        found.add(Hold.REFUND)
+    return found - lifted
 
 
 def _active(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], frozenset[Hold], str]:
@@ -269,8 +294,8 @@ def _off(
     # "Off states of something that was never made make nothing."
     if not world.made:
         return _some(Fate.NOTHING), frozenset(), frozenset(Hold), why + ", never made"
-    # Of something that has ended, nobody asks any more whether it is also paused or unpaid.
-    allowed = {Hold.PAUSED, Hold.UNPAID} if Hold.ENDED in holds else set(unsure)
+    # Of something that has ended, nobody asks any more why else it would be off.
+    allowed = {Hold.PAUSED, Hold.UNPAID, Hold.DISPUTE, Hold.REFUND} if Hold.ENDED in holds else set(unsure)
     # The table names retention in the `canceled` row only; what else has ended may be read as being kept as long.
     deletable = retention_may_apply and world.policy.retention_days is not None
     return _some(Fate.OFF, *([Fate.DELETED] if deletable else [])), holds, frozenset(allowed), why

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from datetime import datetime
-from itertools import combinations
+from itertools import combinations, product
+from typing import Literal
 
 import pytest
 
-from lib.model import ActionKind, Actual, Decision, Memory, ServiceKey, ServiceState, Want
+from lib.config import Policy
+from lib.model import ActionKind, Actual, Decision, Item, Memory, PlanMapping, ServiceKey, ServiceState, Want
 from lib.policy import desired, imagine, next_action, observe
 from tests.policy.oracle import ANY_REASON, Circumstances, Fate, Verdict, verdict
-from tests.policy.worlds import CLEAN_NAME, STATUSES, Case, Impossible, World, cases, plan_of
+from tests.policy.worlds import (
+    CLEAN_NAME,
+    INVOICES,
+    STATUSES,
+    Case,
+    Impossible,
+    World,
+    cases,
+    catalogue,
+    customer,
+    parts,
+    payer,
+    plan_of,
+    service,
+    stranger,
+    subscription,
+    world,
+)
 
-EVERY = 11
+EVERY = 107
 """Of all worlds one in so many, evenly; tens of thousands remain."""
 
 KEY = ServiceKey("sub_1", 1)
@@ -75,6 +94,9 @@ def disagreements(judged: Verdict, start: Circumstances, end: World, last: Decis
     if judged.website is False and has is not had:
         wrong.append("a website was made")
 
+    if judged.marked and found is not None and f"[{KEY}]" not in found.friendly_name:
+        wrong.append(f"does not carry our mark: {found.friendly_name}")
+
     if judged.fates == {Fate.ON}:
         if end.memory.member_id is None or end.memory.org_name != CLEAN_NAME:
             wrong.append("the customer has no login or no clean name")
@@ -121,11 +143,16 @@ def _report(failures: list[tuple[Case, list[str]]], count: int) -> str:
 @pytest.mark.parametrize("status", STATUSES)
 def test_thinning_loses_no_pair_of_circumstances(status: str) -> None:
     """Whatever two parts of a world can meet do meet in the worlds that are tried."""
-
-    def pairs(every: int) -> set[object]:
-        return {pair for case in cases(status, every) for pair in combinations(enumerate(astuple(case)), 2)}
-
-    assert pairs(EVERY) == pairs(1)
+    factors = list(parts(status))
+    possible = {pair for a, b in combinations(factors, 2) for pair in product(a, b)}
+    tried = {
+        pair
+        for case in cases(status, EVERY)
+        for pair in combinations(
+            (case.invoice, case.paused, case.mapping, (case.memory, case.panel), case.policy, case.money_back), 2
+        )
+    }
+    assert tried == possible
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -233,3 +260,44 @@ def test_a_goal_that_is_kept_leaves_the_memory_alone(status: str) -> None:
                     before.plan,
                     before.suspended_by,
                 ), case
+
+
+FIRST = {"live": ("trialing", "active", "past_due for 2 days"), "over": ("canceled yesterday", "incomplete_expired")}
+SECOND: dict[str, Memory] = {
+    "never seen": stranger(),
+    "running": customer(service("sub_1"), service("sub_2")),
+    "let through by an admin": customer(
+        service("sub_1"),
+        service("sub_2", released=True, panel_subscription_id=None, website_id=None, state=ServiceState.PENDING),
+    ),
+}
+
+
+@pytest.mark.parametrize("choice", ["hold", "provision"])
+@pytest.mark.parametrize("price", ["price_1", "price_2"])
+@pytest.mark.parametrize("first", [status for kind in FIRST.values() for status in kind])
+def test_only_a_second_live_subscription_of_one_price_is_a_double_purchase(
+    first: str, price: str, choice: Literal["hold", "provision"]
+) -> None:
+    """`ON_DOUBLE_PURCHASE=hold` makes nothing of it and says so; what runs already, and whatever differs, runs on."""
+    sold = catalogue(PlanMapping("price_1", plan="2"), PlanMapping("price_2", plan="2"))
+    doubled = price == "price_1" and choice == "hold" and first in FIRST["live"]
+    for status, memory, age in product(FIRST["live"], SECOND, (10, 500)):
+        latest = INVOICES["paid"]
+        bought = [
+            subscription("sub_1", **STATUSES[first], latest=latest),
+            subscription("sub_2", items=(Item("si_2", price, 1),), age=age, **STATUSES[status], latest=latest),
+        ]
+        start = world(payer(*bought), SECOND[memory], sold=sold, policy=Policy(on_double_purchase=choice))
+        last = start.run()
+        key = ServiceKey("sub_2", 1)
+        told = [problem.reason for problem in last.problems].count("double_purchase")
+        case = f"{first}, then {status}, {memory}, {age} days old"
+        younger = age < 400
+        if doubled and younger and memory == "never seen":
+            assert (start.panel(key), told) == (None, 1), case
+        else:
+            found = start.panel(key)
+            assert found is not None and found.suspended_by is None, case
+        if not doubled:
+            assert told == 0, case

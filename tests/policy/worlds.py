@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from lib.config import Policy
@@ -192,6 +192,12 @@ class World:
                 self._need(self.policy.retention_days is not None, "deleting without a retention")
                 self._change(found, deleted=True)
                 self._remember(service, state=ServiceState.TERMINATED)
+            case ActionKind.MARK:
+                name = str(action.details["friendly_name"])
+                self._need(f"[{key}]" not in found.friendly_name, "a mark that is there already")
+                self._need(f"[{key}]" in name, "a name without our mark")
+                self._need(found.friendly_name in name, "the name that somebody gave is lost")
+                self._change(found, friendly_name=name)
             case _:
                 raise Impossible(f"{action.kind} of a service")
 
@@ -345,8 +351,28 @@ POLICIES: dict[str, Policy] = {
     "strict": Policy(pause_collection="suspend", retention_days=30),
     "at once": Policy(grace_days=0, retention_days=0),
     "patient": Policy(grace_days=14, pause_collection="suspend", retention_days=365, welcome="none"),
+    "money may go": Policy(on_dispute="ignore", on_dispute_lost="ignore"),
+    "lost is lost": Policy(on_dispute="ignore", on_refund="suspend", retention_days=30),
+    "forgiving": Policy(on_dispute_lost="ignore", on_refund="suspend", pause_collection="suspend"),
+    "one of each": Policy(on_double_purchase="hold", on_refund="suspend"),
 }
-# Disputes, refunds and double purchases get their policies here, and their states below.
+
+MONEY_BACK: dict[str, tuple[tuple[str, ...], bool]] = {
+    "none": ((), False),
+    "inquiry": (("warning_needs_response",), False),
+    "inquiry under review": (("warning_under_review",), False),
+    "inquiry closed": (("warning_closed",), False),
+    "disputed": (("needs_response",), False),
+    "under review": (("under_review",), False),
+    "won": (("won",), False),
+    "lost": (("lost",), False),
+    "prevented": (("prevented",), False),
+    "won, lost and an inquiry": (("won", "lost", "warning_under_review"), False),
+    "lost and another open": (("lost", "needs_response"), False),
+    "refunded": ((), True),
+    "refunded and disputed": (("under_review",), True),
+}
+"""The statuses of a subscription's disputes, and whether its latest invoice was refunded in full."""
 
 INVOICES: dict[str, Invoice | None] = {
     "none": None,
@@ -401,6 +427,11 @@ MEMORIES: dict[str, Memory] = {
     "held by an admin": customer(
         service(state=ServiceState.SUSPENDED, suspended_by=OURS, holds=frozenset({Hold.ADMIN}))
     ),
+    "suspended as disputed": customer(
+        service(state=ServiceState.SUSPENDED, suspended_by=OURS, holds=frozenset({Hold.DISPUTE, Hold.REFUND}))
+    ),
+    "a dispute that an admin lets pass": customer(service(waived=frozenset({Hold.DISPUTE}))),
+    "linked by an operator": customer(service(adopted=True)),
     "promised more time": customer(service(grace_override=NOW + days(3))),
     "promised time is over": customer(service(grace_override=NOW - days(1))),
     "terminated": customer(
@@ -410,7 +441,16 @@ MEMORIES: dict[str, Memory] = {
     ),
 }
 
-PANELS = ("as remembered", "suspended by hand", "resumed by hand", "moved by hand", "deleted", "missing", "org gone")
+PANELS = (
+    "as remembered",
+    "suspended by hand",
+    "resumed by hand",
+    "moved by hand",
+    "renamed by hand",
+    "deleted",
+    "missing",
+    "org gone",
+)
 
 
 @dataclass(frozen=True)
@@ -424,6 +464,7 @@ class Case:
     memory: str
     panel: str
     policy: str
+    money_back: str = "none"
 
     def circumstances(self, now: datetime = NOW) -> Circumstances:
         """The facts for the oracle."""
@@ -442,7 +483,12 @@ class Case:
 
     def world(self) -> World:
         """The world for the policy."""
-        bought = subscription(latest=INVOICES[self.invoice], paused=self.paused, **STATUSES[self.status])
+        disputes, refunded = MONEY_BACK[self.money_back]
+        bought = replace(
+            subscription(latest=INVOICES[self.invoice], paused=self.paused, **STATUSES[self.status]),
+            disputes=disputes,
+            refunded=refunded,
+        )
         mapping = MAPPINGS[self.mapping]
         memory = MEMORIES[self.memory]
         return World(
@@ -465,6 +511,7 @@ def _panel(memory: Memory, name: str) -> Actual:
         "suspended by hand": {"suspended_by": SOMEBODY},
         "resumed by hand": {"suspended_by": None},
         "moved by hand": {"plan_id": 3, "plan_name": PLANS[3]},
+        "renamed by hand": {"friendly_name": "Anna's shop"},
         "deleted": {"deleted": True},
     }
     return Actual(subscriptions=(in_panel(made[0], **changes[name]),))
@@ -483,15 +530,22 @@ def _can_be(memory: Memory, panel: str) -> bool:
     return made and (suspended or panel != "resumed by hand")
 
 
-def cases(status: str, every: int = 1) -> Iterator[Case]:
-    """All starting worlds of a status that can be; `every` thins them out evenly."""
+def parts(status: str) -> tuple[Iterable[str], tuple[bool, ...], Iterable[str], list[tuple[str, str]], Any, Any]:
+    """What the worlds of a status are put together from: invoices, pauses, mappings, memories with panels, ..."""
     # Which invoice is the latest makes a difference where money or a plan change is waited for.
     latest = INVOICES if status in ("active", "trialing") else ("none", "paid", "open")
-    placed = [(m, p) for m, p in product(MEMORIES, PANELS) if _can_be(MEMORIES[m], p)]
-    everything = product(latest, (False, True), MAPPINGS, placed, POLICIES)
     over = status.startswith(("canceled", "incomplete_expired"))
-    for number, (bill, paused, mapping, (memory, panel), policy) in enumerate(everything):
-        if memory == "terminated" and not over:
-            continue  # what was deleted belonged to a subscription that never comes back
-        if number % every == 0:
-            yield Case(status, paused, bill, mapping, memory, panel, policy)
+    placed = [
+        (memory, panel)
+        for memory, panel in product(MEMORIES, PANELS)
+        # What was deleted belonged to a subscription that never comes back.
+        if _can_be(MEMORIES[memory], panel) and (over or memory != "terminated")
+    ]
+    return latest, (False, True), MAPPINGS, placed, POLICIES, MONEY_BACK
+
+
+def cases(status: str, every: int = 1) -> Iterator[Case]:
+    """All starting worlds of a status that can be; `every` thins them out evenly."""
+    everything = product(*parts(status))
+    for bill, paused, mapping, (memory, panel), policy, money_back in islice(everything, 0, None, every):
+        yield Case(status, paused, bill, mapping, memory, panel, policy, money_back)
