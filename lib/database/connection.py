@@ -54,6 +54,8 @@ class Database:
                 except psycopg.OperationalError:
                     if last or not connection.broken:
                         raise
+                # Where one connection died asleep the others did, too.
+                await pool.check()
         raise AssertionError("unreachable")
 
     async def row(self, statement: str, parameters: Mapping[str, Any] | None = None) -> DictRow | None:
@@ -63,7 +65,8 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A short transaction; never held open during a network call."""
+        """A short transaction; never held open during a network call. What it begins on is known to be alive."""
+        await self.rows("SELECT 1")
         async with (
             _translated(),
             self._open() as pool,

@@ -308,7 +308,7 @@ async def missing_websites(db: Database, sweep: Sweep, *, provider: str = "strip
 async def retry_parked(db: Database) -> int:
     """Give everything that is parked one more try; how many."""
     rows = await db.rows(
-        "UPDATE due SET due_at = now(), attempts = 0, generation = generation + 1, updated_at = now()"
+        "UPDATE due SET due_at = now(), generation = generation + 1, updated_at = now()"
         " WHERE parked_reason IS NOT NULL RETURNING 1"
     )
     return len(rows)
