@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["api", "lib", "scripts", "tests"]
+PACKAGES = ["api", "bench", "lib", "scripts", "tests"]
 
 
 def main() -> None:
