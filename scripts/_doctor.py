@@ -342,7 +342,7 @@ async def _webhook(settings: Settings, stripe: StripeClient, url: str | None) ->
     mode = "live" if settings.livemode else "test"
     if not found:
         said = f"Stripe has no {mode} mode endpoint for {address or 'a URL that ends with /api/webhook'}"
-        remedy = "Stripe: Developers > Webhooks > Add destination, with the events of README, step 4."
+        remedy = "Stripe: Developers > Webhooks > Add destination, with the events of README, step 5."
         if settings.livemode or url:
             yield fail(said, remedy)
         else:
@@ -356,9 +356,9 @@ async def _webhook(settings: Settings, stripe: StripeClient, url: str | None) ->
             yield ok(f"{where} is enabled")
         missing = [] if "*" in chosen else [kind for kind in SUBSCRIBE_TO if kind not in chosen]
         if missing:
-            yield fail(f"{where} is not sent {_listed(missing)}", "Select these events there (README, step 4).")
+            yield fail(f"{where} is not sent {_listed(missing)}", "Select these events there (README, step 5).")
         elif "*" in chosen:
-            yield warn(f"{where} is sent every event (*): most are of no use here", "Select those of README, step 4.")
+            yield warn(f"{where} is sent every event (*): most are of no use here", "Select those of README, step 5.")
         else:
             more = len(chosen - set(SUBSCRIBE_TO))
             yield ok(f"{where} is sent all {len(SUBSCRIBE_TO)} events{f', and {more} that are of no use' * bool(more)}")
