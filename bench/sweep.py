@@ -91,10 +91,11 @@ def simulate(size: int) -> None:
         held = zip(stripe.subscriptions.values(), panel.subscriptions.values(), strict=True)
         websites = {site.subscription_id: site.id for site in panel.websites.values()}
         owners = {member.org_id: member for member in panel.members.values()}
+        invoices, orgs, logins = stripe.invoices, panel.orgs, panel.logins  # each is gathered anew when asked for
         for subscription, hosting in held:
             lines = subscription["items"]["data"]
             truth = read_subscription(
-                {**subscription, "latest_invoice": stripe.invoices[subscription["latest_invoice"]]}, lines
+                {**subscription, "latest_invoice": invoices[subscription["latest_invoice"]]}, lines
             )
             owner = owners[hosting.org_id]
             row = {
@@ -103,8 +104,8 @@ def simulate(size: int) -> None:
                 "item": lines[0]["id"],
                 "fingerprint": fingerprint(truth),
                 "org": hosting.org_id,
-                "name": panel.orgs[hosting.org_id].name,
-                "email": panel.logins[owner.login_id].email,
+                "name": orgs[hosting.org_id].name,
+                "email": logins[owner.login_id].email,
                 "login": owner.login_id,
                 "member": owner.id,
                 "hosting": hosting.id,
