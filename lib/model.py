@@ -210,6 +210,8 @@ class Intent:
     at: datetime
     answered: bool = False
     """The panel answered, with a server error; else the answer was lost, or we died."""
+    plan: str | None = None
+    """The plan it was made with, as the mapping spells it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Database
+from lib.errors import LeaseLost
 from lib.model import (
     ActionKind,
     Catalogue,
@@ -33,7 +34,7 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
              FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
-                 'at', i.at, 'answered', EXISTS (
+                 'at', i.at, 'plan', i.facts ->> 'plan', 'answered', EXISTS (
                      SELECT FROM actions u WHERE u.action_id = i.action_id AND u.state = 'unknown'
                         AND (u.facts ->> 'answered')::boolean)) ORDER BY i.id), '[]')
              FROM actions i
@@ -87,20 +88,31 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
     return memory, Catalogue(mappings, rules)
 
 
-async def remember_customer(db: Database, memory: Memory, *, livemode: bool) -> None:
-    """Write the customer's row as it now is in `memory`."""
-    await db.rows(
-        """
+_HELD = "EXISTS (SELECT FROM due WHERE lease_id = %(lease)s FOR SHARE)"
+"""Only the present holder of the lease may remember: one that was overtaken would write back what it knew before."""
+
+
+async def remember_customer(db: Database, memory: Memory, lease_id: str, *, livemode: bool) -> None:
+    """Write the customer's row as it now is in `memory`.
+
+    Raises:
+        LeaseLost: another process holds this customer now.
+    """
+    rows = await db.rows(
+        f"""
         INSERT INTO customers
             (provider, customer_id, livemode, email, name, org_id, org_name, login_id, member_id, welcomed_at)
-        VALUES (%(provider)s, %(customer)s, %(livemode)s, %(email)s, %(name)s, %(org)s, %(org_name)s, %(login)s,
-            %(member)s, CASE WHEN %(welcomed)s THEN now() END)
+        SELECT %(provider)s, %(customer)s, %(livemode)s, %(email)s, %(name)s, %(org)s, %(org_name)s, %(login)s,
+            %(member)s, CASE WHEN %(welcomed)s THEN now() END
+        WHERE {_HELD}
         ON CONFLICT (provider, customer_id) DO UPDATE SET
             email = excluded.email, name = excluded.name, org_id = excluded.org_id, org_name = excluded.org_name,
             login_id = excluded.login_id, member_id = excluded.member_id,
             welcomed_at = CASE WHEN %(welcomed)s THEN coalesce(customers.welcomed_at, now()) END, updated_at = now()
+        RETURNING 1
         """,
         {
+            "lease": lease_id,
             "provider": memory.provider,
             "customer": memory.customer_id,
             "livemode": livemode,
@@ -113,10 +125,16 @@ async def remember_customer(db: Database, memory: Memory, *, livemode: bool) -> 
             "welcomed": memory.welcomed,
         },
     )
+    if not rows:
+        raise LeaseLost("another process holds this customer now; what this one knew is not written")
 
 
-async def remember_services(db: Database, memory: Memory, services: Sequence[Service]) -> None:
-    """Write these services of a customer whose row exists."""
+async def remember_services(db: Database, memory: Memory, services: Sequence[Service], lease_id: str) -> None:
+    """Write these services of a customer whose row exists.
+
+    Raises:
+        LeaseLost: another process holds this customer now.
+    """
     rows = [
         {
             "subscription_id": s.key.subscription_id,
@@ -145,7 +163,7 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
         for s in services
     ]
     columns = list(rows[0])
-    await db.rows(
+    written = await db.rows(
         f"""
         INSERT INTO services (provider, customer_id, {", ".join(columns)})
         SELECT %(provider)s, %(customer)s, {", ".join(columns)}
@@ -155,24 +173,30 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
             grace_until timestamptz, grace_override timestamptz, ended_at timestamptz, retain_until timestamptz,
             waived text[], released boolean, adopted boolean, waits_for text)
+        WHERE {_HELD}
         ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
             {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now()
+        RETURNING 1
         """,  # noqa: S608 - the column names are the literals above
-        {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows)},
+        {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows), "lease": lease_id},
     )
+    if not written:
+        raise LeaseLost("another process holds this customer now; what this one knew is not written")
 
 
-async def remember_fingerprints(db: Database, memory: Memory, fingerprints: Mapping[str, str]) -> None:
-    """Write what Stripe says of these subscriptions now that their customer is at rest."""
+async def remember_fingerprints(db: Database, memory: Memory, fingerprints: Mapping[str, str], lease_id: str) -> None:
+    """Write what Stripe says of these subscriptions now that their customer is at rest; nothing once overtaken."""
     await db.rows(
-        """
+        f"""
         INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint)
         SELECT %(provider)s, id, %(customer)s, fingerprint
-        FROM unnest(%(ids)s::text[], %(fingerprints)s::text[]) AS f (id, fingerprint) ORDER BY id
+        FROM unnest(%(ids)s::text[], %(fingerprints)s::text[]) AS f (id, fingerprint)
+        WHERE {_HELD} ORDER BY id
         ON CONFLICT (provider, subscription_id) DO UPDATE
             SET fingerprint = excluded.fingerprint, customer_id = excluded.customer_id, updated_at = now()
-        """,
+        """,  # noqa: S608 - the condition is the literal above
         {
+            "lease": lease_id,
             "provider": memory.provider,
             "customer": memory.customer_id,
             "ids": list(fingerprints),
@@ -219,7 +243,7 @@ def _intent(row: dict[str, Any]) -> Intent:
     at = _when(row["at"])
     assert at is not None
     key = ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None
-    return Intent(row["action_id"], ActionKind(row["kind"]), key, at, row["answered"])
+    return Intent(row["action_id"], ActionKind(row["kind"]), key, at, row["answered"], row["plan"])
 
 
 def _mapping(row: dict[str, Any]) -> PlanMapping:

@@ -10,7 +10,7 @@ from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.imagine import imagine
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
-from lib.policy.next_action import SETTLE, next_action, settles_at
+from lib.policy.next_action import SETTLE, next_action, on_plan, settles_at
 from lib.policy.recognise import observe, recognise
 from lib.policy.retry import MAX_ATTEMPTS, retry_at
 
@@ -29,6 +29,7 @@ __all__ = [
     "next_action",
     "normalise_domain",
     "observe",
+    "on_plan",
     "recognise",
     "retry_at",
     "settles_at",

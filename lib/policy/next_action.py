@@ -64,6 +64,8 @@ def next_action(
     """
     problems = list(wanted.problems)
     waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
+    # Also those that nobody wants any more: a suspension that comes late must be known as ours, and be lifted.
+    waits += [Wait(settles_at(i), f"{i.kind} may still take effect") for i in memory.intents if now < settles_at(i)]
     blocked = frozenset(blocked)
     by_id = {s.id: s for s in actual.subscriptions}
     intents = {(intent.kind, intent.service): intent for intent in memory.intents}
@@ -80,7 +82,6 @@ def next_action(
                 continue
             intent = intents.get(action.subject)
             if intent is not None and now < settles_at(intent):
-                waits.append(Wait(settles_at(intent), f"{intent.kind} may still take effect"))
                 continue
             return action
         return None
@@ -115,7 +116,7 @@ def _candidates(
             yield Action(ActionKind.RESUME, goal.rule, goal.key)
     yield from _provision(payer, wanted, memory, problems)
     for goal, found in present:
-        if goal.want is Want.ON and goal.plan is not None and not _on_plan(found, goal.plan):
+        if goal.want is Want.ON and goal.plan is not None and not on_plan(found, goal.plan):
             change = {"plan": goal.plan, "from": found.plan_name}
             yield Action(ActionKind.CHANGE_PLAN, goal.rule, goal.key, change)
     for goal, found in present:
@@ -184,5 +185,6 @@ def _holds_hosting(goal: Goal) -> bool:
     return goal.want is Want.OFF and Hold.ENDED not in goal.service.holds
 
 
-def _on_plan(found: PanelSubscription, plan: str) -> bool:
+def on_plan(found: PanelSubscription, plan: str) -> bool:
+    """Whether a panel subscription is on the plan that a mapping names, by id or by name."""
     return found.plan_id == int(plan) if plan.isdigit() else found.plan_name == plan

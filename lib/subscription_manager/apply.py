@@ -16,7 +16,7 @@ from lib.database import Database, due, ledger
 from lib.database import memory as memories
 from lib.errors import Conflict, NotFound, Refused, Unavailable
 from lib.model import Action, ActionKind, Actual, Intent, Memory, Resource, Service, ServiceKey, ServiceState
-from lib.policy import clean_name, marked_name, settles_at
+from lib.policy import SETTLE, clean_name, marked_name, on_plan, settles_at
 from lib.subscription_manager.step import Pass, Step, Waiting, truth_behind
 
 if TYPE_CHECKING:
@@ -70,11 +70,15 @@ class Panel:
                     memory, done = await self._interrupted_website(memory, intent)
                 case ActionKind.SUSPEND:
                     memory, done = await self._interrupted_suspension(memory, actual, intent)
-                case _:  # safe to repeat; whether it is needed shows in what the panel has
-                    await self._close(intent, done=False, error="interrupted; done again if it is still needed")
-                    memory = _without(memory, intent)
-                    continue
-            if done:
+                case ActionKind.RESUME | ActionKind.CHANGE_PLAN | ActionKind.TERMINATE:
+                    memory, done = await self._interrupted_change(memory, actual, intent)
+                case _:
+                    done = False
+            if not done and intent.kind not in SETTLE:
+                # Safe to repeat; whether it is needed shows in what the panel has.
+                await self._close(intent, done=False, error="interrupted; done again if it is still needed")
+                memory = _without(memory, intent)
+            elif done:
                 await self._close(intent, done=True)
                 memory = _without(memory, intent)
             elif now >= settles_at(intent):
@@ -347,6 +351,26 @@ class Panel:
             memory = await self._remember_service(memory, changed)
         return memory, True
 
+    async def _interrupted_change(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
+        """Resumed, moved or deleted, as the panel shows it: then that is remembered as if its answer had come."""
+        service = _service(memory, intent.service)
+        if service is None or not service.made:
+            return memory, False
+        found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
+        changed = service
+        match intent.kind:
+            case ActionKind.RESUME:
+                done = found is not None and found.suspended_by is None
+            case ActionKind.CHANGE_PLAN:
+                done = found is not None and intent.plan is not None and on_plan(found, intent.plan)
+                changed = replace(service, plan=intent.plan)
+            case _:
+                done = found is None or found.deleted
+                changed = replace(service, state=ServiceState.TERMINATED)
+        if done and changed != service:
+            memory = await self._remember_service(memory, changed)
+        return memory, done
+
     async def _close(self, intent: Intent, *, done: bool, error: str | None = None) -> None:
         fact = ledger.Fact(
             intent.action_id,
@@ -364,10 +388,11 @@ class Panel:
     # --- memory and ledger ---
 
     async def _remember(self, memory: Memory) -> None:
-        await memories.remember_customer(self._db, memory, livemode=self._pass.settings.livemode)
+        lease = self._pass.lease_id
+        await memories.remember_customer(self._db, memory, lease, livemode=self._pass.settings.livemode)
 
     async def _remember_service(self, memory: Memory, service: Service) -> Memory:
-        await memories.remember_services(self._db, memory, [service])
+        await memories.remember_services(self._db, memory, [service], self._pass.lease_id)
         return replace(memory, services=tuple(service if s.key == service.key else s for s in memory.services))
 
     def _step(self, action: Action, before: Mapping[str, Any] | None = None) -> Step:

@@ -165,7 +165,7 @@ class Reconciler:
         said = {s.id: fingerprint(s) for s in state.payer.subscriptions}
         changed = {key: value for key, value in said.items() if state.stored.fingerprints.get(key) != value}
         if changed:
-            await memories.remember_fingerprints(self._db, state.memory, changed)
+            await memories.remember_fingerprints(self._db, state.memory, changed, current.lease_id)
 
     async def _observe(self, customer_id: str) -> _State | None:
         """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
@@ -291,11 +291,11 @@ class Reconciler:
         stored = {service.key: service for service in before.services}
         changed = [service for service in after.services if stored.get(service.key) != service]
         if after.known and replace(before, services=(), intents=()) != replace(after, services=(), intents=()):
-            await memories.remember_customer(self._db, after, livemode=current.settings.livemode)
+            await memories.remember_customer(self._db, after, current.lease_id, livemode=current.settings.livemode)
             if before.known and before.email != after.email and after.login_id is not None:
                 await ledger.record(self._db, [_email_note(current, after)])
         if changed:
-            await memories.remember_services(self._db, after, changed)
+            await memories.remember_services(self._db, after, changed, current.lease_id)
         state.stored = after
 
 
