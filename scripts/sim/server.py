@@ -65,7 +65,8 @@ class Server:
 
     def start(self) -> str:
         """Listen, and answer the base URL (no slash at its end)."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # With its protocol named, asyncio turns Nagle's algorithm off; else each answer with a body takes 40 ms.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
         listener.listen(1024)
