@@ -1,17 +1,95 @@
 """The sweep: with every webhook dropped, both sides become equal; with no changes, nothing is marked."""
 
+import asyncio
+import contextlib
+import gc
 import time
+import tracemalloc
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
 
+import pytest
+
+from lib.database import sweeps
+from lib.errors import BridgeError
+from lib.policy import fingerprint
+from lib.subscription_manager.sweep import PHASES
+from scripts.sim.stripe_sim.store import Table
 from tests.world import World
 
+DAY = 86400
+NO_BRAKE = {"BRAKE_MAX": "1000000", "BRAKE_PERCENT": "100"}
 
-async def sweep(world: World) -> dict[str, int]:
+
+async def sweep(world: World, **environ: str) -> dict[str, int]:
     """Run one whole sweep in a fresh process, and drain what it marked."""
-    async with world.bridge() as manager:
+    async with world.bridge(**environ) as manager:
         report = await manager.sweep(deadline=time.monotonic() + 300)
         assert report.finished
         await manager.drain(deadline=time.monotonic() + 300, workers=4)
     return report.counts
+
+
+async def remembered(world: World, count: int) -> list[str]:
+    """That many customers whom both sides and our memory know, each with one live service; the subscriptions."""
+    subscriptions = world.stripe.seed_many(count, "price_basic_monthly")
+    world.panel.seed_many(count, world.plan_id)
+    sites = {site.subscription_id: site for site in world.panel.websites.values()}
+    members = world.panel.members
+    rows: list[list[Any]] = []
+    for org, subscription_id in zip(world.panel.orgs.values(), subscriptions, strict=True):
+        seeded = world.stripe.subscriptions[subscription_id]
+        customer = world.stripe.customers[seeded["customer"]]
+        held = world.panel.subscriptions[org.subscription_ids[0]]
+        owner = members[str(org.owner_id)]
+        site = sites[held.id]
+        rows.append(
+            [
+                *(customer["id"], customer["email"], customer["name"]),
+                *(UUID(org.id), UUID(owner.login_id), UUID(owner.id)),
+                *(subscription_id, seeded["items"]["data"][0]["id"], held.id, UUID(site.id), site.domain),
+            ]
+        )
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    world.sql(
+        """
+        INSERT INTO customers (customer_id, livemode, email, name, org_id, org_name, login_id, member_id, welcomed_at)
+        SELECT c, false, email, name, org, name, login, member, now()
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::uuid[], %s::uuid[], %s::uuid[])
+            AS r (c, email, name, org, login, member)
+        """,
+        *columns[:6],
+    )
+    world.sql(
+        """
+        INSERT INTO services (customer_id, subscription_id, slot, item_id, price_id, plan, state,
+            panel_subscription_id, panel_plan_id, website_id, domain, adopted)
+        SELECT c, sub, 1, item, 'price_basic_monthly', 'basic-hosting-plan', 'live', number, %s, site, domain, true
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[], %s::uuid[], %s::text[])
+            AS r (c, sub, item, number, site, domain)
+        """,
+        world.plan_id,
+        columns[0],
+        *columns[6:],
+    )
+    async with world.bridge() as manager:
+        after: str | None = None
+        while True:
+            page, after = await manager.stripe.subscriptions_page(after)
+            for customer_id, truth in page:
+                world.sql(
+                    "INSERT INTO subscriptions (subscription_id, customer_id, fingerprint) VALUES (%s, %s, %s)",
+                    *(truth.id, customer_id, fingerprint(truth)),
+                )
+            if after is None:
+                break
+    world.stripe.calls.clear()
+    world.panel.forget_calls()
+    return subscriptions
+
+
+# --- what differs is put right, and nothing else is touched -----------------------------------------------------------
 
 
 async def test_a_sweep_finds_what_no_webhook_told(world: World) -> None:
@@ -31,6 +109,38 @@ async def test_a_sweep_finds_what_no_webhook_told(world: World) -> None:
     ]
 
 
+async def test_one_sweep_brings_a_thousand_changed_subscriptions_right(world: World) -> None:
+    """A thousand changes of which no event ever told are in the panel after one sweep, and the next one marks none."""
+    subscriptions = await remembered(world, 1000)
+    for number, subscription in enumerate(subscriptions):
+        changed = world.stripe.subscriptions[subscription]
+        match number % 4:
+            case 0:
+                world.stripe.set(subscription, status="unpaid")
+            case 1:
+                world.stripe.set(subscription, status="canceled", ended_at=world.stripe.now())
+            case 2:
+                world.stripe.set(subscription, status="paused")
+            case _:
+                item = {**changed["items"]["data"][0], "price": world.stripe.prices["price_big_monthly"]}
+                world.stripe.set(subscription, items={**changed["items"], "data": [item]})
+    counts = await sweep(world, **NO_BRAKE)
+    assert counts["marked"] == 1000
+    assert world.due() == []
+    held = world.sql("SELECT state, holds, count(*) AS n FROM services GROUP BY 1, 2 ORDER BY 1, 2")
+    assert held == [
+        {"state": "live", "holds": [], "n": 250},
+        {"state": "suspended", "holds": ["ended"], "n": 250},
+        {"state": "suspended", "holds": ["paused"], "n": 250},
+        {"state": "suspended", "holds": ["unpaid"], "n": 250},
+    ]
+    found = world.panel.subscriptions.values()
+    assert sum(one.suspended_by is not None for one in found) == 750
+    assert sum(one.plan_id == world.big_plan_id for one in found) == 250
+    assert all(one.suspended_by is None for one in found if one.plan_id == world.big_plan_id)
+    assert (await sweep(world, **NO_BRAKE)).get("marked", 0) == 0
+
+
 async def test_an_unchanged_world_costs_list_pages_only(world: World) -> None:
     """A second sweep marks nobody, asks nothing for a customer, and verifies what was only applied before."""
     world.buy(world.customer("Anna", "anna@example.com"), domain="anna.example")
@@ -46,3 +156,292 @@ async def test_an_unchanged_world_costs_list_pages_only(world: World) -> None:
         " (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')"
     )
     assert [row["kind"] for row in unproven] == ["send_welcome"]
+
+
+async def test_many_unchanged_subscriptions_cost_pages_and_no_memory(world: World) -> None:
+    """2,000 unchanged subscriptions are 20 pages of Stripe and a few of the panel; nothing is held beyond a page."""
+    await remembered(world, 2000)
+    await sweep(world)
+    before = world.dump()
+    world.stripe.calls.clear()
+    world.panel.forget_calls()
+    held: list[int] = []
+
+    def look(phase: str, counts: Mapping[str, int]) -> None:
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        async with world.bridge() as manager:
+            report = await manager.sweep(deadline=time.monotonic() + 300, progress=look)
+    finally:
+        tracemalloc.stop()
+    assert report.finished
+    assert report.counts["subscriptions"] == report.counts["orgs"] == report.counts["websites"] == 2000
+    assert report.counts.get("marked", 0) == 0
+    assert world.due() == []
+    assert world.stripe.count(".*", "/v1/subscriptions") == 20
+    assert len(world.stripe.calls) <= 20 + 4
+    assert len(world.panel.calls) <= 2 * 5
+    assert world.dump() == before
+    assert held[-1] - held[2] < 500_000
+
+
+# --- resumable --------------------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+async def one_page(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a fresh process do one page of a sweep and end, in one of several ways."""
+    pages = 0
+    real = time.monotonic
+
+    def after_a_page(phase: str, counts: Mapping[str, int]) -> None:
+        nonlocal pages
+        pages += 1
+        match how:
+            case "killed":
+                raise Killed
+            case "cancelled":
+                raise asyncio.CancelledError
+            case "failed":
+                raise BridgeError("the database is away")
+            case _:
+                monkeypatch.setattr(time, "monotonic", lambda: real() + 1000)
+
+    with contextlib.suppress(Killed, asyncio.CancelledError, BridgeError):
+        async with world.bridge() as manager:
+            await manager.sweep(deadline=real() + 500, progress=after_a_page)
+    monkeypatch.undo()
+    assert pages == 1
+
+
+def still_to_prune(world: World) -> bool:
+    """Whether the only sweep has come to its last step."""
+    (row,) = world.sql("SELECT phase, finished_at FROM sweeps")
+    assert row["finished_at"] is None
+    return bool(row["phase"] == "prune")
+
+
+@pytest.mark.parametrize("how", ["killed", "cancelled", "failed", "out of time"])
+async def test_a_sweep_that_ends_after_any_page_goes_on_from_there(
+    world: World, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the process ends, and after each single page, no page is asked for twice and none is left out."""
+    subscriptions = await remembered(world, 250)
+    for subscription in subscriptions[::25]:
+        world.stripe.set(subscription, status="unpaid")
+    await one_page(world, how, monkeypatch)
+    while not still_to_prune(world):
+        await one_page(world, how, monkeypatch)
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 500)
+    assert report.finished
+    assert world.sql("SELECT count(*) AS n FROM sweeps") == [{"n": 1}]
+    assert [report.counts[kind] for kind in ("subscriptions", "orgs", "websites", "marked")] == [250, 250, 250, 10]
+    assert world.stripe.count(".*", "/v1/subscriptions") == 3
+    assert len(world.stripe.calls) == 3 + 4
+    assert len(world.panel.calls) == 2
+    assert len(world.due()) == 10
+
+
+async def test_a_page_whose_cursor_was_not_written_is_done_again_without_harm(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dying between a page's work and the note of it repeats the page: no event is stored twice, nothing made twice."""
+    world.buy(world.customer("Anna", "anna@example.com"), domain="anna.example")
+    save, attempts = sweeps.save, 0
+
+    async def dies(*args: Any, **more: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts % 2 == 0:
+            await save(*args, **more)
+        raise Killed
+
+    monkeypatch.setattr(sweeps, "save", dies)
+    while attempts == 0 or not still_to_prune(world):
+        with contextlib.suppress(Killed):
+            async with world.bridge() as manager:
+                await manager.sweep(deadline=time.monotonic() + 300)
+    monkeypatch.undo()
+    assert attempts == 2 * (len(PHASES) - 1)
+    await sweep(world)
+    assert world.panel.world() == {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
+    stored = world.sql("SELECT event_id FROM events")
+    assert len(stored) == len({row["event_id"] for row in stored}) > 0
+    assert world.due() == []
+
+
+async def test_a_sweep_without_time_does_nothing_and_says_so(world: World) -> None:
+    """A deadline that has passed leaves the sweep where it stands."""
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() - 1)
+    assert (report.finished, report.elsewhere) == (False, False)
+    assert world.stripe.calls == []
+    assert (await sweep(world))["subscriptions"] == 0
+
+
+async def test_of_two_sweeps_at_once_one_works(world: World) -> None:
+    """The second one finds the first under way, asks nobody anything, and says so."""
+    world.buy(world.customer())
+    gate = world.panel.hold_next("GET", "/customers$")
+    async with world.bridge() as one, world.bridge() as other:
+        first = asyncio.create_task(one.sweep(deadline=time.monotonic() + 300))
+        await gate.reached()
+        asked = len(world.stripe.calls)
+        second = await other.sweep(deadline=time.monotonic() + 300)
+        assert (second.elsewhere, second.finished) == (True, False)
+        assert len(world.stripe.calls) == asked
+        gate.release()
+        assert (await first).finished
+        third = await other.sweep(deadline=time.monotonic() + 300)
+    assert third.finished
+    assert world.sql("SELECT count(*) AS n FROM sweeps") == [{"n": 2}]
+
+
+async def test_a_sweep_with_a_wrong_key_changes_nothing(world: World) -> None:
+    """Stripe refuses: nothing is marked, nobody is parked, and the next sweep goes on where this one stood."""
+    world.buy(world.customer())
+    await sweep(world)
+    before = world.dump()
+    async with world.bridge(STRIPE_SECRET_KEY="sk_test_fake_of_nobody") as manager:
+        with pytest.raises(BridgeError):
+            await manager.sweep(deadline=time.monotonic() + 300)
+    assert world.dump() == before
+    assert world.due() == []
+    assert (await sweep(world))["subscriptions"] == 1
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+async def test_missed_events_are_written_once(world: World) -> None:
+    """What Stripe lists and the inbox lacks is stored as found by the sweep; what was delivered stays as it came."""
+    world.buy(world.customer())
+    async with world.functions() as client:
+        delivered = world.stripe.events_of("customer.subscription.created")[0]
+        await world.deliver(client, delivered)
+    counts = await sweep(world)
+    rows = world.sql("SELECT event_id, source, outcome FROM events")
+    assert {row["event_id"] for row in rows if row["source"] == "webhook"} == {delivered["id"]}
+    assert counts["eventsMissed"] == sum(row["source"] == "sweep" for row in rows) > 0
+    assert {row["outcome"] for row in rows} == {"accepted"}
+    again = await sweep(world)
+    assert again["events"] == counts["events"]
+    assert again["eventsMissed"] == 0
+    assert world.sql("SELECT event_id, source, outcome FROM events") == rows
+
+
+async def test_older_events_are_found_when_they_were_never_delivered(world: World) -> None:
+    """Beyond the window of the last sweep, Stripe is asked for undelivered events only."""
+    customer = world.customer()
+    world.buy(customer)
+    await sweep(world)
+    then = world.stripe.now() - 10 * DAY
+    world.stripe.update_customer(customer, created=then, name="Told")
+    world.stripe.update_customer(customer, created=then, name="Untold")
+    told, untold = world.stripe.events_of("customer.updated")
+    world.stripe.mark_delivered(told)
+    counts = await sweep(world)
+    assert counts["eventsMissed"] == 1
+    assert world.sql("SELECT event_id FROM events WHERE type = 'customer.updated'") == [{"event_id": untold["id"]}]
+    assert [org.name for org in world.panel.orgs.values()] == ["Untold"]
+
+
+async def test_old_events_are_pruned(world: World) -> None:
+    """Events beyond `EVENT_RETENTION_DAYS` go, however many they are; younger ones stay."""
+    world.sql(
+        "INSERT INTO events (event_id, type, outcome, body, received_at)"
+        " SELECT 'evt_old_' || n, 'invoice.paid', 'accepted', '{}', now() - interval '91 days'"
+        " FROM generate_series(1, 5001) AS n"
+    )
+    world.sql(
+        "INSERT INTO events (event_id, type, outcome, body, received_at)"
+        " VALUES ('evt_young', 'invoice.paid', 'accepted', '{}', now() - interval '89 days')"
+    )
+    counts = await sweep(world)
+    assert counts["eventsPruned"] == 5001
+    assert world.sql("SELECT event_id FROM events") == [{"event_id": "evt_young"}]
+
+
+# --- what nobody answers for, and who is parked -----------------------------------------------------------------------
+
+
+async def test_orphans_are_reported_and_never_deleted(world: World) -> None:
+    """An organisation with a customer's mark that we don't remember is shown; what has no mark is not ours at all."""
+    orphan = world.panel.add_customer("Somebody [cus_ghost]", "ghost@example.com")
+    world.panel.add_customer("A customer made by hand", "hand@example.com")
+    before = world.panel.world()
+    for _ in range(2):
+        counts = await sweep(world)
+        assert counts["orphans"] == 1
+    assert world.sql("SELECT orphans FROM sweeps ORDER BY id DESC LIMIT 1") == [
+        {"orphans": [{"org": orphan, "mark": "cus_ghost"}]}
+    ]
+    assert world.panel.world() == before
+    assert {call.method for call in world.panel.calls} == {"GET"}
+
+
+async def test_the_parked_get_one_try_each_sweep(world: World) -> None:
+    """Each sweep tries once, quietly, and it runs by itself as soon as the obstacle is gone."""
+    world.panel.prohibit("shop.example")
+    customer = world.customer()
+    world.buy(customer)
+    await sweep(world)
+    (first,) = world.due()
+    assert (first["parked_reason"], first["due_at"]) == ("domain_prohibited", None)
+    for _ in range(2):
+        world.stripe.calls.clear()
+        counts = await sweep(world)
+        assert counts["parkedRetried"] == 1
+        assert sum(call.query.get("customer") == customer for call in world.stripe.calls) == 1
+    (parked,) = world.due()
+    assert (parked["parked_reason"], parked["parked_at"]) == (first["parked_reason"], first["parked_at"])
+    assert world.ledger("noted") == ["parked"]
+    world.panel.state.prohibited.clear()
+    await sweep(world)
+    assert world.panel.world()["websites"] == 1
+    assert world.due() == []
+
+
+async def test_what_stripe_has_forgotten_is_parked_and_kept(world: World) -> None:
+    """A subscription that no list shows any more is asked for, parks its customer, and is not touched."""
+    subscription = world.buy(world.customer())
+    await sweep(world)
+    world.stripe.subscriptions.drop(subscription)
+    before = world.panel.world()
+    for _ in range(2):
+        await sweep(world)
+        (row,) = world.due()
+        assert row["parked_reason"] == "unknown_subscription"
+    assert world.panel.world() == before
+    assert world.only_subscription().suspended_by is None
+
+
+# --- disputes and refunds ---------------------------------------------------------------------------------------------
+
+
+async def test_a_sweep_learns_of_disputes_and_refunds(world: World) -> None:
+    """Money that went back without a word holds its service after one sweep, its return lifts it, then all is still."""
+    one, two = world.customer("Anna", "anna@example.com"), world.customer("Ben", "ben@example.com")
+    disputed, refunded = world.buy(one, domain="one.example"), world.buy(two, domain="two.example")
+    settings = {"ON_REFUND": "suspend"}
+    await sweep(world, **settings)
+    dispute = world.stripe.dispute(disputed)["id"]
+    refund = world.stripe.refund(refunded)["id"]
+    world.stripe.tables["event"] = Table()  # as after 30 days
+    await sweep(world, **settings)
+    assert [world.service(one)["holds"] for one in (disputed, refunded)] == [["dispute"], ["refund"]]
+    assert (await sweep(world, **settings)).get("marked", 0) == 0
+    world.stripe.close_dispute(dispute, "won")
+    world.stripe.fail_refund(refund)
+    world.stripe.tables["event"] = Table()
+    await sweep(world, **settings)
+    assert [world.service(one)["holds"] for one in (disputed, refunded)] == [[], []]
+    assert all(one.suspended_by is None for one in world.panel.subscriptions.values())
+    assert (await sweep(world, **settings)).get("marked", 0) == 0
