@@ -2,9 +2,11 @@
 
 import os
 import shutil
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import psycopg
 import pytest
+from psycopg.rows import tuple_row
 
 missing: dict[str, str] = {}
 """Tools that were looked for in vain: name and the package it comes from, for the summary of the run."""
@@ -26,3 +28,12 @@ def unavailable(name: str, package: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def dump(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
+    """Every row of every table as text, to show that nothing has changed."""
+    tables = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        names = [name for (name,) in cursor.execute(tables).fetchall()]
+        rows = {name: cursor.execute(f"SELECT t::text FROM {name} t ORDER BY 1").fetchall() for name in names}  # noqa: S608
+    return {name: [row for (row,) in found] for name, found in rows.items()}

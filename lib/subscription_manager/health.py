@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 from lib.database import due, latest_version, schema_version
 from lib.errors import BridgeError, SchemaOutdated
+from lib.log import get_logger
 from lib.subscription_manager.manager import SubscriptionManager
+
+log = get_logger()
 
 FRESH = 5.0
 """Seconds for which an answer serves everybody who asks: probes come from many places at once."""
@@ -99,6 +102,9 @@ async def _look(bridge: SubscriptionManager) -> Health:
             checks[name], errors[name] = "outdated", str(error)
         except (BridgeError, TimeoutError) as error:
             checks[name], errors[name] = "failing", str(error) or "no answer in time"
+        except Exception as error:  # such as an answer of an unknown shape: one check, and never the whole report
+            log.exception("check_crashed", check=name)
+            checks[name], errors[name] = "failing", f"unexpected answer: {type(error).__name__}"
         latencies[name] = round((time.monotonic() - began) * 1000, 1)
 
     await asyncio.gather(
