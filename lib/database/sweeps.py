@@ -242,6 +242,8 @@ async def compare_websites(
     """Remember how the panel lists our websites; mark the customers due whose subscriptions show another plan or state.
 
     A website shows what its subscription is on, and whether it is off: one list for all instead of a call for each.
+    One that went or came back costs one pass, which tells a deleted website from a deleted subscription; one that is
+    off for a cause of its own costs one when it is first seen so.
     """
     rows = await db.rows(
         f"""
@@ -256,7 +258,12 @@ async def compare_websites(
                 AND before.slot = s.slot
                 AND (s.website_off, s.website_gone) IS DISTINCT FROM (page.off, page.gone)
             RETURNING s.customer_id,
-                NOT page.gone AND page.off <> (s.state = 'suspended' OR s.panel_suspended) AS surprising
+                s.state <> 'terminated' AND (before.website_gone <> page.gone
+                    OR NOT page.gone AND page.off <> (s.state = 'suspended' OR s.panel_suspended)) AS surprising
+        ), resumed AS (
+            SELECT s.customer_id FROM page
+            JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid
+            WHERE NOT page.gone AND NOT page.off AND (s.state = 'suspended' OR s.panel_suspended)
         ), moved AS (
             SELECT s.customer_id FROM page
             JOIN services s ON s.provider = %(provider)s AND s.panel_subscription_id = page.subscription_id
@@ -272,7 +279,8 @@ async def compare_websites(
                 AND a.kind = 'create_website' AND a.subscription_id = s.subscription_id AND a.slot = s.slot
             WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
         ), differing AS (
-            SELECT customer_id FROM changed WHERE surprising UNION SELECT customer_id FROM moved
+            SELECT customer_id FROM changed WHERE surprising
+            UNION SELECT customer_id FROM resumed UNION SELECT customer_id FROM moved
         ) {_NUDGE}
         """,  # noqa: S608
         {
@@ -289,20 +297,25 @@ async def compare_websites(
     return [row["key"] for row in rows]
 
 
-async def missing_websites(db: Database, sweep: Sweep, *, provider: str = "stripe") -> int:
-    """Note the websites that the panel did not list: shown, and not made again, for their owners may delete them."""
+async def missing_websites(db: Database, sweep: Sweep, *, provider: str = "stripe") -> list[str]:
+    """Note the websites that the panel did not list; mark their customers due, for their subscription may be gone too.
+
+    A website alone is not made again: its owner may delete it.
+    """
     rows = await db.rows(
-        """
-        UPDATE services s SET website_gone = true, updated_at = now()
-        WHERE s.provider = %(provider)s AND s.website_id IS NOT NULL AND NOT s.website_gone
-            AND s.state <> 'terminated' AND s.updated_at < %(began)s
-            AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'website'
-                AND v.id = s.website_id::text)
-        RETURNING 1
-        """,
+        f"""
+        WITH differing AS (
+            UPDATE services s SET website_gone = true, updated_at = now()
+            WHERE s.provider = %(provider)s AND s.website_id IS NOT NULL AND NOT s.website_gone
+                AND s.state <> 'terminated' AND s.updated_at < %(began)s
+                AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'website'
+                    AND v.id = s.website_id::text)
+            RETURNING s.customer_id
+        ) {_NUDGE}
+        """,  # noqa: S608
         {"sweep": sweep.id, "began": sweep.started_at, "provider": provider},
     )
-    return len(rows)
+    return [row["key"] for row in rows]
 
 
 async def retry_parked(db: Database) -> int:

@@ -205,7 +205,7 @@ class Sweeper:
         seen = [sweeps.SeenWebsite(w.id, w.subscription_id, w.plan_id, w.deleted, w.off) for w in page]
         self._mark(await sweeps.compare_websites(self._db, sweep.id, seen))
         if after is None:
-            self._counts["websitesGone"] += await sweeps.missing_websites(self._db, sweep)
+            self._mark(await sweeps.missing_websites(self._db, sweep))
         return None if after is None else str(after)
 
     # --- and the rest ---
