@@ -159,16 +159,16 @@ class World:
         )
 
     def hurry(self) -> None:
-        """Let the time pass that rows of the queue wait for."""
+        """Let the time pass that rows of the queue wait for, and that the leases of the dead last."""
         self.sql("UPDATE due SET due_at = now() - interval '1 second' WHERE due_at IS NOT NULL")
         self.sql("UPDATE due SET leased_until = now() - interval '1 second' WHERE lease_id IS NOT NULL")
+        self.sql("UPDATE leases SET leased_until = now() - interval '1 second'")
 
     def age_intents(self, minutes: int = 10) -> None:
         """Let the time pass within which an unfinished action may still take effect."""
         self.sql("ALTER TABLE actions DISABLE TRIGGER actions_append_only")
         self.sql("UPDATE actions SET at = at - make_interval(mins => %s)", minutes)
         self.sql("ALTER TABLE actions ENABLE TRIGGER actions_append_only")
-        self.sql("UPDATE leases SET leased_until = now() - interval '1 second'")
 
 
 @contextmanager
