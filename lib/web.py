@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -164,6 +165,18 @@ def text_field(body: dict[str, Any], name: str, limit: int = 255) -> str | None:
     if not isinstance(value, str) or not value.strip() or len(value) > limit or not value.isprintable():
         raise RequestError(422, "invalid_field", f"{name} must be a text of 1 to {limit} characters", field=name)
     return value.strip()
+
+
+def id_field(body: dict[str, Any], name: str) -> str | None:
+    """The id in `name`, fit to stand in an address, or `None` when it is absent.
+
+    Raises:
+        RequestError: 422 when it is something else.
+    """
+    value = text_field(body, name)
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+        raise RequestError(422, "invalid_field", f"{name} must be an id: letters, digits, _ and -", field=name)
+    return value
 
 
 def flag_field(body: dict[str, Any], name: str) -> bool:

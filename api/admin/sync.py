@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from lib.errors import RequestError
 from lib.subscription_manager import manager
-from lib.web import actor, answer, endpoint, flag_field, read_json, text_field, work_deadline
+from lib.web import actor, answer, endpoint, flag_field, id_field, read_json, work_deadline
 
 
 async def sync(request: Request) -> Response:
@@ -16,7 +16,7 @@ async def sync(request: Request) -> Response:
     bridge = manager()
     name = actor(request, bridge.settings.admin_keys)
     body = await read_json(request)
-    customer_id, subscription_id = text_field(body, "customerId"), text_field(body, "subscriptionId")
+    customer_id, subscription_id = id_field(body, "customerId"), id_field(body, "subscriptionId")
     everybody, dry_run = flag_field(body, "all"), flag_field(body, "dryRun")
     if sum((customer_id is not None, subscription_id is not None, everybody)) != 1:
         raise RequestError(422, "invalid_field", "send exactly one of subscriptionId, customerId and all")

@@ -143,9 +143,9 @@ class SubscriptionManager:
                 only = [waiting.pop(0)] if waiting else None
                 claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=only)
                 if claims:
-                    outcome = await self.runner.run(claims[0], deadline=deadline)
+                    report = await self.runner.run(claims[0], deadline=deadline)
                     drained.passes += 1
-                    drained.outcomes[type(outcome).__name__.lower() if outcome else "lost"] += 1
+                    drained.outcomes[type(report.outcome).__name__.lower() if report else "lost"] += 1
                 elif only is None:
                     return
             drained.out_of_time = True
