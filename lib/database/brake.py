@@ -44,12 +44,17 @@ async def intend_braked(
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         cursor = await connection.execute(
             """
-            SELECT b.engaged_at, b.reason,
-                (SELECT count(*) FROM services WHERE state = 'live') AS live,
-                (SELECT count(*) FROM actions i WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
+            WITH recent AS (
+                SELECT i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
+                WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
                     AND i.at > greatest(clock_timestamp() - %(window)s, coalesce(b.released_at, '-infinity'))
                     AND NOT EXISTS (SELECT FROM actions f WHERE f.action_id = i.action_id AND f.state = 'failed')
-                ) AS recent
+            )
+            SELECT b.engaged_at, b.reason,
+                (SELECT count(*) FROM services WHERE state = 'live') AS live,
+                (SELECT count(*) FROM services WHERE state <> 'live' AND (provider, subscription_id, slot) IN
+                    (SELECT provider, subscription_id, slot FROM recent WHERE kind = 'suspend')) AS were_live,
+                (SELECT count(*) FROM recent) AS recent
             FROM brake b
             """,
             {"window": WINDOW},
@@ -59,7 +64,7 @@ async def intend_braked(
         if row["engaged_at"] is not None:
             return False, None
         # What was suspended in the window was live before it, and counts into the hundred.
-        base = row["live"] + row["recent"]
+        base = row["live"] + row["were_live"]
         limit = min(most, base * percent // 100) if base >= LIVE_FOR_PERCENT else most
         if row["recent"] >= limit:
             reason = f"{row['recent']} suspensions or terminations within an hour, {row['live']} services live"
