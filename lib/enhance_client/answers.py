@@ -27,7 +27,7 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
             return None
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _lost(method, f"{method} {route}: {status} with a body that is not JSON", answered=True)
     code, detail, message = _error(body)
     said = f"{method} {route}: {status} {code or 'no code'} {detail or ''} {message or ''}".strip()
@@ -58,7 +58,7 @@ def _error(body: bytes) -> tuple[str | None, str | None, str | None]:
     """(code, detail, message) of the panel's error body; plain text becomes the message."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         return None, None, foreign(body.decode("utf-8", "replace"))
@@ -72,7 +72,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
-    if value.isdigit():
+    if value.isdecimal():
         return min(timedelta(seconds=int(value[:9])), RETRY_AFTER_LIMIT)
     try:
         until = parsedate_to_datetime(value) - (now or datetime.now(UTC))

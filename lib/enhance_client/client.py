@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 from lib.config import Secret
 from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
-from lib.errors import Conflict, Refused, Unavailable
+from lib.errors import Conflict, OutcomeUnknown, Refused, Unavailable
 from lib.model import PanelPlan, PanelSubscription, Resource
 
 PAGE = 200
@@ -191,7 +191,7 @@ class EnhanceClient:
         """
         for fresh in (False, True):
             plans = await self.plans(fresh=fresh)
-            if reference.isdigit():
+            if reference.isdecimal():
                 found = [plan for plan in plans if plan.id == int(reference)]
             else:
                 found = [plan for plan in plans if plan.name == reference]
@@ -217,7 +217,7 @@ class EnhanceClient:
         """Create a hosting subscription; its id. Never repeat it without looking: the panel allows duplicates."""
         body = {"planId": plan_id, "friendlyName": friendly_name}
         answer = await self._transport.request("POST", self._of_customer(org_id), body=body)
-        return int(answer["id"])
+        return int(_new_id(answer))
 
     async def suspend(self, org_id: str, subscription_id: int) -> None:
         await self._update(org_id, subscription_id, {"isSuspended": True})
@@ -292,7 +292,9 @@ class EnhanceClient:
         self, route: str, query: dict[str, str | int], offset: int, limit: int
     ) -> tuple[list[Row], int | None]:
         page = await self._transport.request("GET", route, query={**query, "offset": offset, "limit": limit})
-        rows: list[Row] = page.get("items") or []
+        rows = page.get("items") if isinstance(page, dict) else None
+        if not isinstance(rows, list):  # must never be taken for "there is nothing", or all would be made again
+            raise Unavailable(f"GET {route}: the answer holds no list")
         offset += len(rows)
         total = page.get("total")
         return rows, offset if rows and (total is None or offset < int(total)) else None
@@ -306,8 +308,12 @@ def _password() -> str:
     return "".join(letters)
 
 
-def _new_id(answer: Row) -> str:
-    return str(answer["id"])
+def _new_id(answer: object) -> str:
+    """The id of what was just made; without one nobody knows what the panel's yes meant."""
+    found = answer.get("id") if isinstance(answer, dict) else None
+    if not found:
+        raise OutcomeUnknown("the panel accepted and named no id", answered=True)
+    return str(found)
 
 
 def _when(text: str) -> datetime | None:
