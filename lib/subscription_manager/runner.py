@@ -149,7 +149,7 @@ class Runner:
 
     @asynccontextmanager
     async def kept(self, claim: due.Claim) -> AsyncIterator[Lease]:
-        """Renew the lease while the pass runs; when it is lost, stop the pass where it stands."""
+        """Renew the lease while the pass runs. Once it is lost, the pass fails at its next intent or memory."""
         lease = Lease()
 
         async def renew() -> None:
