@@ -133,7 +133,7 @@ def _candidates(
             name = f"{found.friendly_name} {mark(goal.key)}".strip()
             yield Action(ActionKind.MARK, "our_mark", goal.key, {"friendly_name": name})
     name = clean_name(payer)
-    if memory.org_id is not None and memory.org_name != name and not payer.deleted:
+    if memory.org_id is not None and memory.org_name != name and not (payer.deleted or memory.erased):
         yield Action(ActionKind.RENAME_ORG, "name_follows_stripe", details={"name": name})
     if policy.welcome == "panel_recovery" and not memory.welcomed and memory.member_id and payer.email:
         if any(goal.want is Want.ON for goal, _ in present):
@@ -186,5 +186,5 @@ def _holds_hosting(goal: Goal) -> bool:
 
 
 def on_plan(found: PanelSubscription, plan: str) -> bool:
-    """Whether a panel subscription is on the plan that a mapping names, by id or by name."""
+    """Whether it is on this plan of a mapping: an id as digits, or an exact name."""
     return found.plan_id == int(plan) if plan.isdigit() else found.plan_name == plan
