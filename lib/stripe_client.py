@@ -327,7 +327,7 @@ def _translated(error: stripe.StripeError) -> Retryable | Refused:
     message = f"Stripe: {error}"
     headers = error.headers or {}
     wish = str(headers.get("retry-after") or headers.get("Retry-After") or "")
-    after = timedelta(seconds=int(wish)) if wish.isdigit() else None
+    after = timedelta(seconds=min(int(wish[:9]), 3600)) if wish.isdecimal() else None
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():
             return Refused("stripe_key", message, status=error.http_status)

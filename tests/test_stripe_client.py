@@ -1,0 +1,414 @@
+"""The Stripe client: the truth in as few calls as it takes, in any shape that Stripe may send it."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import respx
+import stripe
+
+from lib import stripe_client
+from lib.config import Secret
+from lib.errors import NotFound, Refused, Unavailable
+from lib.stripe_client import StripeClient, read_subscription
+from scripts.sim.server import serve
+from scripts.sim.stripe_sim import StripeSim
+
+NOW = 1_794_000_000
+DAY = 86_400
+BASE = "https://stripe.test"
+KEY = "sk_test_fake_key"
+
+
+def when(seconds: int) -> datetime:
+    """A Stripe time."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@pytest.fixture
+def sim() -> StripeSim:
+    """An account with a clock that stands still."""
+    sim = StripeSim(secret_key=KEY, clock=lambda: NOW)
+    sim.create_price("price_basic_monthly")
+    sim.create_price("price_big_monthly")
+    return sim
+
+
+@pytest.fixture
+async def client(sim: StripeSim) -> AsyncIterator[StripeClient]:
+    """Our client of that account, over real HTTP."""
+    with serve(sim.app) as url:
+        opened = StripeClient(Secret(KEY), url)
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+async def lone() -> AsyncIterator[StripeClient]:
+    """A client of an address that only answers what a test says."""
+    opened = StripeClient(Secret(KEY), BASE)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def api() -> Iterator[respx.MockRouter]:
+    """What that address answers."""
+    with respx.mock(base_url=BASE) as router:
+        yield router
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The SDK's pauses between its tries, which are written down instead of waited for."""
+    noted: list[float] = []
+
+    async def nap(_: object, seconds: float) -> None:
+        noted.append(seconds)
+
+    monkeypatch.setattr(stripe.HTTPXClient, "sleep_async", nap)
+    return noted
+
+
+def buyer(sim: StripeSim, **options: Any) -> tuple[str, str]:
+    """A new customer with one subscription."""
+    customer = str(sim.create_customer("ada@example.com", "Ada")["id"])
+    return customer, str(sim.subscribe(customer, ["price_basic_monthly"], **options)["id"])
+
+
+# --- the truth ------------------------------------------------------------------------------------
+
+
+async def test_a_payer_is_one_call(sim: StripeSim, client: StripeClient) -> None:
+    """The customer, every subscription in any status and its latest invoice come with a single list."""
+    customer, first = buyer(sim, metadata={"domain": "shop.example"})
+    ended = str(sim.subscribe(customer, ["price_big_monthly"])["id"])
+    sim.cancel(ended)
+    sim.calls.clear()
+    payer = await client.payer(customer, {first, ended})
+    assert sim.count() == 1
+    assert (payer.id, payer.email, payer.name, payer.deleted) == (customer, "ada@example.com", "Ada", False)
+    assert {s.id: s.status for s in payer.subscriptions} == {first: "active", ended: "canceled"}
+    found = next(s for s in payer.subscriptions if s.id == first)
+    assert (found.domain, [i.price_id for i in found.items]) == ("shop.example", ["price_basic_monthly"])
+    assert found.latest_invoice is not None
+    assert found.latest_invoice.status == "paid"
+
+
+async def test_every_page_is_read(sim: StripeSim, client: StripeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many subscriptions there are and however small the pages, each is found once."""
+    monkeypatch.setattr(stripe_client, "PAGE", 2)
+    customer, first = buyer(sim)
+    made = {first} | {str(sim.subscribe(customer, ["price_basic_monthly"])["id"]) for _ in range(4)}
+    buyer(sim)
+    sim.calls.clear()
+    payer = await client.payer(customer)
+    assert sorted(s.id for s in payer.subscriptions) == sorted(made)
+    assert sim.count("GET", "/v1/subscriptions") == 3
+
+
+async def test_more_items_than_stripe_embeds_are_read(sim: StripeSim, client: StripeClient) -> None:
+    """A subscription whose embedded list goes on is read to its end; no service may be missed."""
+    customer = str(sim.create_customer("ada@example.com", "Ada")["id"])
+    prices = [str(sim.create_price(f"price_{n}")["id"]) for n in range(25)]
+    sim.subscribe(customer, prices)
+    (found,) = (await client.payer(customer)).subscriptions
+    assert sorted(item.price_id for item in found.items) == sorted(prices)
+
+
+async def test_an_unpaid_subscription_knows_since_when(sim: StripeSim, client: StripeClient) -> None:
+    """Of several open invoices the oldest says since when money is owed."""
+    customer, subscription = buyer(sim, created=NOW - 70 * DAY)
+    sim.renew(subscription, "failed", created=NOW - 40 * DAY)
+    sim.renew(subscription, "failed", created=NOW - 9 * DAY)
+    (found,) = (await client.payer(customer)).subscriptions
+    assert found.status == "past_due"
+    assert found.unpaid_since is not None
+    assert when(NOW - 41 * DAY) < found.unpaid_since < when(NOW - 38 * DAY)
+
+
+async def test_somebody_unknown_has_nothing(client: StripeClient) -> None:
+    """A customer that Stripe never had is a payer without subscriptions, and no error."""
+    payer = await client.payer("cus_unknown", {"sub_unknown"})
+    assert (payer.subscriptions, payer.email, payer.deleted) == ((), None, False)
+
+
+async def test_a_deleted_customer_is_seen_with_what_they_had(sim: StripeSim, client: StripeClient) -> None:
+    """Deletion cancels at Stripe; what we answer for is found although the customer is gone."""
+    customer, subscription = buyer(sim)
+    sim.delete_customer(customer)
+    payer = await client.payer(customer, {subscription})
+    assert payer.deleted
+    assert [(s.id, s.status) for s in payer.subscriptions] == [(subscription, "canceled")]
+
+
+async def test_a_subscription_of_somebody_else_is_not_theirs(sim: StripeSim, client: StripeClient) -> None:
+    """A remembered id that belongs to another customer by now is left out."""
+    customer, subscription = buyer(sim)
+    _, other = buyer(sim)
+    payer = await client.payer(customer, {subscription, other})
+    assert [s.id for s in payer.subscriptions] == [subscription]
+
+
+# --- shapes ---------------------------------------------------------------------------------------
+
+
+def subscription(**more: Any) -> dict[str, Any]:
+    """A subscription in today's shape."""
+    item = {"id": "si_1", "quantity": 1, "price": {"id": "price_1"}, "current_period_end": NOW + DAY}
+    found = {"id": "sub_1", "status": "active", "customer": "cus_1", "created": NOW, "latest_invoice": "in_1"}
+    return {**found, "items": {"data": [item], "has_more": False}, "metadata": {}, **more}
+
+
+def listed(*data: Any) -> httpx.Response:
+    """A list of one page."""
+    return httpx.Response(200, json={"object": "list", "data": list(data), "has_more": False})
+
+
+async def test_expansion_that_was_not_honoured_is_looked_up(api: respx.MockRouter, lone: StripeClient) -> None:
+    """Where customer and invoice arrive as ids only, they are asked for, and the outcome is the same."""
+    api.get("/v1/subscriptions").mock(return_value=listed(subscription()))
+    api.get("/v1/customers/cus_1").respond(json={"id": "cus_1", "email": "ada@example.com", "name": None})
+    api.get("/v1/invoices/in_1").respond(json={"id": "in_1", "status": "paid", "created": NOW, "amount_due": 100})
+    payer = await lone.payer("cus_1")
+    assert (payer.email, payer.name) == ("ada@example.com", None)
+    assert payer.subscriptions[0].latest_invoice is not None
+    assert payer.subscriptions[0].latest_invoice.status == "paid"
+
+
+async def test_a_deleted_customer_is_one_without_a_name(api: respx.MockRouter, lone: StripeClient) -> None:
+    """The stub that stands for a deleted customer is understood, expanded or looked up."""
+    stub = {"id": "cus_1", "object": "customer", "deleted": True}
+    api.get("/v1/subscriptions").mock(
+        side_effect=[
+            listed(subscription(customer=stub, latest_invoice=None)),
+            listed(subscription(latest_invoice=None)),
+        ]
+    )
+    api.get("/v1/customers/cus_1").respond(json=stub)
+    for _ in range(2):
+        payer = await lone.payer("cus_1")
+        assert (payer.deleted, payer.email, payer.name) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "value"),
+    [
+        ({"cancel_at_period_end": True}, "cancel_at", when(NOW + DAY)),
+        ({"cancel_at": NOW + 5}, "cancel_at", when(NOW + 5)),
+        ({"cancel_at_period_end": False}, "cancel_at", None),
+        (
+            {"cancel_at_period_end": True, "current_period_end": NOW + 9, "items": {"data": []}},
+            "cancel_at",
+            when(NOW + 9),
+        ),
+        ({"pause_collection": {"behavior": "void"}}, "collection_paused", True),
+        ({"pause_collection": None}, "collection_paused", False),
+        ({"metadata": None}, "domain", None),
+        ({"metadata": {"domain": ""}}, "domain", None),
+        ({"latest_invoice": None}, "latest_invoice", None),
+        ({"trial_end": NOW, "status": "trialing"}, "trial_end", when(NOW)),
+        ({"ended_at": NOW}, "ended_at", when(NOW)),
+        ({"status": "of_tomorrow"}, "status", "of_tomorrow"),
+    ],
+)
+def test_shapes_old_and_new_are_read(more: dict[str, Any], field: str, value: Any) -> None:
+    """Nulls, fields of older versions and unknown states are read as what they mean."""
+    thing = subscription(**{"latest_invoice": None, **more})
+    assert getattr(read_subscription(thing, thing["items"]["data"]), field) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "price", "quantity"),
+    [
+        ({"price": {"id": "price_1"}, "quantity": 3}, "price_1", 3),
+        ({"price": "price_1", "quantity": 0}, "price_1", 0),
+        ({"price": None, "plan": {"id": "plan_old"}, "quantity": 2}, "plan_old", 2),
+        ({"price": {"id": "price_metered"}}, "price_metered", 1),
+        ({"price": {"id": "price_metered"}, "quantity": None}, "price_metered", 1),
+    ],
+)
+def test_an_item_is_a_price_and_a_quantity(line: dict[str, Any], price: str, quantity: int) -> None:
+    """Plans of before, prices as ids, metered prices without a quantity, and a quantity of nothing."""
+    (item,) = read_subscription(subscription(latest_invoice=None), [{"id": "si_1", **line}]).items
+    assert (item.price_id, item.quantity) == (price, quantity)
+
+
+@pytest.mark.parametrize(
+    ("invoice", "created"),
+    [
+        ({"created": NOW}, NOW),
+        ({"created": NOW, "status_transitions": {"finalized_at": NOW + 5}}, NOW + 5),
+        ({"created": NOW, "status_transitions": {"finalized_at": NOW + 5}, "due_date": NOW + 9}, NOW + 9),
+        ({"created": NOW, "status_transitions": None, "due_date": None}, NOW),
+    ],
+)
+def test_an_invoice_is_owed_from_its_due_date(invoice: dict[str, Any], created: int) -> None:
+    """Its due date, else when it was finalized, else when it was made."""
+    thing = subscription(latest_invoice={"id": "in_1", "status": "open", **invoice})
+    found = read_subscription(thing, []).latest_invoice
+    assert found is not None
+    assert (found.created, found.amount_due) == (when(created), 0)
+
+
+@pytest.mark.parametrize(
+    ("session", "domain"),
+    [
+        ({"custom_fields": [{"key": "domain", "type": "text", "text": {"value": "a.example"}}]}, "a.example"),
+        ({"custom_fields": [{"key": "other", "type": "text", "text": {"value": "a.example"}}]}, None),
+        ({"custom_fields": [{"key": "domain", "type": "text", "text": None}], "metadata": {"domain": "b.example"}},
+         "b.example"),
+        ({"custom_fields": None, "metadata": None}, None),
+        ({"metadata": {"domain": "b.example"}}, "b.example"),
+        (None, None),
+    ],
+)  # fmt: skip
+async def test_the_domain_is_what_the_buyer_typed(
+    api: respx.MockRouter, lone: StripeClient, session: Any, domain: str | None
+) -> None:
+    """The custom field goes before the session's metadata; an empty one counts as none."""
+    api.get("/v1/checkout/sessions").mock(
+        return_value=listed(*([] if session is None else [{"id": "cs_1", **session}]))
+    )
+    assert await lone.checkout_domain("sub_1") == domain
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "customer"),
+    [
+        ("subscription", {"customer": "cus_1"}, "cus_1"),
+        ("invoice", {"customer": {"id": "cus_1"}}, "cus_1"),
+        ("checkout_session", {"customer": None}, None),
+        ("checkout_session", {}, None),
+    ],
+)
+async def test_an_object_leads_to_its_customer(
+    api: respx.MockRouter, lone: StripeClient, kind: str, answer: Any, customer: str | None
+) -> None:
+    """As an id or expanded; a guest's payment leads to nobody."""
+    api.get(url__regex=rf"{BASE}/v1/.*/x_1$").respond(json={"id": "x_1", **answer})
+    assert await lone.customer_of(kind, "x_1") == customer
+
+
+async def test_an_unknown_object_leads_to_nobody(client: StripeClient) -> None:
+    """What Stripe does not know has no customer."""
+    for kind in ("subscription", "invoice", "checkout_session"):
+        assert await client.customer_of(kind, "x_unknown") is None
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def refusal(kind: str, code: str | None = None, message: str = "no") -> dict[str, Any]:
+    """Stripe's error body."""
+    return {"error": {"type": kind, "code": code, "message": message}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "reason"),
+    [
+        (400, refusal("invalid_request_error", "parameter_unknown"), Refused, "stripe_refused"),
+        (400, refusal("invalid_request_error", "resource_missing"), NotFound, "stripe_not_found"),
+        (401, refusal("invalid_request_error"), Refused, "stripe_key"),
+        (402, refusal("card_error", "card_declined"), Refused, "stripe_refused"),
+        (403, refusal("invalid_request_error"), Refused, "stripe_key"),
+        (404, refusal("invalid_request_error", "resource_missing"), NotFound, "stripe_not_found"),
+        (409, refusal("api_error"), Unavailable, None),
+        (429, refusal("invalid_request_error", "rate_limit"), Unavailable, None),
+        (429, refusal("invalid_request_error", "lock_timeout"), Unavailable, None),
+        (500, refusal("api_error"), Unavailable, None),
+        (503, refusal("api_error"), Unavailable, None),
+    ],
+)
+async def test_errors_are_ours(
+    api: respx.MockRouter, lone: StripeClient, status: int, body: Any, expected: type[Exception], reason: str | None
+) -> None:
+    """Each of Stripe's errors is one of two kinds: for later, or for a person; a wrong key is never 'not found'."""
+    api.get("/v1/customers/cus_1").respond(status, json=body)
+    with pytest.raises(expected) as raised:
+        await lone.get("/v1/customers/cus_1")
+    assert type(raised.value) is expected
+    assert getattr(raised.value, "reason", None) == reason
+    assert KEY not in f"{raised.value!r} {raised.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (200, ""), (404, "<html>"), (502, "<html>"), (302, "")])
+async def test_what_is_no_json_is_for_later(api: respx.MockRouter, lone: StripeClient, status: int, text: str) -> None:
+    """An answer that is not Stripe's says nothing about a customer, a 404 of a proxy least of all."""
+    api.get("/v1/customers/cus_1").respond(status, text=text)
+    with pytest.raises(Unavailable):
+        await lone.get("/v1/customers/cus_1")
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ReadTimeout, httpx.RemoteProtocolError])
+async def test_a_connection_that_fails_is_for_later(
+    api: respx.MockRouter, lone: StripeClient, failure: type[Exception], naps: list[float]
+) -> None:
+    """Two quick repetitions are made; then it is the queue's business."""
+    asked = api.get("/v1/customers/cus_1").mock(side_effect=failure)
+    with pytest.raises(Unavailable):
+        await lone.get("/v1/customers/cus_1")
+    assert (asked.call_count, len(naps)) == (3, 2)
+
+
+async def test_a_blip_is_not_noticed(sim: StripeSim, client: StripeClient) -> None:
+    """A dropped connection and a 500 in a row are behind us after two quick repetitions."""
+    customer, _ = buyer(sim)
+    sim.fail_next("GET", "/v1/subscriptions", "drop_before")
+    sim.fail_next("GET", "/v1/subscriptions", 500)
+    assert len((await client.payer(customer)).subscriptions) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "after"),
+    [("7", timedelta(seconds=7)), (None, None), ("soon", None), ("²", None), ("9" * 30, timedelta(hours=1))],
+)
+async def test_a_limit_says_when(
+    api: respx.MockRouter, lone: StripeClient, header: str | None, after: timedelta | None
+) -> None:
+    """Retry-After comes along with the error, never as more than an hour; nonsense is no wish."""
+    headers = [] if header is None else [(b"Retry-After", header.encode("latin-1"))]
+    answer = httpx.Response(429, json=refusal("invalid_request_error", "rate_limit"), headers=headers)
+    api.get("/v1/customers/cus_1").mock(return_value=answer)
+    with pytest.raises(Unavailable) as raised:
+        await lone.get("/v1/customers/cus_1")
+    assert raised.value.after == after
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(401, Refused), (403, Refused), (429, Unavailable), (500, Unavailable)]
+)
+async def test_trouble_is_never_an_empty_list(
+    sim: StripeSim, client: StripeClient, status: int, expected: type[Exception]
+) -> None:
+    """No failure may look like a customer who has no subscriptions, on the first page or a later call."""
+    customer, subscription = buyer(sim)
+    sim.fail_next("GET", "/v1/subscriptions", status, times=3)
+    with pytest.raises(expected):
+        await client.payer(customer, {subscription})
+    sim.clear_faults()
+    sim.fail_next("GET", "/v1/subscriptions/sub_other", status, times=3)
+    with pytest.raises(expected):
+        await client.payer(customer, {"sub_other"})
+
+
+async def test_the_key_is_shown_nowhere(sim: StripeSim) -> None:
+    """A key that Stripe refuses stands in no message, and the client prints without it."""
+    with serve(sim.app) as url:
+        wrong = StripeClient(Secret("sk_test_fake_wrong_key"), url)
+        with pytest.raises(Refused) as raised:
+            await wrong.check()
+        await wrong.close()
+    assert raised.value.reason == "stripe_key"
+    assert "sk_test_fake_wrong_key" not in f"{raised.value!r} {raised.value.__cause__!r} {wrong!r} {vars(wrong)!r}"
+
+
+async def test_a_closed_client_opens_again(sim: StripeSim, client: StripeClient) -> None:
+    """Closing is the end of connections, not of the client."""
+    await client.check()
+    await client.close()
+    await client.close()
+    await client.check()
+    assert sim.count() == 2
