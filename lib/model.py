@@ -198,6 +198,8 @@ class ActionKind(StrEnum):
     CHANGE_PLAN = "change_plan"
     MARK = "mark"
     TERMINATE = "terminate"
+    HARD_DELETE = "hard_delete"
+    """Only ever by an admin's confirmed word; no pass decides it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ def limit_param(request: Request, default: int = 50, most: int = 200) -> int:
         RequestError: 422 outside of 1 to `most`.
     """
     value = request.query_params.get("limit", str(default))
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= most):
+    if not (value.isascii() and value.isdigit() and len(value) < 7 and 1 <= int(value) <= most):
         raise RequestError(422, "invalid_field", f"limit must be a whole number from 1 to {most}", field="limit")
     return int(value)
 
@@ -213,10 +213,13 @@ def cursor_param(request: Request) -> tuple[str, str] | None:
     if value is None:
         return None
     try:
-        kind, key = json.loads(base64.urlsafe_b64decode(value.encode("ascii", "strict")))
-        return str(kind), str(key)
-    except (ValueError, TypeError):
-        raise RequestError(422, "invalid_field", "cursor must be a nextCursor of this list", field="cursor") from None
+        found = json.loads(base64.urlsafe_b64decode(value.encode("ascii", "strict")))
+    except (ValueError, RecursionError):
+        found = None
+    match found:
+        case [str(kind), str(key)] if kind.isprintable() and key.isprintable():
+            return kind, key
+    raise RequestError(422, "invalid_field", "cursor must be a nextCursor of this list", field="cursor")
 
 
 def next_cursor(after: tuple[str, str] | None) -> str | None:

@@ -25,7 +25,7 @@ def reasons() -> Iterator[tuple[str, ast.expr]]:
 
 def produced() -> set[str]:
     """Every reason that stands literally in the code."""
-    return {reason.value for _, reason in reasons() if isinstance(reason, ast.Constant)}
+    return {str(reason.value) for _, reason in reasons() if isinstance(reason, ast.Constant)}
 
 
 def test_reasons_are_literals_or_handed_on() -> None:

@@ -16,6 +16,7 @@ from lib.web import (
     answer,
     cursor_param,
     endpoint,
+    id_field,
     limit_param,
     next_cursor,
     read_json,
@@ -23,6 +24,7 @@ from lib.web import (
     work_deadline,
 )
 
+ACTIONS = ("retry", "release", "hold", "lift", "grace", "releaseBrake", "recreate", "hardDelete")
 STATES = ("due", "parked", "waiting", "working")
 
 
@@ -33,10 +35,13 @@ async def listing(request: Request) -> Response:
     state = request.query_params.get("state")
     if state is not None and state not in STATES:
         raise RequestError(422, "invalid_field", f"state must be one of {', '.join(STATES)}", field="state")
+    reason = request.query_params.get("reason")
+    if reason is not None and not reason.isprintable():
+        raise RequestError(422, "invalid_field", "reason must be a parked row's reason", field="reason")
     rows, after = await work.listing(
         bridge,
         state=cast(Any, state),
-        reason=request.query_params.get("reason"),
+        reason=reason,
         cursor=cursor_param(request),
         limit=limit_param(request),
     )
@@ -49,6 +54,8 @@ async def act(request: Request) -> Response:
     name = actor(request, bridge.settings.admin_keys)
     body = await read_json(request)
     action = text_field(body, "action")
+    if action not in ACTIONS:
+        raise RequestError(422, "invalid_field", f"the actions are {', '.join(ACTIONS)}", field="action")
     if action == "releaseBrake":
         released = await work.release_brake(bridge, name)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
@@ -70,14 +77,13 @@ async def act(request: Request) -> Response:
         case "hardDelete":
             report = await work.hard_delete(bridge, hand, text_field(body, "confirm"))
         case _:
-            known = "retry, release, hold, lift, grace, releaseBrake, recreate and hardDelete"
-            raise RequestError(422, "invalid_field", f"the actions are {known}", field="action")
+            raise AssertionError(action)
     return answer({"action": action, **report.as_json()})
 
 
 async def _hand(body: dict[str, Any], name: str) -> work.Hand:
     bridge = manager()
-    customer_id, subscription_id = text_field(body, "customerId"), text_field(body, "subscriptionId")
+    customer_id, subscription_id = id_field(body, "customerId"), id_field(body, "subscriptionId")
     if customer_id is None and subscription_id is None:
         raise RequestError(422, "invalid_field", "customerId or subscriptionId is needed", field="customerId")
     if subscription_id is not None:
@@ -101,9 +107,9 @@ def _until(body: dict[str, Any]) -> datetime | None:
         return None
     try:
         until = datetime.fromisoformat(text_field(body, "until") or "")
-    except ValueError:
+        return until.astimezone(UTC) if until.tzinfo else until.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise RequestError(422, "invalid_field", "until must be an ISO 8601 date", field="until") from None
-    return until if until.tzinfo else until.replace(tzinfo=UTC)
 
 
 app = endpoint(GET=listing, POST=act)

@@ -162,6 +162,13 @@ async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
     return len(rows)
 
 
+async def keep(db: Database, kind: str, key: str) -> None:
+    """Make sure that there is a row, without a nudge: a pass that ended meanwhile may have taken it away."""
+    await db.rows(
+        "INSERT INTO due (kind, key) VALUES (%(kind)s, %(key)s) ON CONFLICT DO NOTHING", {"kind": kind, "key": key}
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """How the queue stands."""

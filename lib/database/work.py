@@ -72,49 +72,58 @@ async def rows(
     return [WorkRow(**row) for row in found]
 
 
-async def services_of(db: Database, subscription_id: str) -> list[dict[str, Any]]:
-    """The services of one subscription, as they are remembered."""
-    return list(
-        await db.rows("SELECT * FROM services WHERE subscription_id = %(id)s ORDER BY slot", {"id": subscription_id})
-    )
+_OF = """
+    WHERE provider = 'stripe' AND customer_id = %(customer)s
+        AND (%(id)s::text IS NULL OR subscription_id = %(id)s)
+"""
+"""The services of one subscription; without its id, all of the customer's."""
 
 
-async def hold(db: Database, subscription_id: str) -> None:
-    """Hold every service of a subscription by an admin's word."""
+async def knows_services(db: Database, customer_id: str, subscription_id: str | None) -> bool:
+    """Whether any service is remembered of the subscription, or of the customer."""
+    whose = {"customer": customer_id, "id": subscription_id}
+    return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", whose) is not None  # noqa: S608 - the condition above
+
+
+async def hold(db: Database, customer_id: str, subscription_id: str | None) -> None:
+    """Hold services by an admin's word."""
     await db.rows(
-        "UPDATE services SET holds = ARRAY(SELECT DISTINCT h FROM unnest(holds || 'admin'::text) AS h ORDER BY h),"
-        " updated_at = now() WHERE subscription_id = %(id)s",
-        {"id": subscription_id},
+        f"""
+        UPDATE services SET holds = ARRAY(SELECT DISTINCT h FROM unnest(holds || 'admin'::text) AS h ORDER BY h),
+            updated_at = now()
+        {_OF}
+        """,  # noqa: S608 - the condition above
+        {"customer": customer_id, "id": subscription_id},
     )
 
 
-async def lift(db: Database, subscription_id: str, hold_name: str) -> None:
+async def lift(db: Database, customer_id: str, subscription_id: str | None, hold_name: str) -> None:
     """Lift an admin's hold, or waive a dispute or refund for as long as that cause lasts."""
     await db.rows(
-        """
+        f"""
         UPDATE services SET holds = array_remove(holds, %(hold)s),
             waived = CASE WHEN %(hold)s = 'admin' THEN waived
                 ELSE ARRAY(SELECT DISTINCT w FROM unnest(waived || %(hold)s::text) AS w ORDER BY w) END,
             updated_at = now()
-        WHERE subscription_id = %(id)s
-        """,
-        {"id": subscription_id, "hold": hold_name},
+        {_OF}
+        """,  # noqa: S608 - the condition above
+        {"customer": customer_id, "id": subscription_id, "hold": hold_name},
     )
 
 
-async def grace(db: Database, subscription_id: str, until: datetime | None) -> None:
-    """Set, or take back, the one-off date until which an unpaid subscription stays on."""
+async def grace(db: Database, customer_id: str, subscription_id: str | None, until: datetime | None) -> None:
+    """Set, or take back, the one-off date until which what is unpaid stays on."""
     await db.rows(
-        "UPDATE services SET grace_override = %(until)s, updated_at = now() WHERE subscription_id = %(id)s",
-        {"id": subscription_id, "until": until},
+        f"UPDATE services SET grace_override = %(until)s, updated_at = now() {_OF}",  # noqa: S608 - the condition above
+        {"customer": customer_id, "id": subscription_id, "until": until},
     )
 
 
-async def release(db: Database, subscription_id: str) -> None:
+async def release(db: Database, customer_id: str, subscription_id: str | None) -> None:
     """Let a second purchase of the same price pass."""
     await db.rows(
-        "UPDATE services SET released = true, updated_at = now() WHERE subscription_id = %(id)s",
-        {"id": subscription_id},
+        f"UPDATE services SET released = true, updated_at = now() {_OF}",  # noqa: S608 - the condition above
+        {"customer": customer_id, "id": subscription_id},
     )
 
 

@@ -70,6 +70,8 @@ class Panel:
                     memory, done = await self._interrupted_website(memory, intent)
                 case ActionKind.SUSPEND:
                     memory, done = await self._interrupted_suspension(memory, actual, intent)
+                case ActionKind.HARD_DELETE:
+                    memory, done = await self._interrupted_wipe(memory, actual, intent)
                 case ActionKind.RESUME | ActionKind.CHANGE_PLAN | ActionKind.TERMINATE:
                     memory, done = await self._interrupted_change(memory, actual, intent)
                 case _:
@@ -370,6 +372,12 @@ class Panel:
         if done and changed != service:
             memory = await self._remember_service(memory, changed)
         return memory, done
+
+    async def _interrupted_wipe(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
+        service = _service(memory, intent.service)
+        if service is None or any(s.id == service.panel_subscription_id for s in actual.subscriptions):
+            return memory, False
+        return await self._remember_service(memory, replace(service, state=ServiceState.TERMINATED)), True
 
     async def _close(self, intent: Intent, *, done: bool, error: str | None = None) -> None:
         fact = ledger.Fact(

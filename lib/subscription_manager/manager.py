@@ -233,6 +233,7 @@ class SubscriptionManager:
             if time.monotonic() > end:
                 raise RequestError(409, "busy", "another pass works on this customer just now; it is marked due again")
             await asyncio.sleep(0.25)
+            await due.keep(self.db, *subject)
 
     async def _edit(self, claim: due.Claim, edit: Callable[[], Awaitable[None]]) -> None:
         """Make a change under a lease; one that is refused gives the lease back and leaves the customer due."""

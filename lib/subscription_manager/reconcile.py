@@ -43,7 +43,7 @@ from lib.policy import (
 )
 from lib.policy.next_action import Subject
 from lib.subscription_manager.apply import Panel
-from lib.subscription_manager.report import PassReport
+from lib.subscription_manager.report import PassReport, action_json
 from lib.subscription_manager.step import Pass, Waiting
 
 if TYPE_CHECKING:
@@ -150,15 +150,15 @@ class Reconciler:
     async def _conclude(self, state: _State, current: Pass, outcome: Outcome, *, shadow: bool) -> None:
         """Remember what Stripe said, for the sweep to compare with; in shadow mode also what would be done."""
         if shadow:
-            planned = [
-                {"kind": a.kind.value, "service": str(a.service or ""), "rule": a.rule, "details": dict(a.details)}
-                for a in state.actions
-            ]
+            planned = [action_json(action) for action in state.actions]
             if await shadows.remember(self._db, state.payer.id, planned):
                 facts = [
-                    ledger.Fact(str(uuid4()), "planned", a.kind, state.payer.id, a.service, a.rule, pass_id=current.id)
+                    ledger.Fact(
+                        str(uuid4()), "planned", a.kind, state.payer.id, a.service, a.rule,
+                        pass_id=current.id, actor=current.actor,
+                    )
                     for a in state.actions
-                ]
+                ]  # fmt: skip
                 await ledger.record(self._db, facts)
         if isinstance(outcome, Again):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from lib.model import Action, Again, Goal, Outcome, Parked, Problem, Settled
@@ -28,35 +29,46 @@ class PassReport:
             "customerId": self.customer_id,
             "dryRun": self.dry_run,
             "outcome": _outcome(self.outcome),
-            "actions": [
-                {
-                    "kind": action.kind.value,
-                    "rule": action.rule,
-                    "service": str(action.service) if action.service else None,
-                    "details": dict(action.details),
-                }
-                for action in self.actions
-            ],
+            "actions": [action_json(action) for action in self.actions],
             "services": [_goal(goal) for goal in self.goals],
             "stripeCalls": self.stripe_calls,
             "panelCalls": self.panel_calls,
         }
 
 
+def action_json(action: Action) -> dict[str, Any]:
+    """An action as it is shown, done or planned."""
+    return {
+        "kind": action.kind.value,
+        "rule": action.rule,
+        "service": str(action.service) if action.service else None,
+        "details": {_camel(name): value for name, value in action.details.items()},
+    }
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _utc(when: datetime | None) -> str | None:
+    return when.astimezone(UTC).isoformat() if when else None
+
+
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Settled(wake_at, why):
-            return {"state": "settled", "wakeAt": wake_at and wake_at.isoformat(), "why": why}
+            return {"state": "settled", "wakeAt": _utc(wake_at), "why": why}
         case Again(error=error, at=at, why=why, problems=problems):
             listed = [_problem(p) for p in problems]
-            return {"state": "again", "error": error, "at": at and at.isoformat(), "why": why, "problems": listed}
+            return {"state": "again", "error": error, "at": _utc(at), "why": why, "problems": listed}
         case Parked(problems, wake_at):
             listed = [_problem(p) for p in problems]
             return {
                 "state": "parked",
                 "reason": outcome.reason,
                 "problems": listed,
-                "wakeAt": wake_at and wake_at.isoformat(),
+                "wakeAt": _utc(wake_at),
             }
 
 
@@ -79,7 +91,7 @@ def _goal(goal: Goal) -> dict[str, Any]:
         "domain": service.domain,
         "websiteId": service.website_id,
         "panelSuspended": service.panel_suspended,
-        "graceUntil": service.grace_until and service.grace_until.isoformat(),
-        "retainUntil": service.retain_until and service.retain_until.isoformat(),
+        "graceUntil": _utc(service.grace_until),
+        "retainUntil": _utc(service.retain_until),
         "waitsFor": service.waits_for,
     }

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from lib.database import brake, due, latest_version, ledger, schema_version, sweeps, work
 from lib.database import memory as memories
-from lib.errors import NotFound, OutcomeUnknown, Refused, RequestError, Retryable
+from lib.errors import NotFound, OutcomeUnknown, Refused, RequestError, Retryable, Unavailable
 from lib.log import get_logger
-from lib.model import Hold, Service, ServiceKey, ServiceState
+from lib.model import ActionKind, Again, Hold, Service, ServiceKey, ServiceState
 from lib.remedies import remedy
 from lib.subscription_manager.report import PassReport
 
@@ -141,7 +141,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 
     async def edit() -> None:
         await _known(bridge, hand)
-        await work.release(bridge.db, _subscription(hand))
+        await work.release(bridge.db, hand.customer_id, hand.subscription_id)
         await _note(bridge, hand, "release")
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
@@ -152,7 +152,7 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 
     async def edit() -> None:
         await _known(bridge, hand)
-        await work.hold(bridge.db, _subscription(hand))
+        await work.hold(bridge.db, hand.customer_id, hand.subscription_id)
         await _note(bridge, hand, "hold")
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
@@ -166,21 +166,29 @@ async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: str) -> PassR
 
     async def edit() -> None:
         await _known(bridge, hand)
-        await work.lift(bridge.db, _subscription(hand), hold_name)
+        await work.lift(bridge.db, hand.customer_id, hand.subscription_id, hold_name)
         await _note(bridge, hand, "lift", hold=hold_name)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
 async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None) -> PassReport:
-    """Keep an unpaid subscription on until a date; `None` takes it back."""
+    """Keep an unpaid subscription on until a date; `None` takes it back.
+
+    Raises:
+        RequestError: 409 when nothing is owed: the date is about a debt, and would be forgotten.
+    """
 
     async def edit() -> None:
         await _known(bridge, hand)
-        await work.grace(bridge.db, _subscription(hand), until)
+        await work.grace(bridge.db, hand.customer_id, hand.subscription_id, until)
         await _note(bridge, hand, "grace", until=until.isoformat() if until else None)
 
-    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    asked = [g.service for g in report.goals if hand.subscription_id in (None, g.key.subscription_id)]
+    if until is not None and asked and all(service.grace_override is None for service in asked):
+        raise RequestError(409, "not_behind", "nothing is owed just now, so the date was not kept")
+    return report
 
 
 async def release_brake(bridge: SubscriptionManager, actor: str) -> int:
@@ -223,32 +231,44 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 
 
 async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | None) -> PassReport:
-    """Wipe the hosting of an ended subscription for good. Nothing brings it back but a backup.
+    """Wipe the hosting of what has ended for good. Nothing brings it back but a backup.
 
     Raises:
-        RequestError: 422 when `confirm` does not repeat the subscription id, 409 while it has not ended.
+        RequestError: 422 when `confirm` does not repeat the id, 409 while it has not ended, or outside of live mode.
     """
-    subscription_id = _subscription(hand)
-    if confirm != subscription_id:
-        detail = f"this wipes all data; repeat the subscription id in confirm: {subscription_id!r}"
+    named = hand.subscription_id or hand.customer_id
+    if confirm != named:
+        detail = f"this wipes all data; repeat the id in confirm: {named!r}"
         raise RequestError(422, "confirmation_needed", detail, field="confirm")
+    mode = bridge.settings.provisioning_mode
+    if mode != "live":
+        raise RequestError(409, "not_live", f"PROVISIONING_MODE is {mode}: nothing is wiped")
+    # Memory may be behind: what was bought again since must show before anything is wiped.
+    before = await bridge.reconcile(hand.customer_id, actor=hand.actor)
+    if isinstance(before.outcome, Again) and not before.goals:
+        raise Unavailable(f"whether it has ended can't be seen just now: {before.outcome.error}")
 
     async def edit() -> None:
         memory, _ = await memories.load(bridge.db, hand.customer_id)
-        services = [s for s in memory.services if s.key.subscription_id == subscription_id and s.made]
+        services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
         if not services or memory.org_id is None:
-            raise RequestError(404, "unknown_subscription", f"nothing of {subscription_id} is in the panel")
+            raise RequestError(404, "unknown_subscription", f"nothing of {named} is in the panel", field=_named(hand))
         if not all(Hold.ENDED in s.holds or s.state is ServiceState.TERMINATED for s in services):
             raise RequestError(409, "not_ended", "only the hosting of an ended subscription can be wiped")
+        try:
+            present = {s.id for s in await bridge.enhance.subscriptions(memory.org_id)}
+        except NotFound:
+            present = set()
         for service in services:
-            await _wipe(bridge, hand, memory.org_id, service)
+            if service.panel_subscription_id in present or service.state is not ServiceState.TERMINATED:
+                await _wipe(bridge, hand, memory.org_id, service)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
 async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: Service) -> None:
     fact = ledger.Fact(
-        str(uuid4()), "intent", "hard_delete", hand.customer_id, service.key, "by_hand", actor=hand.actor,
+        str(uuid4()), "intent", ActionKind.HARD_DELETE, hand.customer_id, service.key, "by_hand", actor=hand.actor,
         facts={"reason": hand.reason, "panel_subscription_id": service.panel_subscription_id},
     )  # fmt: skip
     await ledger.record(bridge.db, [fact])
@@ -275,17 +295,14 @@ def _after(fact: ledger.Fact, state: ledger.FactState, error: str | None = None)
     )
 
 
-def _subscription(hand: Hand) -> str:
-    if hand.subscription_id is None:
-        raise RequestError(422, "invalid_field", "subscriptionId is needed", field="subscriptionId")
-    return hand.subscription_id
+def _named(hand: Hand) -> str:
+    return "customerId" if hand.subscription_id is None else "subscriptionId"
 
 
 async def _known(bridge: SubscriptionManager, hand: Hand) -> None:
-    subscription_id = _subscription(hand)
-    if not await work.services_of(bridge.db, subscription_id):
-        detail = f"no service of {subscription_id} is remembered"
-        raise RequestError(404, "unknown_subscription", detail, field="subscriptionId")
+    if not await work.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
+        detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
+        raise RequestError(404, "unknown_subscription", detail, field=_named(hand))
 
 
 async def _note(bridge: SubscriptionManager, hand: Hand, kind: str, **facts: object) -> None:
