@@ -196,7 +196,8 @@ class Panel:
         plan = await self._enhance.plan(wanted)
         number = service.panel_subscription_id
         before = next(s for s in actual.subscriptions if s.id == number)
-        if over := _over(before.resources, plan.resources):
+        if _over(before.resources, plan.resources) or _smaller(before.resources, plan.resources):
+            # What the panel shows was counted some time ago: too low as well as too high.
             fresh = await self._enhance.usage(memory.org_id, number)
             if over := _over(fresh, plan.resources):
                 raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {over}")
@@ -428,6 +429,12 @@ class Panel:
         if not seen:
             raise Unavailable(f"the panel accepted {step.fact.kind} and does not show it")
         await ledger.record(self._db, [replace(step.fact, state="verified", before=None, after=facts, facts=None)])
+
+
+def _smaller(present: tuple[Resource, ...], plan: tuple[Resource, ...]) -> bool:
+    """Whether a plan allows less of anything than what is there now."""
+    limits = {r.name: r.total for r in plan if r.total is not None}
+    return any(r.name in limits and (r.total is None or r.total > limits[r.name]) for r in present)
 
 
 def _over(used: tuple[Resource, ...], plan: tuple[Resource, ...]) -> str:
