@@ -29,6 +29,23 @@ class WorkRow:
     email: str | None
 
 
+_ROWS = """
+    SELECT d.kind, d.key,
+        CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
+            WHEN d.parked_reason IS NOT NULL THEN 'parked'
+            WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state,
+        d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
+    FROM due d
+    LEFT JOIN customers c ON d.kind = 'customer' AND c.provider = 'stripe' AND c.customer_id = d.key
+"""
+
+
+async def row_of(db: Database, customer_id: str) -> WorkRow | None:
+    """The queue's row of one customer; `None` when nothing is to be done for them."""
+    found = await db.row(f"{_ROWS} WHERE d.kind = 'customer' AND d.key = %(key)s", {"key": customer_id})
+    return WorkRow(**found) if found else None
+
+
 async def rows(
     db: Database,
     *,
@@ -44,23 +61,15 @@ async def rows(
         after: (kind, key) of the last row of the page before.
     """
     found = await db.rows(
-        """
-        SELECT * FROM (
-            SELECT d.kind, d.key,
-                CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
-                    WHEN d.parked_reason IS NOT NULL THEN 'parked'
-                    WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state,
-                d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
-            FROM due d
-            LEFT JOIN customers c ON d.kind = 'customer' AND c.provider = 'stripe' AND c.customer_id = d.key
-        ) AS w
+        f"""
+        SELECT * FROM ({_ROWS}) AS w
         WHERE (%(state)s::text IS NULL OR state = %(state)s)
             AND (%(reason)s::text IS NULL
                 OR (parked_reason IS NOT NULL
                     AND problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))))
             AND (%(kind)s::text IS NULL OR (kind, key) > (%(kind)s, %(key)s))
         ORDER BY kind, key LIMIT %(limit)s
-        """,
+        """,  # noqa: S608 - the statement above
         {
             "state": state,
             "reason": reason,
@@ -157,6 +166,7 @@ async def dashboard(db: Database) -> dict[str, Any]:
     """Every number of the dashboard, in one statement."""
     row = await db.row(
         """
+        WITH queue AS (SELECT *, coalesce(leased_until > clock_timestamp(), false) AS leased FROM due)
         SELECT
             (SELECT count(*) FROM customers) AS customers,
             (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
@@ -168,12 +178,14 @@ async def dashboard(db: Database) -> dict[str, Any]:
             (SELECT count(*) FROM services WHERE website_gone AND state <> 'terminated') AS websites_gone,
             (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
             (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{}') FROM (
-                SELECT parked_reason, count(*) AS n FROM due WHERE parked_reason IS NOT NULL GROUP BY 1) AS p
-            ) AS parked,
+                SELECT parked_reason, count(*) AS n FROM queue
+                WHERE parked_reason IS NOT NULL AND NOT leased GROUP BY 1) AS p) AS parked,
             (SELECT coalesce(jsonb_object_agg(why, n), '{}') FROM (
-                SELECT coalesce(waits_for, 'retry') AS why, count(*) AS n FROM due
-                WHERE parked_reason IS NULL AND due_at > clock_timestamp() GROUP BY 1) AS w) AS waiting,
-            (SELECT count(*) FROM due WHERE leased_until > clock_timestamp()) AS working,
+                SELECT coalesce(waits_for, 'retry') AS why, count(*) AS n FROM queue
+                WHERE parked_reason IS NULL AND NOT leased AND due_at > clock_timestamp() GROUP BY 1) AS w) AS waiting,
+            (SELECT count(*) FROM queue
+                WHERE parked_reason IS NULL AND NOT leased AND due_at <= clock_timestamp()) AS due,
+            (SELECT count(*) FROM queue WHERE leased) AS working,
             (SELECT count(*) FROM shadow_plans) AS shadow_customers,
             (SELECT coalesce(jsonb_object_agg(kind, n), '{}') FROM (
                 SELECT a ->> 'kind' AS kind, count(*) AS n FROM shadow_plans, jsonb_array_elements(actions) AS a
