@@ -160,13 +160,14 @@ async def compare_orgs(db: Database, sweep_id: int, page: Sequence[SeenOrg], *, 
             SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(gone)s::boolean[], %(suspended)s::boolean[],
                 %(emails)s::text[], %(logins)s::text[]) AS p (id, name, gone, suspended, email, login)
         ), seen AS ({_SEEN}), changed AS (
-            UPDATE customers c SET org_gone = page.gone, org_suspended = page.suspended, panel_name = page.name,
+            UPDATE customers c SET org_gone = page.gone, org_suspended = page.suspended,
+                panel_name = CASE WHEN c.erased_at IS NULL THEN page.name END,
                 panel_email = CASE WHEN c.erased_at IS NULL THEN page.email END, updated_at = now()
             FROM page, customers before
             WHERE c.provider = %(provider)s AND c.org_id = page.id::uuid
                 AND before.provider = c.provider AND before.customer_id = c.customer_id
                 AND (c.org_gone, c.org_suspended, c.panel_name, c.panel_email)
-                    IS DISTINCT FROM (page.gone, page.suspended, page.name,
+                    IS DISTINCT FROM (page.gone, page.suspended, CASE WHEN c.erased_at IS NULL THEN page.name END,
                         CASE WHEN c.erased_at IS NULL THEN page.email END)
             RETURNING c.customer_id, before.org_gone <> page.gone AS flipped
         ), verified AS (

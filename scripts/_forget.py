@@ -1,0 +1,100 @@
+"""Erase one customer's personal data on request, and say what has to be erased elsewhere by hand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from scripts._console import actor, bridge, table, when
+
+if TYPE_CHECKING:
+    from lib.database.erasure import Personal
+
+
+def main() -> None:
+    """Preview, or erase with --yes; exit code 1 when nobody is known or it is refused."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/forget",
+        description="Erases what this bridge holds of a customer: name and e-mail, names and domains in the ledger, "
+        "the bodies of received events, domains of terminated services. Ids, money, numbers and dates stay, and "
+        "nothing that is erased is written down again by later passes. Without --yes it only shows what would be "
+        "erased. Stripe and the panel are never touched: it says what to erase there by hand. "
+        "Settings come from the environment or from .env; the environment wins.",
+        epilog="Erase at Stripe first: its deletion sends one more event, with the data in it. Erasing twice is "
+        "harmless. Exit code: 0 erased or previewed, 1 refused or unknown, 2 it could not be done.",
+    )
+    parser.add_argument("customer", metavar="CUSTOMER", help="a Stripe customer: cus_...")
+    parser.add_argument("--yes", action="store_true", help="erase; there is no way back")
+    parser.add_argument("--force", action="store_true", help="also while hosting of the customer exists; it stays")
+    parser.add_argument("--actor", help="the name in the ledger (default: $USER)")
+    options = parser.parse_args()
+
+    from lib.errors import BridgeError
+
+    try:
+        raise SystemExit(asyncio.run(_forget(options)))
+    except BridgeError as error:
+        print(f"It could not be done: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+async def _forget(options: argparse.Namespace) -> int:
+    from lib.database import erasure
+
+    async with bridge() as manager:
+        await manager.ensure_schema(migrates=False)
+        customer_id = str(options.customer).strip()
+        found = await erasure.look(manager.db, customer_id)
+        if found is None:
+            print(f"This bridge holds nothing of {customer_id!r}.", file=sys.stderr)
+            return 1
+        print(_held(customer_id, found))
+        if found.living and not options.force:
+            print(
+                "\nRefused: the hosting above still exists. Let the subscription end and terminate it first, or add"
+                " --force: then these services and their domains stay as they are, and everything else is erased.",
+                file=sys.stderr,
+            )
+            return 1
+        if not options.yes:
+            print("\nThis is a preview: nothing was erased. Add --yes to erase; there is no way back.")
+            return 0
+        done = await erasure.erase(manager.db, customer_id, actor=actor(options.actor))
+        if done is None:
+            print("\nA pass works on this customer just now; nothing was erased. Run this again.", file=sys.stderr)
+            return 1
+        print(f"\nErased: {done['actions']} facts of the ledger and {done['events']} events held something.")
+        print(_elsewhere(customer_id, found, manager.settings.event_retention_days))
+        return 0
+
+
+def _held(customer_id: str, found: Personal) -> str:
+    rows = [
+        ("name and e-mail", " ".join(filter(None, (found.name, found.email))), "erased"),
+        ("domains of terminated services", found.domains, "erased"),
+        ("facts in the ledger", found.actions, "names and domains in them erased; ids, dates and numbers stay"),
+        ("received events", found.events, "their bodies emptied; ids, types and dates stay"),
+    ]
+    said = f"Customer {customer_id}" + (f", erased before at {when(found.erased_at)}" if found.erased_at else "")
+    said += "\n" + table(("HELD", "", "WHAT BECOMES OF IT"), rows)
+    if found.living:
+        kept = [(s.service, s.state, s.panel_subscription_id, s.domain) for s in found.living]
+        said += "\n\nRemains, because it exists in the panel\n"
+        said += table(("SERVICE", "STATE", "HOSTING", "DOMAIN"), kept)
+    return said
+
+
+def _elsewhere(customer_id: str, found: Personal, retention: int) -> str:
+    lines = [
+        "\nTo be erased by hand, if the law does not make you keep it:",
+        f"  Stripe: customer {customer_id} (its page in the Dashboard: delete, or a redaction job for payments too).",
+        f"    Deleting sends one more event with the data in it: run this again then, or it goes in {retention} days.",
+    ]
+    if found.org_id:
+        lines.append(
+            f"  Panel: organisation {found.org_id}" + (f" and login {found.login_id}." if found.login_id else ".")
+        )
+    lines.append("  Elsewhere: backups of the database and of the panel, and the logs of the functions.")
+    return "\n".join(lines)

@@ -1,0 +1,240 @@
+"""Erasing on request: personal data goes for good, ids, money, numbers and dates stay."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.world import World
+
+ROOT = Path(__file__).resolve().parent.parent
+PERSONAL = ("Ada Example", "ada@example.com", "shop.example")
+
+
+def run(world: World, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run it as an operator does."""
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "forget", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **world.environ, "USER": "anna", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def everything(world: World) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table, down to the transaction that wrote it."""
+    names = world.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    tables = [row["tablename"] for row in names]
+    return {name: world.sql(f"SELECT *, xmin::text FROM {name} ORDER BY 1, 2") for name in tables}  # noqa: S608
+
+
+def leaks(world: World) -> list[str]:
+    """Tables in which something personal of Ada can be read."""
+    dumped = {name: json.dumps(rows, default=str).lower() for name, rows in everything(world).items()}
+    return [f"{name}: {word}" for name, text in dumped.items() for word in PERSONAL if word.lower() in text]
+
+
+async def gone(world: World) -> tuple[str, str]:
+    """Ada had a website and a login, cancelled, and her hosting was terminated; everything was told by webhooks."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    async with world.functions(RETENTION_DAYS="1") as client:
+        for event in world.stripe.undelivered():
+            await world.deliver(client, event)
+        async with world.bridge() as manager:
+            await manager.sweep(deadline=float("inf"))
+        two_days_ago = world.stripe.now() - 2 * 86400
+        world.stripe.cancel(subscription, created=two_days_ago)
+        for event in world.stripe.undelivered():
+            await world.deliver(client, event)
+    assert world.service(subscription)["state"] == "terminated"
+    return customer, subscription
+
+
+async def test_a_preview_shows_and_writes_nothing(world: World) -> None:
+    """Without --yes it only says what is held."""
+    customer, _ = await gone(world)
+    before = everything(world)
+    done = run(world, customer)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ada@example.com" in done.stdout and "nothing was erased" in done.stdout
+    assert everything(world) == before
+
+
+async def test_nothing_personal_is_left(world: World) -> None:
+    """Not in any table: customers, services, ledger, events, queue; neither Stripe nor the panel is called."""
+    customer, _ = await gone(world)
+    assert {leak.partition(":")[0] for leak in leaks(world)} >= {"actions", "customers", "events", "services"}
+    world.panel.forget_calls()
+    world.stripe.calls.clear()
+    done = run(world, customer, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert leaks(world) == []
+    assert (world.panel.calls, world.stripe.calls) == ([], [])
+    (org,) = world.panel.orgs
+    assert customer in done.stdout and org in done.stdout and "Stripe" in done.stdout
+
+
+async def test_what_happened_can_still_be_told(world: World) -> None:
+    """Every fact and every event is there with its ids, dates and rules; the erasure itself is noted with its actor."""
+    customer, subscription = await gone(world)
+    kept = "SELECT id, action_id, at, kind, state, rule, subscription_id, slot FROM actions ORDER BY id"
+    facts = world.sql(kept)
+    events = world.sql("SELECT event_id, type, customer_id, object_id, created_at, outcome FROM events ORDER BY 1")
+    run(world, customer, "--yes")
+    assert world.sql(kept)[:-1] == facts
+    assert (
+        world.sql("SELECT event_id, type, customer_id, object_id, created_at, outcome FROM events ORDER BY 1") == events
+    )
+    assert {row["body"] for row in world.sql("SELECT body FROM events WHERE customer_id = %s", customer)} == {"{}"}
+    (note,) = world.sql("SELECT actor, state FROM actions WHERE kind = 'erased'")
+    assert note == {"actor": "anna", "state": "noted"}
+    made = world.sql("SELECT after FROM actions WHERE kind = 'create_subscription' AND state = 'applied'")
+    assert made[0]["after"]["panel_subscription_id"] == world.service(subscription)["panel_subscription_id"]
+    (row,) = world.sql("SELECT org_id, login_id, erased_at FROM customers")
+    assert row["org_id"] and row["login_id"] and row["erased_at"]
+
+
+async def test_the_ledger_closes_again(world: World) -> None:
+    """The permission to change it ended with the erasure."""
+    customer, _ = await gone(world)
+    run(world, customer, "--yes")
+    with pytest.raises(Exception, match="append-only"):
+        world.sql("UPDATE actions SET actor = 'nobody'")
+
+
+async def test_nothing_is_written_back(world: World) -> None:
+    """A later pass and a later sweep read the name and e-mail from both sides, and write none of it down."""
+    customer, _ = await gone(world)
+    run(world, customer, "--yes")
+    world.panel.forget_calls()
+    report = await world.sync(customer)
+    assert report.actions == ()
+    async with world.bridge() as manager:
+        await manager.sweep(deadline=float("inf"))
+        await manager.drain(deadline=float("inf"))
+    assert leaks(world) == []
+    assert {call.method for call in world.panel.calls} <= {"GET"}
+
+
+async def test_stripes_last_event_is_erased_by_a_second_run(world: World) -> None:
+    """Deleting at Stripe sends the data once more; erasing again is harmless and takes it too."""
+    customer, _ = await gone(world)
+    first = run(world, customer, "--yes")
+    assert "run this again" in first.stdout
+    world.stripe.delete_customer(customer)
+    async with world.functions() as client:
+        for event in world.stripe.undelivered():
+            await world.deliver(client, event)
+    assert leaks(world) != []
+    assert run(world, customer, "--yes").returncode == 0
+    assert leaks(world) == []
+
+
+async def test_other_customers_keep_theirs(world: World) -> None:
+    """Only the rows of this customer change."""
+    other = world.customer("Ben", "ben@example.net")
+    world.buy(other, domain="ben.example")
+    await world.sync(other)
+    customer, _ = await gone(world)
+    rows = "SELECT *, xmin::text FROM {} WHERE customer_id = %s ORDER BY 1, 2"
+    tables = ("customers", "services", "actions", "events")
+    before = [world.sql(rows.format(name), other) for name in tables]
+    run(world, customer, "--yes")
+    assert [world.sql(rows.format(name), other) for name in tables] == before
+
+
+async def test_hosting_that_runs_is_refused(world: World) -> None:
+    """Somebody who still pays is not erased by a slip."""
+    customer = world.customer()
+    world.buy(customer)
+    await world.sync(customer)
+    before = everything(world)
+    done = run(world, customer, "--yes")
+    assert done.returncode == 1
+    assert "--force" in done.stderr and "shop.example" in done.stdout
+    assert everything(world) == before
+
+
+async def test_force_erases_all_but_what_runs(world: World) -> None:
+    """The domain of the running service stays, since the website needs it, and every later pass leaves both alone."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    await world.sync(customer)
+    panel = world.panel.world()
+    done = run(world, customer, "--yes", "--force")
+    assert done.returncode == 0
+    assert "Remains" in done.stdout
+    assert leaks(world) == ["services: shop.example"]
+    assert (await world.sync(customer)).actions == ()
+    assert leaks(world) == ["services: shop.example"]
+    assert world.service(subscription)["state"] == "live"
+    assert world.panel.world() == panel
+
+
+async def test_free_texts_are_cleaned(world: World) -> None:
+    """Errors, reasons and parked details lose names, domains and any e-mail, and keep their sense."""
+    customer, _ = await gone(world)
+    world.sql(
+        "INSERT INTO actions (action_id, customer_id, kind, state, error, facts) VALUES (gen_random_uuid(), %s, 'x',"
+        " 'failed', 'POST: 409 shop.example is taken by Ada Example (old@example.org), plan 3', %s)",
+        customer,
+        json.dumps(
+            {"problems": [{"reason": "invalid_domain", "detail": "'my sh op' is no domain", "subject": "sub_1"}]}
+        ),
+    )
+    world.sql(
+        "INSERT INTO due (kind, key, due_at, parked_reason, parked_at, last_error, problems)"
+        " VALUES ('customer', %s, NULL, 'login_not_found', now(), 'about ada@example.com', %s)",
+        customer,
+        json.dumps([{"reason": "login_not_found", "detail": "a login for ada@example.com", "subject": customer}]),
+    )
+    run(world, customer, "--yes")
+    (fact,) = world.sql("SELECT error, facts FROM actions WHERE kind = 'x'")
+    assert fact["error"] == "POST: 409 erased is taken by erased (erased), plan 3"
+    assert fact["facts"]["problems"][0] == {"reason": "invalid_domain", "detail": "erased", "subject": "sub_1"}
+    (row,) = world.due()
+    assert (row["last_error"], row["parked_reason"]) == ("about erased", "login_not_found")
+    assert row["problems"] == [{"reason": "login_not_found", "detail": "a login for erased", "subject": customer}]
+
+
+async def test_a_dispute_that_names_nobody_is_theirs(world: World) -> None:
+    """Stripe's dispute events hold no customer; they are found by what they speak of."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    await world.sync(customer)
+    world.stripe.dispute(world.stripe.charge_of(subscription)["id"])
+    async with world.functions() as client:
+        for event in world.stripe.undelivered():
+            await world.deliver(client, event)
+    assert world.sql("SELECT 1 FROM events WHERE type LIKE 'charge.dispute.%%' AND customer_id IS NULL")
+    run(world, customer, "--yes", "--force")
+    disputes = world.sql("SELECT body FROM events WHERE type LIKE 'charge.dispute.%%'")
+    assert {row["body"] for row in disputes} == {"{}"}
+
+
+async def test_a_pass_that_is_under_way_comes_first(world: World) -> None:
+    """It would write back what it had read; so nothing is erased beneath it."""
+    customer, _ = await gone(world)
+    world.sql(
+        "INSERT INTO due (kind, key, lease_id, leased_until)"
+        " VALUES ('customer', %s, gen_random_uuid(), now() + interval '1 minute')",
+        customer,
+    )
+    before = everything(world)
+    done = run(world, customer, "--yes")
+    assert done.returncode == 1 and "Run this again" in done.stderr
+    assert everything(world) == before
+
+
+async def test_an_unknown_customer(world: World) -> None:
+    """Clear words and exit code 1."""
+    done = run(world, "cus_nobody", "--yes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "holds nothing" in done.stderr
