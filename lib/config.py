@@ -124,6 +124,8 @@ def _admin_keys(value: str) -> tuple[tuple[str, Secret], ...]:
         if not key or not name:
             raise ValueError("must be a key, or name:key pairs separated by commas")
         keys.append((name, Secret(key)))
+    if len({key for _, key in keys}) < len(keys):
+        raise ValueError("gives one key to two names")
     return tuple(keys)
 
 

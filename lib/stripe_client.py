@@ -159,25 +159,20 @@ class StripeClient:
         customer_id = _id(charge.get("customer"))
         invoice_id, subscription_id = await self._paid_by(_id(charge.get("payment_intent")))
         refunds = [
-            Refund(
-                refund_id=str(thing["id"]),
+            replace(
+                _refund(thing),
                 customer_id=customer_id,
                 subscription_id=subscription_id,
                 invoice_id=invoice_id,
-                charge_id=charge_id,
-                status=str(thing["status"]),
-                amount=int(thing.get("amount") or 0),
-                currency=str(thing.get("currency")),
                 charge_refunded=bool(charge.get("refunded")),
-                created_at=_time(thing.get("created")) or datetime.fromtimestamp(0, UTC),
             )
             async for thing in self.each("/v1/refunds", charge=charge_id)
         ]
         return customer_id, tuple(refunds)
 
-    async def charge_of_refund(self, refund_id: str) -> str | None:
-        """The charge that a refund gave back."""
-        return _id((await self.get(f"/v1/refunds/{refund_id}")).get("charge"))
+    async def refund(self, refund_id: str) -> Refund:
+        """A refund by itself: whose money it was only its charge tells, if it has one."""
+        return _refund(await self.get(f"/v1/refunds/{refund_id}"))
 
     async def _paid_by(self, payment_intent: str | None) -> tuple[str | None, str | None]:
         """(invoice, subscription) that a payment paid; nothing for a one-time payment."""
@@ -282,6 +277,21 @@ def read_subscription(thing: Json, lines: list[Json]) -> Subscription:
     )
 
 
+def _refund(thing: Json) -> Refund:
+    return Refund(
+        refund_id=str(thing["id"]),
+        customer_id=None,
+        subscription_id=None,
+        invoice_id=None,
+        charge_id=_id(thing.get("charge")),
+        status=str(thing["status"]),
+        amount=int(thing.get("amount") or 0),
+        currency=str(thing.get("currency")),
+        charge_refunded=False,
+        created_at=_time(thing.get("created")) or datetime.fromtimestamp(0, UTC),
+    )
+
+
 def _invoice(thing: Json) -> Invoice:
     return Invoice(
         id=thing["id"],
@@ -331,6 +341,9 @@ def _translated(error: stripe.StripeError) -> Retryable | Refused:
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():
             return Refused("stripe_key", message, status=error.http_status)
+        case stripe.InvalidRequestError() if "Unrecognized request URL" in message:
+            # A wrong STRIPE_API_BASE must not look like customers who are gone.
+            return Unavailable(message)
         case stripe.InvalidRequestError() if error.http_status == 404 or error.code == "resource_missing":
             return NotFound("stripe_not_found", message, status=404)
         case stripe.InvalidRequestError() | stripe.IdempotencyError() | stripe.CardError():

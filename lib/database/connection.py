@@ -6,6 +6,7 @@ lock that is used (`pg_advisory_xact_lock`) ends with its transaction.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,8 +21,8 @@ from lib.errors import DatabaseUnavailable, SchemaOutdated
 CONNECT_TIMEOUT = 5.0
 """Seconds. Waking a sleeping Neon branch takes less than one; Stripe's checkout waits ten for us."""
 
-STATEMENT_TIMEOUT = "15s"
-"""Far above any statement of ours on a healthy database; below every function's time limit."""
+PATIENCE = 30.0
+"""Seconds for one statement: far above any of ours on a healthy database, below every function's time limit."""
 
 POOL_SIZE = 8
 """Connections of one instance: passes run a few at a time, and webhooks need one short statement each."""
@@ -49,8 +50,9 @@ class Database:
         for last in (False, True):
             async with _translated(), self._open() as pool, pool.connection(timeout=CONNECT_TIMEOUT) as connection:
                 try:
-                    cursor = await connection.execute(statement, parameters)
-                    return await cursor.fetchall() if cursor.description else []
+                    async with asyncio.timeout(PATIENCE):
+                        cursor = await connection.execute(statement, parameters)
+                        return await cursor.fetchall() if cursor.description else []
                 except psycopg.OperationalError:
                     if last or not connection.broken:
                         raise
@@ -110,6 +112,8 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
         raise SchemaOutdated(f"the database waits for its migrations: {error}") from error
+    except TimeoutError as error:
+        raise DatabaseUnavailable("the database does not answer in time") from error
     except PoolTimeout as error:
         raise DatabaseUnavailable("the database can't be reached") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:

@@ -70,13 +70,12 @@ async def dashboard(bridge: SubscriptionManager) -> dict[str, Any]:
     stopped = await brake.read(bridge.db)
     newest = await sweeps.newest(bridge.db)
     services = numbers["services"]
+    parked = sum(numbers["parked"].values())
     alerts = []
     if stopped.engaged_at:
         alerts.append({"code": "brake", "detail": stopped.reason, "remedy": "Look at what is due, then releaseBrake."})
-    if numbers["parked"]:
-        alerts.append(
-            {"code": "parked", "detail": f"{load.parked} wait for a person", "remedy": "See /api/admin/work."}
-        )
+    if parked:
+        alerts.append({"code": "parked", "detail": f"{parked} wait for a person", "remedy": "See /api/admin/work."})
     if bridge.settings.provisioning_mode != "live":
         detail = f"PROVISIONING_MODE is {bridge.settings.provisioning_mode}"
         alerts.append({"code": "mode", "detail": detail, "remedy": "Set it to live once the plans look right."})
@@ -102,11 +101,11 @@ async def dashboard(bridge: SubscriptionManager) -> dict[str, Any]:
         "organisationsSuspendedInPanel": numbers["orgs_suspended"],
         "websitesGone": numbers["websites_gone"],
         "queue": {
-            "due": load.due,
+            "due": numbers["due"],
             "oldestSeconds": round(load.oldest_seconds, 1),
             "working": numbers["working"],
             "waiting": numbers["waiting"],
-            "parked": {"total": load.parked, "byReason": numbers["parked"]},
+            "parked": {"total": parked, "byReason": numbers["parked"]},
         },
         "brake": {
             "engaged": stopped.engaged_at is not None,
