@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lib.database import brake
+from lib.database import brake, due
 from tests.test_sweep import remembered
 from tests.world import World
 
@@ -101,6 +101,26 @@ async def test_the_brake_stays_on_until_somebody_releases_it(world: World) -> No
     await release(world)
     await drained(world, BRAKE_MAX="2")
     assert suspended(world) == 4
+
+
+async def test_a_release_reaches_a_pass_that_met_the_brake_a_moment_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Released between its stop and the end of its pass, it goes on at once and not an hour later."""
+    await unpaid(world, 2, 10)
+    settle, released = due.settle, 0
+
+    async def released_before(*args: Any, **more: Any) -> bool:
+        nonlocal released
+        if more.get("waits_for") == "brake" and not released:
+            released = await release(world)
+        return await settle(*args, **more)
+
+    monkeypatch.setattr(due, "settle", released_before)
+    await drained(world, BRAKE_MAX="1")
+    assert released == 1
+    assert suspended(world) == 2
+    assert world.due() == []
 
 
 async def test_suspensions_over_a_longer_time_are_no_mass(world: World) -> None:

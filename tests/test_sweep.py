@@ -445,3 +445,13 @@ async def test_a_sweep_learns_of_disputes_and_refunds(world: World) -> None:
     assert [world.service(one)["holds"] for one in (disputed, refunded)] == [[], []]
     assert all(one.suspended_by is None for one in world.panel.subscriptions.values())
     assert (await sweep(world, **settings)).get("marked", 0) == 0
+
+
+async def test_a_refund_without_a_charge_is_asked_about_once(world: World) -> None:
+    """It leads to nobody, is remembered all the same, and the next sweep marks nothing."""
+    refund = world.stripe.refund(world.buy(world.customer()))
+    world.stripe.set(refund["id"], charge=None, payment_intent=None)
+    await sweep(world)
+    assert world.sql("SELECT refund_id, customer_id FROM refunds") == [{"refund_id": refund["id"], "customer_id": None}]
+    assert (await sweep(world)).get("marked", 0) == 0
+    assert world.due() == []

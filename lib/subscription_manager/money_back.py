@@ -23,9 +23,14 @@ async def learn(db: Database, stripe: StripeClient, kind: str, object_id: str) -
     """
     if kind == "dispute":
         return await _dispute(db, stripe, object_id)
-    charge_id = object_id if kind == "charge" else await stripe.charge_of_refund(object_id)
-    if charge_id is None:
-        return None
+    charge_id: str | None = object_id
+    if kind == "refund":
+        refund = await stripe.refund(object_id)
+        charge_id = refund.charge_id
+        if charge_id is None:  # of a bank transfer, for one: remembered, so that no sweep asks again
+            await money.remember_refunds(db, [refund])
+            return None
+    assert charge_id is not None
     customer_id, refunds = await stripe.refunds_of(charge_id)
     await money.remember_refunds(db, refunds)
     return customer_id
