@@ -78,7 +78,7 @@ async def _adopt(options: argparse.Namespace, text: str) -> int:
         if not options.apply:
             if ready:
                 print("\nThis is a preview: nothing was written. Add --apply to link.")
-        elif ready and (options.yes or confirmed(f"\n{len(ready)} customers are linked as shown.")):
+        elif ready and (options.yes or confirmed(f"\nCustomers to be linked as shown: {len(ready)}.")):
             refused += await _link(manager, ready, actor(options.actor), how)
         elif ready:
             print("Nothing was written.")
@@ -106,7 +106,7 @@ async def _link(manager: SubscriptionManager, ready: Sequence[_Case], who: str, 
         )
         if declined:
             refused.append((case.who, Refusal("changed", declined)))
-    print(f"\nLinked {len(ready) - len(refused)} customers. They are due: the next pass looks at each.")
+    print(f"\nCustomers linked: {len(ready) - len(refused)}. They are due: the next pass looks at each.")
     if refused:
         _show_refused(refused)
     return refused
@@ -369,7 +369,7 @@ def _show(cases: Sequence[_Case], refused: Sequence[tuple[str, Refusal]]) -> Non
     if refused:
         _show_refused(refused)
     ready = sum(bool(case.match.services) for case in cases)
-    print(f"\n{ready} customers to be linked, {len(linked)} linked already, {len(refused)} refused.")
+    print(f"\nCustomers: {ready} to be linked, {len(linked)} linked already, {len(refused)} refused.")
 
 
 def _show_refused(refused: Sequence[tuple[str, Refusal]]) -> None:

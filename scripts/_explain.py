@@ -393,6 +393,8 @@ def _key(fact: Mapping[str, Any]) -> str | None:
 def _facts(fact: Mapping[str, Any]) -> str:
     """What the ledger says behind a fact, in one line."""
     found = {**(fact["before"] or {}), **(fact["after"] or {}), **(fact["facts"] or {})}
+    if isinstance(found.get("problems"), list):
+        return "; ".join(str(problem["detail"]) for problem in found["problems"])
     return ", ".join(f"{key}={value}" for key, value in found.items() if value not in (None, [], ""))
 
 

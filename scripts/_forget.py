@@ -22,8 +22,8 @@ def main() -> None:
         "nothing that is erased is written down again by later passes. Without --yes it only shows what would be "
         "erased. Stripe and the panel are never touched: it says what to erase there by hand. "
         "Settings come from the environment or from .env; the environment wins.",
-        epilog="Erase at Stripe first: its deletion sends one more event, with the data in it. Erasing twice is "
-        "harmless. Exit code: 0 erased or previewed, 1 refused or unknown, 2 it could not be done.",
+        epilog="Erasing twice is harmless. Exit code: 0 erased or previewed, 1 refused or unknown, 2 it could not be "
+        "done.",
     )
     parser.add_argument("customer", metavar="CUSTOMER", help="a Stripe customer: cus_...")
     parser.add_argument("--yes", action="store_true", help="erase; there is no way back")
@@ -66,7 +66,7 @@ async def _forget(options: argparse.Namespace) -> int:
             print("\nA pass works on this customer just now; nothing was erased. Run this again.", file=sys.stderr)
             return 1
         print(f"\nErased: {done['actions']} facts of the ledger and {done['events']} events held something.")
-        print(_elsewhere(customer_id, found, manager.settings.event_retention_days))
+        print(_elsewhere(customer_id, found))
         return 0
 
 
@@ -86,11 +86,10 @@ def _held(customer_id: str, found: Personal) -> str:
     return said
 
 
-def _elsewhere(customer_id: str, found: Personal, retention: int) -> str:
+def _elsewhere(customer_id: str, found: Personal) -> str:
     lines = [
         "\nTo be erased by hand, if the law does not make you keep it:",
         f"  Stripe: customer {customer_id} (its page in the Dashboard: delete, or a redaction job for payments too).",
-        f"    Deleting sends one more event with the data in it: run this again then, or it goes in {retention} days.",
     ]
     if found.org_id:
         lines.append(

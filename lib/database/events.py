@@ -48,7 +48,9 @@ async def accept(
             INSERT INTO events
                 (provider, source, event_id, type, livemode, object_id, customer_id, created_at, outcome, error, body)
             SELECT %(provider)s, %(source)s, event_id, type, livemode, object_id, customer_id, created_at, outcome,
-                error, body
+                error, CASE WHEN EXISTS (  -- of whom was erased no body is kept again
+                    SELECT FROM customers c WHERE c.provider = %(provider)s AND c.customer_id = incoming.customer_id
+                        AND c.erased_at IS NOT NULL) THEN '{}' ELSE body END
             FROM incoming ORDER BY event_id
             ON CONFLICT (provider, event_id) DO NOTHING
             RETURNING event_id
