@@ -168,8 +168,6 @@ class Service:
     ended_at: datetime | None = None
     retain_until: datetime | None = None
     """When a configured retention is over and it is soft-deleted."""
-    waived: frozenset[Hold] = frozenset()
-    """Causes that an admin decided shall hold it no longer."""
     released: bool = False
     """A second purchase of the same price that an admin let through."""
     adopted: bool = False
@@ -238,7 +236,7 @@ class Memory:
     services: tuple[Service, ...] = ()
     intents: tuple[Intent, ...] = ()
     disputes: tuple[tuple[str, str], ...] = ()
-    """(subscription id, status) of each dispute that led to a subscription."""
+    """(subscription id, status) of each dispute that led to a subscription, but for those that an admin waived."""
     refunded_invoices: frozenset[str] = frozenset()
     """Invoices whose money went back in full."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)

@@ -44,9 +44,11 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
             ) AS intents,
             (SELECT coalesce(jsonb_agg(jsonb_build_array(subscription_id, status) ORDER BY dispute_id), '[]')
              FROM disputes
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL) AS disputes,
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
+                AND NOT waived) AS disputes,
             (SELECT coalesce(jsonb_agg(DISTINCT invoice_id), '[]') FROM refunds
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND invoice_id IS NOT NULL AND charge_refunded
+                AND NOT waived
             ) AS refunded,
             (SELECT coalesce(jsonb_object_agg(subscription_id, fingerprint), '{}') FROM subscriptions
              WHERE provider = %(provider)s AND customer_id = %(customer)s) AS fingerprints,
@@ -155,7 +157,6 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             "grace_override": _iso(s.grace_override),
             "ended_at": _iso(s.ended_at),
             "retain_until": _iso(s.retain_until),
-            "waived": sorted(s.waived),
             "released": s.released,
             "adopted": s.adopted,
             "waits_for": s.waits_for,
@@ -172,7 +173,7 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             panel_subscription_id integer, panel_plan_id integer, website_id uuid, domain text,
             domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
             grace_until timestamptz, grace_override timestamptz, ended_at timestamptz, retain_until timestamptz,
-            waived text[], released boolean, adopted boolean, waits_for text)
+            released boolean, adopted boolean, waits_for text)
         WHERE {_HELD}
         ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
             {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now()
@@ -232,7 +233,6 @@ def _service(row: dict[str, Any]) -> Service:
         grace_override=_when(row["grace_override"]),
         ended_at=_when(row["ended_at"]),
         retain_until=_when(row["retain_until"]),
-        waived=frozenset(Hold(h) for h in row["waived"]),
         released=row["released"],
         adopted=row["adopted"],
         waits_for=row["waits_for"],

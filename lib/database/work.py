@@ -106,17 +106,21 @@ async def hold(db: Database, customer_id: str, subscription_id: str | None) -> N
     )
 
 
-async def lift(db: Database, customer_id: str, subscription_id: str | None, hold_name: str) -> None:
-    """Lift an admin's hold, or waive a dispute or refund for as long as that cause lasts."""
+async def lift(db: Database, customer_id: str, subscription_id: str | None) -> None:
+    """Lift an admin's hold."""
     await db.rows(
-        f"""
-        UPDATE services SET holds = array_remove(holds, %(hold)s),
-            waived = CASE WHEN %(hold)s = 'admin' THEN waived
-                ELSE ARRAY(SELECT DISTINCT w FROM unnest(waived || %(hold)s::text) AS w ORDER BY w) END,
-            updated_at = now()
-        {_OF}
-        """,  # noqa: S608 - the condition above
-        {"customer": customer_id, "id": subscription_id, "hold": hold_name},
+        f"UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now() {_OF}",  # noqa: S608
+        {"customer": customer_id, "id": subscription_id},
+    )
+
+
+async def waive(
+    db: Database, customer_id: str, subscription_id: str | None, table: Literal["disputes", "refunds"]
+) -> None:
+    """Let the disputes or refunds that there are now hold nothing any more; those to come are another matter."""
+    await db.rows(
+        f"UPDATE {table} SET waived = true, updated_at = now() {_OF}",  # noqa: S608 - one of the two literals
+        {"customer": customer_id, "id": subscription_id},
     )
 
 

@@ -263,9 +263,7 @@ def _state(
             causes, rule, wake_at = {Hold.PAUSED: "paused"}, "paused", None
     if subscription.collection_paused and policy.pause_collection == "suspend":
         causes[Hold.PAUSED] = "collection_paused"
-    money_back = _money_back(subscription, policy)
-    causes |= {hold: rule for hold, rule in money_back.items() if hold not in service.waived}
-    service = replace(service, waived=service.waived & money_back.keys())  # waived once, not for the next dispute
+    causes |= _money_back(subscription, policy)
     if Hold.ADMIN in service.holds:
         causes[Hold.ADMIN] = "admin_hold"
     service = replace(service, holds=frozenset(causes))

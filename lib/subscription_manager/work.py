@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from lib.database import brake, due, latest_version, ledger, schema_version, sweeps, work
@@ -165,7 +165,11 @@ async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: str) -> PassR
 
     async def edit() -> None:
         await _known(bridge, hand)
-        await work.lift(bridge.db, hand.customer_id, hand.subscription_id, hold_name)
+        if hold_name == "admin":
+            await work.lift(bridge.db, hand.customer_id, hand.subscription_id)
+        else:
+            table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
+            await work.waive(bridge.db, hand.customer_id, hand.subscription_id, table)
         await _note(bridge, hand, "lift", hold=hold_name)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)

@@ -12,6 +12,8 @@ CREATE TABLE disputes (
     reason          text,
     amount          bigint      NOT NULL,
     currency        text        NOT NULL,
+    -- An admin's word that this one holds nothing (it was settled otherwise).
+    waived          boolean     NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (provider, dispute_id)
@@ -31,6 +33,8 @@ CREATE TABLE refunds (
     currency        text        NOT NULL,
     -- Whether its charge is refunded in full, by this refund and others together.
     charge_refunded boolean     NOT NULL,
+    -- An admin's word that this one holds nothing.
+    waived          boolean     NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (provider, refund_id)
@@ -50,8 +54,6 @@ CREATE TABLE subscriptions (
 CREATE INDEX subscriptions_customer_idx ON subscriptions (provider, customer_id);
 
 ALTER TABLE services
-    -- An admin's word that this cause shall hold the service no longer (a lost dispute that was settled otherwise).
-    ADD COLUMN waived text[] NOT NULL DEFAULT '{}' CHECK (waived <@ ARRAY['dispute', 'refund']),
     -- A second purchase of the same price that an admin let through.
     ADD COLUMN released boolean NOT NULL DEFAULT false,
     -- It existed before us: linked by an operator, never made by us.

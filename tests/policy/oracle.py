@@ -224,18 +224,16 @@ def _money_back(world: Circumstances) -> set[Hold]:
     """Rows "open dispute" and "full refund of the latest invoice".
 
     `ON_DISPUTE` and `ON_DISPUTE_LOST` speak of different disputes: an open one, and one whose money is gone for good.
-    Won: lifted. An inquiry (`warning_*`) moves no money: no hold. What an admin lifted stays lifted while its cause is
-    the same.
+    Won: lifted. An inquiry (`warning_*`) moves no money: no hold.
     """
     disputes, policy = world.subscription.disputes, world.policy
-    lifted = world.service.waived if world.service is not None else frozenset()
     is_open = any(status in ("needs_response", "under_review") for status in disputes)
     found = set()
     if (is_open and policy.on_dispute == "suspend") or ("lost" in disputes and policy.on_dispute_lost == "suspend"):
         found.add(Hold.DISPUTE)
     if world.subscription.refunded and policy.on_refund == "suspend":
         found.add(Hold.REFUND)
-    return found - lifted
+    return found
 
 
 def _active(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], frozenset[Hold], str]:

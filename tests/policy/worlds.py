@@ -430,7 +430,6 @@ MEMORIES: dict[str, Memory] = {
     "suspended as disputed": customer(
         service(state=ServiceState.SUSPENDED, suspended_by=OURS, holds=frozenset({Hold.DISPUTE, Hold.REFUND}))
     ),
-    "a dispute that an admin lets pass": customer(service(waived=frozenset({Hold.DISPUTE}))),
     "linked by an operator": customer(service(adopted=True)),
     "promised more time": customer(service(grace_override=NOW + days(3))),
     "promised time is over": customer(service(grace_override=NOW - days(1))),
