@@ -27,6 +27,7 @@ from lib.model import (
 from lib.policy.desired import desired
 from lib.policy.fingerprint import with_money_back
 from lib.policy.imagine import imagine
+from lib.policy.naming import marks
 from lib.policy.next_action import next_action, on_plan
 from lib.policy.recognise import observe
 
@@ -203,7 +204,7 @@ class _Pairing:
         self._free = {
             s.id: s
             for s in sorted(holdings.subscriptions, key=lambda s: s.id)
-            if not s.deleted and not _resells(s) and s.id not in holdings.taken
+            if not s.deleted and not _resells(s) and s.id not in holdings.taken and self._may_be_linked(s)
         }
 
     def add(self, row: Row, linked: Sequence[ServiceKey]) -> None:
@@ -219,6 +220,10 @@ class _Pairing:
             self._everything(row)
         elif self._holdings.taken.get(number) not in linked:
             self._one(self._named(number), row)
+
+    def _may_be_linked(self, found: PanelSubscription) -> bool:
+        """Without a mark of ours, or with the mark of an open place: a mark says for good whose it is."""
+        return not marks(found.friendly_name) or any(_carries_mark(found, goal) for goal in self._places)
 
     def _of_domain(self, domain: str) -> int:
         for site in self._holdings.sites:
@@ -237,12 +242,15 @@ class _Pairing:
         if _resells(found):
             raise _Doubt("reseller", f"hosting subscription {number} is a reseller's")
         if number not in self._free:
+            if not self._may_be_linked(found):
+                raise _Doubt("panel_marked", f"hosting subscription {number} carries a mark: {found.friendly_name}")
             raise _Doubt("ambiguous", f"hosting subscription {number} is named twice")
         return found
 
     def _one(self, found: PanelSubscription, row: Row) -> None:
         """One hosting subscription, named: which purchase is it?"""
         open_places = self._in_scope(row)
+        open_places = [goal for goal in open_places if _carries_mark(found, goal)] or open_places
         if not open_places:
             raise _Doubt("nothing_fits", f"nothing is bought that hosting subscription {found.id} could be linked to")
         fitting = [goal for goal in open_places if _fits(found, goal)]
@@ -258,6 +266,10 @@ class _Pairing:
 
     def _everything(self, row: Row) -> None:
         """Whatever is left of what the row covers, where only one answer is possible."""
+        for goal in self._in_scope(row):
+            ours = [found for found in self._free.values() if _carries_mark(found, goal)]
+            if ours:
+                self._link(goal, ours[0], goal.service.domain)
         for goal in self._in_scope(row):
             holding = {s.subscription_id for s in self._holdings.sites if s.domain == goal.service.domain}
             same = [found for found in self._free.values() if found.id in holding and _fits(found, goal)]
@@ -316,6 +328,10 @@ class _Pairing:
 
 def _fits(found: PanelSubscription, goal: Goal) -> bool:
     return goal.plan is not None and on_plan(found, goal.plan)
+
+
+def _carries_mark(found: PanelSubscription, goal: Goal) -> bool:
+    return (goal.key.subscription_id, goal.key.slot) in marks(found.friendly_name)
 
 
 def _resells(found: PanelSubscription) -> bool:

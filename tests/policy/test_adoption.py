@@ -161,3 +161,21 @@ def test_a_plan_that_was_not_bought_needs_consent() -> None:
     assert [s.plan for s in found.services] == [str(holdings.subscriptions[0].plan_id)]
     actions, _ = foresee(payer, remembered(payer, found), CATALOGUE, holdings.subscriptions, POLICY, NOW)
     assert [action.kind for action in actions] == ["change_plan"]
+
+
+def test_a_mark_says_whose_it_is() -> None:
+    """After a lost database: hosting that carries our mark goes to its own place, and to no other."""
+    payer = bought((("price_a", 1),), (("price_a", 1),))
+    second = replace(hosting(1, "price_a"), friendly_name="shop.example [sub_1]")
+    first = replace(hosting(2, "price_a"), friendly_name="Hosting [sub_0]")
+    found = adopt(payer, Holdings((second, first)))
+    assert [(str(s.key), s.panel_subscription_id) for s in found.services] == [("sub_0", 2), ("sub_1", 1)]
+
+
+def test_a_foreign_mark_links_nothing() -> None:
+    """Not by itself, and not by name."""
+    payer = bought((("price_a", 1),))
+    foreign = replace(hosting(1, "price_a"), friendly_name="Hosting [sub_other]")
+    assert [refusal.reason for refusal in adopt(payer, Holdings((foreign,))).refusals] == ["nothing_fits"]
+    named = adopt(payer, Holdings((foreign,)), Row(payer.id, ORG, None, 1))
+    assert [refusal.reason for refusal in named.refusals] == ["panel_marked"]
