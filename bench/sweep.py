@@ -3,8 +3,8 @@
     .venv/bin/python -m bench.sweep [--sizes 10000 100000]
 
 The simulators run in a process of their own, so that the memory shown is the sweep's alone. The figure to look at is
-the ratio between the sizes: calls and the sweep's own processor seconds grow with the number of list pages, memory does not
-grow at all. The seconds on the clock are mostly the simulators'.
+the ratio between the sizes: calls and the sweep's own processor seconds grow with the number of list pages, memory
+does not grow at all. The seconds on the clock are partly the simulators'.
 """
 
 import argparse
