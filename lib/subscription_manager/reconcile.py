@@ -240,6 +240,9 @@ class Reconciler:
                 "action_failed", action=action.kind, error=str(error), unknown=isinstance(error, OutcomeUnknown)
             )
         state.blocked.add(action.subject)
+        # It may have failed after something was remembered already (an id whose reading back failed).
+        state.memory, state.catalogue = await memories.load(self._db, state.payer.id)
+        state.stored = state.memory
 
     async def _want(self, state: _State, current: Pass, clock: _Clock, *, dry_run: bool) -> Wanted:
         """Decide what should be, and remember of it what must outlive this pass."""
