@@ -13,6 +13,9 @@ PAUSE = 2.0
 SLICE = 5.0
 """Seconds in which one drain claims passes. A stop waits for the passes in hand and for no more than them."""
 
+AFTER_A_FAILED_SWEEP = 60.0
+"""Seconds until the next try, with drains in between: what a sweep stumbles over (a permission) may stay for long."""
+
 
 def main() -> None:
     """Work until SIGTERM or Ctrl-C; passes in hand are finished first."""
@@ -37,7 +40,7 @@ def main() -> None:
 
 
 async def _work() -> None:
-    from lib.errors import Retryable
+    from lib.errors import BridgeError
     from lib.log import get_logger
     from lib.subscription_manager import manager
     from lib.subscription_manager.manager import TIME_FOR_A_PASS
@@ -48,15 +51,22 @@ async def _work() -> None:
     ours = manager()
     log = get_logger()
     log.info("worker_started")
+    sweep_at = 0.0
     while not stop.is_set():
         idle = True
         try:
             deadline = time.monotonic() + SLICE + TIME_FOR_A_PASS
             drained = await ours.drain(deadline=deadline, workers=ours.settings.panel_concurrency, migrates=True)
-            swept = await ours.sweep_if_due(deadline=time.monotonic() + SLICE)
-            idle = drained.passes == 0 and (swept is None or swept.elsewhere)
-        except Retryable as error:
+            idle = drained.passes == 0
+            if time.monotonic() >= sweep_at:
+                sweep_at = time.monotonic() + AFTER_A_FAILED_SWEEP
+                swept = await ours.sweep_if_due(deadline=time.monotonic() + SLICE)
+                sweep_at = 0.0
+                idle = idle and (swept is None or swept.elsewhere)
+        except BridgeError as error:
             log.warning("worker_waits", reason=str(error))
+        except Exception:  # whatever it is, the passes of everybody else must not wait for a restart
+            log.exception("worker_stumbled")
         if idle:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), PAUSE)

@@ -1,0 +1,58 @@
+"""The worker as a process of its own, for people without Vercel: it must outlive what it stumbles over."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.world import World
+
+ROOT = Path(__file__).resolve().parent.parent
+ONE = {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
+
+
+@contextmanager
+def worker(world: World, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`./scripts/worker`, until the end of the block."""
+    with log.open("w") as lines:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from scripts._worker import main; main()"],
+            cwd=ROOT,
+            env={**os.environ, **world.environ},
+            stdout=lines,
+            stderr=lines,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for(log: Path, word: str, times: int = 1) -> None:
+    """Wait until the worker has logged this."""
+    end = time.monotonic() + 60
+    while log.read_text().count(word) < times:
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.05)
+
+
+def test_a_sweep_that_is_refused_stops_neither_the_worker_nor_the_passes(world: World, tmp_path: Path) -> None:
+    """A key that may not list events costs the sweep; who pays is provisioned all the same, and SIGTERM still ends."""
+    world.stripe.forbid("^/v1/events")
+    customer = world.customer()
+    log = tmp_path / "worker.log"
+    with worker(world, log) as process:
+        wait_for(log, "worker_waits")
+        world.buy(customer)
+        world.sql("INSERT INTO due (kind, key) VALUES ('customer', %s)", customer)
+        wait_for(log, '"pass_ended"')
+        assert world.panel.world() == ONE
+        assert log.read_text().count("worker_waits") == 1  # the sweep is not tried again with every look
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    assert "worker_stopped" in log.read_text()
+    assert "Traceback" not in log.read_text()
