@@ -1,6 +1,7 @@
 """Settings from a file `.env`, for the scripts; on Vercel they come from the project's settings."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,20 +10,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def load_env_file(path: Path = ROOT / ".env") -> None:
     """Add what the file says to the environment. What is set there already wins."""
-    if path.exists():
-        for name, value in parse(path.read_text(encoding="utf-8")):
-            os.environ.setdefault(name, value)
+    if not path.exists():
+        return
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SystemExit(f"{path} is not UTF-8: save it anew in that encoding.") from None
+    for name, value in parse(text):
+        os.environ.setdefault(name, value)
 
 
 def parse(text: str) -> Iterator[tuple[str, str]]:
     """Read `NAME=value` lines: comments, blank lines, `export` and quotes as a shell would take them."""
     for line in text.splitlines():
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        name, equals, value = re.sub(r"^export\s+", "", line.strip()).partition("=")
         if not equals or name.startswith("#"):
             continue
-        value = value.strip()
-        if value[:1] in ("'", '"') and value[:1] in value[1:]:
-            value = value[1:].split(value[0])[0]
+        quoted = value.strip()
+        if quoted[:1] in ("'", '"') and quoted[:1] in quoted[1:]:
+            value = quoted[1:].split(quoted[0])[0]
         else:
-            value = value.split(" #")[0].rstrip()
+            value = re.split(r"\s#", value)[0].strip()
         yield name.strip(), value

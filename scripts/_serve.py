@@ -16,7 +16,7 @@ def main() -> None:
         epilog="Crons do not fire here: ./scripts/worker does what they do.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=3000, help="port to listen on (%(default)s)")
+    parser.add_argument("--port", type=_port, default=3000, help="port to listen on (%(default)s)")
     options = parser.parse_args()
 
     import uvicorn
@@ -45,3 +45,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run()
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return int(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts._environment import load_env_file
+from scripts._environment import load_env_file, parse
 from scripts._functions import function_files, functions_app
 
 ECHO = """
@@ -82,3 +82,30 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     load_env_file(tmp_path / ".env")
     read = {name: os.environ[name] for name in ("ONE", "TWO", "THREE", "SET")}
     assert read == {"ONE": "a # b", "TWO": "two", "THREE": "x=y", "SET": "environment"}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("A=1\r\nB = 2\r\n", {"A": "1", "B": "2"}),
+        ("export\tA=1", {"A": "1"}),
+        ("A= # unset\nB=a#b\nC=c\t# tab", {"A": "", "B": "a#b", "C": "c"}),
+        ("#A=1\nnothing\n\n", {}),
+    ],
+)
+def test_lines_of_the_file_mean_what_a_shell_takes_them_for(text: str, read: dict[str, str]) -> None:
+    """Windows line ends, tabs and comments in the place of a value are no part of any value."""
+    assert dict(parse(text)) == read
+
+
+def test_any_editors_file_is_read_or_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte order mark does not hide the first setting; another encoding is named and no traceback shown."""
+    file = tmp_path / ".env"
+    monkeypatch.setenv("FIRST", "")
+    monkeypatch.delenv("FIRST")
+    file.write_bytes(b"\xef\xbb\xbfFIRST=1\n")
+    load_env_file(file)
+    assert os.environ["FIRST"] == "1"
+    file.write_bytes(b"FIRST=\xe4\n")
+    with pytest.raises(SystemExit, match="not UTF-8"):
+        load_env_file(file)
