@@ -11,7 +11,7 @@ import pytest
 from lib.config import Secret
 from lib.database import Database, due, latest_version, ledger, migrate, schema_version
 from lib.errors import LeaseLost
-from lib.model import Problem
+from lib.model import Parked, Problem
 from lib.policy import MAX_ATTEMPTS
 from tests.world import World, make_world
 
@@ -199,6 +199,7 @@ async def test_a_failing_pass_is_tried_on_the_curve_and_then_parked(world: World
     assert world.ledger() == ["parked"]
     await world.drain()
     assert world.ledger() == ["parked"]
+    assert isinstance((await world.sync(customer)).outcome, Parked)  # who asks by hand is told so, too
 
 
 async def test_whoever_is_parked_runs_again_when_something_comes_in(world: World) -> None:

@@ -1,5 +1,6 @@
 """`POST /api/admin/sync`: the pass of one customer, now, and what it did; a dry run touches nothing."""
 
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -183,7 +184,9 @@ async def test_another_side_that_is_away_is_told(world: World, side: str, status
     answer = await sync(world, {"subscriptionId": subscription})
     assert answer.status_code == status
     if side == "panel":
-        assert answer.json()["outcome"]["state"] == "again"
+        outcome = answer.json()["outcome"]
+        assert outcome["state"] == "again"
+        assert datetime.fromisoformat(outcome["at"]) == world.due()[0]["due_at"]
         assert [due["key"] for due in world.due()] == [customer]
 
 

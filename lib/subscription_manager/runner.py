@@ -8,10 +8,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from lib import tally
 from lib.database import Database, due, ledger
 from lib.errors import BridgeError, DatabaseUnavailable, LeaseLost, NotFound
 from lib.log import bound, get_logger
@@ -63,7 +64,7 @@ class Runner:
                     if lease.lost:
                         log.warning("lease_lost")
                         return None
-                    await self._settle(claim, report)
+                    report = await self._settle(claim, report)
             except DatabaseUnavailable as error:  # the lease runs out by itself and somebody goes on
                 log.error("pass_abandoned", error=str(error))
                 return None
@@ -88,6 +89,7 @@ class Runner:
                 deadline=deadline,
                 actor=actor,
             )
+        calls = tally.begin()
         try:
             if claim.kind in ("dispute", "refund", "charge"):
                 customer_id = await money_back.learn(self._db, self._stripe, claim.kind, claim.key)
@@ -95,18 +97,19 @@ class Runner:
                 customer_id = await self._stripe.customer_of(claim.kind, claim.key)
         except NotFound as error:
             log.warning("object_unknown", kind=claim.kind, error=str(error))
-            return PassReport(pass_id, claim.key, Settled(), ())
+            return PassReport(pass_id, claim.key, Settled(), (), stripe_calls=calls["stripe"])
         except DatabaseUnavailable:
             raise
         except BridgeError as error:
-            return PassReport(pass_id, claim.key, Again(str(error)), ())
+            return PassReport(pass_id, claim.key, Again(str(error)), (), stripe_calls=calls["stripe"])
         if customer_id is not None:
             await due.mark(self._db, [("customer", customer_id)])
         else:
             log.info("object_without_customer", kind=claim.kind)
-        return PassReport(pass_id, customer_id or claim.key, Settled(), ())
+        return PassReport(pass_id, customer_id or claim.key, Settled(), (), stripe_calls=calls["stripe"])
 
-    async def _settle(self, claim: due.Claim, report: PassReport) -> None:
+    async def _settle(self, claim: due.Claim, report: PassReport) -> PassReport:
+        """End the lease; the report with what became of a failure in the queue: when it runs again, or parked."""
         match report.outcome:
             case Settled(wake_at, why):
                 await due.settle(self._db, claim, due_at=wake_at, waits_for=why)
@@ -130,6 +133,9 @@ class Runner:
                     problems=problems if again is None or not failed else (),
                     attempts=attempts,
                 )
+                ended = Parked(problems) if again is None else replace(report.outcome, at=again)
+                return replace(report, outcome=ended)
+        return report
 
     async def _park(self, claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> None:
         """One loud line and one ledger row when somebody comes to be parked for another reason than before."""
