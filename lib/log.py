@@ -41,6 +41,13 @@ class _Stdout:
         sys.stdout.flush()
 
 
+class _Relay(logging.Handler):
+    """Lines of a library, as ours: else they reach stderr as raw text of many lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().warning("library_said", library=record.name, said=record.getMessage())
+
+
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     """Set up logging for this process; harmless to repeat. `level` is one of debug, info, warning, error."""
     terminal = (stream or sys.stdout).isatty()
@@ -61,6 +68,8 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=stream or _Stdout()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
+    pool = logging.getLogger("psycopg.pool")  # tells why a database can't be reached, at every try
+    pool.handlers, pool.propagate = [_Relay(logging.WARNING)], False
 
 
 def get_logger() -> Any:

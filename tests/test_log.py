@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -118,3 +119,15 @@ def test_each_line_is_one_write_to_the_stdout_of_the_moment(capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["event"] == "first"
     log.get_logger().info("second")
     assert json.loads(capsys.readouterr().out)["event"] == "second"
+
+
+def test_what_the_connection_pool_says_is_one_line_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """A database that is away makes the library talk in raw lines; they come as JSON like everything else."""
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    log.configure(stream=stream)
+    logging.getLogger("psycopg.pool").warning("error connecting in %r: refused\n\tIs it running?", "pool-1")
+    (line,) = lines(stream)
+    assert (line["event"], line["library"], line["level"]) == ("library_said", "psycopg.pool", "warning")
+    assert line["said"].startswith("error connecting in 'pool-1': refused")
+    assert capsys.readouterr() == ("", "")
