@@ -140,7 +140,7 @@ class EnhanceClient:
             if found is None:
                 raise Refused(
                     "login_not_found",
-                    f"the panel has a login for {email} but lists it nowhere; see its deleted customers",
+                    "the panel has a login for this e-mail but lists it nowhere; see its deleted customers",
                 ) from conflict
             return found
 
@@ -171,7 +171,7 @@ class EnhanceClient:
     async def send_recovery(self, email: str) -> None:
         """Have the panel mail a link to set a password. It answers 200 even when it knows no such e-mail."""
         await self._transport.request(
-            "PUT", "/login/password-recovery", body={"email": email}, query={"realmId": self._org_id}
+            "PUT", "/login/password-recovery", body={"email": email}, query={"realmId": self._org_id}, repeat=False
         )
 
     # --- plans ---

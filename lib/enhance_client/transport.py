@@ -75,12 +75,14 @@ class Transport:
         query: dict[str, str | int] | None = None,
         patience: float = READ_TIMEOUT,
         wipe: bool = False,
+        repeat: bool = True,
     ) -> Any:
         """Send one request; the decoded answer.
 
         Quick repetition is for what is safe to repeat: anything but a POST, and a POST that never left.
 
         Args:
+            repeat: whether quick repetition is wanted where it is safe; not for a mail.
             wipe: an admin confirmed that the data shall be gone for good (`force=true`).
 
         Raises:
@@ -93,7 +95,7 @@ class Transport:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=_wait,
-            retry=tenacity.retry_if_exception(lambda error: _worth_repeating(method, error)),
+            retry=tenacity.retry_if_exception(lambda error: repeat and _worth_repeating(method, error)),
             reraise=True,
         )
         return await retrying(self._once, method, route, body, query, patience)
