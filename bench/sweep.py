@@ -183,6 +183,7 @@ async def measure(environ: dict[str, str]) -> None:
     calls = tally.begin()
     before = resource.getrusage(resource.RUSAGE_SELF)
     phases: Counter[str] = Counter()
+    current = "events"
     began = last = time.perf_counter()
 
     def step(phase: str, _: Mapping[str, int]) -> None:
@@ -190,7 +191,6 @@ async def measure(environ: dict[str, str]) -> None:
         phases[current] += round((time.perf_counter() - last) * 1000)
         current, last = phase, time.perf_counter()
 
-    current = "events"
     swept = await bridge.sweep(deadline=time.monotonic() + 3600, progress=step)
     seconds = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF)
