@@ -42,10 +42,19 @@ taken for somebody else's and never be lifted.
 """
 
 
+LOOK_SOONEST, LOOK_LATEST = timedelta(seconds=10), timedelta(seconds=60)
+"""How long to wait between looks for what may still appear; the panel's slow call is done within a minute or two."""
+
+
 def settles_at(intent: Intent) -> datetime:
     """When not finding the result of `intent` begins to mean that it never happened."""
     answered, lost = SETTLE.get(intent.kind, (timedelta(), timedelta()))
     return intent.at + (answered if intent.answered else lost)
+
+
+def _look_at(intent: Intent, now: datetime) -> datetime:
+    """When to look for an unfinished action again: soon at first, and at the latest when it settles."""
+    return min(settles_at(intent), now + min(max(now - intent.at, LOOK_SOONEST), LOOK_LATEST))
 
 
 def next_action(
@@ -65,7 +74,7 @@ def next_action(
     problems = list(wanted.problems)
     waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
     # Also those that nobody wants any more: a suspension that comes late must be known as ours, and be lifted.
-    waits += [Wait(settles_at(i), f"{i.kind} may still take effect") for i in memory.intents if now < settles_at(i)]
+    waits += [Wait(_look_at(i, now), f"{i.kind} may still take effect") for i in memory.intents if now < settles_at(i)]
     blocked = frozenset(blocked)
     by_id = {s.id: s for s in actual.subscriptions}
     intents = {(intent.kind, intent.service): intent for intent in memory.intents}
