@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -225,6 +226,7 @@ async def test_a_success_forgets_the_failures_before(world: World) -> None:
     subscription = world.buy(customer)
     world.stripe.forbid("/v1/subscriptions")
     for _ in range(4):
+        world.hurry()
         await world.sync(customer)
     assert world.due()[0]["attempts"] == 4
     world.stripe.clear_faults()
@@ -361,3 +363,22 @@ async def test_many_processes_migrate_at_once(
     assert {await schema_version(db) for db in processes} == {latest_version()}
     for db in processes:
         await db.close()
+
+
+async def test_events_do_not_use_up_the_retry_curve(world: World) -> None:
+    """However many events come in during an outage, a customer is not parked by them, and runs when it is over."""
+    customer = world.customer()
+    world.buy(customer)
+    world.panel.down = True
+    async with world.bridge() as manager:
+        for _ in range(15):
+            await manager.reconcile(customer)  # what an event does, too: it makes the row due before its time
+        (row,) = world.due()
+        assert (row["attempts"], row["parked_reason"]) == (1, None)
+        assert row["due_at"] == row["retry_at"]
+        world.panel.down = False
+        world.age_intents()
+        world.hurry()
+        await manager.drain(deadline=time.monotonic() + 30)
+    assert world.panel.world()["websites"] == 1
+    assert world.due() == []

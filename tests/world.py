@@ -160,7 +160,7 @@ class World:
 
     def hurry(self) -> None:
         """Let the time pass that rows of the queue wait for, and that the leases of the dead last."""
-        self.sql("UPDATE due SET due_at = now() - interval '1 second' WHERE due_at IS NOT NULL")
+        self.sql("UPDATE due SET due_at = now() - interval '1 second', retry_at = NULL WHERE due_at IS NOT NULL")
         self.sql("UPDATE due SET leased_until = now() - interval '1 second' WHERE lease_id IS NOT NULL")
         self.sql("UPDATE leases SET leased_until = now() - interval '1 second'")
 

@@ -34,6 +34,8 @@ class Claim:
     generation: int
     attempts: int
     parked_reason: str | None
+    retry_at: datetime | None
+    """When the retry curve would have let it run by itself."""
     now: datetime
     """The database's time when it was claimed."""
 
@@ -73,7 +75,7 @@ async def claim(
             SET lease_id = gen_random_uuid(), leased_until = clock_timestamp() + %(lease)s
             FROM picked WHERE due.kind = picked.kind AND due.key = picked.key
             RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
-                due.parked_reason, clock_timestamp() AS now
+                due.parked_reason, due.retry_at, clock_timestamp() AS now
             """,
             {
                 "limit": limit,
@@ -106,6 +108,7 @@ async def settle(
     waits_for: str | None = None,
     problems: Sequence[Problem] = (),
     attempts: int = 0,
+    retry_at: datetime | None = None,
 ) -> bool:
     """End a pass: drop the row, or leave it for `due_at`, or park it with its problems. False: the lease was lost.
 
@@ -120,7 +123,8 @@ async def settle(
             RETURNING 1
         ), kept AS (
             UPDATE due SET
-                lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, last_error = %(error)s,
+                lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, retry_at = %(retry_at)s,
+                last_error = %(error)s,
                 waits_for = %(waits_for)s,
                 due_at = CASE WHEN generation <> %(generation)s THEN clock_timestamp() ELSE %(due_at)s END,
                 parked_reason = %(reason)s, problems = %(problems)s,
@@ -142,6 +146,7 @@ async def settle(
             "reason": problems[0].reason if problems else None,
             "problems": Jsonb([{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]),
             "attempts": attempts,
+            "retry_at": retry_at,
         },
     )
     return bool(row and row["held"])
@@ -205,6 +210,24 @@ async def take_lease(db: Database, name: str, holder: str, length: timedelta) ->
         RETURNING 1
         """,
         {"name": name, "holder": holder, "length": length},
+    )
+    return row is not None
+
+
+async def take_turn(db: Database, name: str, lease_id: str, length: timedelta) -> bool:
+    """Take the one lease called `name` for as long as the pass that holds `lease_id` lives, at most for `length`.
+
+    A pass that died gives its turn back with its own lease, which is short because the living renew it.
+    """
+    row = await db.row(
+        """
+        INSERT INTO leases (name, holder, leased_until) VALUES (%(name)s, %(holder)s, clock_timestamp() + %(length)s)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
+            WHERE leases.leased_until <= clock_timestamp() OR leases.holder = excluded.holder
+                OR NOT EXISTS (SELECT FROM due WHERE lease_id = leases.holder AND due.leased_until > clock_timestamp())
+        RETURNING 1
+        """,
+        {"name": name, "holder": lease_id, "length": length},
     )
     return row is not None
 

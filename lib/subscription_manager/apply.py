@@ -280,11 +280,11 @@ class Panel:
                 return memory
             return await self._remember_service(memory, replace(service, website_id=found))
         finally:
-            await due.give_back_lease(self._db, "website", self._pass.id)
+            await due.give_back_lease(self._db, "website", self._pass.lease_id)
 
     async def _turn(self) -> None:
         end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE
-        while not await due.take_lease(self._db, "website", self._pass.id, WEBSITE_LEASE):
+        while not await due.take_turn(self._db, "website", self._pass.lease_id, WEBSITE_LEASE):
             if asyncio.get_running_loop().time() > end:
                 raise Waiting("another website is being created", why="website_turn", again=TURN)
             await asyncio.sleep(0.25)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -117,9 +118,13 @@ class Runner:
                 await self._park(claim, report, problems)
                 await due.settle(self._db, claim, due_at=wake_at, problems=problems)
             case Again(error, at, failed, why, wish, problems):
-                attempts = claim.attempts + failed
-                noise = random.random()  # noqa: S311 - spreads retries, guards nothing
-                again = at or retry_at(attempts, claim.now, noise=noise, wish=wish)
+                early = failed and claim.retry_at is not None and claim.now < claim.retry_at
+                attempts = claim.attempts + (failed and not early)
+                if early and claim.retry_at is not None:  # somebody asked in between; the curve goes on where it was
+                    again: datetime | None = max(claim.retry_at, claim.now + (wish or timedelta()))
+                else:
+                    noise = random.random()  # noqa: S311 - spreads retries, guards nothing
+                    again = at or retry_at(attempts, claim.now, noise=noise, wish=wish)
                 if again is None:
                     given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
                     problems = (given_up, *problems)
@@ -132,6 +137,7 @@ class Runner:
                     waits_for=why,
                     problems=problems if again is None or not failed else (),
                     attempts=attempts,
+                    retry_at=again if failed else None,
                 )
                 ended = Parked(problems) if again is None else replace(report.outcome, at=again)
                 return replace(report, outcome=ended)

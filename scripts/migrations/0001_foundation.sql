@@ -41,6 +41,9 @@ CREATE TABLE due (
     generation    bigint      NOT NULL DEFAULT 1,
     -- Failures in a row; reset by a pass that does not fail.
     attempts      integer     NOT NULL DEFAULT 0,
+    -- When the retry curve lets it run by itself. A pass before that, because an event or a person asked for it, is no
+    -- attempt: else a busy customer would use up the curve in a short outage.
+    retry_at      timestamptz,
     lease_id      uuid,
     leased_until  timestamptz,
     last_error    text,
