@@ -106,7 +106,7 @@ class SubscriptionManager:
         for event in received.values():
             if event.outcome == "unreadable" and event.event_id in new:
                 log.error("event_unreadable", event_id=event.event_id, error=event.error, source=source)
-            else:
+            elif event.event_id in new or source == "webhook":  # a sweep meets what it knows all the time
                 log.info(
                     "event_accepted" if event.event_id in new else "event_repeated",
                     event_id=event.event_id,
@@ -153,10 +153,10 @@ class SubscriptionManager:
         await asyncio.gather(*(work() for _ in range(min(workers, self.settings.panel_concurrency))))
         return drained
 
-    async def drain_quietly(self, *, deadline: float, first: Sequence[tuple[str, str]] = ()) -> None:
+    async def drain_quietly(self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = ()) -> None:
         """`drain` for after a response: what fails stays due, so the failure is only logged."""
         try:
-            await self.drain(deadline=deadline, first=first)
+            await self.drain(deadline=deadline, workers=workers, first=first)
         except BridgeError as error:
             log.warning("drain_failed", error=str(error))
 
@@ -290,6 +290,6 @@ class SubscriptionManager:
         """`sweep` and then `drain`, for after a response: what fails is done by the next one."""
         try:
             await self.sweep(deadline=deadline)
-            await self.drain(deadline=deadline, workers=self.settings.panel_concurrency)
         except BridgeError as error:
             log.warning("sweep_failed", error=str(error))
+        await self.drain_quietly(deadline=deadline, workers=self.settings.panel_concurrency)
