@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import socket
 import sys
 from contextlib import suppress
 
@@ -31,20 +32,28 @@ def main() -> None:
         Settings.load(os.environ)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
-    base = f"http://{options.host}:{options.port}"
-    print(f"Serving on {base}  (Ctrl-C ends it)")
-    for path in function_files():
-        print(f"  {base}/{path.with_suffix('')}")
-    print("Settings and functions are read at start: start again after a change.", flush=True)
     config = uvicorn.Config(
         functions_app(), host=options.host, port=options.port, lifespan="off", log_level="warning",
         # Work after an answer is cut off then; its lease runs out and another pass takes it up.
         timeout_graceful_shutdown=10,
     )  # fmt: skip
+    listening = _listen(options.host, options.port)  # before it says that it serves
+    base = f"http://{options.host}:{options.port}"
+    print(f"Serving on {base}  (Ctrl-C ends it)")
+    for path in function_files():
+        print(f"  {base}/{path.with_suffix('')}")
+    print("Settings and functions are read at start: start again after a change.", flush=True)
     # uvicorn shuts down in order, then raises the signal that it got once more.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run()
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SystemExit(f"Can't listen on {host}:{port}: {error.strerror}. Choose another with --port.") from None
 
 
 def _port(text: str) -> int:

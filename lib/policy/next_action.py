@@ -29,16 +29,16 @@ from lib.policy.naming import clean_name, friendly_name, mark, marked_name
 Subject = tuple[ActionKind, ServiceKey | None]
 
 SETTLE = {
-    ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=45)),
-    ActionKind.CREATE_SUBSCRIPTION: (timedelta(seconds=30), timedelta(seconds=45)),
+    ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=90)),
+    ActionKind.CREATE_SUBSCRIPTION: (timedelta(seconds=30), timedelta(seconds=90)),
     ActionKind.CREATE_WEBSITE: (timedelta(seconds=90), timedelta(minutes=5)),
     ActionKind.SUSPEND: (timedelta(seconds=10), timedelta(seconds=60)),
 }
 """How long an action may still take effect after its intent: (the panel answered with an error, the answer was lost).
 
 Only afterwards does not finding it mean that it never happened. Creating a website is the slow one: panels have been
-seen to finish it long after the client gave up. A suspension is here because one that appears unexpected would be
-taken for somebody else's and never be lifted.
+seen to finish it long after the client gave up; the other creations get three times what a client waits for. A
+suspension is here because one that appears unexpected would be taken for somebody else's and never be lifted.
 """
 
 
