@@ -9,7 +9,6 @@ import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -275,9 +274,7 @@ class _Survey:
         subscriptions = await manager.enhance.subscriptions(org.id)
         taken = await adoption.takers(manager.db, [s.id for s in subscriptions])
         holdings = matching.Holdings(subscriptions, tuple(self._sites.get(org.id, ())), taken)
-        row = await manager.db.row("SELECT clock_timestamp() AS now")
-        assert row is not None
-        now: datetime = row["now"]
+        now = await manager.db.now()
         policy = manager.settings.policy
         match = matching.match(rows, payer, memory, catalogue, holdings, policy, now, accept_plan_changes=self._accept)
         known = {service.key: service for service in memory.services}

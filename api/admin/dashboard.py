@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from lib.subscription_manager import manager, work
+from lib.subscription_manager import dashboard, manager
 from lib.web import actor, answer, bearer, endpoint
 
 
@@ -15,7 +15,7 @@ async def show(request: Request) -> Response:
         return RedirectResponse("/", status_code=303)
     bridge = manager()
     actor(request, bridge.settings.admin_keys)
-    return answer(await work.dashboard(bridge))
+    return answer(await dashboard.show(bridge))
 
 
 app = endpoint(GET=show)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -64,6 +65,13 @@ class Database:
         """The first row of one statement, or `None`."""
         found: Sequence[DictRow] = await self.rows(statement, parameters)
         return found[0] if found else None
+
+    async def now(self) -> datetime:
+        """The database's time, the one clock that all processes share."""
+        row = await self.row("SELECT clock_timestamp() AS now")
+        assert row is not None
+        now: datetime = row["now"]
+        return now
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -94,6 +94,24 @@ _HELD = "EXISTS (SELECT FROM due WHERE lease_id = %(lease)s FOR SHARE)"
 """Only the present holder of the lease may remember: one that was overtaken would write back what it knew before."""
 
 
+async def owner_of(db: Database, subscription_id: str, *, provider: str = "stripe") -> str | None:
+    """Whose services those of a subscription are."""
+    row = await db.row(
+        "SELECT customer_id FROM services WHERE provider = %(provider)s AND subscription_id = %(id)s LIMIT 1",
+        {"provider": provider, "id": subscription_id},
+    )
+    return str(row["customer_id"]) if row else None
+
+
+async def knows(db: Database, customer_id: str, *, provider: str = "stripe") -> bool:
+    """Whether anything is remembered of a customer."""
+    row = await db.row(
+        "SELECT 1 FROM customers WHERE provider = %(provider)s AND customer_id = %(id)s",
+        {"provider": provider, "id": customer_id},
+    )
+    return row is not None
+
+
 async def remember_customer(db: Database, memory: Memory, lease_id: str, *, livemode: bool) -> None:
     """Write the customer's row as it now is in `memory`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -45,6 +45,18 @@ async def unfinished(db: Database) -> Sweep | None:
     """The sweep under way, if there is one."""
     row = await db.row(f"SELECT {_COLUMNS} FROM sweeps s WHERE s.finished_at IS NULL")  # noqa: S608
     return Sweep(**row) if row else None
+
+
+async def fresh(db: Database, age: timedelta) -> bool:
+    """Whether none is under way and one that has finished began within `age`."""
+    row = await db.row(
+        """
+        SELECT NOT EXISTS (SELECT FROM sweeps WHERE finished_at IS NULL)
+            AND EXISTS (SELECT FROM sweeps WHERE started_at > now() - %(age)s::interval) AS fresh
+        """,
+        {"age": age},
+    )
+    return bool(row and row["fresh"])
 
 
 async def newest(db: Database) -> Sweep | None:

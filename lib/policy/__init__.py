@@ -1,8 +1,8 @@
 """The only place where policy lives: pure functions from what was observed, and the time, to what to do.
 
 `recognise` and `observe` lay what the panel shows onto what we remember, `desired` says what should be true of a
-customer, `next_action` the one change that leads there, `imagine` what the world looks like after it, `retry_at` when
-to try a failed pass again. No network, database, clock or environment.
+customer, `next_action` the one change that leads there, `imagine` what the world looks like after it, `over` what does
+not fit into a smaller plan, `retry_at` when to try a failed pass again. No network, database, clock or environment.
 """
 
 from lib.policy.desired import desired, sought_domains
@@ -13,6 +13,7 @@ from lib.policy.naming import clean_name, friendly_name, mark, marked_name, mark
 from lib.policy.next_action import SETTLE, next_action, on_plan, settles_at
 from lib.policy.recognise import observe, recognise
 from lib.policy.retry import MAX_ATTEMPTS, retry_at
+from lib.policy.usage import may_be_over, over
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -26,10 +27,12 @@ __all__ = [
     "mark",
     "marked_name",
     "marks",
+    "may_be_over",
     "next_action",
     "normalise_domain",
     "observe",
     "on_plan",
+    "over",
     "recognise",
     "retry_at",
     "settles_at",

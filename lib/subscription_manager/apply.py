@@ -1,6 +1,6 @@
 """One action in the panel: intent first, then the call, then what it told us, remembered before it is called applied.
 
-A crash anywhere leaves either nothing, or an intent whose effect `interrupted` looks for before anything is repeated.
+A crash anywhere leaves either nothing, or an intent whose effect `Interrupted` looks for before anything is repeated.
 """
 
 from __future__ import annotations
@@ -8,19 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
-from lib.database import Database, due, ledger
-from lib.database import memory as memories
-from lib.errors import Conflict, NotFound, Refused, Unavailable
-from lib.model import Action, ActionKind, Actual, Intent, Memory, Resource, Service, ServiceKey, ServiceState
-from lib.policy import SETTLE, clean_name, marked_name, on_plan, settles_at
-from lib.subscription_manager.step import Pass, Step, Waiting, truth_behind
-
-if TYPE_CHECKING:
-    from lib.enhance_client import EnhanceClient
+from lib.database import due, ledger
+from lib.errors import Conflict, Refused, Unavailable
+from lib.model import Action, ActionKind, Actual, Memory, Service, ServiceState
+from lib.policy import clean_name, may_be_over, over
+from lib.subscription_manager.panel import Panel, service_of
+from lib.subscription_manager.step import Step, Waiting, truth_behind
 
 WEBSITE_LEASE = timedelta(seconds=120)
 """Longer than the slowest website call, so that a living process never loses it half-way."""
@@ -32,63 +29,14 @@ WEBSITE_PATIENCE = 15.0
 """Seconds that a pass waits for its turn to create a website, before it lets another customer have its place."""
 
 
-class Panel:
+class Applier:
     """Applies actions for one pass: knows the panel, the ledger and the memory, and nothing of policy."""
 
-    def __init__(self, db: Database, enhance: EnhanceClient, current: Pass) -> None:
-        self._db = db
-        self._enhance = enhance
-        self._pass = current
-
-    # --- looking ---
-
-    async def look(self, memory: Memory) -> Actual:
-        """The panel's side of this customer, in one call; none before there is an organisation."""
-        if memory.org_id is None:
-            return Actual()
-        try:
-            return Actual(subscriptions=await self._enhance.subscriptions(memory.org_id))
-        except NotFound:
-            return Actual(org_gone=True)
-
-    async def interrupted(self, memory: Memory, actual: Actual, now: datetime) -> tuple[Memory, Actual]:
-        """Find out what became of actions that were begun and never finished, and remember it.
-
-        Those that may still take effect stay in `memory.intents`; the others are closed in the ledger.
-        """
-        for intent in memory.intents:
-            match intent.kind:
-                case ActionKind.CREATE_ORG:
-                    memory, done = await self._interrupted_org(memory, intent)
-                    if done and not actual.subscriptions:
-                        actual = await self.look(memory)
-                case ActionKind.CREATE_SUBSCRIPTION:
-                    # `recognise` looked for our mark already: an id is remembered if it is there.
-                    service = _service(memory, intent.service)
-                    done = service is not None and service.made
-                case ActionKind.CREATE_WEBSITE:
-                    memory, done = await self._interrupted_website(memory, intent)
-                case ActionKind.SUSPEND:
-                    memory, done = await self._interrupted_suspension(memory, actual, intent)
-                case ActionKind.HARD_DELETE:
-                    memory, done = await self._interrupted_wipe(memory, actual, intent)
-                case ActionKind.RESUME | ActionKind.CHANGE_PLAN | ActionKind.TERMINATE:
-                    memory, done = await self._interrupted_change(memory, actual, intent)
-                case _:
-                    done = False
-            if not done and intent.kind not in SETTLE:
-                # Safe to repeat; whether it is needed shows in what the panel has.
-                await self._close(intent, done=False, error="interrupted; done again if it is still needed")
-                memory = _without(memory, intent)
-            elif done:
-                await self._close(intent, done=True)
-                memory = _without(memory, intent)
-            elif now >= settles_at(intent):
-                await self._close(intent, done=False, error="looked for and not found")
-                memory = _without(memory, intent)
-        return memory, actual
-
-    # --- acting ---
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self._enhance = panel.enhance
+        self._db = panel.db
+        self._pass = panel.current
 
     async def apply(self, action: Action, memory: Memory, actual: Actual) -> tuple[Memory, Actual]:
         """Make one change; memory and panel as they are afterwards.
@@ -97,7 +45,7 @@ class Panel:
             Refused: decided against; a person must act.
             Retryable: it failed, or nobody knows (the ledger says which).
         """
-        service = _service(memory, action.service)
+        service = service_of(memory, action.service)
         match action.kind:
             case ActionKind.CREATE_ORG:
                 return await self._create_org(action, memory), actual
@@ -128,7 +76,7 @@ class Panel:
         async with self._step(action) as step:
             org_id = await step.send(self._enhance.create_org(name))
             memory = replace(memory, org_id=org_id, org_name=name)
-            await self._remember(memory)
+            await self._panel.remember(memory)
             step.after = {"org_id": org_id}
         return memory
 
@@ -138,7 +86,7 @@ class Panel:
             email = self._pass.payer.email
             login_id = await step.send(self._enhance.create_login(memory.org_id, email, clean_name(self._pass.payer)))
             memory = replace(memory, login_id=login_id)
-            await self._remember(memory)
+            await self._panel.remember(memory)
             step.after = {"login_id": login_id}
         return memory
 
@@ -147,7 +95,7 @@ class Panel:
         async with self._step(action) as step:
             member_id = await step.send(self._enhance.add_owner(memory.org_id, memory.login_id))
             memory = replace(memory, member_id=member_id)
-            await self._remember(memory)
+            await self._panel.remember(memory)
             step.after = {"member_id": member_id}
         return memory
 
@@ -157,7 +105,7 @@ class Panel:
             name = str(action.details["name"])
             await step.send(self._enhance.rename_org(memory.org_id, name))
             memory = replace(memory, org_name=name)
-            await self._remember(memory)
+            await self._panel.remember(memory)
         return memory
 
     async def _send_welcome(self, action: Action, memory: Memory) -> Memory:
@@ -165,7 +113,7 @@ class Panel:
         async with self._step(action) as step:
             await step.send(self._enhance.send_recovery(self._pass.payer.email))
             memory = replace(memory, welcomed=True)
-            await self._remember(memory)
+            await self._panel.remember(memory)
         return memory
 
     async def _create_subscription(self, action: Action, memory: Memory, service: Service) -> tuple[Memory, Actual]:
@@ -181,9 +129,9 @@ class Panel:
                 plan=str(action.details["plan"]),
                 state=ServiceState.LIVE,
             )
-            memory = await self._remember_service(memory, made)
+            memory = await self._panel.remember_service(memory, made)
             step.after = {"panel_subscription_id": number, "plan_id": plan.id}
-        actual = await self.look(memory)
+        actual = await self._panel.look(memory)
         found = next((s for s in actual.subscriptions if s.id == number and not s.deleted), None)
         await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
         return memory, actual
@@ -196,16 +144,15 @@ class Panel:
         plan = await self._enhance.plan(wanted)
         number = service.panel_subscription_id
         before = next(s for s in actual.subscriptions if s.id == number)
-        if _over(before.resources, plan.resources) or _smaller(before.resources, plan.resources):
-            # What the panel shows was counted some time ago: too low as well as too high.
+        if may_be_over(before.resources, plan.resources):
             fresh = await self._enhance.usage(memory.org_id, number)
-            if over := _over(fresh, plan.resources):
-                raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {over}")
+            if excess := over(fresh, plan.resources):
+                raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {excess}")
         async with self._step(action, before={"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(memory.org_id, number, plan.id))
-            memory = await self._remember_service(memory, replace(service, plan=wanted, panel_plan_id=plan.id))
+            memory = await self._panel.remember_service(memory, replace(service, plan=wanted, panel_plan_id=plan.id))
             step.after = {"plan_id": plan.id, "plan": plan.name}
-        actual = await self.look(memory)
+        actual = await self._panel.look(memory)
         found = next((s for s in actual.subscriptions if s.id == number), None)
         await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
         return memory, actual
@@ -216,7 +163,7 @@ class Panel:
         name = str(action.details["friendly_name"])
         async with self._step(action) as step:
             await step.send(self._enhance.name_subscription(memory.org_id, service.panel_subscription_id, name))
-        actual = await self.look(memory)
+        actual = await self._panel.look(memory)
         found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
         await self._verify(step, found is not None and found.friendly_name == name, {})
         return memory, actual
@@ -235,7 +182,7 @@ class Panel:
                     await step.send(self._enhance.resume(memory.org_id, number))
                 case _:
                     await step.send(self._enhance.terminate(memory.org_id, number))
-            actual = await self.look(memory)
+            actual = await self._panel.look(memory)
             found = next((s for s in actual.subscriptions if s.id == number), None)
             match action.kind:
                 case ActionKind.SUSPEND:
@@ -249,7 +196,7 @@ class Panel:
                     seen = found is None or found.deleted
                     changed = replace(service, state=ServiceState.TERMINATED)
             if seen:
-                memory = await self._remember_service(memory, changed)
+                memory = await self._panel.remember_service(memory, changed)
         await self._verify(step, seen, {"suspended_by": found and found.suspended_by})
         return memory, actual
 
@@ -258,7 +205,7 @@ class Panel:
         assert memory.org_id is not None and service.panel_subscription_id is not None and service.domain is not None
         await self._turn()
         try:
-            found = await self._free_domain(memory.org_id, service)
+            found = await self._panel.find_website(memory.org_id, service)
             if found is None:
                 group = action.details.get("server_group")
                 async with self._step(action) as step:
@@ -272,13 +219,13 @@ class Panel:
                             )
                         )
                     except Conflict:  # somebody was faster: they or we, an hour ago
-                        found = await self._free_domain(memory.org_id, service)
+                        found = await self._panel.find_website(memory.org_id, service)
                         if found is None:
                             raise
-                    memory = await self._remember_service(memory, replace(service, website_id=found))
+                    memory = await self._panel.remember_service(memory, replace(service, website_id=found))
                     step.after = {"website_id": found, "domain": service.domain}
                 return memory
-            return await self._remember_service(memory, replace(service, website_id=found))
+            return await self._panel.remember_service(memory, replace(service, website_id=found))
         finally:
             await due.give_back_lease(self._db, "website", self._pass.lease_id)
 
@@ -288,121 +235,6 @@ class Panel:
             if asyncio.get_running_loop().time() > end:
                 raise Waiting("another website is being created", why="website_turn", again=TURN)
             await asyncio.sleep(0.25)
-
-    async def _free_domain(self, org_id: str, service: Service) -> str | None:
-        """`None` when the domain is free; the id of our own website when it exists already.
-
-        Raises:
-            Refused: somebody else has it, a deleted site reserves it, or the panel prohibits it.
-        """
-        assert service.domain is not None
-        status, website_id = await self._enhance.check_domain(org_id, service.domain)
-        domain = service.domain
-        match status:
-            case "notInUse":
-                return None
-            case "inUseCurrentOrg" if website_id is not None:
-                website = await self._enhance.website(org_id, website_id)
-                if website.subscription_id == service.panel_subscription_id and not website.deleted:
-                    return website.id
-                raise Refused("domain_in_use", f"{domain} is a website of this customer under another subscription")
-            case "inUseDeletedSite":
-                raise Refused(
-                    "domain_reserved", f"{domain} belongs to a deleted website; purge or restore it in the panel"
-                )
-            case "prohibited":
-                raise Refused(
-                    "domain_prohibited", f"the panel does not allow {domain}; change metadata.domain in Stripe"
-                )
-            case _:
-                raise Refused("domain_in_use", f"{domain} is in use elsewhere in the panel; change metadata.domain")
-
-    # --- what became of an interrupted action ---
-
-    async def _interrupted_org(self, memory: Memory, intent: Intent) -> tuple[Memory, bool]:
-        if memory.org_id is None:
-            found = await self._enhance.find_org(f"[{memory.customer_id}]", intent.at)
-            if found is None:
-                return memory, False
-            memory = replace(memory, org_id=found.id, org_name=marked_name(self._pass.payer))
-            await self._remember(memory)
-        return memory, True
-
-    async def _interrupted_website(self, memory: Memory, intent: Intent) -> tuple[Memory, bool]:
-        service = _service(memory, intent.service)
-        if service is None or memory.org_id is None or service.domain is None:
-            return memory, False
-        if service.website_id is None:
-            try:
-                found = await self._free_domain(memory.org_id, service)
-            except Refused:  # told again, and parked, when it is tried again
-                return memory, False
-            if found is None:
-                return memory, False
-            memory = await self._remember_service(memory, replace(service, website_id=found))
-        return memory, True
-
-    async def _interrupted_suspension(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
-        service = _service(memory, intent.service)
-        found = next((s for s in actual.subscriptions if service and s.id == service.panel_subscription_id), None)
-        if service is None or found is None or found.suspended_by is None:
-            return memory, False
-        if service.suspended_by != found.suspended_by:
-            changed = replace(
-                service, suspended_by=found.suspended_by, state=ServiceState.SUSPENDED, panel_suspended=False
-            )
-            memory = await self._remember_service(memory, changed)
-        return memory, True
-
-    async def _interrupted_change(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
-        """Resumed, moved or deleted, as the panel shows it: then that is remembered as if its answer had come."""
-        service = _service(memory, intent.service)
-        if service is None or not service.made:
-            return memory, False
-        found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
-        changed = service
-        match intent.kind:
-            case ActionKind.RESUME:
-                done = found is not None and found.suspended_by is None
-            case ActionKind.CHANGE_PLAN:
-                done = found is not None and intent.plan is not None and on_plan(found, intent.plan)
-                changed = replace(service, plan=intent.plan)
-            case _:
-                done = found is None or found.deleted
-                changed = replace(service, state=ServiceState.TERMINATED)
-        if done and changed != service:
-            memory = await self._remember_service(memory, changed)
-        return memory, done
-
-    async def _interrupted_wipe(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
-        service = _service(memory, intent.service)
-        if service is None or any(s.id == service.panel_subscription_id for s in actual.subscriptions):
-            return memory, False
-        return await self._remember_service(memory, replace(service, state=ServiceState.TERMINATED)), True
-
-    async def _close(self, intent: Intent, *, done: bool, error: str | None = None) -> None:
-        fact = ledger.Fact(
-            intent.action_id,
-            "applied" if done else "failed",
-            intent.kind,
-            self._pass.payer.id,
-            intent.service,
-            rule="found_after_interruption" if done else None,
-            error=error,
-            pass_id=self._pass.id,
-            actor=self._pass.actor,
-        )
-        await ledger.record(self._db, [fact, replace(fact, state="verified")] if done else [fact])
-
-    # --- memory and ledger ---
-
-    async def _remember(self, memory: Memory) -> None:
-        lease = self._pass.lease_id
-        await memories.remember_customer(self._db, memory, lease, livemode=self._pass.settings.livemode)
-
-    async def _remember_service(self, memory: Memory, service: Service) -> Memory:
-        await memories.remember_services(self._db, memory, [service], self._pass.lease_id)
-        return replace(memory, services=tuple(service if s.key == service.key else s for s in memory.services))
 
     def _step(self, action: Action, before: Mapping[str, Any] | None = None) -> Step:
         fact = ledger.Fact(
@@ -429,24 +261,3 @@ class Panel:
         if not seen:
             raise Unavailable(f"the panel accepted {step.fact.kind} and does not show it")
         await ledger.record(self._db, [replace(step.fact, state="verified", before=None, after=facts, facts=None)])
-
-
-def _smaller(present: tuple[Resource, ...], plan: tuple[Resource, ...]) -> bool:
-    """Whether a plan allows less of anything than what is there now."""
-    limits = {r.name: r.total for r in plan if r.total is not None}
-    return any(r.name in limits and (r.total is None or r.total > limits[r.name]) for r in present)
-
-
-def _over(used: tuple[Resource, ...], plan: tuple[Resource, ...]) -> str:
-    """Which resources are used beyond what a plan allows, with the numbers; empty when it fits."""
-    limits = {r.name: r.total for r in plan if r.total is not None}
-    over = [(r.name, r.usage, limits[r.name]) for r in used if r.name in limits and r.usage > limits[r.name]]
-    return ", ".join(f"{name} {usage} of {limit}" for name, usage, limit in over)
-
-
-def _service(memory: Memory, key: ServiceKey | None) -> Service | None:
-    return next((s for s in memory.services if s.key == key), None)
-
-
-def _without(memory: Memory, intent: Intent) -> Memory:
-    return replace(memory, intents=tuple(i for i in memory.intents if i.action_id != intent.action_id))

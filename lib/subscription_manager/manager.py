@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
+from lib.database import memory as memories
 from lib.database.events import ReceivedEvent
 from lib.errors import BridgeError, NotFound, RequestError, SchemaOutdated
 from lib.log import get_logger
@@ -29,6 +31,9 @@ log = get_logger()
 
 TIME_FOR_A_PASS = 20.0
 """Seconds that must be left before another pass is claimed."""
+
+SWEEP_EVERY = timedelta(hours=1)
+"""As often as the cron of vercel.json."""
 
 WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
@@ -209,9 +214,8 @@ class SubscriptionManager:
         """
         await self.ensure_schema(migrates=False)
         if dry_run:
-            row = await self.db.row("SELECT clock_timestamp() AS now")
-            assert row is not None
-            return await self.reconciler.run(customer_id, lease_id="", now=row["now"], dry_run=True, actor=actor)
+            now = await self.db.now()
+            return await self.reconciler.run(customer_id, lease_id="", now=now, dry_run=True, actor=actor)
         subject = ("customer", customer_id)
         end = time.monotonic() + WAIT_FOR_CLAIM
         await due.mark(self.db, [subject])
@@ -246,17 +250,12 @@ class SubscriptionManager:
 
     async def customer_of_subscription(self, subscription_id: str) -> str | None:
         """Whose subscription it is, from memory or from Stripe; `None` when Stripe does not know it."""
-        row = await self.db.row(
-            "SELECT customer_id FROM services WHERE subscription_id = %(id)s LIMIT 1", {"id": subscription_id}
-        )
-        if row is not None:
-            return str(row["customer_id"])
-        return await self.stripe.customer_of("subscription", subscription_id)
+        owner = await memories.owner_of(self.db, subscription_id)
+        return owner or await self.stripe.customer_of("subscription", subscription_id)
 
     async def knows_customer(self, customer_id: str) -> bool:
         """Whether we remember this customer, or Stripe has or had them."""
-        row = await self.db.row("SELECT 1 FROM customers WHERE customer_id = %(id)s LIMIT 1", {"id": customer_id})
-        if row is not None:
+        if await memories.knows(self.db, customer_id):
             return True
         try:
             await self.stripe.get(f"/v1/customers/{customer_id}")
@@ -275,12 +274,8 @@ class SubscriptionManager:
         return await sweeper.run(deadline=deadline, progress=progress)
 
     async def sweep_if_due(self, *, deadline: float) -> SweepReport | None:
-        """Sweep when the last one began over an hour ago or is unfinished; for those without a cron."""
-        row = await self.db.row(
-            "SELECT NOT EXISTS (SELECT FROM sweeps WHERE finished_at IS NULL) AND EXISTS (SELECT FROM sweeps"
-            " WHERE finished_at IS NOT NULL AND started_at > now() - interval '1 hour') AS fresh"
-        )
-        return None if row and row["fresh"] else await self.sweep(deadline=deadline)
+        """Sweep when the last one began longer than `SWEEP_EVERY` ago or is unfinished; for those without a cron."""
+        return None if await sweeps.fresh(self.db, SWEEP_EVERY) else await self.sweep(deadline=deadline)
 
     async def continue_sweep(self, *, deadline: float) -> SweepReport | None:
         """Go on with a sweep that a time limit or a crash interrupted; `None` when there is none."""

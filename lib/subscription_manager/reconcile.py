@@ -42,7 +42,9 @@ from lib.policy import (
     with_money_back,
 )
 from lib.policy.next_action import Subject
-from lib.subscription_manager.apply import Panel
+from lib.subscription_manager.apply import Applier
+from lib.subscription_manager.interrupted import Interrupted
+from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.report import PassReport, action_json
 from lib.subscription_manager.step import Pass, Waiting
 
@@ -182,7 +184,7 @@ class Reconciler:
         state.memory = observe(state.memory, state.actual)
         wanted = await self._want(state, current, clock, dry_run=dry_run)
         if state.memory.intents and not dry_run:
-            state.memory, state.actual = await panel.interrupted(state.memory, state.actual, clock.now())
+            state.memory, state.actual = await Interrupted(panel).settle(state.memory, state.actual, clock.now())
             state.stored = state.memory
             wanted = await self._want(state, current, clock, dry_run=dry_run)
         for _ in range(MAX_ACTIONS):
@@ -204,7 +206,7 @@ class Reconciler:
                 state.errors.append(Waiting("this invocation ends soon", why="time", again=timedelta()))
                 break
             else:
-                await self._act(panel, decision.action, state)
+                await self._act(Applier(panel), decision.action, state)
             if sum(not isinstance(error, Waiting) for error in state.errors) >= MAX_FAILURES:
                 break
             wanted = await self._want(state, current, clock, dry_run=dry_run)
@@ -222,9 +224,9 @@ class Reconciler:
             return Parked(problems, wait.at if wait else None), wanted
         return Settled(wait.at if wait else None, wait.why if wait else None), wanted
 
-    async def _act(self, panel: Panel, action: Action, state: _State) -> None:
+    async def _act(self, applier: Applier, action: Action, state: _State) -> None:
         try:
-            state.memory, state.actual = await panel.apply(action, state.memory, state.actual)
+            state.memory, state.actual = await applier.apply(action, state.memory, state.actual)
             state.stored = state.memory
             state.actions.append(action)
             return

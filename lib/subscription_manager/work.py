@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from lib.database import brake, due, latest_version, ledger, schema_version, sweeps, work
+from lib.database import brake, ledger, work
 from lib.database import memory as memories
 from lib.errors import NotFound, OutcomeUnknown, Refused, RequestError, Retryable, Unavailable
 from lib.log import get_logger
@@ -61,70 +61,6 @@ async def listing(
         for row in page
     ]
     return rows, (page[-1].kind, page[-1].key) if len(found) > limit else None
-
-
-async def dashboard(bridge: SubscriptionManager) -> dict[str, Any]:
-    """How everything stands, as the dashboard answers it."""
-    numbers = await work.dashboard(bridge.db)
-    load = await due.load(bridge.db)
-    stopped = await brake.read(bridge.db)
-    newest = await sweeps.newest(bridge.db)
-    services = numbers["services"]
-    parked = sum(numbers["parked"].values())
-    alerts = []
-    if stopped.engaged_at:
-        alerts.append({"code": "brake", "detail": stopped.reason, "remedy": "Look at what is due, then releaseBrake."})
-    if parked:
-        alerts.append({"code": "parked", "detail": f"{parked} wait for a person", "remedy": "See /api/admin/work."})
-    if bridge.settings.provisioning_mode != "live":
-        detail = f"PROVISIONING_MODE is {bridge.settings.provisioning_mode}"
-        alerts.append({"code": "mode", "detail": detail, "remedy": "Set it to live once the plans look right."})
-    if load.oldest_seconds > bridge.settings.health_max_lag and bridge.settings.provisioning_mode != "paused":
-        detail = f"due work waits for {round(load.oldest_seconds)} s"
-        alerts.append({"code": "stuck", "detail": detail, "remedy": "Check that the drain cron or the worker runs."})
-    if newest and newest.orphans:
-        detail = (
-            f"{newest.counts.get('orphans', len(newest.orphans))} organisations carry our mark and belong to nobody"
-        )
-        alerts.append(
-            {"code": "orphans", "detail": detail, "remedy": "Look at them in the panel; nothing deletes them."}
-        )
-    return {
-        "mode": bridge.settings.provisioning_mode,
-        "version": bridge.settings.app_version,
-        "migration": {"applied": await schema_version(bridge.db), "wanted": latest_version()},
-        "alerts": alerts,
-        "customers": numbers["customers"],
-        "services": {state.value: services.get(state.value, 0) for state in ServiceState},
-        "holds": {hold.value: numbers["holds"].get(hold.value, 0) for hold in Hold},
-        "suspendedInPanel": numbers["panel_suspended"],
-        "organisationsSuspendedInPanel": numbers["orgs_suspended"],
-        "websitesGone": numbers["websites_gone"],
-        "queue": {
-            "due": numbers["due"],
-            "oldestSeconds": round(load.oldest_seconds, 1),
-            "working": numbers["working"],
-            "waiting": numbers["waiting"],
-            "parked": {"total": parked, "byReason": numbers["parked"]},
-        },
-        "brake": {
-            "engaged": stopped.engaged_at is not None,
-            "engagedAt": stopped.engaged_at,
-            "reason": stopped.reason,
-            "releasedAt": stopped.released_at,
-            "releasedBy": stopped.released_by,
-            "max": bridge.settings.brake_max,
-            "percent": bridge.settings.brake_percent,
-        },
-        "shadow": {
-            "customers": numbers["shadow_customers"],
-            "actions": numbers["shadow_actions"],
-            "plans": numbers["shadow_plans"],
-        },
-        "sweep": sweeps.as_json(newest) if newest else None,
-        "events": {"lastDay": numbers["events_day"], "newestWebhookAt": numbers["newest_webhook"]},
-        "actionsLastDay": numbers["actions_day"],
-    }
 
 
 # --- what a person decides ---
@@ -284,11 +220,7 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
         state: ledger.FactState = "unknown" if isinstance(error, OutcomeUnknown) else "failed"
         await ledger.record(bridge.db, [_after(fact, state, str(error))])
         raise
-    await bridge.db.rows(
-        "UPDATE services SET state = 'terminated', website_gone = website_id IS NOT NULL, updated_at = now()"
-        " WHERE subscription_id = %(id)s AND slot = %(slot)s",
-        {"id": service.key.subscription_id, "slot": service.key.slot},
-    )
+    await work.wiped(bridge.db, service.key)
     await ledger.record(bridge.db, [_after(fact, "applied")])
 
 

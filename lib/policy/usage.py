@@ -1,0 +1,26 @@
+"""Whether what a subscription uses fits into a plan."""
+
+from __future__ import annotations
+
+from lib.model import Resource
+
+
+def may_be_over(shown: tuple[Resource, ...], plan: tuple[Resource, ...]) -> bool:
+    """Whether usage must be measured afresh before moving to `plan`: it is a smaller one, or is exceeded already.
+
+    What the panel shows was counted some time ago: it may be too low as well as too high.
+    """
+    limits = _limits(plan)
+    smaller = any(r.name in limits and (r.total is None or r.total > limits[r.name]) for r in shown)
+    return smaller or bool(over(shown, plan))
+
+
+def over(used: tuple[Resource, ...], plan: tuple[Resource, ...]) -> str:
+    """Which resources are used beyond what a plan allows, with the numbers; empty when it fits."""
+    limits = _limits(plan)
+    found = [(r.name, r.usage, limits[r.name]) for r in used if r.name in limits and r.usage > limits[r.name]]
+    return ", ".join(f"{name} {usage} of {limit}" for name, usage, limit in found)
+
+
+def _limits(plan: tuple[Resource, ...]) -> dict[str, int]:
+    return {r.name: r.total for r in plan if r.total is not None}

@@ -1,0 +1,76 @@
+"""How everything stands, for the operators: services, queue, brake, mode, sweeps, and what calls for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lib.database import brake, due, latest_version, schema_version, sweeps
+from lib.database import dashboard as counted
+from lib.model import Hold, ServiceState
+
+if TYPE_CHECKING:
+    from lib.subscription_manager.manager import SubscriptionManager
+
+
+async def show(bridge: SubscriptionManager) -> dict[str, Any]:
+    """How everything stands, as the dashboard answers it."""
+    numbers = await counted.numbers(bridge.db)
+    load = await due.load(bridge.db)
+    stopped = await brake.read(bridge.db)
+    newest = await sweeps.newest(bridge.db)
+    services = numbers["services"]
+    parked = sum(numbers["parked"].values())
+    alerts = []
+    if stopped.engaged_at:
+        alerts.append({"code": "brake", "detail": stopped.reason, "remedy": "Look at what is due, then releaseBrake."})
+    if parked:
+        alerts.append({"code": "parked", "detail": f"{parked} wait for a person", "remedy": "See /api/admin/work."})
+    if bridge.settings.provisioning_mode != "live":
+        detail = f"PROVISIONING_MODE is {bridge.settings.provisioning_mode}"
+        alerts.append({"code": "mode", "detail": detail, "remedy": "Set it to live once the plans look right."})
+    if load.oldest_seconds > bridge.settings.health_max_lag and bridge.settings.provisioning_mode != "paused":
+        detail = f"due work waits for {round(load.oldest_seconds)} s"
+        alerts.append({"code": "stuck", "detail": detail, "remedy": "Check that the drain cron or the worker runs."})
+    if newest and newest.orphans:
+        detail = (
+            f"{newest.counts.get('orphans', len(newest.orphans))} organisations carry our mark and belong to nobody"
+        )
+        alerts.append(
+            {"code": "orphans", "detail": detail, "remedy": "Look at them in the panel; nothing deletes them."}
+        )
+    return {
+        "mode": bridge.settings.provisioning_mode,
+        "version": bridge.settings.app_version,
+        "migration": {"applied": await schema_version(bridge.db), "wanted": latest_version()},
+        "alerts": alerts,
+        "customers": numbers["customers"],
+        "services": {state.value: services.get(state.value, 0) for state in ServiceState},
+        "holds": {hold.value: numbers["holds"].get(hold.value, 0) for hold in Hold},
+        "suspendedInPanel": numbers["panel_suspended"],
+        "organisationsSuspendedInPanel": numbers["orgs_suspended"],
+        "websitesGone": numbers["websites_gone"],
+        "queue": {
+            "due": numbers["due"],
+            "oldestSeconds": round(load.oldest_seconds, 1),
+            "working": numbers["working"],
+            "waiting": numbers["waiting"],
+            "parked": {"total": parked, "byReason": numbers["parked"]},
+        },
+        "brake": {
+            "engaged": stopped.engaged_at is not None,
+            "engagedAt": stopped.engaged_at,
+            "reason": stopped.reason,
+            "releasedAt": stopped.released_at,
+            "releasedBy": stopped.released_by,
+            "max": bridge.settings.brake_max,
+            "percent": bridge.settings.brake_percent,
+        },
+        "shadow": {
+            "customers": numbers["shadow_customers"],
+            "actions": numbers["shadow_actions"],
+            "plans": numbers["shadow_plans"],
+        },
+        "sweep": sweeps.as_json(newest) if newest else None,
+        "events": {"lastDay": numbers["events_day"], "newestWebhookAt": numbers["newest_webhook"]},
+        "actionsLastDay": numbers["actions_day"],
+    }

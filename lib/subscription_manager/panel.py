@@ -1,0 +1,76 @@
+"""The panel as one pass knows it, and what it remembers of it: what acting and resuming share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lib.database import Database
+from lib.database import memory as memories
+from lib.errors import NotFound, Refused
+from lib.model import Actual, Memory, Service, ServiceKey
+from lib.subscription_manager.step import Pass
+
+if TYPE_CHECKING:
+    from lib.enhance_client import EnhanceClient
+
+
+class Panel:
+    """Looks at the panel for one customer, and writes down what was seen under the lease of the pass."""
+
+    def __init__(self, db: Database, enhance: EnhanceClient, current: Pass) -> None:
+        self.db = db
+        self.enhance = enhance
+        self.current = current
+
+    async def look(self, memory: Memory) -> Actual:
+        """The panel's side of this customer, in one call; none before there is an organisation."""
+        if memory.org_id is None:
+            return Actual()
+        try:
+            return Actual(subscriptions=await self.enhance.subscriptions(memory.org_id))
+        except NotFound:
+            return Actual(org_gone=True)
+
+    async def find_website(self, org_id: str, service: Service) -> str | None:
+        """The id of this service's own website when it exists already; `None` when its domain is free.
+
+        Raises:
+            Refused: somebody else has it, a deleted site reserves it, or the panel prohibits it.
+        """
+        assert service.domain is not None
+        status, website_id = await self.enhance.check_domain(org_id, service.domain)
+        domain = service.domain
+        match status:
+            case "notInUse":
+                return None
+            case "inUseCurrentOrg" if website_id is not None:
+                website = await self.enhance.website(org_id, website_id)
+                if website.subscription_id == service.panel_subscription_id and not website.deleted:
+                    return website.id
+                raise Refused("domain_in_use", f"{domain} is a website of this customer under another subscription")
+            case "inUseDeletedSite":
+                raise Refused(
+                    "domain_reserved", f"{domain} belongs to a deleted website; purge or restore it in the panel"
+                )
+            case "prohibited":
+                raise Refused(
+                    "domain_prohibited", f"the panel does not allow {domain}; change metadata.domain in Stripe"
+                )
+            case _:
+                raise Refused("domain_in_use", f"{domain} is in use elsewhere in the panel; change metadata.domain")
+
+    async def remember(self, memory: Memory) -> None:
+        """Write down the customer. LeaseLost when somebody else has them by now."""
+        lease = self.current.lease_id
+        await memories.remember_customer(self.db, memory, lease, livemode=self.current.settings.livemode)
+
+    async def remember_service(self, memory: Memory, service: Service) -> Memory:
+        """Write down one service; the memory with it."""
+        await memories.remember_services(self.db, memory, [service], self.current.lease_id)
+        return replace(memory, services=tuple(service if s.key == service.key else s for s in memory.services))
+
+
+def service_of(memory: Memory, key: ServiceKey | None) -> Service | None:
+    """The service of this key as it is remembered."""
+    return next((s for s in memory.services if s.key == key), None)
