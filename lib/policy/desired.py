@@ -13,6 +13,7 @@ from lib.model import (
     Catalogue,
     Goal,
     Hold,
+    Invoice,
     Item,
     Memory,
     Payer,
@@ -44,19 +45,19 @@ _PLAN_MAY_CHANGE = ("active", "trialing")
 
 def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, now: datetime) -> Wanted:
     """The goal of each service of `payer`, with the services as they are to be remembered."""
-    goals: list[Goal] = []
+    bought: list[list[Goal]] = []
     problems: list[Problem] = []
-    bought: set[str] = set()
     for subscription in sorted(payer.subscriptions, key=lambda s: (s.created, s.id)):
         known = [s for s in memory.services if s.key.subscription_id == subscription.id]
         if payer.deleted and subscription.status != "canceled":
             subscription = replace(subscription, status="canceled", ended_at=subscription.ended_at)
         found, trouble = _of_subscription(subscription, known, catalogue, policy, now)
-        if policy.on_double_purchase == "hold":
-            found, twice = _double_purchases(found, bought)
-            trouble += twice
-        goals += found
+        bought.append(found)
         problems += trouble
+    if policy.on_double_purchase == "hold":
+        bought, twice = _double_purchases(bought)
+        problems += twice
+    goals = [goal for found in bought for goal in found]
     listed = {subscription.id for subscription in payer.subscriptions}
     for service in memory.services:
         if service.key.subscription_id not in listed:
@@ -72,28 +73,38 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
     return Wanted(tuple(goals), tuple(dict.fromkeys(problems)))
 
 
-def _double_purchases(goals: list[Goal], bought: set[str]) -> tuple[list[Goal], list[Problem]]:
-    """Hold back what an older live subscription of the same customer has bought already, unless an admin let it pass.
+def _double_purchases(bought: list[list[Goal]]) -> tuple[list[list[Goal]], list[Problem]]:
+    """Hold back what another live subscription of the same customer has bought already, unless an admin let it pass.
 
     Args:
-        bought: prices of the older subscriptions; those of this one are added.
+        bought: the goals of each subscription, oldest first. The older one has the right of way, but what has been
+            made already has it before any that has not: its money came first.
     """
-    held, problems = [], []
-    for goal in goals:
-        service = goal.service
-        if goal.want is Want.ON and service.price_id in bought and not service.made and not service.released:
-            detail = f"{service.key} buys {service.price_id} once more; release it, or refund and cancel it in Stripe"
-            problems.append(Problem("double_purchase", detail, str(service.key)))
-            waiting = replace(service, waits_for="double_purchase")
-            held.append(Goal(waiting, Want.NOTHING, "double_purchase", wake_at=goal.wake_at))
-        else:
-            held.append(goal)
-    bought.update(
-        goal.service.price_id
-        for goal in goals
-        if goal.want in (Want.ON, Want.OFF) and Hold.ENDED not in goal.service.holds  # what has ended is bought anew
-    )
-    return held, problems
+    result: list[list[Goal]] = []
+    problems: list[Problem] = []
+    for place, goals in enumerate(bought):
+        older = {g.service.price_id for found in bought[:place] for g in found if _is_bought(g)}
+        made = {g.service.price_id for f in bought if f is not goals for g in f if g.service.made and _is_bought(g)}
+        let_in = {g.service.price_id for g in goals if g.service.released or (g.service.made and _is_bought(g))}
+        taken = (older | made) - let_in
+        result.append([])
+        for goal in goals:
+            service = goal.service
+            if goal.want is Want.ON and not service.made and service.price_id in taken:
+                detail = (
+                    f"{service.key} buys {service.price_id} once more; release it, or refund and cancel it in Stripe"
+                )
+                problems.append(Problem("double_purchase", detail, str(service.key)))
+                waiting = replace(service, waits_for="double_purchase")
+                goal = Goal(waiting, Want.NOTHING, "double_purchase", wake_at=goal.wake_at)
+            result[-1].append(goal)
+    return result, problems
+
+
+def _is_bought(goal: Goal) -> bool:
+    """Whether it stands for a purchase that is live: what has ended may be bought anew."""
+    live = goal.want in (Want.ON, Want.OFF) or goal.rule == "money_not_settled"
+    return live and Hold.ENDED not in goal.service.holds
 
 
 def sought_domains(wanted: Wanted, memory: Memory) -> tuple[str, ...]:
@@ -117,13 +128,16 @@ def _of_subscription(
     if subscription.status not in KNOWN_STATUSES:
         detail = f"Stripe's status {subscription.status!r} of {subscription.id} is new to us; nothing was changed"
         problem = Problem("unknown_status", detail, subscription.id)
-        return [Goal(service, Want.KEEP, "unknown_status") for service in known], [problem]
+        return [_undecided(service, "unknown_status") for service in known], [problem]
     wanted_items = [i for i in subscription.items if _kind(i, catalogue) in ("service", None)]
     wanted_items.sort(key=lambda item: _kind(item, catalogue) is None)  # what has no mapping yet takes no place
     pairs, surplus = _match(subscription.id, wanted_items, known)
     domains, trouble = _domains(subscription)
     if any(service.website_id is None for _, service in pairs):
         problems += trouble
+    running = [service for service in known if service.made and service.state is not ServiceState.TERMINATED]
+    # An admin who holds a subscription, for abuse say, holds what is bought to it as well.
+    all_held = bool(running) and all(Hold.ADMIN in service.holds for service in running)
     taken = {service.domain for service in known if service.website_id is not None}
     free_domains = [domain for domain in domains if domain not in taken]
     for item, service in pairs:
@@ -131,18 +145,29 @@ def _of_subscription(
         service = replace(service, item_id=item.id, price_id=item.price_id)
         if service.website_id is None and free_domains and mapping is not None and mapping.create_website:
             service = replace(service, domain=free_domains.pop(0))
-        goal, trouble = _goal(subscription, item, service, mapping, catalogue, policy, now)
+        if all_held and not service.made:
+            service = replace(service, holds=service.holds | {Hold.ADMIN})
+        goal, trouble = _goal(subscription, item, service, mapping, catalogue, policy, now, more=bool(running))
         goals.append(goal)
         problems += trouble
     lonely = _addon_without_base(subscription, wanted_items, catalogue)
     problems += lonely
+    # A service whose own item is called an add-on all of a sudden is more likely a mapping gone wrong than its end.
+    addons = {item.id for item in subscription.items if _kind(item, catalogue) == "addon" and item.quantity > 0}
     for service in surplus:
-        goals.append(_surplus(subscription, service, policy, now, undecided=bool(lonely)))
+        undecided = bool(lonely) and service.item_id in addons
+        goals.append(_surplus(subscription, service, policy, now, undecided=undecided))
     return goals, problems
 
 
+def _undecided(service: Service, rule: str) -> Goal:
+    """Left as it is, but for what an admin holds."""
+    held = service.made and service.state is not ServiceState.TERMINATED and Hold.ADMIN in service.holds
+    return Goal(service, Want.OFF, "admin_hold") if held else Goal(service, Want.KEEP, rule)
+
+
 def _addon_without_base(subscription: Subscription, bases: list[Item], catalogue: Catalogue) -> list[Problem]:
-    """An add-on changes the service beside it: alone it says nothing, above all not that the service is gone."""
+    """An add-on changes the service beside it: alone it has been paid for and can't be given."""
     if any(item.quantity > 0 for item in bases) or subscription.status in ("canceled", "incomplete_expired"):
         return []
     return [
@@ -217,19 +242,23 @@ def _goal(
     catalogue: Catalogue,
     policy: Policy,
     now: datetime,
+    *,
+    more: bool,
 ) -> tuple[Goal, list[Problem]]:
-    goal = _state(subscription, service, mapping, policy, now)
+    """What should become of one service.
+
+    Args:
+        more: others of its subscription have been made already.
+    """
+    goal = _state(subscription, service, mapping, policy, now, more=more)
     problems: list[Problem] = []
     plan, problem = _plan(subscription, item, mapping, catalogue)
     if goal.want is Want.ON and problem:
         problems.append(problem)
-        if not service.made:
+        if not service.made and plan is None:
             goal = replace(goal, want=Want.NOTHING, rule=problem.reason)
     if goal.want is Want.ON and plan is not None:
-        # A higher plan is delivered once it is paid: an open invoice may be the one for this very change.
-        invoice = subscription.latest_invoice
-        open_invoice = invoice is not None and invoice.status == "open"
-        if not service.made or (subscription.status in _PLAN_MAY_CHANGE and not open_invoice):
+        if not service.made or (subscription.status in _PLAN_MAY_CHANGE and _change_paid(subscription.latest_invoice)):
             goal = replace(goal, plan=plan)
         elif service.plan is not None and service.plan != plan:
             goal = replace(goal, service=replace(goal.service, waits_for="change_waits_for_payment"))
@@ -238,8 +267,24 @@ def _goal(
     return goal, problems
 
 
+def _change_paid(invoice: Invoice | None) -> bool:
+    """Whether a higher plan may be delivered: an open invoice may be the one for this very change.
+
+    One that Stripe made for a change and that is not final yet, or was written off, is not paid either.
+    """
+    if invoice is None or invoice.status == "open":
+        return invoice is None
+    return invoice.billing_reason != "subscription_update" or invoice.status not in ("draft", "uncollectible")
+
+
 def _state(
-    subscription: Subscription, service: Service, mapping: PlanMapping | None, policy: Policy, now: datetime
+    subscription: Subscription,
+    service: Service,
+    mapping: PlanMapping | None,
+    policy: Policy,
+    now: datetime,
+    *,
+    more: bool,
 ) -> Goal:
     """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan."""
     service = replace(service, waits_for=None, grace_until=None)
@@ -269,8 +314,11 @@ def _state(
     service = replace(service, holds=frozenset(causes))
     if causes:
         return Goal(service, Want.OFF if service.made else Want.NOTHING, next(iter(causes.values())), wake_at=wake_at)
-    if not service.made and subscription.status == "active" and not _money_settled(subscription, mapping):
-        return Goal(replace(service, waits_for="settlement"), Want.NOTHING, "money_not_settled")
+    # Grace keeps on what runs. It is no reason to hand out more of it to somebody who is behind.
+    behind = more and not service.released and subscription.status in ("past_due", "unpaid")
+    unsettled = subscription.status == "active" and not _money_settled(subscription, mapping)
+    if not service.made and (behind or unsettled):
+        return Goal(replace(service, waits_for="settlement", grace_until=None), Want.NOTHING, "money_not_settled")
     return Goal(service, Want.ON, rule, wake_at=wake_at)
 
 
@@ -360,16 +408,30 @@ def _plan(
             return None, Problem("unmapped_price", detail, other.price_id)
     if mapping is None:  # unreachable unless an item has no price at all; the loop above names every unmapped price
         return None, None
-    fitting: list[PlanRule] = []
+    bases = [i for i in subscription.items if _kind(i, catalogue) == "service" and i.quantity > 0]
+    fitting: dict[str, PlanRule] = {}
     for addon in subscription.items:
-        if catalogue.mappings[addon.price_id].kind != "addon" or addon.quantity < 1:
+        if _kind(addon, catalogue) != "addon" or addon.quantity < 1:
             continue
-        pair = [r for r in catalogue.rules if (r.base_price_id, r.addon_price_id) == (item.price_id, addon.price_id)]
-        bought = [rule for rule in pair if rule.min_quantity <= addon.quantity]
-        if not bought:
+        rule = _rule(item, addon, catalogue)
+        if rule is not None:
+            fitting[addon.price_id] = rule
+        elif not any(_rule(base, addon, catalogue) for base in bases):  # another base may be the one that it changes
             detail = f"add-on {addon.price_id} beside {item.price_id} has no row in plan_rules; add one and it runs"
             return None, Problem("unmapped_price", detail, addon.price_id)
-        fitting += bought
     if not fitting:
         return mapping.plan, None
-    return max(fitting, key=lambda rule: rule.min_quantity).plan, None
+    most = max(rule.min_quantity for rule in fitting.values())
+    equal = {price: rule.plan for price, rule in sorted(fitting.items()) if rule.min_quantity == most}
+    plan = next(iter(equal.values()))
+    if len(set(equal.values())) == 1:
+        return plan, None
+    detail = f"add-ons {', '.join(equal)} beside {item.price_id} name different plans; {plan} is delivered meanwhile"
+    return plan, Problem("unmapped_price", f"{detail}; sell them together as one price with a rule", item.price_id)
+
+
+def _rule(base: Item, addon: Item, catalogue: Catalogue) -> PlanRule | None:
+    """The most specific rule for a base and this many of an add-on."""
+    pair = (base.price_id, addon.price_id)
+    bought = [r for r in catalogue.rules if (r.base_price_id, r.addon_price_id) == pair]
+    return max((r for r in bought if r.min_quantity <= addon.quantity), key=lambda r: r.min_quantity, default=None)

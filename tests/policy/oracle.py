@@ -116,7 +116,11 @@ def verdict(world: Circumstances) -> Verdict:
     # Enums are open: "Unknown status: change nothing, log, alert."
     if subscription.status not in KNOWN_STATUSES and not world.customer_deleted:
         means_nothing = mapping is not None and mapping.kind == "ignore" and not world.made
-        return Verdict(as_it_is, parked=None if means_nothing else ANY_REASON, why="a status that nobody knows")
+        parked = None if means_nothing else ANY_REASON
+        if world.made and world.service is not None and Hold.ADMIN in world.service.holds:
+            # An admin's word is no matter of Stripe's: it holds whatever the status means.
+            return Verdict(_some(Fate.OFF), frozenset({Hold.ADMIN}), frozenset(Hold), parked=parked, why="admin hold")
+        return Verdict(as_it_is, parked=parked, why="a status that nobody knows")
 
     # "`kind='ignore'` is a price that means nothing here." A service made for it is one whose item is gone.
     if mapping is not None and mapping.kind == "ignore":

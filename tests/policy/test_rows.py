@@ -582,6 +582,37 @@ def test_the_checkout_session_is_asked_once_and_again_after_its_event() -> None:
     assert sought() == ()
 
 
+# --- changes that are not paid ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["open", "draft", "uncollectible"])
+def test_a_change_whose_invoice_is_not_paid_waits(status: str) -> None:
+    """An invoice for the change itself must be paid: not be open, still a draft, or written off."""
+    unpaid = invoice(status, "subscription_update")
+    end = world(payer(subscription(latest=unpaid)), customer(service(plan="1")))
+    end.run()
+    assert not end.done
+    assert end.memory.services[0].waits_for == "change_waits_for_payment"
+    end.payer = payer(subscription(latest=replace(unpaid, status="paid")))
+    end.run()
+    assert [action.kind for action in end.done] == [ActionKind.CHANGE_PLAN]
+
+
+def test_a_renewal_being_drafted_delays_no_change() -> None:
+    """The next period's draft says nothing against a change that was made before."""
+    end = world(payer(subscription(latest=invoice("draft"))), customer(service(plan="1")))
+    end.run()
+    assert [action.kind for action in end.done] == [ActionKind.CHANGE_PLAN]
+
+
+def test_an_admins_hold_needs_no_status_that_is_known() -> None:
+    """A status that is new to us changes nothing, but an admin's word still holds."""
+    held = service(holds=frozenset({Hold.ADMIN}))
+    end = world(payer(subscription(status="hibernating")), customer(held))
+    end.run()
+    assert [action.kind for action in end.done] == [ActionKind.SUSPEND]
+
+
 # --- creations that may still take effect -----------------------------------------------------------------------------
 
 CREATIONS = {

@@ -26,6 +26,7 @@ from lib.model import (
 )
 from tests.policy.worlds import (
     INVOICES,
+    NOW,
     OURS,
     SOMEBODY,
     STATUSES,
@@ -166,7 +167,64 @@ def test_a_customer_who_returns_buys_nothing_twice(state: ServiceState) -> None:
     assert found.suspended_by is None
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"latest": INVOICES["open"]},  # its debit is still under way
+        {"status": "incomplete"},
+    ],
+    ids=["processing", "incomplete"],
+)
+def test_a_first_purchase_that_is_paid_last_is_the_double_one(first: dict[str, Any]) -> None:
+    """Two purchases of one price make one hosting, however late the money of the first one comes."""
+    hold = Policy(on_double_purchase="hold")
+    older, younger = subscription(FIRST, age=9, **first), subscription(SECOND, latest=INVOICES["paid"], age=1)
+    end = world(payer(older, younger), policy=hold)
+    end.run()
+    end.payer = payer(replace(older, status="active", latest_invoice=INVOICES["paid"]), younger)
+    assert [problem.reason for problem in end.run().problems] == ["double_purchase"]
+    assert len(end.actual.subscriptions) == 1
+
+
+@pytest.mark.parametrize("released", [True, False], ids=["released", "made before it was a rule"])
+def test_a_second_purchase_that_was_let_in_may_grow(released: bool) -> None:
+    """What an admin let pass, or runs already, is no double purchase when its quantity is raised."""
+    bought = payer(subscription(FIRST, age=9), subscription(SECOND, items=(Item("si_2", "price_1", 2),), age=1))
+    second = service(SECOND, item_id="si_2", released=released)
+    end = world(bought, customer(service(), second), policy=Policy(on_double_purchase="hold"))
+    assert not end.run().problems
+    assert len(end.actual.subscriptions) == 3
+
+
 # --- quantities and items ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["past_due", "unpaid"])
+def test_nobody_who_is_behind_gets_more(status: str) -> None:
+    """Grace keeps on what runs; services that are added meanwhile are made once the money is there."""
+    promised = NOW + days(3)
+    behind = subscription(items=(Item("si_1", "price_1", 4),), status=status, unpaid_days=1)
+    end = world(payer(behind), customer(service(grace_override=promised)))
+    end.run()
+    assert len(end.actual.subscriptions) == 1
+    assert end.actual.subscriptions[0].suspended_by is None
+    end.payer = payer(replace(behind, status="active", latest_invoice=INVOICES["paid"], unpaid_since=None))
+    end.run()
+    assert len(end.actual.subscriptions) == 4
+
+
+def test_an_admins_hold_covers_what_is_bought_to_it() -> None:
+    """Who is held for abuse gets no fresh hosting by raising the quantity, and all of it when the hold is lifted."""
+    held = service(state=ServiceState.SUSPENDED, suspended_by=OURS, holds=frozenset({Hold.ADMIN}))
+    end = world(payer(subscription(items=(Item("si_1", "price_1", 2),))), customer(held))
+    end.run()
+    assert [found.suspended_by for found in end.actual.subscriptions] == [OURS]
+    end.memory = replace(
+        end.memory, services=tuple(replace(s, holds=s.holds - {Hold.ADMIN}) for s in end.memory.services)
+    )
+    end.run()
+    assert [found.suspended_by for found in end.actual.subscriptions] == [None, None]
+
 
 SOLD = catalogue(
     PlanMapping("price_1", plan="1", create_website=False),
@@ -378,6 +436,49 @@ def test_an_addon_waits_for_its_money() -> None:
     end.run()
     assert not end.done
     assert end.memory.services[0].waits_for == "change_waits_for_payment"
+
+
+OTHER_ADDON, OTHER_ITEM = PlanMapping("price_other", kind="addon"), Item("si_other", "price_other", 1)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_addons_that_name_different_plans_are_shown(order: int) -> None:
+    """Whatever order Stripe lists them in, the service stays on one plan, and a person learns of the other add-on."""
+    sold = catalogue(BASE, ADDON, OTHER_ADDON, rules=(*RULES, PlanRule("price_1", "price_other", 1, "3")))
+    end = world(payer(subscription(items=(BASE_ITEM, ADDON_ITEM, OTHER_ITEM)[::order])), sold=sold)
+    last = end.run()
+    assert [found.plan_id for found in end.actual.subscriptions] == [2]
+    assert [problem.reason for problem in last.problems] == ["unmapped_price"]
+
+
+def test_an_addon_belongs_to_the_base_that_has_a_rule_for_it() -> None:
+    """Beside two bases an add-on changes the one that its rule names; the other one is made as it was bought."""
+    other = PlanMapping("price_2", plan="1")
+    sold = catalogue(BASE, other, ADDON, rules=RULES)
+    items = (BASE_ITEM, Item("si_2", "price_2", 1), ADDON_ITEM)
+    end = world(payer(subscription(items=items)), sold=sold)
+    assert not end.run().problems
+    assert [found.plan_id for found in end.actual.subscriptions] == [2, 1]
+
+
+@pytest.mark.parametrize("left", [(), (replace(BASE_ITEM, quantity=0),)], ids=["gone", "lowered to nothing"])
+def test_an_addon_left_alone_keeps_no_service_on(left: tuple[Item, ...]) -> None:
+    """An item that is gone or lowered to nothing ends its service, though its add-on is still paid for, and shown."""
+    end = world(
+        payer(subscription(items=(*left, ADDON_ITEM))), customer(service()), sold=catalogue(BASE, ADDON, rules=RULES)
+    )
+    last = end.run()
+    assert end.memory.services[0].holds == {Hold.ENDED}
+    assert end.actual.subscriptions[0].suspended_by == OURS
+    assert [problem.reason for problem in last.problems] == ["unmapped_price"]
+
+
+def test_a_base_that_is_called_an_addon_by_mistake_ends_nothing() -> None:
+    """A mapping gone wrong is shown, and hosting that is paid for stays on meanwhile."""
+    end = world(payer(subscription()), customer(service()), sold=catalogue(PlanMapping("price_1", kind="addon")))
+    last = end.run()
+    assert not end.done
+    assert [problem.reason for problem in last.problems] == ["unmapped_price"]
 
 
 def test_an_addon_without_a_rule_parks_and_leaves_the_service() -> None:
