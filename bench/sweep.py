@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from lib.config import Secret, Settings
+from lib.config import Policy, Secret, Settings
 from lib.database import Database, migrate
 from lib.policy import fingerprint
 from lib.stripe_client import read_subscription
@@ -108,7 +108,7 @@ def simulate(size: int) -> None:
                 "customer": subscription["customer"],
                 "subscription": subscription["id"],
                 "item": lines[0]["id"],
-                "fingerprint": fingerprint(truth),
+                "fingerprint": fingerprint(truth, Policy()),
                 "org": hosting.org_id,
                 "name": orgs[hosting.org_id].name,
                 "email": logins[owner.login_id].email,

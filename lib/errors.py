@@ -7,7 +7,8 @@
     ├── RequestError             the caller's request is wrong (an HTTP problem document)
     ├── Retryable                try again later, with growing delay
     │   ├── Unavailable          the other side said no for now, or could not be reached: nothing happened
-    │   │   └── DatabaseUnavailable   ... of our own database: nothing can be remembered, so nothing may be done
+    │   │   ├── DatabaseUnavailable   ... of our own database: nothing can be remembered, so nothing may be done
+    │   │   └── Denied                ... to our key, token or address: a matter of the settings, not of a customer
     │   ├── OutcomeUnknown       the answer was lost: it may have happened, look before doing it again
     │   ├── LeaseLost            another process holds this customer now; this pass must not touch anything more
     │   └── SchemaOutdated       the database waits for its migrations
@@ -39,7 +40,10 @@ class SettingsError(BridgeError):
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
-        super().__init__("settings need attention:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        super().__init__(
+            "these settings are missing or wrong (set them in the environment, or in .env):\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+        )
 
 
 class RequestError(BridgeError):
@@ -64,6 +68,14 @@ class Unavailable(Retryable):
 
 class DatabaseUnavailable(Unavailable):
     """Our own database is away: the work stops where it stands, and its lease runs out by itself."""
+
+
+class Denied(Unavailable):
+    """Our key, token or address is refused: nobody's own matter, so it is tried again until the settings are right."""
+
+    def __init__(self, reason: str, message: str, *, status: int | None = None) -> None:
+        self.reason, self.status = reason, status
+        super().__init__(f"{reason}: {message}")
 
 
 class OutcomeUnknown(Retryable):

@@ -433,6 +433,8 @@ class Again:
     """The least delay that the other side asked for."""
     problems: tuple[Problem, ...] = ()
     """What a person must solve besides."""
+    wake_at: datetime | None = None
+    """The nearest date of this customer's other services, which no failure may delay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib import tally
 from lib.config import Secret
-from lib.errors import NotFound, Refused, Retryable, Unavailable
+from lib.errors import Denied, NotFound, Refused, Retryable, Unavailable
 from lib.model import Dispute, Invoice, Item, Payer, Refund, Subscription
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class StripeClient:
     """Reads from one Stripe account, for one event loop.
 
     Every method raises `Unavailable` when Stripe can't be reached or limits us, `NotFound` for an unknown id, and
-    `Refused` (`stripe_key`) when the key is wrong or lacks a permission.
+    `Denied` (`stripe_key`) when the key is wrong or lacks a permission.
     """
 
     def __init__(self, key: Secret, base: str = "https://api.stripe.com") -> None:
@@ -340,7 +340,7 @@ def _translated(error: stripe.StripeError) -> Retryable | Refused:
     after = timedelta(seconds=min(int(wish[:9]), 3600)) if wish.isdecimal() else None
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():
-            return Refused("stripe_key", message, status=error.http_status)
+            return Denied("stripe_key", message, status=error.http_status)
         case stripe.InvalidRequestError() if "Unrecognized request URL" in message:
             # A wrong STRIPE_API_BASE must not look like customers who are gone.
             return Unavailable(message)

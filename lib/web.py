@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lib import log as logging
 from lib.config import Secret
-from lib.errors import Refused, RequestError, Retryable, SchemaOutdated, SettingsError
+from lib.errors import Denied, Refused, RequestError, Retryable, SchemaOutdated, SettingsError
 
 log = logging.get_logger()
 
@@ -76,6 +76,9 @@ async def _answer(request: Request, handlers: dict[str, Handler]) -> Response:
     except SchemaOutdated as error:
         log.error("schema_outdated", error=str(error))
         return problem(503, "schema_outdated", str(error), headers={"Retry-After": "60"})
+    except Denied as error:
+        log.error("denied", reason=error.reason, error=str(error))
+        return problem(502, error.reason, str(error))
     except Retryable as error:
         log.error("unavailable", error=str(error))
         return problem(503, "unavailable", str(error), headers={"Retry-After": "10"})

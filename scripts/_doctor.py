@@ -282,7 +282,7 @@ async def _database(settings: Settings, database: Database) -> AsyncIterator[Fin
 
 
 async def _stripe(settings: Settings, stripe: StripeClient) -> AsyncIterator[Finding]:
-    from lib.errors import BridgeError, Refused
+    from lib.errors import BridgeError, Denied, Refused
 
     async def allowed(path: str) -> BridgeError | None:
         try:
@@ -295,13 +295,13 @@ async def _stripe(settings: Settings, stripe: StripeClient) -> AsyncIterator[Fin
         zip(STRIPE_PERMISSIONS, await asyncio.gather(*map(allowed, STRIPE_PERMISSIONS.values())), strict=True)
     )
     for error in answers.values():
-        if isinstance(error, Refused) and error.status == 401:
+        if isinstance(error, Denied) and error.status == 401:
             yield fail(
                 f"STRIPE_SECRET_KEY is not accepted: {error}",
                 "Stripe: Developers > API keys. Was it rolled or deleted?",
             )
             return
-        if error is not None and not isinstance(error, Refused):
+        if error is not None and not isinstance(error, Denied | Refused):
             yield fail(f"Stripe can't be reached: {error}", "Try again; then see https://status.stripe.com.")
             return
     mode = "live mode, real money" if settings.livemode else "test mode, no real money"

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from lib.config import Secret
 from lib.database import Database, migrate
@@ -28,6 +29,11 @@ KEPT_PREFIXES = ("LC_", "NODE_", "NPM_", "PIP_", "PYENV_", "PYTEST_", "PYTHON", 
 for _name in list(os.environ):
     if _name not in KEPT and not _name.startswith(KEPT_PREFIXES):
         del os.environ[_name]
+
+
+# A machine that is busy just then has broken nothing.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 class NetworkClosed(BaseException):

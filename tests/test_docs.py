@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 SETTINGS = {setting.metadata["env"]: setting.metadata["default"] for setting in fields(Settings)}
-REASONED = {"Problem", "Refused", "NotFound", "Conflict"}
+REASONED = {"Denied", "Problem", "Refused", "NotFound", "Conflict"}
 
 
 def section(title: str) -> str:

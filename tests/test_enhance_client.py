@@ -16,7 +16,7 @@ from lib.config import Secret
 from lib.enhance_client import EnhanceClient, transport
 from lib.enhance_client.answers import RETRY_AFTER_LIMIT, read_answer, retry_after
 from lib.enhance_client.transport import ATTEMPTS, Transport
-from lib.errors import Conflict, NotFound, OutcomeUnknown, Refused, Unavailable
+from lib.errors import Conflict, Denied, NotFound, OutcomeUnknown, Refused, Unavailable
 
 BASE = "https://panel.example.com/api"
 TOKEN = "token_fake"
@@ -189,7 +189,8 @@ async def test_a_long_wish_goes_back_to_the_queue(panel: respx.MockRouter, wire:
         ("60", 60), (" 60 ", 60), ("0", 0), ("99999999999999999999", 3600), ("", None), ("-5", None), ("1.5", None),
         ("²", None), ("soon", None), (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
         (format_datetime(NOW - timedelta(days=1), usegmt=True), 0), ("Fri, 31 Dec 9999 23:59:59 GMT", 3600),
-        ("Fri, 31 Dec 99999 23:59:59 GMT", None), ("Sat, 21 Nov 2026 12:01:30 -0000", None),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None), ("Fri, 1 Jan 1 00:00:00 02400000000000", None),
+        ("Sat, 21 Nov 2026 12:01:30 -0000", None),
     ],
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: int | None) -> None:
@@ -228,13 +229,13 @@ HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
         (409, error("already_exists", "login"), Conflict, Conflict),
         (409, b"", Conflict, Conflict),
         (400, error("bad_request", None, "planId"), Refused, Refused),
-        (401, error("no_session_token"), Unavailable, Unavailable),
-        (403, error("unauthorized"), Unavailable, Unavailable),
-        (403, HTML, Unavailable, Unavailable),
+        (401, error("no_session_token"), Denied, Denied),
+        (403, error("unauthorized"), Denied, Denied),
+        (403, HTML, Denied, Denied),
         (403, error("unauthorized", "domain"), Refused, Refused),
         (403, error("quota_exceeded", "websites"), Refused, Refused),
-        (301, b"", Unavailable, Unavailable),
-        (302, HTML, Unavailable, Unavailable),
+        (301, b"", Denied, Denied),
+        (302, HTML, Denied, Denied),
         (429, b"", Unavailable, Unavailable),
         (500, error("internal"), Unavailable, OutcomeUnknown),
         (502, HTML, Unavailable, OutcomeUnknown),

@@ -421,6 +421,7 @@ async def test_websites_are_created_one_at_a_time_over_all_processes(world: Worl
     for number in range(6):
         await SCENARIOS["provision"].begin(world, number)
     world.panel.delay_next("POST", "/websites$", 0.1, times=6)
+    world.panel.delay_next("POST", "/logins$", 0.5, times=6)  # so that they do meet
     await asyncio.gather(*(world.drain(PANEL_CONCURRENCY="8") for _ in range(6)))
     await world.come_to_rest()
     assert world.panel.world() == dict.fromkeys(ONE, 6)

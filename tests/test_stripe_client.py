@@ -11,7 +11,7 @@ import stripe
 
 from lib import stripe_client
 from lib.config import Secret
-from lib.errors import NotFound, Refused, Unavailable
+from lib.errors import Denied, NotFound, Refused, Unavailable
 from lib.stripe_client import StripeClient, read_subscription
 from scripts.sim.server import serve
 from scripts.sim.stripe_sim import StripeSim
@@ -311,9 +311,9 @@ def refusal(kind: str, code: str | None = None, message: str = "no") -> dict[str
     [
         (400, refusal("invalid_request_error", "parameter_unknown"), Refused, "stripe_refused"),
         (400, refusal("invalid_request_error", "resource_missing"), NotFound, "stripe_not_found"),
-        (401, refusal("invalid_request_error"), Refused, "stripe_key"),
+        (401, refusal("invalid_request_error"), Denied, "stripe_key"),
         (402, refusal("card_error", "card_declined"), Refused, "stripe_refused"),
-        (403, refusal("invalid_request_error"), Refused, "stripe_key"),
+        (403, refusal("invalid_request_error"), Denied, "stripe_key"),
         (404, refusal("invalid_request_error", "resource_missing"), NotFound, "stripe_not_found"),
         (409, refusal("api_error"), Unavailable, None),
         (429, refusal("invalid_request_error", "rate_limit"), Unavailable, None),
@@ -377,9 +377,7 @@ async def test_a_limit_says_when(
     assert raised.value.after == after
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"), [(401, Refused), (403, Refused), (429, Unavailable), (500, Unavailable)]
-)
+@pytest.mark.parametrize(("status", "expected"), [(401, Denied), (403, Denied), (429, Unavailable), (500, Unavailable)])
 async def test_trouble_is_never_an_empty_list(
     sim: StripeSim, client: StripeClient, status: int, expected: type[Exception]
 ) -> None:
@@ -398,7 +396,7 @@ async def test_the_key_is_shown_nowhere(sim: StripeSim) -> None:
     """A key that Stripe refuses stands in no message, and the client prints without it."""
     with serve(sim.app) as url:
         wrong = StripeClient(Secret("sk_test_fake_wrong_key"), url)
-        with pytest.raises(Refused) as raised:
+        with pytest.raises(Denied) as raised:
             await wrong.check()
         await wrong.close()
     assert raised.value.reason == "stripe_key"

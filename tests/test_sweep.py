@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from lib.config import Policy
 from lib.database import sweeps
 from lib.errors import BridgeError
 from lib.policy import fingerprint
@@ -80,7 +81,7 @@ async def remembered(world: World, count: int) -> list[str]:
             for customer_id, truth in page:
                 world.sql(
                     "INSERT INTO subscriptions (subscription_id, customer_id, fingerprint) VALUES (%s, %s, %s)",
-                    *(truth.id, customer_id, fingerprint(truth)),
+                    *(truth.id, customer_id, fingerprint(truth, Policy())),
                 )
             if after is None:
                 break

@@ -15,7 +15,16 @@ from starlette.types import Message, Scope
 
 from lib import web
 from lib.config import Secret
-from lib.errors import Conflict, OutcomeUnknown, Refused, RequestError, SchemaOutdated, SettingsError, Unavailable
+from lib.errors import (
+    Conflict,
+    Denied,
+    OutcomeUnknown,
+    Refused,
+    RequestError,
+    SchemaOutdated,
+    SettingsError,
+    Unavailable,
+)
 
 KEYS = (("anna", Secret("key_anna_fake")), ("bob", Secret("key_bob_fake")), ("zoë", Secret("schlüssel")))
 
@@ -60,7 +69,8 @@ async def fails_with(error: Exception) -> httpx.Response:
         (SchemaOutdated("old"), 503, "schema_outdated", {"retry-after": "60"}),
         (Unavailable("away"), 503, "unavailable", {"retry-after": "10"}),
         (OutcomeUnknown("lost"), 503, "unavailable", {"retry-after": "10"}),
-        (Refused("stripe_key", "no"), 502, "stripe_key", {}),
+        (Denied("stripe_key", "no"), 502, "stripe_key", {}),
+        (Refused("stripe_refused", "no"), 502, "stripe_refused", {}),
         (Conflict("login", "no"), 502, "login", {}),
         (ZeroDivisionError("key_anna_fake"), 500, "internal_error", {}),
         (UnicodeEncodeError("ascii", "\ud800", 0, 1, "x"), 500, "internal_error", {}),

@@ -544,7 +544,7 @@ async def test_lines_carry_the_ids_of_request_event_and_pass(world: World, capsy
     lines = {line["event"]: line for line in map(json.loads, text.splitlines())}
     assert {line["request_id"] for line in lines.values()} == {"request-7"}
     assert lines["event_accepted"]["event_id"] == event["id"]
-    assert lines["pass_ended"]["subject"] == customer
+    assert lines["pass_ended"]["customer"] == customer
     assert len(lines["pass_ended"]["pass_id"]) == 36
     for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "ENHANCE_API_TOKEN", "DATABASE_URL"):
         assert world.environ[name] not in text

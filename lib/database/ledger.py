@@ -71,6 +71,18 @@ async def add_intent(connection: Connection, fact: Fact, lease_id: str) -> bool:
     return await cursor.fetchone() is not None
 
 
+async def suspenders(db: Database) -> frozenset[str]:
+    """Whom the panel has named for suspensions of ours that were seen at once: who we are to it."""
+    rows = await db.rows(
+        """
+        SELECT DISTINCT after ->> 'suspended_by' AS who FROM (
+            SELECT after FROM actions WHERE kind = 'suspend' AND state = 'verified' AND after ? 'suspended_by'
+            ORDER BY id DESC LIMIT 100) AS newest
+        """
+    )
+    return frozenset(row["who"] for row in rows if row["who"])
+
+
 async def timeline(
     db: Database, customer_id: str, *, provider: str = "stripe", limit: int = 200
 ) -> list[dict[str, Any]]:

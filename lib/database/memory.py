@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from lib.model import (
     Service,
     ServiceKey,
     ServiceState,
+    Subscription,
 )
 
 
@@ -203,23 +204,27 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
         raise LeaseLost("another process holds this customer now; what this one knew is not written")
 
 
-async def remember_fingerprints(db: Database, memory: Memory, fingerprints: Mapping[str, str], lease_id: str) -> None:
+async def remember_fingerprints(
+    db: Database, memory: Memory, said: Sequence[tuple[Subscription, str]], lease_id: str
+) -> None:
     """Write what Stripe says of these subscriptions now that their customer is at rest; nothing once overtaken."""
+    rows = [
+        {"id": s.id, "fingerprint": digest, "prices": sorted({item.price_id for item in s.items})} for s, digest in said
+    ]
     await db.rows(
         f"""
-        INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint)
-        SELECT %(provider)s, id, %(customer)s, fingerprint
-        FROM unnest(%(ids)s::text[], %(fingerprints)s::text[]) AS f (id, fingerprint)
+        INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint, prices)
+        SELECT %(provider)s, id, %(customer)s, fingerprint, prices
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS f (id text, fingerprint text, prices text[])
         WHERE {_HELD} ORDER BY id
-        ON CONFLICT (provider, subscription_id) DO UPDATE
-            SET fingerprint = excluded.fingerprint, customer_id = excluded.customer_id, updated_at = now()
-        """,  # noqa: S608 - the condition is the literal above
+        ON CONFLICT (provider, subscription_id) DO UPDATE SET fingerprint = excluded.fingerprint,
+            prices = excluded.prices, customer_id = excluded.customer_id, updated_at = now()
+        """,  # noqa: S608 - the condition below
         {
-            "lease": lease_id,
             "provider": memory.provider,
             "customer": memory.customer_id,
-            "ids": list(fingerprints),
-            "fingerprints": list(fingerprints.values()),
+            "rows": json.dumps(rows),
+            "lease": lease_id,
         },
     )
 

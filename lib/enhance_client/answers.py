@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from lib.errors import Conflict, NotFound, OutcomeUnknown, Refused, Unavailable, foreign
+from lib.errors import Conflict, Denied, NotFound, OutcomeUnknown, Refused, Unavailable, foreign
 
 RETRY_AFTER_LIMIT = timedelta(hours=1)
 """No panel has a reason to ask for more; a nonsense header must not park a customer."""
@@ -18,7 +18,8 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
     """The decoded body of a success, `None` for an empty one.
 
     Raises:
-        Unavailable: nothing happened; the panel (or what stands before it) declines for now, or our token.
+        Unavailable: nothing happened; the panel (or what stands before it) declines for now.
+        Denied: our token or address.
         OutcomeUnknown: a server error after a write, which may have taken effect all the same.
         NotFound, Conflict, Refused: decided; a repetition would end the same way.
     """
@@ -42,9 +43,10 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
         raise Conflict("panel_conflict", said, status=status)
     if status == 401 or (status == 403 and code in (None, "unauthorized") and detail is None):
         # One code for a bad token, a missing role and a foreign address: never one customer's fault.
-        raise Unavailable(f"{said} (check ENHANCE_API_TOKEN: its role, its expiry and its allowed addresses)")
+        advice = "check ENHANCE_API_TOKEN: its role, its expiry and its allowed addresses"
+        raise Denied("panel_token", f"{said} ({advice})", status=status)
     if 300 <= status < 400:
-        raise Unavailable(f"{said} (a redirect: check ENHANCE_API_URL)")
+        raise Denied("panel_url", f"{said} (a redirect: check ENHANCE_API_URL)", status=status)
     raise Refused("panel_refused", said, status=status)
 
 
@@ -76,6 +78,6 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
         return min(timedelta(seconds=int(value[:9])), RETRY_AFTER_LIMIT)
     try:
         until = parsedate_to_datetime(value) - (now or datetime.now(UTC))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, LookupError, ArithmeticError):  # what the date parser raises on nonsense
         return None
     return min(max(until, timedelta()), RETRY_AFTER_LIMIT)

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 from lib.config import Secret
 from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
-from lib.errors import Conflict, OutcomeUnknown, Refused, Unavailable
+from lib.errors import Conflict, Denied, OutcomeUnknown, Refused, Unavailable
 from lib.model import PanelPlan, PanelSubscription, Resource
 
 PAGE = 200
@@ -84,7 +84,7 @@ class EnhanceClient:
         """Prove that token and organisation fit together; the organisation's name."""
         org = _org(await self._transport.request("GET", f"/orgs/{self._org_id}"))
         if org.id != self._org_id or org.deleted:
-            raise Refused("panel_org", f"organisation {self._org_id} is deleted or not the token's own")
+            raise Denied("panel_org", f"organisation {self._org_id} is deleted or not the token's own")
         return org.name
 
     async def create_org(self, name: str) -> str:

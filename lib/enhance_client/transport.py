@@ -12,7 +12,7 @@ import tenacity
 from lib import tally
 from lib.config import Secret
 from lib.enhance_client.answers import read_answer
-from lib.errors import OutcomeUnknown, Retryable, Unavailable
+from lib.errors import Denied, OutcomeUnknown, Retryable, Unavailable
 
 READ_TIMEOUT = 30.0
 """Seconds; what other integrations use for ordinary calls."""
@@ -133,6 +133,8 @@ class Transport:
 
 def _worth_repeating(method: str, error: BaseException) -> bool:
     match error:
+        case Denied():  # the settings do not change within seconds
+            return False
         case Unavailable():
             pass
         case OutcomeUnknown() if method != "POST":  # the rest sets a state, and setting it twice is setting it

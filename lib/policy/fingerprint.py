@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import astuple, replace
 
+from lib.config import Policy
 from lib.model import Memory, Payer, Subscription
 
 
-def fingerprint(subscription: Subscription) -> str:
-    """A digest of everything that a list page tells of a subscription and that `desired` looks at."""
+def fingerprint(subscription: Subscription, policy: Policy) -> str:
+    """A digest of everything that a list page tells of a subscription and that `desired` looks at.
+
+    Args:
+        policy: the operator's choices, in the digest too: after a change each customer is looked at once.
+    """
     invoice = subscription.latest_invoice
     facts = (
+        astuple(policy),
         subscription.status,
         tuple(sorted((item.id, item.price_id, item.quantity) for item in subscription.items)),
         (invoice.id, invoice.status) if invoice else None,

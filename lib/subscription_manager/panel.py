@@ -23,14 +23,23 @@ class Panel:
         self.enhance = enhance
         self.current = current
 
-    async def look(self, memory: Memory) -> Actual:
-        """The panel's side of this customer, in one call; none before there is an organisation."""
+    async def look(self, memory: Memory, *, doubt: bool = False) -> Actual:
+        """The panel's side of this customer, in one call; none before there is an organisation.
+
+        Args:
+            doubt: ask besides whether the organisation still lives, where nothing that is seen of it does: the panel
+                goes on listing what was in a deleted one, and might even take more into it.
+        """
         if memory.org_id is None:
             return Actual()
         try:
-            return Actual(subscriptions=await self.enhance.subscriptions(memory.org_id))
+            found = await self.enhance.subscriptions(memory.org_id)
+            if doubt and all(subscription.deleted for subscription in found):
+                gone = (await self.enhance.org(memory.org_id)).deleted
+                return Actual(subscriptions=found, org_gone=gone)
         except NotFound:
             return Actual(org_gone=True)
+        return Actual(subscriptions=found)
 
     async def find_website(self, org_id: str, service: Service) -> str | None:
         """The id of this service's own website when it exists already; `None` when its domain is free.

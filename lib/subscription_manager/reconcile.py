@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from lib.errors import DatabaseUnavailable, LeaseLost, OutcomeUnknown, Refused, 
 from lib.log import get_logger
 from lib.model import (
     Action,
+    ActionKind,
     Actual,
     Again,
     Catalogue,
@@ -38,6 +40,7 @@ from lib.policy import (
     normalise_domain,
     observe,
     recognise,
+    settles_at,
     sought_domains,
     with_money_back,
 )
@@ -58,10 +61,14 @@ MAX_ACTIONS = 100
 """No customer needs so many in one pass; a policy that never comes to rest must not hammer the panel."""
 
 MAX_FAILURES = 3
-"""After so many failed calls in one pass the panel, not the service, is the likely cause: back to the queue."""
+"""After so many failures of one kind of action in one pass the panel, not the service, is the likely cause: the rest of
+that kind goes back to the queue, and every other kind goes on."""
 
 CLOCKS_AGREE = timedelta(seconds=5)
 """Below this the difference of two clocks is only the way between them."""
+
+FRESH = 2.0
+"""Seconds for which what was seen in the panel is good enough to suspend on."""
 
 TIME_TO_ACT = 15.0
 """Seconds before the deadline after which no further action is begun."""
@@ -83,6 +90,9 @@ class _State:
     blocked: set[Subject] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     errors: list[Retryable] = field(default_factory=list)
+    failures: Counter[ActionKind] = field(default_factory=Counter)
+    looked_at: float = 0.0
+    """When the panel was looked at last, on the steady clock."""
 
 
 class Reconciler:
@@ -135,7 +145,7 @@ class Reconciler:
         except (LeaseLost, DatabaseUnavailable):
             raise
         except Refused as error:
-            outcome = Again(f"{error.reason}: {error}")
+            outcome = Parked((Problem(error.reason, str(error), customer_id),))
         except Retryable as error:
             outcome = _again(error, now)
         return PassReport(
@@ -164,8 +174,8 @@ class Reconciler:
                 await ledger.record(self._db, facts)
         if isinstance(outcome, Again):
             return
-        said = {s.id: fingerprint(s) for s in state.payer.subscriptions}
-        changed = {key: value for key, value in said.items() if state.stored.fingerprints.get(key) != value}
+        said = [(s, fingerprint(s, self._settings.policy)) for s in state.payer.subscriptions]
+        changed = [(s, digest) for s, digest in said if state.stored.fingerprints.get(s.id) != digest]
         if changed:
             await memories.remember_fingerprints(self._db, state.memory, changed, current.lease_id)
 
@@ -180,7 +190,8 @@ class Reconciler:
 
     async def _to_rest(self, state: _State, current: Pass, clock: _Clock, *, dry_run: bool) -> tuple[Outcome, Wanted]:
         panel = Panel(self._db, self._enhance, current)
-        state.actual = await panel.look(state.memory)
+        state.actual = await panel.look(state.memory, doubt=True)
+        state.looked_at = time.monotonic()
         state.memory = observe(state.memory, state.actual)
         wanted = await self._want(state, current, clock, dry_run=dry_run)
         if state.memory.intents and not dry_run:
@@ -199,6 +210,15 @@ class Reconciler:
             )
             if decision.action is None:
                 break
+            if (
+                decision.action.kind is ActionKind.SUSPEND
+                and not dry_run
+                and time.monotonic() > state.looked_at + FRESH
+            ):
+                # Minutes may have passed over websites: what somebody suspended meanwhile must not become ours.
+                state.actual = await panel.look(state.memory)
+                state.looked_at = time.monotonic()
+                continue
             if dry_run:
                 state.actions.append(decision.action)
                 state.memory, state.actual = imagine(decision.action, state.memory, state.actual)
@@ -207,11 +227,13 @@ class Reconciler:
                 break
             else:
                 await self._act(Applier(panel), decision.action, state)
-            if sum(not isinstance(error, Waiting) for error in state.errors) >= MAX_FAILURES:
-                break
             wanted = await self._want(state, current, clock, dry_run=dry_run)
+            for kind, times in state.failures.items():
+                if times >= MAX_FAILURES:
+                    state.blocked |= {(kind, goal.key) for goal in wanted.goals}
         else:
-            return Again(f"not at rest after {MAX_ACTIONS} actions"), wanted
+            more = f"more to do after {MAX_ACTIONS} actions"
+            return Again(more, at=clock.now(), failed=False, why="more_to_do"), wanted
         state.memory = observe(state.memory, state.actual)
         if not dry_run:
             await self._save(state, current)
@@ -219,9 +241,14 @@ class Reconciler:
         wait = decision.wait
         if state.errors:
             failures = [error for error in state.errors if not isinstance(error, Waiting)]
-            return _again((failures or state.errors)[0], clock.now(), problems), wanted
+            dates = [goal.wake_at for goal in wanted.goals if goal.wake_at is not None]
+            again = _again((failures or state.errors)[0], clock.now(), problems)
+            return replace(again, wake_at=min(dates, default=None)), wanted
         if problems:
             return Parked(problems, wait.at if wait else None), wanted
+        if wait is not None and any(clock.now() < settles_at(intent) for intent in state.memory.intents):
+            # No success yet: the failures in a row are not forgotten over it.
+            return Again(wait.why, at=wait.at, failed=False, why=wait.why), wanted
         return Settled(wait.at if wait else None, wait.why if wait else None), wanted
 
     async def _act(self, applier: Applier, action: Action, state: _State) -> None:
@@ -238,6 +265,7 @@ class Reconciler:
             log.warning("action_refused", action=action.kind, reason=error.reason, error=str(error))
         except Retryable as error:
             state.errors.append(error)
+            state.failures[action.kind] += not isinstance(error, Waiting)
             log.warning(
                 "action_failed", action=action.kind, error=str(error), unknown=isinstance(error, OutcomeUnknown)
             )
@@ -270,7 +298,7 @@ class Reconciler:
             state.memory = replace(state.memory, services=tuple(known.values()))
             wanted = desired(state.payer, state.memory, state.catalogue, policy, clock.stripe_now())
         goals = tuple(
-            replace(goal, wake_at=goal.wake_at - clock.ahead) if goal.wake_at else goal for goal in wanted.goals
+            replace(goal, wake_at=clock.ours(goal.wake_at)) if goal.wake_at else goal for goal in wanted.goals
         )
         return Wanted(goals, (*wanted.problems, *problems))
 
@@ -322,6 +350,13 @@ class _Clock:
         """Stripe's time: what Stripe dates is only ever compared with Stripe's own clock."""
         return self.now() + self.ahead
 
+    def ours(self, when: datetime) -> datetime:
+        """Stripe's date on the database's clock."""
+        try:
+            return when - self.ahead
+        except OverflowError:  # a date at the end of all time, which an admin may have typed
+            return when
+
     def short(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline - TIME_TO_ACT
 
@@ -362,6 +397,7 @@ def _email_note(current: Pass, memory: Memory) -> ledger.Fact:
         "noted",
         "email_changed",
         memory.customer_id,
-        rule="the panel has no call to change a login's e-mail; change it there by hand",
+        rule="email_has_no_call",
+        facts={"remedy": "the panel has no call to change a login's e-mail: change it there by hand"},
         pass_id=current.id,
     )

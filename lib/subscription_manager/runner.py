@@ -48,7 +48,7 @@ class Runner:
         """One claimed row, from its lease to its settlement; `None` when the lease was lost on the way."""
         pass_id = str(uuid4())
         began = time.monotonic()
-        with bound(pass_id=pass_id, subject=claim.key):
+        with bound(pass_id=pass_id, **{"customer" if claim.kind == "customer" else "object": claim.key}):
             try:
                 async with self.kept(claim) as lease:
                     try:
@@ -117,7 +117,7 @@ class Runner:
             case Parked(problems, wake_at):
                 await self._park(claim, report, problems)
                 await due.settle(self._db, claim, due_at=wake_at, problems=problems)
-            case Again(error, at, failed, why, wish, problems):
+            case Again(error, at, failed, why, wish, problems, wake_at):
                 early = failed and claim.retry_at is not None and claim.now < claim.retry_at
                 attempts = claim.attempts + (failed and not early)
                 if early and claim.retry_at is not None:  # somebody asked in between; the curve goes on where it was
@@ -129,17 +129,18 @@ class Runner:
                     given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
                     problems = (given_up, *problems)
                     await self._park(claim, report, problems)
+                next_look = min((at for at in (again, wake_at) if at is not None), default=None)
                 await due.settle(
                     self._db,
                     claim,
-                    due_at=again,
+                    due_at=next_look,
                     error=error if failed else None,
                     waits_for=why,
                     problems=problems if again is None or not failed else (),
                     attempts=attempts,
                     retry_at=again if failed else None,
                 )
-                ended = Parked(problems) if again is None else replace(report.outcome, at=again)
+                ended = Parked(problems, wake_at) if again is None else replace(report.outcome, at=next_look)
                 return replace(report, outcome=ended)
         return report
 

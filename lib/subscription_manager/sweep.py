@@ -151,7 +151,7 @@ class Sweeper:
 
     async def _subscriptions(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         page, after = await self._stripe.subscriptions_page(cursor)
-        rows = [(s.id, customer, fingerprint(s)) for customer, s in page]
+        rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in page]
         self._counts["subscriptions"] += len(rows)
         if rows:
             self._mark(await sweeps.compare_subscriptions(self._db, sweep.id, rows))

@@ -207,12 +207,28 @@ CREATE TABLE plan_rules (
     PRIMARY KEY (billing_provider, base_plan_id, addon_plan_id, min_quantity)
 );
 
+-- What Stripe said of a subscription when its customer last came to rest: the sweep compares with this, in bulk.
+CREATE TABLE subscriptions (
+    provider        text        NOT NULL DEFAULT 'stripe',
+    subscription_id text        NOT NULL,
+    customer_id     text        NOT NULL,
+    fingerprint     text        NOT NULL,
+    -- Of every item, add-ons and ignored ones too: whom a mapping that changes concerns.
+    prices          text[]      NOT NULL DEFAULT '{}',
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (provider, subscription_id)
+);
+CREATE INDEX subscriptions_customer_idx ON subscriptions (provider, customer_id);
+CREATE INDEX subscriptions_prices_idx ON subscriptions USING gin (prices);
+
 -- A mapping that appears or changes, also by plain SQL, makes those due who wait for it or live by it.
 CREATE FUNCTION nudge_customers_of_price(wanted_provider text, price text) RETURNS void LANGUAGE sql AS $$
     INSERT INTO due (kind, key)
     SELECT 'customer', customer_id
     FROM (
-        SELECT DISTINCT customer_id FROM services WHERE provider = wanted_provider AND price_id = price
+        SELECT customer_id FROM services WHERE provider = wanted_provider AND price_id = price
+        UNION
+        SELECT customer_id FROM subscriptions WHERE provider = wanted_provider AND prices @> ARRAY[price]
         UNION
         SELECT key FROM due
         WHERE kind = 'customer' AND parked_reason IS NOT NULL

@@ -1,4 +1,4 @@
--- The whole lifecycle: disputes and refunds, what Stripe last said, sweeps, the brake, shadow mode.
+-- The whole lifecycle: disputes and refunds, sweeps, the brake, shadow mode.
 
 -- A dispute as Stripe last said, and the subscription whose invoice its charge paid.
 CREATE TABLE disputes (
@@ -41,17 +41,6 @@ CREATE TABLE refunds (
 );
 CREATE INDEX refunds_customer_idx ON refunds (provider, customer_id);
 CREATE INDEX refunds_charge_idx ON refunds (provider, charge_id);
-
--- What Stripe said of a subscription when its customer last came to rest: the sweep compares with this, in bulk.
-CREATE TABLE subscriptions (
-    provider        text        NOT NULL DEFAULT 'stripe',
-    subscription_id text        NOT NULL,
-    customer_id     text        NOT NULL,
-    fingerprint     text        NOT NULL,
-    updated_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (provider, subscription_id)
-);
-CREATE INDEX subscriptions_customer_idx ON subscriptions (provider, customer_id);
 
 ALTER TABLE services
     -- A second purchase of the same price that an admin let through.
