@@ -81,11 +81,14 @@ def _split(value: str) -> SplitResult:
     return parts
 
 
-def _database_url(value: str) -> Secret:
+def read_database_url(value: str) -> Secret:
+    """The address of a Postgres database. ValueError says what is wrong with it, and never repeats it."""
     if _split(value).scheme not in ("postgres", "postgresql"):
         raise ValueError("must start with postgresql://")
     if re.search("%(?![0-9A-Fa-f]{2})", value):
         raise ValueError("holds a % that encodes nothing; in a password, write % as %25")
+    if re.search(r"\s", value):
+        raise ValueError("holds a blank; in a password, write it as %20")
     return Secret(value)
 
 
@@ -152,7 +155,7 @@ class Settings:
     """The environment, checked. Field order is the order of ``.env.example`` and of the README's table."""
 
     database_url: Secret = _setting(
-        "DATABASE_URL", _database_url, REQUIRED, "Postgres, Neon's pooled address (`...-pooler...`)."
+        "DATABASE_URL", read_database_url, REQUIRED, "Postgres, Neon's pooled address (`...-pooler...`)."
     )
     stripe_secret_key: Secret = _setting(
         "STRIPE_SECRET_KEY", _stripe_key, REQUIRED, "A restricted Stripe key (`rk_live_...`) or a secret one."
@@ -177,7 +180,7 @@ class Settings:
     )
     cron_secret: Secret = _setting("CRON_SECRET", _secret, REQUIRED, "Bearer secret that Vercel sends to cron routes.")
     database_url_unpooled: Secret | None = _setting(
-        "DATABASE_URL_UNPOOLED", _database_url, None, "Direct Postgres address for migrations; Neon sets it."
+        "DATABASE_URL_UNPOOLED", read_database_url, None, "Direct Postgres address for migrations; Neon sets it."
     )
     stripe_api_base: str = _setting(
         "STRIPE_API_BASE", _http_url, "https://api.stripe.com", "Another Stripe host, for simulators."

@@ -45,7 +45,11 @@ class _Relay(logging.Handler):
     """Lines of a library, as ours: else they reach stderr as raw text of many lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().warning("library_said", library=record.name, said=record.getMessage())
+        said = record.getMessage()
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if any(type(argument).__name__ == "ProgrammingError" for argument in arguments):
+            said = "the address of the database can't be read"  # the driver's words repeat it, password and all
+        structlog.get_logger().warning("library_said", library=record.name, said=said)
 
 
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:

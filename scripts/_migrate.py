@@ -1,8 +1,14 @@
 """Bring the database up to date; a deployment runs this in its build."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lib.config import Secret
 
 
 def main() -> None:
@@ -17,28 +23,39 @@ def main() -> None:
     )
     options = parser.parse_args()
 
+    from lib import log
+    from lib.config import read_database_url
     from lib.errors import BridgeError
     from scripts._environment import load_env_file
 
     load_env_file()
-    address = os.environ.get("DATABASE_URL_UNPOOLED") or os.environ.get("DATABASE_URL")
+    if options.if_configured and os.environ.get("VERCEL_ENV", "production") != "production":
+        # A preview is built from any branch, and its database is often the one that production uses.
+        print(
+            f"A {os.environ['VERCEL_ENV']} build leaves the database as it is; ./scripts/migrate brings it up to date."
+        )
+        return
+    name = "DATABASE_URL_UNPOOLED" if os.environ.get("DATABASE_URL_UNPOOLED") else "DATABASE_URL"
+    address = os.environ.get(name)
     if not address:
         if options.if_configured:
             print("No DATABASE_URL here: the first cron brings the database up to date.")
             return
         raise SystemExit("DATABASE_URL is not set, neither in the environment nor in .env.")
+    log.configure()
     try:
-        applied = asyncio.run(_migrate(address))
+        applied = asyncio.run(_migrate(read_database_url(address)))
+    except ValueError as error:
+        raise SystemExit(f"{name} {error}.") from None
     except BridgeError as error:
         raise SystemExit(f"The database was not brought up to date: {error}") from None
     print(f"Applied: {', '.join(applied)}" if applied else "The database is up to date.")
 
 
-async def _migrate(address: str) -> list[str]:
-    from lib.config import Secret
+async def _migrate(address: Secret) -> list[str]:
     from lib.database import Database, migrate
 
-    database = Database(Secret(address))
+    database = Database(address)
     try:
         return [f"{migration.version:04} {migration.name}" for migration in await migrate(database)]
     finally:

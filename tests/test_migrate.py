@@ -1,6 +1,9 @@
 """Migrations: applied once, in order, whole or not at all, by however many at once."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +16,7 @@ from lib.database import Database, latest_version, migrate, schema_version
 from lib.errors import BridgeError
 from tests.tools import dump
 
+ROOT = Path(__file__).resolve().parent.parent
 module = import_module("lib.database.migrate")  # its package has a function of that name
 
 
@@ -117,3 +121,74 @@ async def test_the_literal_mapping_of_an_operator_is_accepted(database: Database
             await database.rows(statement.format(price, plan))
     rows = await database.rows("SELECT kind, activate_on, create_website FROM plan_mappings")
     assert rows == [{"kind": "service", "activate_on": "paid", "create_website": True}]
+
+
+# --- ./scripts/migrate ------------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`./scripts/migrate` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from scripts._migrate import main; main()", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("mysql://ada:hidden_word@db.example/shop", "DATABASE_URL must start with postgresql://."),
+        ("postgresql://ada:hidden_word x@db.example/shop", "DATABASE_URL holds a blank"),
+        ("postgresql://ada:hidden_word%@db.example/shop", "DATABASE_URL holds a % that encodes nothing"),
+        ("postgresql://ada:hidden_word@127.0.0.1:x/shop", "DATABASE_URL is not a valid address"),
+        ("postgresql://ada:hidden_word@127.0.0.1:1/shop?sslmude=require", "can't be reached"),
+        ("postgresql://ada:hidden_word@127.0.0.1:1/shop", "can't be reached"),
+    ],
+)
+def test_an_address_that_is_wrong_is_told_without_its_password(address: str, said: str) -> None:
+    """The build's log is read by many: what is wrong stands there, and never the password."""
+    ended = run(DATABASE_URL=address)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "hidden_word" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(("where", "applied"), [("preview", 0), ("development", 0), ("production", latest_version())])
+async def test_only_a_production_build_touches_the_database(
+    database: Database, empty_database_url: str, where: str, applied: int
+) -> None:
+    """A preview is built from any branch: it must not change the tables that production works with."""
+    ended = run("--if-configured", DATABASE_URL=empty_database_url, VERCEL_ENV=where)
+    assert ended.returncode == 0, ended.stderr
+    assert await schema_version(database) == applied
+    assert run("--if-configured", DATABASE_URL="").returncode == 0
+    assert run(DATABASE_URL=empty_database_url, VERCEL_ENV=where).returncode == 0
+    assert await schema_version(database) == latest_version()
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+async def test_connections_that_died_asleep_are_replaced(database: Database, empty_database_url: str) -> None:
+    """A database that slept or moved costs nobody a statement, nor a transaction."""
+    await migrate(database)
+
+    async def several() -> None:
+        await asyncio.gather(*(database.rows("SELECT pg_sleep(0.05)") for _ in range(4)))
+
+    with psycopg.connect(empty_database_url, autocommit=True) as killer:
+        others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        mine = f"{others} AND datname = current_database() AND backend_type = 'client backend'"
+        await several()
+        assert (killer.execute(mine).fetchone() or (0,))[0] > 1
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO due (kind, key) VALUES ('customer', 'cus_1')")
+        await several()
+        assert (killer.execute(mine).fetchone() or (0,))[0] > 1
+        assert [row["key"] for row in await database.rows("SELECT key FROM due")] == ["cus_1"]

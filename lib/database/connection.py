@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -75,14 +75,21 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A short transaction; never held open during a network call. What it begins on is known to be alive."""
-        await self.rows("SELECT 1")
-        async with (
-            _translated(),
-            self._open() as pool,
-            pool.connection(timeout=CONNECT_TIMEOUT) as connection,
-            connection.transaction(),
-        ):
+        """A short transaction; never held open during a network call.
+
+        As for `rows`, a connection that died asleep is replaced once: then nothing of the transaction has begun.
+        """
+        async with _translated(), self._open() as pool, AsyncExitStack() as stack:
+            for last in (False, True):
+                connection = await stack.enter_async_context(pool.connection(timeout=CONNECT_TIMEOUT))
+                try:
+                    await stack.enter_async_context(connection.transaction())
+                    break
+                except psycopg.OperationalError:
+                    if last or not connection.broken:
+                        raise
+                await stack.aclose()
+                await pool.check()
             yield connection
 
     async def close(self) -> None:
