@@ -29,7 +29,7 @@ MAX_BODY = 1024 * 1024
 """Bytes. Stripe's largest events are far smaller, and Vercel itself ends at 4.5 MB."""
 
 DEFAULT_BUDGET = 50.0
-"""Seconds of work after a response where no deadline is known: below the shortest time limit in vercel.json."""
+"""Seconds of work after a response where no deadline is known: not on Vercel, which sends one along."""
 
 DEADLINE_MARGIN = 5.0
 """Seconds before the platform's deadline by which everything is settled."""

@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/test",
         description="Runs ruff, mypy, import-linter and pytest. With arguments: only pytest, with those arguments.",
-        epilog="Example: ./scripts/test tests/test_policy.py -k grace. With CI=true a missing tool is a failure.",
+        epilog="Example: ./scripts/test tests/policy -k grace. With CI=true a missing tool is a failure.",
     )
     parser.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="passed on to pytest")
     parser.parse_known_args()

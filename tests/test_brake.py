@@ -191,3 +191,42 @@ async def test_suspensions_that_failed_do_not_count(world: World) -> None:
     world.sql("UPDATE due SET due_at = now()")
     await drained(world, BRAKE_MAX="4")
     assert suspended(world) == 4
+
+
+async def test_releasing_a_brake_that_is_off_changes_nothing(world: World) -> None:
+    """What was suspended within the hour still counts: a release without a cause opens no second round."""
+    await unpaid(world, 15, 40)
+    await drained(world, BRAKE_MAX="20")
+    assert suspended(world) == 15
+    assert await release(world) == 0
+    await unpaid_too(world)
+    await drained(world, BRAKE_MAX="20")
+    assert suspended(world) == 20
+    assert len(waiting(world)) == 20
+
+
+async def unpaid_too(world: World) -> None:
+    """Everybody who is left has to be suspended as well."""
+    for subscription in world.stripe.subscriptions.values():
+        if subscription["status"] == "active":
+            world.stripe.set(subscription["id"], status="unpaid")
+            world.sql("INSERT INTO due (kind, key) VALUES ('customer', %s)", subscription["customer"])
+
+
+async def test_a_release_finds_who_failed_besides(world: World) -> None:
+    """A customer of whom something else fails, too, goes on after the release like the others."""
+    await unpaid(world, 1, 1)
+    await drained(world, BRAKE_MAX="1")
+    customer = world.customer()
+    failing, behind = world.buy(customer, domain="a.example"), world.buy(customer, "price_big_monthly", domain=None)
+    await world.sync(customer)
+    world.stripe.mark_unpaid(behind)
+    world.stripe.change_items(failing, quantity=2, invoice="paid")
+    world.panel.fail_next("POST", "/customers/[^/]+/subscriptions$", 500, times=50)
+    world.sql("INSERT INTO due (kind, key, attempts) VALUES ('customer', %s, 7)", customer)
+    await drained(world, BRAKE_MAX="1")
+    (row,) = world.due()
+    assert (row["waits_for"], row["attempts"]) == ("brake", 8)
+    assert await release(world) == 1
+    await drained(world, BRAKE_MAX="1")
+    assert suspended(world) == 2

@@ -97,10 +97,11 @@ class World:
         finally:
             os.environ.clear()
             os.environ.update(before)
-            for _, manager in process._managers.values():
+            if process._current is not None:
+                _, manager = process._current
                 with contextlib.suppress(RuntimeError):
                     await manager.close()
-            process._managers.clear()
+            process._current = None
 
     async def drain(self, **environ: str) -> Drained:
         """Run whatever is due in a fresh process."""

@@ -85,7 +85,7 @@ async def read(db: Database) -> Brake:
 
 
 async def release(db: Database, actor: str) -> int:
-    """Release the brake and make those due who waited for it; how many.
+    """Release the brake and make those due who waited for it; how many. Nothing, when it is not on.
 
     Whoever has a pass just now may have met the brake a moment ago, and is made due as well.
     """
@@ -93,9 +93,10 @@ async def release(db: Database, actor: str) -> int:
         """
         WITH released AS (
             UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = clock_timestamp(), released_by = %(actor)s
+            WHERE engaged_at IS NOT NULL RETURNING 1
         )
         UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
-        WHERE waits_for = 'brake' OR lease_id IS NOT NULL RETURNING 1
+        WHERE (waits_for = 'brake' OR lease_id IS NOT NULL) AND EXISTS (SELECT FROM released) RETURNING 1
         """,
         {"actor": actor},
     )

@@ -50,7 +50,7 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
     for subscription in sorted(payer.subscriptions, key=lambda s: (s.created, s.id)):
         known = [s for s in memory.services if s.key.subscription_id == subscription.id]
         if payer.deleted and subscription.status != "canceled":
-            subscription = replace(subscription, status="canceled", ended_at=subscription.ended_at)
+            subscription = replace(subscription, status="canceled")
         found, trouble = _of_subscription(subscription, known, catalogue, policy, now)
         bought.append(found)
         problems += trouble

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from lib.config import Policy
@@ -75,55 +75,50 @@ def next_action(
     waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
     # Also those that nobody wants any more: a suspension that comes late must be known as ours, and be lifted.
     waits += [Wait(_look_at(i, now), f"{i.kind} may still take effect") for i in memory.intents if now < settles_at(i)]
-    blocked = frozenset(blocked)
-    by_id = {s.id: s for s in actual.subscriptions}
-    intents = {(intent.kind, intent.service): intent for intent in memory.intents}
 
     if memory.org_id is not None and actual.org_gone:
-        if any(goal.want in (Want.ON, Want.KEEP) or _holds_hosting(goal) for goal in wanted.goals):
+        if any(_is_missed(goal) for goal in wanted.goals):
             remedy = f"organisation {memory.org_id} is gone from the panel; restore it there, or recreate it"
             problems.append(Problem("panel_deleted", remedy, memory.org_id))
         return Decision(problems=tuple(problems))
 
-    def possible(candidates: Iterable[Action | None]) -> Action | None:
-        for action in candidates:
-            if action is None or action.subject in blocked:
-                continue
-            intent = intents.get(action.subject)
-            if intent is not None and now < settles_at(intent):
-                continue
-            return action
-        return None
-
-    action = possible(_candidates(payer, wanted, memory, by_id, policy, problems))
+    present, deleted = _lay_on(wanted, actual)
+    unsettled = {(intent.kind, intent.service) for intent in memory.intents if now < settles_at(intent)}
+    impossible = unsettled.union(blocked)
+    candidates = _candidates(payer, wanted, present, memory, policy)
+    action = next((action for action in candidates if action.subject not in impossible), None)
     if action is not None:
         return Decision(action=action)
+    problems += [*deleted, *_no_login(payer, wanted, memory)]
     return Decision(wait=min(waits, key=lambda w: w.at, default=None), problems=tuple(dict.fromkeys(problems)))
 
 
-def _candidates(
-    payer: Payer,
-    wanted: Wanted,
-    memory: Memory,
-    by_id: dict[int, PanelSubscription],
-    policy: Policy,
-    problems: list[Problem],
-) -> Iterable[Action | None]:
-    """Every change that is due, most urgent first; later ones may depend on earlier ones."""
+def _lay_on(wanted: Wanted, actual: Actual) -> tuple[list[tuple[Goal, PanelSubscription]], list[Problem]]:
+    """The goals with what the panel has for them, and those whose hosting somebody deleted there."""
+    by_id = {s.id: s for s in actual.subscriptions}
     present: list[tuple[Goal, PanelSubscription]] = []
+    problems: list[Problem] = []
     for goal in wanted.goals:
-        if goal.service.panel_subscription_id is None:
+        number = goal.service.panel_subscription_id
+        if number is None:
             continue
-        found = by_id.get(goal.service.panel_subscription_id)
+        found = by_id.get(number)
         if found is not None and not found.deleted:
             present.append((goal, found))
-        elif goal.want in (Want.ON, Want.KEEP) or _holds_hosting(goal):
-            remedy = f"hosting subscription {goal.service.panel_subscription_id} of {goal.key} was deleted in the panel"
+        elif _is_missed(goal):
+            remedy = f"hosting subscription {number} of {goal.key} was deleted in the panel"
             problems.append(Problem("panel_deleted", f"{remedy}; restore it there, or recreate it", str(goal.key)))
+    return present, problems
+
+
+def _candidates(
+    payer: Payer, wanted: Wanted, present: list[tuple[Goal, PanelSubscription]], memory: Memory, policy: Policy
+) -> Iterator[Action]:
+    """Every change that is due, most urgent first; later ones may depend on earlier ones."""
     for goal, found in present:
         if goal.want is Want.ON and _is_ours(goal.service, found):
             yield Action(ActionKind.RESUME, goal.rule, goal.key)
-    yield from _provision(payer, wanted, memory, problems)
+    yield from _provision(payer, wanted, memory)
     for goal, found in present:
         if goal.want is Want.ON and goal.plan is not None and not on_plan(found, goal.plan):
             change = {"plan": goal.plan, "from": found.plan_name}
@@ -156,18 +151,26 @@ def _candidates(
             yield Action(ActionKind.TERMINATE, goal.rule, goal.key)
 
 
-def _provision(payer: Payer, wanted: Wanted, memory: Memory, problems: list[Problem]) -> Iterable[Action]:
+def _to_provide_for(wanted: Wanted, memory: Memory) -> list[Goal]:
+    """The goals for whose sake organisation, login and owner must exist; none while all that is wanted is complete."""
+    on = [goal for goal in wanted.goals if goal.want is Want.ON]
+    missing = [goal for goal in on if not goal.service.made]
+    return missing or ([] if memory.member_id is not None else on)
+
+
+def _no_login(payer: Payer, wanted: Wanted, memory: Memory) -> list[Problem]:
+    """The panel makes no login without an e-mail address."""
+    if memory.login_id is not None or payer.email or not _to_provide_for(wanted, memory):
+        return []
+    return [Problem("no_email", f"customer {payer.id} has no e-mail in Stripe, so no login can be made", payer.id)]
+
+
+def _provision(payer: Payer, wanted: Wanted, memory: Memory) -> Iterator[Action]:
     """Organisation, login, owner, subscription: each only once the one before it is remembered."""
-    missing = [goal for goal in wanted.goals if goal.want is Want.ON and not goal.service.made]
-    if not missing and memory.member_id is not None:
+    goals = _to_provide_for(wanted, memory)
+    if not goals or _no_login(payer, wanted, memory):
         return
-    if not missing and not any(goal.want is Want.ON for goal in wanted.goals):
-        return
-    rule = next(goal.rule for goal in (missing or wanted.goals) if goal.want is Want.ON)
-    if memory.login_id is None and not payer.email:
-        remedy = f"customer {payer.id} has no e-mail in Stripe, so no login can be made; add one there"
-        problems.append(Problem("no_email", remedy, payer.id))
-        return
+    rule = goals[0].rule
     if memory.org_id is None:
         yield Action(ActionKind.CREATE_ORG, rule, details={"name": marked_name(payer)})
         return
@@ -177,8 +180,8 @@ def _provision(payer: Payer, wanted: Wanted, memory: Memory, problems: list[Prob
     if memory.member_id is None:
         yield Action(ActionKind.ADD_OWNER, rule)
         return
-    for goal in missing:
-        if goal.plan is None:
+    for goal in goals:
+        if goal.service.made or goal.plan is None:
             continue
         name = friendly_name(goal.key, goal.service.domain)
         yield Action(ActionKind.CREATE_SUBSCRIPTION, goal.rule, goal.key, {"plan": goal.plan, "friendly_name": name})
@@ -189,9 +192,10 @@ def _is_ours(service: Service, found: PanelSubscription) -> bool:
     return found.suspended_by is not None and found.suspended_by == service.suspended_by
 
 
-def _holds_hosting(goal: Goal) -> bool:
-    """Whether its deletion in the panel would surprise: held for any cause that may be lifted again."""
-    return goal.want is Want.OFF and Hold.ENDED not in goal.service.holds
+def _is_missed(goal: Goal) -> bool:
+    """Whether its deletion in the panel is a surprise: it should be on, or is held for a cause that may be lifted."""
+    held = goal.want is Want.OFF and Hold.ENDED not in goal.service.holds
+    return held or goal.want in (Want.ON, Want.KEEP)
 
 
 def on_plan(found: PanelSubscription, plan: str) -> bool:

@@ -235,7 +235,11 @@ class SubscriptionManager:
             if report is not None:
                 return report
             if time.monotonic() > end:
-                raise RequestError(409, "busy", "another pass works on this customer just now; it is marked due again")
+                detail = (
+                    f"no place was free within {WAIT_FOR_CLAIM:.0f} s: another pass works on this customer, or"
+                    " PANEL_CONCURRENCY passes run already; it is due and runs by itself"
+                )
+                raise RequestError(409, "busy", detail)
             await asyncio.sleep(0.25)
             await due.keep(self.db, *subject)
 

@@ -9,7 +9,7 @@ from lib import log
 from lib.config import Settings
 from lib.subscription_manager.manager import SubscriptionManager
 
-_managers: dict[int, tuple[asyncio.AbstractEventLoop, SubscriptionManager]] = {}
+_current: tuple[asyncio.AbstractEventLoop, SubscriptionManager] | None = None
 
 
 def manager() -> SubscriptionManager:
@@ -18,11 +18,11 @@ def manager() -> SubscriptionManager:
     Raises:
         SettingsError: naming everything that is missing or wrong.
     """
+    global _current
     loop = asyncio.get_running_loop()
-    found = _managers.get(id(loop))
-    if found is None or found[0] is not loop:
+    if _current is None or _current[0] is not loop:
         settings = Settings.load(os.environ)
         log.configure(settings.log_level)
-        _managers.clear()  # connections belong to their loop; a loop that ended takes its own along
-        found = _managers[id(loop)] = (loop, SubscriptionManager(settings))
-    return found[1]
+        # Connections belong to their loop; a loop that ended takes its own along.
+        _current = (loop, SubscriptionManager(settings))
+    return _current[1]

@@ -241,9 +241,12 @@ class Reconciler:
         wait = decision.wait
         if state.errors:
             failures = [error for error in state.errors if not isinstance(error, Waiting)]
+            waits = [error for error in state.errors if isinstance(error, Waiting)]
             dates = [goal.wake_at for goal in wanted.goals if goal.wake_at is not None]
-            again = _again((failures or state.errors)[0], clock.now(), problems)
-            return replace(again, wake_at=min(dates, default=None)), wanted
+            dates += [clock.now() + error.again for error in waits]
+            again = _again((failures or waits)[0], clock.now(), problems)
+            why = waits[0].why if waits else None  # a release of the brake must find them, whatever failed besides
+            return replace(again, why=why, wake_at=min(dates, default=None)), wanted
         if problems:
             return Parked(problems, wait.at if wait else None), wanted
         if wait is not None and any(clock.now() < settles_at(intent) for intent in state.memory.intents):
