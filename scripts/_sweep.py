@@ -38,8 +38,8 @@ def main() -> None:
         description="Runs one sweep: reads Stripe's events and subscriptions and the panel's organisations and "
         "websites in pages, and marks due what differs from what is remembered; then runs what is due. Goes on with a "
         "sweep that was interrupted. Settings come from the environment or from .env; the environment wins.",
-        epilog="Exit code: 0 both sides are equal, 1 some customers failed or wait for a person (see "
-        "./scripts/explain), 2 the sweep did not come to its end.",
+        epilog="Exit code: 0 both sides are equal, 1 a part could not be compared, or some customers failed or wait "
+        "for a person (see ./scripts/explain), 2 the sweep did not come to its end; the next one goes on from there.",
     )
     parser.add_argument("--no-drain", action="store_true", help="only mark what differs; others run it")
     options = parser.parse_args()
@@ -66,13 +66,24 @@ async def _sweep(*, drains: bool) -> int:
         if report.elsewhere:
             print("Another process is sweeping just now; this one did nothing.", file=sys.stderr)
             return 2
+        if report.stopped is not None:
+            print(f"The sweep stopped at {report.stopped}\nThe next one goes on from there.", file=sys.stderr)
+            return 2
         print(table(("COUNTED", "NUMBER"), [(name, number) for name, number in report.counts.items()]))
         newest = await sweeps.newest(manager.db)
         if newest is not None and newest.orphans:
             print(f"\nOrganisations with our mark that belong to nobody: {report.counts.get('orphans', 0)}")
             print(table(("ORGANISATION", "MARKED FOR"), [(o["org"], o["mark"]) for o in newest.orphans]))
             print("  -> Look at them in the panel; nothing deletes them.")
-        return await _drain(manager) if drains else 0
+        left = await _drain(manager) if drains else 0
+        if report.errors:
+            print(f"\nNot everything was compared. {_told(report.errors)}", file=sys.stderr)
+            print("  -> ./scripts/doctor examines the keys; the next sweep tries again.", file=sys.stderr)
+        return 1 if report.errors else left
+
+
+def _told(errors: Mapping[str, str]) -> str:
+    return "; ".join(f"{phase}: {error}" for phase, error in errors.items())
 
 
 async def _drain(manager: SubscriptionManager) -> int:

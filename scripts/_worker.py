@@ -61,8 +61,9 @@ async def _work() -> None:
             if time.monotonic() >= sweep_at:
                 sweep_at = time.monotonic() + AFTER_A_FAILED_SWEEP
                 swept = await ours.sweep_if_due(deadline=time.monotonic() + SLICE)
-                sweep_at = 0.0
-                idle = idle and (swept is None or swept.elsewhere)
+                stopped = swept is not None and swept.stopped is not None
+                sweep_at = sweep_at if stopped else 0.0
+                idle = idle and (swept is None or swept.elsewhere or stopped)
         except BridgeError as error:
             log.warning("worker_waits", reason=str(error))
         except Exception:  # whatever it is, the passes of everybody else must not wait for a restart

@@ -140,6 +140,20 @@ async def test_a_failing_side_is_no_crash(world: World, job: str) -> None:
     assert [due["key"] for due in world.due()] == [customer]
 
 
+async def test_a_drain_is_done_whatever_becomes_of_the_sweep(world: World) -> None:
+    """A sweep under way that Stripe or the panel refuses leaves the drain's answer 200, with what was refused in it."""
+    world.stripe.forbid("^/v1/disputes")
+    world.panel.down = True
+    assert (await run(world, "sweep")).json()["stopped"].startswith("orgs: ")
+    make_due(world)
+    world.panel.down = False
+    world.panel.fail_next("GET", "/customers$", 500, times=1000)
+    answer = await run(world, "drain")
+    assert (answer.status_code, answer.json()["passes"]) == (200, 1)
+    assert answer.json()["sweep"]["stopped"].startswith("orgs: ")
+    assert set(answer.json()["sweep"]["errors"]) == {"disputes", "orgs"}
+
+
 async def test_drains_bring_an_empty_database_up_to_date(world: World) -> None:
     """Several processes that start at once on an empty database migrate it once, and all go on."""
     world.sql("DROP SCHEMA public CASCADE")

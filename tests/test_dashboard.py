@@ -336,6 +336,37 @@ async def test_the_newest_sweep_and_its_orphans(world: World) -> None:
     assert "1 organisation" in found["alerts"][0]["detail"]
 
 
+async def test_a_sweep_that_left_something_out_alarms_until_one_did_not(world: World) -> None:
+    """It names the part and the reason, also while the next sweep is under way, and is quiet after a whole one."""
+    world.stripe.forbid("^/v1/disputes", "rak_dispute_read")
+    async with world.functions() as client:
+        async with world.bridge() as manager:
+            await manager.sweep(deadline=time.monotonic() + 100)
+            found = await dashboard(client)
+            assert codes(found) == ["sweep"]
+            assert "disputes (" in found["alerts"][0]["detail"]
+            assert "rak_dispute_read" in found["sweep"]["errors"]["disputes"]
+            assert found["sweep"]["updatedAt"] is not None
+            world.sql("INSERT INTO sweeps DEFAULT VALUES")
+            assert codes(await dashboard(client)) == ["sweep"]
+            world.stripe.clear_faults()
+            await manager.sweep(deadline=time.monotonic() + 100)
+        assert codes(await dashboard(client)) == []
+
+
+async def test_a_sweep_that_does_not_come_on_alarms(world: World) -> None:
+    """Unfinished after two hours: since when it stands where, and why if that is known."""
+    world.sql("INSERT INTO sweeps (phase, started_at) VALUES ('orgs', now() - interval '119 minutes')")
+    async with world.functions() as client:
+        assert codes(await dashboard(client)) == []
+        world.sql("UPDATE sweeps SET started_at = now() - interval '121 minutes'")
+        found = await dashboard(client)
+        assert codes(found) == ["sweep"]
+        assert "at orgs since" in found["alerts"][0]["detail"]
+        world.sql("""UPDATE sweeps SET errors = '{"orgs": "no list"}'""")
+        assert "no list" in (await dashboard(client))["alerts"][0]["detail"]
+
+
 async def test_what_the_panel_itself_suspended_or_lost(world: World) -> None:
     """Organisations suspended and websites deleted in the panel are counted once a sweep has seen them."""
     customer = world.customer()

@@ -13,9 +13,11 @@ import pytest
 
 from lib.config import Policy
 from lib.database import sweeps
-from lib.errors import BridgeError
+from lib.enhance_client import EnhanceClient
+from lib.errors import BridgeError, Refused
 from lib.policy import fingerprint
-from lib.subscription_manager.sweep import PHASES
+from lib.stripe_client import StripeClient
+from lib.subscription_manager.sweep import PHASES, TRIES
 from scripts.sim.stripe_sim.store import Table
 from tests.world import World
 
@@ -306,16 +308,304 @@ async def test_of_two_sweeps_at_once_one_works(world: World) -> None:
 
 
 async def test_a_sweep_with_a_wrong_key_changes_nothing(world: World) -> None:
-    """Stripe refuses: nothing is marked, nobody is parked, and the next sweep goes on where this one stood."""
+    """Stripe refuses: nothing is marked, nobody is parked, and the report names each part that was left out."""
     world.buy(world.customer())
+    await sweep(world)
     await sweep(world)
     before = world.dump()
     async with world.bridge(STRIPE_SECRET_KEY="sk_test_fake_of_nobody") as manager:
-        with pytest.raises(BridgeError):
-            await manager.sweep(deadline=time.monotonic() + 300)
+        report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert set(report.errors) == {"events", "undelivered", "subscriptions", "disputes", "refunds"}
     assert world.dump() == before
     assert world.due() == []
     assert (await sweep(world))["subscriptions"] == 1
+
+
+# --- what goes wrong on the way ---------------------------------------------------------------------------------------
+
+
+async def kill_at(world: World, phase: str, **counted: int) -> None:
+    """Begin a sweep that dies behind the page that brings it to this phase with at least these counts."""
+
+    def look(at: str, counts: Mapping[str, int]) -> None:
+        if at == phase and all(counts.get(name, 0) >= number for name, number in counted.items()):
+            raise Killed
+
+    async with world.bridge() as manager:
+        with pytest.raises(Killed):
+            await manager.sweep(deadline=time.monotonic() + 300, progress=look)
+
+
+@pytest.mark.parametrize("phase", ["events", "undelivered"])
+async def test_an_event_that_stripe_has_forgotten_ends_its_list(world: World, phase: str) -> None:
+    """Interrupted for so long that Stripe lists the cursor's event no more, the sweep goes on with the next list."""
+    customer = world.customer()
+    world.buy(customer)
+    for number in range(150):
+        world.stripe.update_customer(customer, metadata={"n": str(number)})
+    seen = len(world.stripe.events) if phase == "undelivered" else 0
+    await kill_at(world, phase, events=seen + 100)
+    assert world.sql("SELECT cursor FROM sweeps")[0]["cursor"].startswith("evt_")
+    world.stripe.tables["event"] = Table()
+    counts = await sweep(world)
+    assert counts["subscriptions"] == 1
+    assert world.sql("SELECT errors, finished_at IS NOT NULL AS ended FROM sweeps") == [{"errors": {}, "ended": True}]
+
+
+async def test_a_list_whose_place_is_lost_is_walked_again(world: World) -> None:
+    """A subscription that Stripe does not know any more as cursor: its list begins anew, and all of it is compared."""
+    subscriptions = await remembered(world, 250)
+    await kill_at(world, "subscriptions", subscriptions=200)
+    (row,) = world.sql("SELECT cursor FROM sweeps")
+    world.stripe.subscriptions.drop(row["cursor"])
+    world.stripe.set(next(s for s in subscriptions if s != row["cursor"]), status="unpaid")
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert (report.finished, report.errors) == (True, {})
+    assert report.counts["subscriptions"] == 249
+    assert report.counts["marked"] == 1  # what was dropped had been met before; the next sweep misses it
+
+
+async def test_what_may_not_be_read_is_left_out_and_the_rest_is_compared(world: World) -> None:
+    """A key without permission for disputes: the panel is compared and the parked get their try all the same."""
+    parked = world.customer("Ben", "ben@example.com")
+    world.panel.prohibit("taken.example")
+    world.buy(parked, domain="taken.example")
+    subscription = world.buy(world.customer("Anna", "anna@example.com"), domain="anna.example")
+    await sweep(world)
+    world.stripe.mark_unpaid(subscription)
+    await sweep(world)
+    world.panel.resume_by_hand(world.service(subscription)["panel_subscription_id"])
+    world.stripe.forbid("/v1/disputes")
+    counts = await sweep(world)
+    assert counts["parkedRetried"] == 1
+    assert world.panel.subscriptions[world.service(subscription)["panel_subscription_id"]].suspended_by is not None
+    (row,) = world.sql("SELECT errors, finished_at FROM sweeps ORDER BY id DESC LIMIT 1")
+    assert row["finished_at"] is not None
+    assert set(row["errors"]) == {"disputes"}
+    world.stripe.clear_faults()
+    await sweep(world)
+    assert world.sql("SELECT errors FROM sweeps ORDER BY id DESC LIMIT 1") == [{"errors": {}}]
+
+
+@pytest.mark.parametrize("query", [{}, {"delivery_success": "false"}], ids=["events", "undelivered"])
+async def test_events_that_could_not_be_read_are_read_by_the_next_sweep(world: World, query: dict[str, str]) -> None:
+    """A sweep that failed at the events does not move the window of the next one."""
+    await sweep(world)
+    world.sql("UPDATE sweeps SET started_at = now() - interval '10 days'")
+    customer = world.customer()
+    world.stripe.update_customer(customer, created=world.stripe.now() - 9 * DAY, name="Later")
+    event = world.stripe.events_of("customer.updated")[0]
+    world.stripe.mark_delivered(event)  # so that only the window finds it
+    async with world.bridge() as manager:
+        real = manager.stripe.get
+
+        async def refused(path: str, **parameters: Any) -> Any:
+            if path == "/v1/events" and query.items() <= parameters.items():
+                raise Refused("stripe_key", "not allowed")
+            return await real(path, **parameters)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(manager.stripe, "get", refused)
+            assert (await manager.sweep(deadline=time.monotonic() + 300)).finished
+    world.sql("DELETE FROM events")
+    await sweep(world)
+    assert event["id"] in {row["event_id"] for row in world.sql("SELECT event_id FROM events")}
+
+
+async def test_an_outage_keeps_its_place_and_then_stops_nothing(world: World) -> None:
+    """While the panel is away the sweep waits where it is; after some tries it leaves that out and goes on."""
+    world.buy(world.customer())
+    await sweep(world)
+    world.panel.down = True
+    for _ in range(1 + TRIES):
+        async with world.bridge() as manager:
+            report = await manager.sweep(deadline=time.monotonic() + 300)
+        assert (report.finished, set(report.errors)) == (False, {"orgs"})
+        assert report.stopped is not None
+        (row,) = world.sql("SELECT phase, errors FROM sweeps WHERE finished_at IS NULL")
+        assert (row["phase"], set(row["errors"])) == ("orgs", {"orgs"})
+    asked = len(world.stripe.calls)
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert (report.finished, set(report.errors)) == (False, {"orgs", "websites"})
+    world.panel.down = False
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert (report.finished, set(report.errors)) == (True, {"orgs"})
+    assert report.counts["websites"] == 1
+    assert len(world.stripe.calls) == asked
+
+
+async def test_a_page_that_ends_the_process_each_time_is_left_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever kills the process at one page, the sweep comes to its end, and says which part it left out."""
+    world.buy(world.customer())
+    await sweep(world)
+    deaths = 0
+
+    async def dies(*_: Any) -> None:
+        nonlocal deaths
+        deaths += 1
+        raise Killed
+
+    monkeypatch.setattr(StripeClient, "subscriptions_page", dies)
+    report = None
+    while report is None:
+        with contextlib.suppress(Killed):
+            async with world.bridge() as manager:
+                report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert deaths == 1 + TRIES
+    assert (report.finished, set(report.errors)) == (True, {"subscriptions"})
+    assert report.counts["websites"] == 1
+
+
+async def test_an_answer_of_an_unknown_shape_is_no_crash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stops the sweep at its place with a reason, like an outage."""
+
+    async def strange(*_: Any) -> Any:
+        raise KeyError("id")
+
+    monkeypatch.setattr(StripeClient, "subscriptions_page", strange)
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert report.stopped == "subscriptions: KeyError: 'id'"
+    monkeypatch.undo()
+    await sweep(world)
+    assert world.sql("SELECT errors FROM sweeps") == [{"errors": {}}]
+
+
+@pytest.mark.parametrize(
+    ("phase", "counted"), [("subscriptions", {"subscriptions": 200}), ("orgs", {"orgs": 500}), ("websites", {})]
+)
+async def test_what_was_met_and_is_lost_is_met_again(world: World, phase: str, counted: dict[str, int]) -> None:
+    """The table of what a sweep has met is empty after a crash of the database: nobody is taken for missing."""
+    await remembered(world, 600)
+    await sweep(world)
+    await kill_at(world, phase, **counted)
+    world.sql("TRUNCATE sweep_seen")
+    counts = await sweep(world)
+    assert counts.get("marked", 0) == 0
+    assert [counts[kind] for kind in ("subscriptions", "orgs", "websites")] == [600, 600, 600]
+    assert world.sql("SELECT count(*) AS n FROM services WHERE website_gone") == [{"n": 0}]
+    assert world.sql("SELECT count(*) AS n FROM customers WHERE org_gone") == [{"n": 0}]
+
+
+@pytest.mark.parametrize("list_", ["subscriptions_page", "orgs_page", "websites_page"])
+async def test_a_sweeper_that_was_overtaken_writes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, list_: str
+) -> None:
+    """It stood still on the last page of a list while another one finished the sweep: nobody is taken for missing."""
+    await remembered(world, 120)
+    await sweep(world)
+    gate, reached = asyncio.Event(), asyncio.Event()
+    async with world.bridge() as one, world.bridge() as other:
+        side: Any = one.stripe if list_ == "subscriptions_page" else one.enhance
+        real = getattr(side, list_)
+
+        async def slow(*arguments: Any) -> Any:
+            page = await real(*arguments)
+            if page[1] is None:
+                reached.set()
+                await gate.wait()
+            return page
+
+        monkeypatch.setattr(side, list_, slow)
+        first = asyncio.create_task(one.sweep(deadline=time.monotonic() + 300))
+        await reached.wait()
+        world.sql("UPDATE leases SET leased_until = now() - interval '1 second'")
+        assert (await other.sweep(deadline=time.monotonic() + 300)).finished
+        before, sweeps_before = world.dump(), world.sql("SELECT * FROM sweeps ORDER BY id")
+        gate.set()
+        report = await first
+    assert (report.finished, report.elsewhere) == (False, True)
+    assert world.due() == []
+    assert (world.dump(), world.sql("SELECT * FROM sweeps ORDER BY id")) == (before, sweeps_before)
+    assert world.sql("SELECT * FROM sweep_seen") == []
+
+
+# --- lists that move while they are walked ----------------------------------------------------------------------------
+
+
+async def test_rows_that_move_up_are_not_taken_for_missing(world: World) -> None:
+    """Websites wiped between two pages move the others up: only the wiped ones are gone, and nobody was asked for."""
+    await remembered(world, 1000)
+    await sweep(world)
+    wiped = list(world.panel.websites)[:3]
+
+    def look(phase: str, counts: Mapping[str, int]) -> None:
+        if phase == "websites" and counts.get("websites", 0) == 500:
+            for site in wiped:
+                world.panel.delete_by_hand(site, force=True)
+
+    world.panel.forget_calls()
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 300, progress=look)
+    gone = {str(row["website_id"]) for row in world.sql("SELECT website_id FROM services WHERE website_gone")}
+    assert gone == set()  # they were still listed; the next sweep misses them
+    assert report.counts["marked"] == 0
+    assert {call.path.rsplit("/", 1)[1] for call in world.panel.calls} == {"customers", "websites"}
+    counts = await sweep(world)
+    gone = {str(row["website_id"]) for row in world.sql("SELECT website_id FROM services WHERE website_gone")}
+    assert gone == set(wiped)
+    assert (counts["marked"], counts["websitesAskedFor"]) == (3, 3)
+
+
+@pytest.mark.parametrize("list_", ["orgs_page", "websites_page"])
+async def test_what_a_list_leaves_out_is_asked_for_before_it_counts_as_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch, list_: str
+) -> None:
+    """A list without stable order drops rows that exist: they are found by their ids, compared, and not flagged."""
+    await remembered(world, 60)
+    await sweep(world)
+    site = list(world.panel.websites.values())[20]
+    org = list(world.panel.orgs.values())[20]
+    real = getattr(EnhanceClient, list_)
+
+    async def lossy(self: EnhanceClient, offset: int) -> Any:
+        rows, after = await real(self, offset)
+        return rows[:15] + rows[25:], after
+
+    monkeypatch.setattr(EnhanceClient, list_, lossy)
+    counts = await sweep(world)
+    assert counts["marked"] == 0
+    assert counts[f"{list_.removesuffix('_page')}AskedFor"] == 10
+    if list_ == "orgs_page":
+        world.panel.delete_by_hand(org.id, force=True)
+    else:
+        world.panel.suspend_by_hand(site.id)
+    counts = await sweep(world)
+    assert counts["marked"] == (2 if list_ == "orgs_page" else 1)  # an organisation is gone together with its website
+    flagged = world.sql("SELECT org_id::text AS id FROM customers WHERE org_gone")
+    assert flagged == ([{"id": org.id}] if list_ == "orgs_page" else [])
+
+
+async def test_only_so_many_are_asked_for_in_one_sweep(world: World) -> None:
+    """Of very many that are gone at once, each sweep confirms its share, and none is flagged unconfirmed."""
+    await remembered(world, 130)
+    await sweep(world)
+    for site in list(world.panel.websites)[:120]:
+        world.panel.delete_by_hand(site, force=True)
+    for confirmed in (100, 120):
+        async with world.bridge() as manager:
+            report = await manager.sweep(deadline=time.monotonic() + 300)
+        assert report.errors == {}
+        assert world.sql("SELECT count(*) AS n FROM services WHERE website_gone") == [{"n": confirmed}]
+
+
+async def test_what_the_panel_would_not_tell_costs_one_pass(world: World) -> None:
+    """A refusal where a missing website is asked for proves nothing: its customer is looked at, nothing flagged."""
+    await remembered(world, 3)
+    await sweep(world)
+    site = next(iter(world.panel.websites))
+    world.panel.delete_by_hand(site, force=True)
+    world.panel.fail_next("GET", f"/websites/{site}$", 400, code="bad_request")
+    counts = await sweep(world)
+    assert counts["marked"] == 1
+    assert world.sql("SELECT 1 FROM services WHERE website_gone") == []
+    assert (await sweep(world))["marked"] == 1
+    assert len(world.sql("SELECT 1 FROM services WHERE website_gone")) == 1
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

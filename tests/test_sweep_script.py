@@ -71,10 +71,21 @@ async def test_a_panel_that_is_away_shows_in_the_exit_code(world: World) -> None
     world.panel.down = True
     done = run(world)
     assert done.returncode == 2
-    assert "The sweep stopped" in done.stderr and "Traceback" not in done.stderr
+    assert "The sweep stopped at orgs: " in done.stderr and "Traceback" not in done.stderr
     world.panel.down = False
     assert run(world).returncode == 0
     assert world.sql("SELECT count(*) AS n FROM sweeps") == [{"n": 1}]
+
+
+async def test_a_part_that_was_left_out_shows_in_the_exit_code(world: World) -> None:
+    """The rest is compared and mended; which part is missing is said, and it is 1, also when it only marks."""
+    world.buy(world.customer())
+    world.stripe.forbid("^/v1/disputes", "rak_dispute_read")
+    for arguments in ((), ("--no-drain",)):
+        done = run(world, *arguments)
+        assert done.returncode == 1
+        assert "Not everything was compared. disputes: " in done.stderr and "rak_dispute_read" in done.stderr
+    assert world.panel.world()["websites"] == 1
 
 
 async def test_a_second_one_at_once_says_so(world: World) -> None:

@@ -46,12 +46,12 @@ def test_a_sweep_that_is_refused_stops_neither_the_worker_nor_the_passes(world: 
     customer = world.customer()
     log = tmp_path / "worker.log"
     with worker(world, log) as process:
-        wait_for(log, "worker_waits")
+        wait_for(log, '"sweep_finished"')
         world.buy(customer)
         world.sql("INSERT INTO due (kind, key) VALUES ('customer', %s)", customer)
         wait_for(log, '"pass_ended"')
         assert world.panel.world() == ONE
-        assert log.read_text().count("worker_waits") == 1  # the sweep is not tried again with every look
+        assert log.read_text().count('"sweep_finished"') == 1  # the sweep is not tried again with every look
         process.terminate()
         assert process.wait(timeout=30) == 0
     assert "worker_stopped" in log.read_text()

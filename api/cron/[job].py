@@ -5,12 +5,17 @@ Runs may be missed, doubled or overlap (Vercel promises nothing else), so each t
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lib.errors import RequestError
+from lib.errors import BridgeError, RequestError
+from lib.log import get_logger
 from lib.subscription_manager import manager
 from lib.web import answer, bearer, endpoint, same, work_deadline
+
+log = get_logger()
 
 
 async def run(request: Request) -> Response:
@@ -24,8 +29,12 @@ async def run(request: Request) -> Response:
     match job:
         case "drain":
             drained = await bridge.drain(deadline=deadline, workers=bridge.settings.panel_concurrency, migrates=True)
-            swept = await bridge.continue_sweep(deadline=deadline)
-            body = {"job": job, "passes": drained.passes, "outcomes": drained.outcomes}
+            body: dict[str, Any] = {"job": job, "passes": drained.passes, "outcomes": drained.outcomes}
+            try:
+                swept = await bridge.continue_sweep(deadline=deadline)
+            except BridgeError as error:  # the drain is done; the next one goes on with the sweep
+                log.warning("sweep_failed", error=str(error))
+                return answer(body)
             return answer(body | ({"sweep": swept.as_json()} if swept else {}))
         case "sweep":
             report = await bridge.sweep(deadline=deadline)

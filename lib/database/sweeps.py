@@ -22,29 +22,46 @@ class Sweep:
     cursor: str | None
     counts: dict[str, int]
     orphans: list[dict[str, str]]
+    errors: dict[str, str]
+    """What could not be compared, and why, by phase."""
+    tries: int
+    """How often it was begun at this place, this time included."""
+    updated_at: datetime
     finished_at: datetime | None = None
     since: datetime | None = None
-    """When the last complete sweep before it began."""
+    """When the last sweep before it began that took in all events."""
+    holder: str = ""
+    """The sweeper who has it in hand."""
 
 
 _COLUMNS = """
-    s.id, s.started_at, s.phase, s.cursor, s.counts, s.orphans, s.finished_at,
-    (SELECT max(p.started_at) FROM sweeps p WHERE p.finished_at IS NOT NULL AND p.id < s.id) AS since
+    s.id, s.started_at, s.phase, s.cursor, s.counts, s.orphans, s.errors, s.tries, s.updated_at, s.finished_at,
+    (SELECT max(p.started_at) FROM sweeps p WHERE p.finished_at IS NOT NULL AND p.id < s.id
+        AND NOT p.errors ?| ARRAY['events', 'undelivered']) AS since
 """
 
+_HELD = """
+    EXISTS (SELECT FROM leases WHERE name = 'sweep' AND holder = %(holder)s::uuid FOR SHARE)
+    AND EXISTS (SELECT FROM sweeps WHERE id = %(sweep)s AND finished_at IS NULL)
+"""
+"""Only the present holder of the lease may compare: one that was overtaken knows old pages, and a finished sweep has
+forgotten what it met."""
 
-async def begin(db: Database) -> Sweep:
-    """The sweep under way, else a new one."""
+
+async def begin(db: Database, holder: str) -> Sweep:
+    """The sweep under way, else a new one, for the holder of its lease."""
     await db.rows("INSERT INTO sweeps DEFAULT VALUES ON CONFLICT ((true)) WHERE finished_at IS NULL DO NOTHING")
-    found = await unfinished(db)
-    assert found is not None
-    return found
+    row = await db.row(
+        f"UPDATE sweeps s SET tries = tries + 1 WHERE s.finished_at IS NULL RETURNING {_COLUMNS}"  # noqa: S608
+    )
+    assert row is not None
+    return Sweep(**row, holder=holder)
 
 
-async def unfinished(db: Database) -> Sweep | None:
-    """The sweep under way, if there is one."""
-    row = await db.row(f"SELECT {_COLUMNS} FROM sweeps s WHERE s.finished_at IS NULL")  # noqa: S608
-    return Sweep(**row) if row else None
+async def unfinished(db: Database) -> bool:
+    """Whether a sweep is under way."""
+    row = await db.row("SELECT EXISTS (SELECT FROM sweeps WHERE finished_at IS NULL) AS found")
+    return bool(row and row["found"])
 
 
 async def fresh(db: Database, age: timedelta) -> bool:
@@ -59,39 +76,62 @@ async def fresh(db: Database, age: timedelta) -> bool:
     return bool(row and row["fresh"])
 
 
-async def newest(db: Database) -> Sweep | None:
-    """The newest sweep, under way or finished."""
-    row = await db.row(f"SELECT {_COLUMNS} FROM sweeps s ORDER BY s.id DESC LIMIT 1")  # noqa: S608
+async def newest(db: Database, *, ended: bool = False) -> Sweep | None:
+    """The newest sweep, under way or finished; with `ended` the newest of those that are finished."""
+    row = await db.row(
+        f"SELECT {_COLUMNS} FROM sweeps s WHERE s.finished_at IS NOT NULL OR NOT %(ended)s"  # noqa: S608
+        " ORDER BY s.id DESC LIMIT 1",
+        {"ended": ended},
+    )
     return Sweep(**row) if row else None
 
 
 async def save(
     db: Database,
-    sweep_id: int,
+    sweep: Sweep,
     *,
     phase: str,
     cursor: str | None,
     counts: Mapping[str, int],
     orphans: Sequence[Mapping[str, str]],
-) -> None:
-    """Write how far it has come."""
-    await db.rows(
-        "UPDATE sweeps SET phase = %(phase)s, cursor = %(cursor)s, counts = %(counts)s, orphans = %(orphans)s,"
-        " updated_at = now() WHERE id = %(id)s",
+    errors: Mapping[str, str],
+) -> bool:
+    """Write how far it has come; False when it is not this sweeper's any more."""
+    row = await db.row(
+        f"""
+        UPDATE sweeps SET phase = %(phase)s, cursor = %(cursor)s, counts = %(counts)s, orphans = %(orphans)s,
+            errors = %(errors)s, tries = 0, updated_at = now()
+        WHERE id = %(sweep)s AND {_HELD} RETURNING 1
+        """,  # noqa: S608 - the condition is the literal above
         {
-            "id": sweep_id,
+            "sweep": sweep.id,
+            "holder": sweep.holder,
             "phase": phase,
             "cursor": cursor,
             "counts": Jsonb(dict(counts)),
             "orphans": Jsonb(list(orphans)),
+            "errors": Jsonb(dict(errors)),
         },
+    )
+    return row is not None
+
+
+async def stumble(db: Database, sweep: Sweep, phase: str, error: str) -> None:
+    """Write why it stopped; where it is and how often it has been tried there stay as they are."""
+    await db.rows(
+        f"UPDATE sweeps SET errors = errors || jsonb_build_object(%(phase)s::text, %(error)s::text)"  # noqa: S608
+        f" WHERE id = %(sweep)s AND {_HELD}",
+        {"sweep": sweep.id, "holder": sweep.holder, "phase": phase, "error": error},
     )
 
 
-async def finish(db: Database, sweep_id: int) -> None:
+async def finish(db: Database, sweep: Sweep) -> None:
     """Close it, and forget what it has met."""
-    await db.rows("UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(id)s", {"id": sweep_id})
-    await db.rows("DELETE FROM sweep_seen WHERE sweep_id <= %(id)s", {"id": sweep_id})
+    await db.rows(
+        f"UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(sweep)s AND {_HELD}",  # noqa: S608
+        {"sweep": sweep.id, "holder": sweep.holder},
+    )
+    await db.rows("DELETE FROM sweep_seen WHERE sweep_id <= %(id)s", {"id": sweep.id})
 
 
 _NUDGE = """
@@ -102,13 +142,37 @@ _NUDGE = """
     RETURNING key
 """
 
+_WHOLE = """
+    EXISTS (SELECT FROM sweep_seen WHERE sweep_id = %(sweep)s AND kind = 'walk' AND id = %(kind)s)
+"""
+"""What was met while walking this list is all there: a crash of the database empties the table, this row included."""
+
+_UNSEEN = """
+    NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = %(kind)s AND v.id = {id}::text)
+"""
+
 _SEEN = """
     INSERT INTO sweep_seen (sweep_id, kind, id) SELECT %(sweep)s, %(kind)s, id FROM page ON CONFLICT DO NOTHING
 """
 
 
+async def open_walk(db: Database, sweep: Sweep, kind: str) -> None:
+    """Note that a list is walked from its beginning."""
+    await db.rows(
+        f"INSERT INTO sweep_seen (sweep_id, kind, id) SELECT %(sweep)s, 'walk', %(kind)s WHERE {_HELD}"
+        " ON CONFLICT DO NOTHING",
+        {"sweep": sweep.id, "holder": sweep.holder, "kind": kind},
+    )
+
+
+async def whole(db: Database, sweep: Sweep, kind: str) -> bool:
+    """Whether everything is still there that was met since `open_walk`."""
+    row = await db.row(f"SELECT {_WHOLE} AS whole", {"sweep": sweep.id, "kind": kind})
+    return bool(row and row["whole"])
+
+
 async def compare_subscriptions(
-    db: Database, sweep_id: int, page: Sequence[tuple[str, str, str]], *, provider: str = "stripe"
+    db: Database, sweep: Sweep, page: Sequence[tuple[str, str, str]], *, provider: str = "stripe"
 ) -> list[str]:
     """Mark the customers due whose subscriptions (id, customer, fingerprint) differ from what we remember."""
     rows = await db.rows(
@@ -116,6 +180,7 @@ async def compare_subscriptions(
         WITH page AS (
             SELECT * FROM unnest(%(ids)s::text[], %(customers)s::text[], %(prints)s::text[])
                 AS p (id, customer_id, fingerprint)
+            WHERE {_HELD}
         ), seen AS ({_SEEN}), differing AS (
             SELECT page.customer_id FROM page
             LEFT JOIN subscriptions s ON s.provider = %(provider)s AND s.subscription_id = page.id
@@ -123,7 +188,8 @@ async def compare_subscriptions(
         ) {_NUDGE}
         """,  # noqa: S608
         {
-            "sweep": sweep_id,
+            "sweep": sweep.id,
+            "holder": sweep.holder,
             "kind": "subscription",
             "provider": provider,
             "ids": [row[0] for row in page],
@@ -132,6 +198,10 @@ async def compare_subscriptions(
         },
     )
     return [row["key"] for row in rows]
+
+
+def _walked(sweep: Sweep, kind: str) -> dict[str, Any]:
+    return {"sweep": sweep.id, "holder": sweep.holder, "kind": kind, "began": sweep.started_at}
 
 
 async def _count_seen(db: Database) -> None:
@@ -147,13 +217,11 @@ async def missing_subscriptions(db: Database, sweep: Sweep, *, provider: str = "
         WITH differing AS (
             SELECT s.customer_id FROM services s
             WHERE s.provider = %(provider)s AND s.state <> 'terminated' AND s.created_at < %(began)s
-                AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'subscription'
-                    AND v.id = s.subscription_id)
-                AND NOT EXISTS (SELECT FROM due d WHERE d.kind = 'customer' AND d.key = s.customer_id
-                    AND d.parked_reason IS NOT NULL)
+                AND {_UNSEEN.format(id="s.subscription_id")}
+                AND {_HELD} AND {_WHOLE}
         ) {_NUDGE}
         """,  # noqa: S608
-        {"sweep": sweep.id, "began": sweep.started_at, "provider": provider},
+        {**_walked(sweep, "subscription"), "provider": provider},
     )
     return [row["key"] for row in rows]
 
@@ -170,13 +238,14 @@ class SeenOrg:
     owner_login_id: str | None
 
 
-async def compare_orgs(db: Database, sweep_id: int, page: Sequence[SeenOrg], *, provider: str = "stripe") -> list[str]:
+async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, provider: str = "stripe") -> list[str]:
     """Remember how the panel lists our organisations; mark the customers due of whom one is gone, or back."""
     rows = await db.rows(
         f"""
         WITH page AS (
             SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(gone)s::boolean[], %(suspended)s::boolean[],
                 %(emails)s::text[], %(logins)s::text[]) AS p (id, name, gone, suspended, email, login)
+            WHERE {_HELD}
         ), seen AS ({_SEEN}), changed AS (
             UPDATE customers c SET org_gone = page.gone, org_suspended = page.suspended,
                 panel_name = CASE WHEN c.erased_at IS NULL THEN page.name END,
@@ -201,7 +270,8 @@ async def compare_orgs(db: Database, sweep_id: int, page: Sequence[SeenOrg], *, 
         {_NUDGE}
         """,  # noqa: S608
         {
-            "sweep": sweep_id,
+            "sweep": sweep.id,
+            "holder": sweep.holder,
             "kind": "org",
             "provider": provider,
             "ids": [org.id for org in page],
@@ -227,20 +297,38 @@ async def strange_orgs(db: Database, marked: Mapping[str, str], *, provider: str
     return [row["id"] for row in rows]
 
 
-async def missing_orgs(db: Database, sweep: Sweep, *, provider: str = "stripe") -> list[str]:
-    """Mark the customers due whose organisation the panel did not list at all."""
+async def missing_orgs(db: Database, sweep: Sweep, limit: int, *, provider: str = "stripe") -> list[str]:
+    """Some of our organisations that the panel did not list, and of which nobody has said yet that they are gone."""
     await _count_seen(db)
     rows = await db.rows(
         f"""
-        WITH differing AS (
+        SELECT c.org_id::text AS id FROM customers c
+        WHERE c.provider = %(provider)s AND c.org_id IS NOT NULL AND NOT c.org_gone AND c.updated_at < %(began)s
+            AND {_UNSEEN.format(id="c.org_id")} AND {_WHOLE}
+        ORDER BY 1 LIMIT %(limit)s
+        """,  # noqa: S608
+        {**_walked(sweep, "org"), "provider": provider, "limit": limit},
+    )
+    return [row["id"] for row in rows]
+
+
+async def orgs_gone(
+    db: Database, sweep: Sweep, gone: Sequence[str], unclear: Sequence[str], *, provider: str = "stripe"
+) -> list[str]:
+    """Note the organisations that are gone; mark their customers due, and those of whom the panel would not tell."""
+    rows = await db.rows(
+        f"""
+        WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {_HELD}), seen AS ({_SEEN}), noted AS (
             UPDATE customers c SET org_gone = true, updated_at = now()
-            WHERE c.provider = %(provider)s AND c.org_id IS NOT NULL AND NOT c.org_gone AND c.updated_at < %(began)s
-                AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'org'
-                    AND v.id = c.org_id::text)
+            WHERE c.provider = %(provider)s AND c.org_id = ANY(%(gone)s::uuid[]) AND {_HELD}
             RETURNING c.customer_id
+        ), differing AS (
+            SELECT customer_id FROM noted
+            UNION SELECT c.customer_id FROM customers c JOIN page ON c.org_id = page.id::uuid
+            WHERE c.provider = %(provider)s
         ) {_NUDGE}
         """,  # noqa: S608
-        {"sweep": sweep.id, "began": sweep.started_at, "provider": provider},
+        {**_walked(sweep, "org"), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
     )
     return [row["key"] for row in rows]
 
@@ -257,7 +345,7 @@ class SeenWebsite:
 
 
 async def compare_websites(
-    db: Database, sweep_id: int, page: Sequence[SeenWebsite], *, provider: str = "stripe"
+    db: Database, sweep: Sweep, page: Sequence[SeenWebsite], *, provider: str = "stripe"
 ) -> list[str]:
     """Remember how the panel lists our websites; mark the customers due whose subscriptions show another plan or state.
 
@@ -270,6 +358,7 @@ async def compare_websites(
         WITH page AS (
             SELECT * FROM unnest(%(ids)s::text[], %(subscriptions)s::integer[], %(plans)s::integer[],
                 %(gone)s::boolean[], %(off)s::boolean[]) AS p (id, subscription_id, plan_id, gone, off)
+            WHERE {_HELD}
         ), seen AS ({_SEEN}), changed AS (
             UPDATE services s SET website_off = page.off, website_gone = page.gone, updated_at = now()
             FROM page, services before
@@ -304,7 +393,8 @@ async def compare_websites(
         ) {_NUDGE}
         """,  # noqa: S608
         {
-            "sweep": sweep_id,
+            "sweep": sweep.id,
+            "holder": sweep.holder,
             "kind": "website",
             "provider": provider,
             "ids": [site.id for site in page],
@@ -317,24 +407,45 @@ async def compare_websites(
     return [row["key"] for row in rows]
 
 
-async def missing_websites(db: Database, sweep: Sweep, *, provider: str = "stripe") -> list[str]:
-    """Note the websites that the panel did not list; mark their customers due, for their subscription may be gone too.
-
-    A website alone is not made again: its owner may delete it.
-    """
+async def missing_websites(
+    db: Database, sweep: Sweep, limit: int, *, provider: str = "stripe"
+) -> list[tuple[str, str | None]]:
+    """Some of our websites that the panel did not list: (id, its organisation, `None` once that is gone)."""
     await _count_seen(db)
     rows = await db.rows(
         f"""
-        WITH differing AS (
+        SELECT s.website_id::text AS id, CASE WHEN NOT c.org_gone THEN c.org_id::text END AS org_id
+        FROM services s JOIN customers c ON c.provider = s.provider AND c.customer_id = s.customer_id
+        WHERE s.provider = %(provider)s AND s.website_id IS NOT NULL AND NOT s.website_gone
+            AND s.state <> 'terminated' AND s.updated_at < %(began)s
+            AND {_UNSEEN.format(id="s.website_id")} AND {_WHOLE}
+        ORDER BY 1 LIMIT %(limit)s
+        """,  # noqa: S608
+        {**_walked(sweep, "website"), "provider": provider, "limit": limit},
+    )
+    return [(row["id"], row["org_id"]) for row in rows]
+
+
+async def websites_gone(
+    db: Database, sweep: Sweep, gone: Sequence[str], unclear: Sequence[str], *, provider: str = "stripe"
+) -> list[str]:
+    """Note the websites that are gone; mark their customers due, for their subscription may be gone too.
+
+    A website alone is not made again: its owner may delete it. Those of which the panel would not tell: also due.
+    """
+    rows = await db.rows(
+        f"""
+        WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {_HELD}), seen AS ({_SEEN}), noted AS (
             UPDATE services s SET website_gone = true, updated_at = now()
-            WHERE s.provider = %(provider)s AND s.website_id IS NOT NULL AND NOT s.website_gone
-                AND s.state <> 'terminated' AND s.updated_at < %(began)s
-                AND NOT EXISTS (SELECT FROM sweep_seen v WHERE v.sweep_id = %(sweep)s AND v.kind = 'website'
-                    AND v.id = s.website_id::text)
+            WHERE s.provider = %(provider)s AND s.website_id = ANY(%(gone)s::uuid[]) AND {_HELD}
             RETURNING s.customer_id
+        ), differing AS (
+            SELECT customer_id FROM noted
+            UNION SELECT s.customer_id FROM services s JOIN page ON s.website_id = page.id::uuid
+            WHERE s.provider = %(provider)s
         ) {_NUDGE}
         """,  # noqa: S608
-        {"sweep": sweep.id, "began": sweep.started_at, "provider": provider},
+        {**_walked(sweep, "website"), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
     )
     return [row["key"] for row in rows]
 
@@ -370,8 +481,10 @@ def as_json(sweep: Sweep) -> dict[str, Any]:
     return {
         "id": sweep.id,
         "startedAt": sweep.started_at,
+        "updatedAt": sweep.updated_at,
         "finishedAt": sweep.finished_at,
         "phase": None if sweep.finished_at else sweep.phase,
         "counts": sweep.counts,
+        "errors": sweep.errors,
         "orphans": sweep.orphans,
     }

@@ -3,6 +3,6 @@
 Facts about the panel: its OpenAPI description (orchd 12.23) and what shipping integrations observed.
 """
 
-from lib.enhance_client.client import EnhanceClient, Website
+from lib.enhance_client.client import EnhanceClient, Org, Website
 
-__all__ = ["EnhanceClient", "Website"]
+__all__ = ["EnhanceClient", "Org", "Website"]

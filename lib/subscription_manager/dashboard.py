@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lib.database import brake, due, latest_version, schema_version, sweeps
@@ -11,6 +12,9 @@ from lib.model import Hold, ServiceState
 if TYPE_CHECKING:
     from lib.subscription_manager.manager import SubscriptionManager
 
+SWEEP_TAKES = timedelta(hours=2)
+"""Longer than any sweep needs; one that is still unfinished then does not come on."""
+
 
 async def show(bridge: SubscriptionManager) -> dict[str, Any]:
     """How everything stands, as the dashboard answers it."""
@@ -18,6 +22,7 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
     load = await due.load(bridge.db)
     stopped = await brake.read(bridge.db)
     newest = await sweeps.newest(bridge.db)
+    ended = await sweeps.newest(bridge.db, ended=True)
     services = numbers["services"]
     parked = sum(numbers["parked"].values())
     alerts = []
@@ -31,6 +36,7 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
     if load.oldest_seconds > bridge.settings.health_max_lag and bridge.settings.provisioning_mode != "paused":
         detail = f"due work waits for {round(load.oldest_seconds)} s"
         alerts.append({"code": "stuck", "detail": detail, "remedy": "Check that the drain cron or the worker runs."})
+    alerts += _sweep_alerts(newest, ended, await bridge.db.now())
     if newest and newest.orphans:
         detail = (
             f"{newest.counts.get('orphans', len(newest.orphans))} organisations carry our mark and belong to nobody"
@@ -74,3 +80,21 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
         "events": {"lastDay": numbers["events_day"], "newestWebhookAt": numbers["newest_webhook"]},
         "actionsLastDay": numbers["actions_day"],
     }
+
+
+def _sweep_alerts(newest: sweeps.Sweep | None, ended: sweeps.Sweep | None, now: datetime) -> list[dict[str, Any]]:
+    """What the last finished sweep left out, and that the one under way does not come on."""
+    alerts = []
+    if ended and ended.errors:
+        remedy = "What it names is not compared. ./scripts/doctor examines the keys; the next sweep tries again."
+        alerts.append({"code": "sweep", "detail": f"the sweep left out {_named(ended.errors)}", "remedy": remedy})
+    if newest and newest.finished_at is None and now - newest.started_at > SWEEP_TAKES:
+        detail = f"a sweep has been at {newest.phase} since {newest.updated_at:%Y-%m-%d %H:%M} UTC"
+        detail += f": {newest.errors[newest.phase]}" if newest.phase in newest.errors else ""
+        remedy = "Check that the drain cron or the worker runs."
+        alerts.append({"code": "sweep", "detail": detail, "remedy": remedy})
+    return alerts
+
+
+def _named(errors: dict[str, str]) -> str:
+    return "; ".join(f"{phase} ({error})" for phase, error in errors.items())

@@ -2,7 +2,7 @@
 
 It walks through phases page by page. Its cursor lives in the database, so it goes on where a time limit or a crash
 left it, and a second one started meanwhile finds it under way. It costs list pages and one statement for each:
-nothing is asked or held for each customer.
+nothing is asked or held for each customer. A phase that can't be done is left out with its error, and the others go on.
 """
 
 from __future__ import annotations
@@ -10,29 +10,37 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
 
 from lib.config import Settings
 from lib.database import Database, due, money, sweeps
 from lib.database.events import ReceivedEvent
+from lib.errors import BridgeError, DatabaseUnavailable, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
 from lib.policy import fingerprint, marks
 from lib.stripe_events import makes_due
 
 if TYPE_CHECKING:
-    from lib.enhance_client import EnhanceClient
+    from lib.enhance_client import EnhanceClient, Org, Website
     from lib.stripe_client import StripeClient
 
 log = get_logger()
 
 PHASES = ("events", "undelivered", "subscriptions", "disputes", "refunds", "orgs", "websites", "prune")
 
+EVENT_PHASES = ("events", "undelivered")
+
 LEASE = timedelta(seconds=120)
 """Longer than any one page takes, with its retries."""
+
+TRIES = 5
+"""As often a sweep is begun at one place without getting further: then the phase is left out, and the others go on."""
 
 OVERLAP = timedelta(hours=1)
 """How far the events' window reaches back before the last sweep: listings may lag, clocks may differ."""
@@ -46,7 +54,23 @@ HISTORY = timedelta(days=30)
 ORPHANS_SHOWN = 100
 """More of them than this are counted, not listed."""
 
+AGAIN = 20
+"""Rows of a panel's page that are read again with the next one: when rows are deleted in between, others move up."""
+
+CONFIRM = "confirm"
+"""The cursor behind a panel's last page: what it did not list is asked for by itself."""
+
+CONFIRMED_AT_ONCE = 10
+CONFIRMED = 100
+"""At most as many of each list in one sweep; what is left over waits for the next one."""
+
 Progress = Callable[[str, Mapping[str, int]], None]
+
+Row = TypeVar("Row")
+
+
+class FromTheStart(Exception):
+    """Where a list was left can't be found again."""
 
 
 class Accept(Protocol):
@@ -63,9 +87,19 @@ class SweepReport:
     finished: bool
     elsewhere: bool = False
     """Another process was at it; this run did nothing."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """What could not be compared, by phase."""
+    stopped: str | None = None
+    """What ended this run before its time; the next one tries again at the same place."""
 
     def as_json(self) -> dict[str, Any]:
-        return {"finished": self.finished, "elsewhere": self.elsewhere, "counts": self.counts}
+        return {
+            "finished": self.finished,
+            "elsewhere": self.elsewhere,
+            "counts": self.counts,
+            "errors": self.errors,
+            "stopped": self.stopped,
+        }
 
 
 class Sweeper:
@@ -82,15 +116,24 @@ class Sweeper:
         self._holder = str(uuid4())
         self._counts: Counter[str] = Counter()
         self._orphans: list[dict[str, str]] = []
+        self._errors: dict[str, str] = {}
+        self._restarted: set[str] = set()
 
     async def run(self, *, deadline: float, progress: Progress | None = None) -> SweepReport:
-        """Begin a sweep or go on with the one under way, until it is done or `deadline` (steady clock) has come."""
+        """Begin a sweep or go on with the one under way, until it is done or `deadline` (steady clock) has come.
+
+        Raises:
+            DatabaseUnavailable, SchemaOutdated: nothing can be compared. What else fails stands in the report.
+        """
+        if time.monotonic() > deadline:
+            return SweepReport({}, finished=False)
         if not await due.take_lease(self._db, "sweep", self._holder, LEASE):
             return SweepReport({}, finished=False, elsewhere=True)
         try:
-            sweep = await sweeps.begin(self._db)
+            sweep = await sweeps.begin(self._db, self._holder)
             self._counts.update(sweep.counts)
             self._orphans = list(sweep.orphans)
+            self._errors = dict(sweep.errors)
             with bound(sweep=sweep.id):
                 return await self._walk(sweep, deadline, progress)
         finally:
@@ -98,6 +141,35 @@ class Sweeper:
 
     async def _walk(self, sweep: sweeps.Sweep, deadline: float, progress: Progress | None) -> SweepReport:
         phase, cursor = sweep.phase, sweep.cursor
+        worn_out = sweep.tries > TRIES
+        while True:
+            if time.monotonic() > deadline:
+                return self._report(finished=False)
+            try:
+                after, cursor = self._worn_out(phase) if worn_out else await self._page(sweep, phase, cursor)
+            except (DatabaseUnavailable, SchemaOutdated):
+                raise
+            except Exception as error:  # such as an answer of an unknown shape: tried again, and then left out
+                said = str(error) if isinstance(error, BridgeError) else f"{type(error).__name__}: {error}"[:300]
+                log.warning("sweep_stopped", phase=phase, error=said, exc_info=not isinstance(error, BridgeError))
+                self._errors[phase] = said
+                await sweeps.stumble(self._db, sweep, phase, said)
+                return self._report(finished=False, stopped=f"{phase}: {said}")
+            worn_out = False
+            phase = after or phase
+            if not await self._save(sweep, phase, cursor):
+                return self._report(finished=False, elsewhere=True)
+            if progress is not None:
+                progress(phase, self._counts)
+            if after is None:
+                await sweeps.finish(self._db, sweep)
+                log.info("sweep_finished", **self._counts, errors=self._errors)
+                return self._report(finished=True)
+            if not await due.take_lease(self._db, "sweep", self._holder, LEASE):
+                return self._report(finished=False, elsewhere=True)
+
+    async def _page(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> tuple[str | None, str | None]:
+        """Do one page: where the next one is (phase, cursor); no phase after the last."""
         steps: dict[str, Callable[[sweeps.Sweep, str | None], Awaitable[str | None]]] = {
             "events": self._events,
             "undelivered": self._undelivered,
@@ -108,24 +180,49 @@ class Sweeper:
             "websites": self._websites,
             "prune": self._prune,
         }
-        while True:
-            if time.monotonic() > deadline:
-                return SweepReport(dict(self._counts), finished=False)
+        try:
             cursor = await steps[phase](sweep, cursor)
-            done = cursor is None and phase == PHASES[-1]
-            if cursor is None and not done:
-                phase = PHASES[PHASES.index(phase) + 1]
-            await sweeps.save(
-                self._db, sweep.id, phase=phase, cursor=cursor, counts=self._counts, orphans=self._orphans
-            )
-            if progress is not None:
-                progress(phase, self._counts)
-            if done:
-                await sweeps.finish(self._db, sweep.id)
-                log.info("sweep_finished", **self._counts)
-                return SweepReport(dict(self._counts), finished=True)
-            if not await due.take_lease(self._db, "sweep", self._holder, LEASE):
-                return SweepReport(dict(self._counts), finished=False, elsewhere=True)
+        except FromTheStart as why:
+            if phase not in EVENT_PHASES:
+                return self._restart(phase, why), None
+            cursor = None  # they are listed newest first, and Stripe forgets the oldest: nothing is left behind it
+        except Refused as error:
+            return self._left_out(phase, str(error)), None
+        self._errors.pop(phase, None)
+        return (phase, cursor) if cursor is not None else (_next(phase), None)
+
+    def _restart(self, phase: str, why: FromTheStart) -> str | None:
+        """Walk the list once more; a second time the phase is left out."""
+        if phase in self._restarted:
+            return self._left_out(phase, str(why))
+        log.info("sweep_restarts", phase=phase, reason=str(why))
+        self._restarted.add(phase)
+        self._counts.pop(phase, None)
+        return phase
+
+    def _worn_out(self, phase: str) -> tuple[str | None, None]:
+        error = self._errors.get(phase, f"it was begun {TRIES} times at the same place and came to no end")
+        return self._left_out(phase, error), None
+
+    def _left_out(self, phase: str, error: str) -> str | None:
+        """Go on without this phase; the one that follows."""
+        log.warning("sweep_phase_left_out", phase=phase, error=error)
+        self._errors[phase] = error
+        return _next(phase)
+
+    async def _save(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> bool:
+        return await sweeps.save(
+            self._db,
+            sweep,
+            phase=phase,
+            cursor=cursor,
+            counts=self._counts,
+            orphans=self._orphans,
+            errors=self._errors,
+        )
+
+    def _report(self, *, finished: bool, elsewhere: bool = False, stopped: str | None = None) -> SweepReport:
+        return SweepReport(dict(self._counts), finished, elsewhere, dict(self._errors), stopped)
 
     # --- (a) events ---
 
@@ -139,7 +236,9 @@ class Sweeper:
     async def _event_page(self, since: datetime, cursor: str | None, query: dict[str, str]) -> str | None:
         """Accept what the inbox lacks of one page of Stripe's events, newest first."""
         more = {"starting_after": cursor} if cursor else {}
-        page = await self._stripe.get("/v1/events", limit=100, created={"gte": int(since.timestamp())}, **query, **more)
+        created = {"gte": int(since.timestamp())}
+        with _found_again(cursor):
+            page = await self._stripe.get("/v1/events", limit=100, created=created, **query, **more)
         data = page.get("data") or []
         bodies = [json.dumps(event).encode() for event in data if makes_due(str(event.get("type")))]
         self._counts["events"] += len(data)
@@ -150,12 +249,16 @@ class Sweeper:
     # --- (b) objects ---
 
     async def _subscriptions(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        page, after = await self._stripe.subscriptions_page(cursor)
+        if cursor is None:
+            await sweeps.open_walk(self._db, sweep, "subscription")
+        with _found_again(cursor):
+            page, after = await self._stripe.subscriptions_page(cursor)
         rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in page]
         self._counts["subscriptions"] += len(rows)
         if rows:
-            self._mark(await sweeps.compare_subscriptions(self._db, sweep.id, rows))
+            self._mark(await sweeps.compare_subscriptions(self._db, sweep, rows))
         if after is None:
+            await self._all_there(sweep, "subscription")
             self._mark(await sweeps.missing_subscriptions(self._db, sweep))
         return after
 
@@ -172,7 +275,8 @@ class Sweeper:
     async def _statuses(self, path: str, sweep: sweeps.Sweep, cursor: str | None) -> tuple[dict[str, str], str | None]:
         more = {"starting_after": cursor} if cursor else {}
         since = int((sweep.started_at - 3 * HISTORY).timestamp())  # disputes are decided within three months
-        page = await self._stripe.get(path, limit=100, created={"gte": since}, **more)
+        with _found_again(cursor):
+            page = await self._stripe.get(path, limit=100, created={"gte": since}, **more)
         data = page.get("data") or []
         after = str(data[-1]["id"]) if data and page.get("has_more") else None
         return {str(thing["id"]): str(thing.get("status")) for thing in data}, after
@@ -180,33 +284,76 @@ class Sweeper:
     # --- (c) panel ---
 
     async def _orgs(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        page, after = await self._enhance.orgs_page(int(cursor or 0))
-        self._counts["orgs"] += len(page)
+        if cursor != CONFIRM:
+            if cursor is None:
+                await sweeps.open_walk(self._db, sweep, "org")
+            page, new, after = await _overlapping(self._enhance.orgs_page, int(cursor or 0))
+            self._counts["orgs"] += new
+            await self._compare_orgs(sweep, page)
+            if after is not None:
+                return str(after)
+        await self._all_there(sweep, "org")
+        missing = await sweeps.missing_orgs(self._db, sweep, CONFIRMED_AT_ONCE)
+        if not self._may_ask("orgs", missing):
+            return None
+        found, gone, unclear = await _ask({org: partial(self._enhance.org, org) for org in missing})
+        await self._compare_orgs(sweep, found)
+        self._mark(await sweeps.orgs_gone(self._db, sweep, gone, unclear))
+        return CONFIRM
+
+    async def _compare_orgs(self, sweep: sweeps.Sweep, page: Sequence[Org]) -> None:
         seen = [
             sweeps.SeenOrg(
                 org.id, org.name, org.deleted, org.suspended_by is not None, org.owner_email, org.owner_login_id
             )
             for org in page
         ]
-        self._mark(await sweeps.compare_orgs(self._db, sweep.id, seen))
+        self._mark(await sweeps.compare_orgs(self._db, sweep, seen))
         marked = {org.id: found[0][0] for org in page if not org.deleted and (found := marks(org.name))}
-        for org_id in await sweeps.strange_orgs(self._db, marked):
+        shown = {orphan["org"] for orphan in self._orphans}  # a page begins with some rows of the one before
+        for org_id in await sweeps.strange_orgs(self._db, {o: mark for o, mark in marked.items() if o not in shown}):
             self._counts["orphans"] += 1
             if len(self._orphans) < ORPHANS_SHOWN:
                 self._orphans.append({"org": org_id, "mark": marked[org_id]})
             log.warning("orphan_in_panel", org=org_id, mark=marked[org_id])
-        if after is None:
-            self._mark(await sweeps.missing_orgs(self._db, sweep))
-        return None if after is None else str(after)
 
     async def _websites(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        page, after = await self._enhance.websites_page(int(cursor or 0))
-        self._counts["websites"] += len(page)
+        if cursor != CONFIRM:
+            if cursor is None:
+                await sweeps.open_walk(self._db, sweep, "website")
+            page, new, after = await _overlapping(self._enhance.websites_page, int(cursor or 0))
+            self._counts["websites"] += new
+            await self._compare_websites(sweep, page)
+            if after is not None:
+                return str(after)
+        await self._all_there(sweep, "website")
+        missing = await sweeps.missing_websites(self._db, sweep, CONFIRMED_AT_ONCE)
+        if not self._may_ask("websites", missing):
+            return None
+        asked = {site: partial(self._enhance.website, org, site) for site, org in missing if org is not None}
+        found, gone, unclear = await _ask(asked)
+        await self._compare_websites(sweep, found)
+        gone += [site for site, org in missing if org is None]
+        self._mark(await sweeps.websites_gone(self._db, sweep, gone, unclear))
+        return CONFIRM
+
+    async def _compare_websites(self, sweep: sweeps.Sweep, page: Sequence[Website]) -> None:
         seen = [sweeps.SeenWebsite(w.id, w.subscription_id, w.plan_id, w.deleted, w.off) for w in page]
-        self._mark(await sweeps.compare_websites(self._db, sweep.id, seen))
-        if after is None:
-            self._mark(await sweeps.missing_websites(self._db, sweep))
-        return None if after is None else str(after)
+        self._mark(await sweeps.compare_websites(self._db, sweep, seen))
+
+    async def _all_there(self, sweep: sweeps.Sweep, kind: str) -> None:
+        if not await sweeps.whole(self._db, sweep, kind):
+            raise FromTheStart("the database has lost what was met so far")
+
+    def _may_ask(self, kind: str, missing: Sequence[object]) -> bool:
+        """Whether there is something to ask for by itself, and some of this sweep's share is left."""
+        if not missing:
+            return False
+        if self._counts[f"{kind}AskedFor"] >= CONFIRMED:
+            log.warning("sweep_leaves_some", kind=kind)
+            return False
+        self._counts[f"{kind}AskedFor"] += len(missing)
+        return True
 
     # --- and the rest ---
 
@@ -227,3 +374,45 @@ class Sweeper:
     async def _mark_objects(self, kind: str, ids: list[str]) -> None:
         if ids:
             self._counts["marked"] += await due.mark(self._db, [(kind, object_id) for object_id in ids])
+
+
+def _next(phase: str) -> str | None:
+    at = PHASES.index(phase) + 1
+    return PHASES[at] if at < len(PHASES) else None
+
+
+@contextmanager
+def _found_again(cursor: str | None) -> Iterator[None]:
+    """Tell a cursor that Stripe does not know any more from everything else that it does not know."""
+    try:
+        yield
+    except NotFound as error:
+        if cursor is None:
+            raise
+        raise FromTheStart(str(error)) from error
+
+
+async def _overlapping(
+    read: Callable[[int], Awaitable[tuple[list[Row], int | None]]], offset: int
+) -> tuple[list[Row], int, int | None]:
+    """A page of the panel with the last rows before it; how many rows are new, and where the next page begins."""
+    start = max(0, offset - AGAIN)
+    rows, after = await read(start)
+    if start < offset and after is not None and after <= offset:  # its pages are shorter than what is read again
+        start = offset
+        rows, after = await read(start)
+    return rows, max(0, start + len(rows) - offset), after
+
+
+async def _ask(calls: Mapping[str, Callable[[], Awaitable[Row]]]) -> tuple[list[Row], list[str], list[str]]:
+    """Ask for each by itself: what is there, the ids of what is gone, and of what the panel would not tell."""
+    found, gone, unclear = [], [], []
+    for wanted, call in calls.items():
+        try:
+            found.append(await call())
+        except NotFound:
+            gone.append(wanted)
+        except Refused as error:
+            log.warning("sweep_refused", id=wanted, error=str(error))
+            unclear.append(wanted)
+    return found, gone, unclear

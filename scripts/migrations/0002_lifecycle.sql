@@ -57,6 +57,8 @@ ALTER TABLE customers
     ADD COLUMN org_gone boolean NOT NULL DEFAULT false,
     ADD COLUMN panel_name text,
     ADD COLUMN panel_email text,
+    -- How many more hosting subscriptions the panel counted there than we answer for. NULL: not looked at yet.
+    ADD COLUMN panel_surplus integer,
     -- Personal data was erased on request; it is never filled in again.
     ADD COLUMN erased_at timestamptz;
 
@@ -71,13 +73,19 @@ CREATE TABLE sweeps (
     counts      jsonb       NOT NULL DEFAULT '{}',
     -- Things in the panel that carry our mark and that nobody answers for.
     orphans     jsonb       NOT NULL DEFAULT '[]',
-    error       text,
+    -- What could not be compared, and why: {"disputes": "..."}. The other phases went on.
+    errors      jsonb       NOT NULL DEFAULT '{}',
+    -- How often it was begun at this place and came to no end.
+    tries       integer     NOT NULL DEFAULT 0,
+    -- Somebody asked for everybody when it had already passed some: another one follows it.
+    again       boolean     NOT NULL DEFAULT false,
     updated_at  timestamptz NOT NULL DEFAULT now()
 );
 -- One sweep is under way at a time.
 CREATE UNIQUE INDEX sweeps_running_idx ON sweeps ((true)) WHERE finished_at IS NULL;
 
--- What a sweep has met so far, so that what it never met can be told without holding it all in memory.
+-- What a sweep has met so far, so that what it never met can be told without holding it all in memory. Not written to
+-- the log, so it is empty after a crash of the database: a row of kind 'walk' for each list tells that all is there.
 CREATE UNLOGGED TABLE sweep_seen (
     sweep_id bigint NOT NULL,
     kind     text   NOT NULL,
