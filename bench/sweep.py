@@ -152,8 +152,8 @@ async def fill(url: str, rows: Path) -> None:
                 for line in lines:
                     await copy.write_row([line])
         await connection.execute(
-            "INSERT INTO customers (customer_id, org_id, org_name, panel_name, panel_email, login_id, member_id)"
-            " SELECT row->>'customer', (row->>'org')::uuid, row->>'name', row->>'name', row->>'email',"
+            "INSERT INTO customers (customer_id, org_id, org_name, panel_name, panel_email, panel_surplus, login_id,"
+            " member_id) SELECT row->>'customer', (row->>'org')::uuid, row->>'name', row->>'name', row->>'email', 0,"
             " (row->>'login')::uuid, (row->>'member')::uuid FROM loaded"
         )
         await connection.execute(

@@ -714,6 +714,65 @@ async def test_what_stripe_has_forgotten_is_parked_and_kept(world: World) -> Non
     assert world.only_subscription().suspended_by is None
 
 
+# --- hosting without a website ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["deleted", "wiped"])
+async def test_hosting_deleted_by_hand_is_found_without_a_website(world: World, force: bool) -> None:
+    """The panel's count for the organisation tells, at no further call; its restoration tells in the same way."""
+    world.buy(world.customer(), domain=None)
+    for _ in range(3):
+        counts = await sweep(world)
+    assert counts.get("marked", 0) == 0
+    hosting = world.only_subscription().id
+    world.panel.delete_by_hand(hosting, force=force)
+    assert (await sweep(world))["marked"] == 1
+    assert [row["parked_reason"] for row in world.due()] == ["panel_deleted"]
+    world.panel.forget_calls()
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert report.counts["marked"] == 0
+    assert {call.path.rsplit("/", 1)[1] for call in world.panel.calls} == {"customers", "websites"}
+    if not force:
+        world.panel.restore_by_hand(hosting)
+        await sweep(world)
+        assert world.due() == []
+        assert (await sweep(world))["marked"] == 0
+
+
+async def test_hosting_that_was_gone_before_the_first_look_is_found(world: World) -> None:
+    """Fewer hosting subscriptions than we answer for tell at first sight."""
+    customer = world.customer()
+    world.buy(customer, domain=None)
+    await world.sync(customer)
+    world.panel.delete_by_hand(world.only_subscription().id, force=True)
+    await sweep(world)
+    assert [row["parked_reason"] for row in world.due()] == ["panel_deleted"]
+
+
+async def test_what_we_add_and_what_others_have_there_differs_from_nothing(world: World) -> None:
+    """A second purchase, hosting that we do not answer for, and our own soft deletion mark nobody."""
+    settings = {"RETENTION_DAYS": "30"}
+    customer = world.customer()
+    first = world.buy(customer, domain=None)
+    await world.sync(customer)
+    org = next(iter(world.panel.orgs))
+    foreign = world.panel.add_subscription(org, world.plan_id)
+    await sweep(world, **settings)
+    world.buy(customer, price="price_big_monthly", domain=None)
+    await world.sync(customer)
+    world.stripe.tables["event"] = Table()
+    assert (await sweep(world, **settings)).get("marked", 0) == 0
+    world.stripe.cancel(first, created=world.stripe.now() - 100 * DAY)
+    await world.sync(customer, **settings)
+    assert world.service(first)["state"] == "terminated"
+    world.stripe.tables["event"] = Table()
+    assert (await sweep(world, **settings)).get("marked", 0) == 0
+    world.panel.delete_by_hand(foreign)
+    assert (await sweep(world, **settings))["marked"] == 1  # somebody else's: looked at once
+    assert (await sweep(world, **settings))["marked"] == 0
+
+
 # --- disputes and refunds ---------------------------------------------------------------------------------------------
 
 

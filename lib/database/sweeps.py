@@ -236,27 +236,39 @@ class SeenOrg:
     suspended: bool
     owner_email: str | None
     owner_login_id: str | None
+    subscriptions: int
 
 
 async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, provider: str = "stripe") -> list[str]:
-    """Remember how the panel lists our organisations; mark the customers due of whom one is gone, or back."""
+    """Remember how the panel lists our organisations; mark the customers due of whom one is gone, or back.
+
+    So is hosting in it: the panel counts each one's subscriptions, and how many more or fewer they are than ours stays
+    the same unless somebody adds or deletes one by hand. Fewer than ours tell at first sight.
+    """
     rows = await db.rows(
         f"""
         WITH page AS (
             SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(gone)s::boolean[], %(suspended)s::boolean[],
-                %(emails)s::text[], %(logins)s::text[]) AS p (id, name, gone, suspended, email, login)
+                %(emails)s::text[], %(logins)s::text[], %(subscriptions)s::integer[])
+                AS p (id, name, gone, suspended, email, login, subscriptions)
             WHERE {_HELD}
         ), seen AS ({_SEEN}), changed AS (
             UPDATE customers c SET org_gone = page.gone, org_suspended = page.suspended,
                 panel_name = CASE WHEN c.erased_at IS NULL THEN page.name END,
-                panel_email = CASE WHEN c.erased_at IS NULL THEN page.email END, updated_at = now()
-            FROM page, customers before
-            WHERE c.provider = %(provider)s AND c.org_id = page.id::uuid
-                AND before.provider = c.provider AND before.customer_id = c.customer_id
-                AND (c.org_gone, c.org_suspended, c.panel_name, c.panel_email)
+                panel_email = CASE WHEN c.erased_at IS NULL THEN page.email END,
+                panel_surplus = counted.surplus, updated_at = now()
+            FROM page
+            JOIN customers before ON before.provider = %(provider)s AND before.org_id = page.id::uuid
+            CROSS JOIN LATERAL (
+                SELECT page.subscriptions - count(*)::integer AS surplus FROM services s
+                WHERE s.provider = before.provider AND s.customer_id = before.customer_id
+                    AND s.panel_subscription_id IS NOT NULL AND s.state <> 'terminated') AS counted
+            WHERE c.provider = before.provider AND c.customer_id = before.customer_id
+                AND (c.org_gone, c.org_suspended, c.panel_name, c.panel_email, c.panel_surplus)
                     IS DISTINCT FROM (page.gone, page.suspended, CASE WHEN c.erased_at IS NULL THEN page.name END,
-                        CASE WHEN c.erased_at IS NULL THEN page.email END)
-            RETURNING c.customer_id, before.org_gone <> page.gone AS flipped
+                        CASE WHEN c.erased_at IS NULL THEN page.email END, counted.surplus)
+            RETURNING c.customer_id, before.org_gone <> page.gone
+                OR counted.surplus <> coalesce(before.panel_surplus, greatest(counted.surplus, 0)) AS flipped
         ), verified AS (
             INSERT INTO actions (action_id, provider, customer_id, kind, state, rule)
             SELECT a.action_id, a.provider, a.customer_id, a.kind, 'verified', 'seen_by_sweep'
@@ -280,6 +292,7 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
             "suspended": [org.suspended for org in page],
             "emails": [org.owner_email for org in page],
             "logins": [org.owner_login_id for org in page],
+            "subscriptions": [org.subscriptions for org in page],
         },
     )
     return [row["key"] for row in rows]

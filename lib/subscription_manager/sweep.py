@@ -304,7 +304,13 @@ class Sweeper:
     async def _compare_orgs(self, sweep: sweeps.Sweep, page: Sequence[Org]) -> None:
         seen = [
             sweeps.SeenOrg(
-                org.id, org.name, org.deleted, org.suspended_by is not None, org.owner_email, org.owner_login_id
+                id=org.id,
+                name=org.name,
+                gone=org.deleted,
+                suspended=org.suspended_by is not None,
+                owner_email=org.owner_email,
+                owner_login_id=org.owner_login_id,
+                subscriptions=org.subscriptions_count,
             )
             for org in page
         ]
