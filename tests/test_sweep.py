@@ -198,6 +198,12 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+def dies_before_prune(phase: str, counts: Mapping[str, int]) -> None:
+    """Let a process end behind each page but the last ones."""
+    if phase != "prune":
+        raise Killed
+
+
 async def one_page(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fresh process do one page of a sweep and end, in one of several ways."""
     pages = 0
@@ -678,6 +684,32 @@ async def test_orphans_are_reported_and_never_deleted(world: World) -> None:
     assert {call.method for call in world.panel.calls} == {"GET"}
 
 
+async def test_an_organisation_that_is_just_being_made_is_no_orphan(world: World) -> None:
+    """Made, and the answer lost: the customer's next pass finds it by its mark, so nobody needs to look."""
+    customer = world.customer()
+    world.buy(customer)
+    world.panel.drop_next("POST", "/customers$", when="after")
+    await world.sync(customer)
+    async with world.bridge() as manager:
+        report = await manager.sweep(deadline=time.monotonic() + 300)
+    assert report.counts["orgs"] == 1
+    assert report.counts.get("orphans", 0) == 0
+    await world.come_to_rest()
+    assert world.panel.world()["orgs"] == 1
+    assert (await sweep(world)).get("orphans", 0) == 0
+
+
+async def test_an_organisation_of_somebody_in_the_queue_is_no_orphan_yet(world: World) -> None:
+    """Whoever is due may be having it made at this moment; who is parked, or waits for a date, is not."""
+    world.panel.add_customer("Ada [cus_ada]")
+    world.sql("INSERT INTO due (kind, key, due_at) VALUES ('customer', 'cus_ada', now() + interval '1 hour')")
+    assert (await sweep(world)).get("orphans", 0) == 0
+    world.sql("UPDATE due SET waits_for = 'retention'")
+    assert (await sweep(world))["orphans"] == 1
+    world.sql("UPDATE due SET due_at = NULL, waits_for = NULL, parked_reason = 'ambiguous_org', parked_at = now()")
+    assert (await sweep(world))["orphans"] == 1
+
+
 async def test_the_parked_get_one_try_each_sweep(world: World) -> None:
     """Each sweep tries once, quietly, and it runs by itself as soon as the obstacle is gone."""
     world.panel.prohibit("shop.example")
@@ -698,6 +730,40 @@ async def test_the_parked_get_one_try_each_sweep(world: World) -> None:
     await sweep(world)
     assert world.panel.world()["websites"] == 1
     assert world.due() == []
+
+
+async def test_a_drain_between_two_pages_gives_the_parked_no_second_try(world: World) -> None:
+    """Who is parked gets exactly one try in a sweep, also when its pages and the drains take turns."""
+    customer = world.customer()
+    world.buy(customer, domain=None)
+    world.stripe.fail_next("GET", "/v1/checkout/sessions", 503, times=100_000)
+    await sweep(world)
+    world.sql("UPDATE due SET attempts = 50, retry_at = NULL, due_at = now()")
+    await world.drain()
+    assert [row["parked_reason"] for row in world.due()] == ["gave_up"]
+    world.stripe.tables["event"] = Table()
+    for _ in range(2):
+        tries, finished = 0, False
+        while not finished:
+            with contextlib.suppress(Killed):
+                async with world.bridge() as manager:
+                    report = await manager.sweep(deadline=time.monotonic() + 300, progress=dies_before_prune)
+                    finished = report.finished
+            tries += (await world.drain()).passes
+        assert tries == 1
+        assert [row["parked_reason"] for row in world.due()] == ["gave_up"]
+
+
+async def test_who_is_parked_while_a_sweep_runs_has_had_their_try(world: World) -> None:
+    """Found by the sweep, parked by the drain behind that page: the end of the same sweep does not try again."""
+    world.panel.prohibit("shop.example")
+    world.buy(world.customer())
+    await kill_at(world, "websites")
+    await world.drain()
+    assert [row["parked_reason"] for row in world.due()] == ["domain_prohibited"]
+    counts = await sweep(world)
+    assert counts["parkedRetried"] == 0
+    assert (await sweep(world))["parkedRetried"] == 1
 
 
 async def test_what_stripe_has_forgotten_is_parked_and_kept(world: World) -> None:

@@ -136,11 +136,14 @@ async def finish(db: Database, sweep: Sweep) -> None:
 
 _NUDGE = """
     INSERT INTO due (kind, key) SELECT DISTINCT 'customer', customer_id FROM differing
-    WHERE customer_id IS NOT NULL ORDER BY customer_id
+    WHERE customer_id IS NOT NULL AND NOT EXISTS (SELECT FROM due parked
+        WHERE parked.kind = 'customer' AND parked.key = customer_id AND parked.parked_reason IS NOT NULL)
+    ORDER BY customer_id
     ON CONFLICT (kind, key) DO UPDATE
         SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
     RETURNING key
 """
+"""Who is parked is left out: the sweep gives them their one try at its end."""
 
 _WHOLE = """
     EXISTS (SELECT FROM sweep_seen WHERE sweep_id = %(sweep)s AND kind = 'walk' AND id = %(kind)s)
@@ -299,11 +302,21 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
 
 
 async def strange_orgs(db: Database, marked: Mapping[str, str], *, provider: str = "stripe") -> list[str]:
-    """Which organisations that carry a customer's mark (id -> customer) are not remembered as theirs."""
+    """Which organisations that carry a customer's mark (id -> customer) are not remembered as theirs.
+
+    Left out: whose creation is not ended yet, and whose customer a pass may be working on.
+    """
     rows = await db.rows(
         """
         SELECT o.id FROM unnest(%(ids)s::text[], %(customers)s::text[]) AS o (id, customer_id)
         WHERE NOT EXISTS (SELECT FROM customers c WHERE c.provider = %(provider)s AND c.org_id = o.id::uuid)
+            AND NOT EXISTS (SELECT FROM due d
+                WHERE d.kind = 'customer' AND d.key = o.customer_id AND d.parked_reason IS NULL
+                    AND (d.waits_for IS NULL OR d.due_at <= now() OR d.leased_until > now()))
+            AND NOT EXISTS (SELECT FROM actions i
+                WHERE i.provider = %(provider)s AND i.customer_id = o.customer_id AND i.kind = 'create_org'
+                    AND i.state = 'intent' AND NOT EXISTS (SELECT FROM actions e
+                        WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed')))
         """,
         {"ids": list(marked), "customers": list(marked.values()), "provider": provider},
     )
@@ -463,11 +476,16 @@ async def websites_gone(
     return [row["key"] for row in rows]
 
 
-async def retry_parked(db: Database) -> int:
-    """Give everything that is parked one more try; how many."""
+async def retry_parked(db: Database, sweep: Sweep) -> int:
+    """Give everything that is parked one more try, unless it had one since the sweep began; how many."""
     rows = await db.rows(
-        "UPDATE due SET due_at = now(), generation = generation + 1, updated_at = now()"
-        " WHERE parked_reason IS NOT NULL RETURNING 1"
+        f"""
+        UPDATE due SET due_at = now(), generation = generation + 1, updated_at = now()
+        WHERE parked_reason IS NOT NULL AND updated_at < %(began)s
+            AND (leased_until IS NULL OR leased_until < clock_timestamp()) AND {_HELD}
+        RETURNING 1
+        """,  # noqa: S608 - the condition is the literal above
+        {"sweep": sweep.id, "holder": sweep.holder, "began": sweep.started_at},
     )
     return len(rows)
 

@@ -363,13 +363,13 @@ class Sweeper:
 
     # --- and the rest ---
 
-    async def _prune(self, _: sweeps.Sweep, __: str | None) -> str | None:
+    async def _prune(self, sweep: sweeps.Sweep, _: str | None) -> str | None:
         """Delete old events in small steps; at last give the parked their try."""
         pruned = await sweeps.prune_events(self._db, self._settings.event_retention_days)
         self._counts["eventsPruned"] += pruned
         if pruned:
             return "more"
-        self._counts["parkedRetried"] += await sweeps.retry_parked(self._db)
+        self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
         return None
 
     def _mark(self, customers: list[str]) -> None:
