@@ -863,6 +863,53 @@ async def test_a_sweep_learns_of_disputes_and_refunds(world: World) -> None:
     assert (await sweep(world, **settings)).get("marked", 0) == 0
 
 
+@pytest.mark.parametrize("outcome", ["won", "lost"])
+async def test_a_dispute_that_lists_show_no_more_is_asked_for_until_it_is_decided(world: World, outcome: Any) -> None:
+    """Open for longer than the lists go back, its end told by no event: the next sweep learns of it, once."""
+    subscription = world.buy(world.customer())
+    await sweep(world)
+    dispute = world.stripe.dispute(subscription)["id"]
+    world.stripe.set(dispute, created=world.stripe.now() - 100 * DAY)
+    await sweep(world)
+    assert world.service(subscription)["holds"] == ["dispute"]
+    world.stripe.tables["event"] = Table()
+    await sweep(world)
+    assert world.service(subscription)["holds"] == ["dispute"]
+    world.stripe.close_dispute(dispute, outcome)
+    world.stripe.tables["event"] = Table()
+    await sweep(world)
+    assert world.service(subscription)["holds"] == ([] if outcome == "won" else ["dispute"])
+    assert world.sql("SELECT status FROM disputes") == [{"status": outcome}]
+    assert (await sweep(world))["marked"] == 0
+
+
+async def test_a_refund_that_lists_show_no_more_is_asked_for_until_it_is_decided(world: World) -> None:
+    """Pending for longer than the lists go back, then failed without a word: it holds its service no longer."""
+    settings = {"ON_REFUND": "suspend"}
+    subscription = world.buy(world.customer())
+    await sweep(world, **settings)
+    refund = world.stripe.refund(subscription)["id"]
+    world.stripe.set(refund, created=world.stripe.now() - 100 * DAY, status="pending")
+    await sweep(world, **settings)
+    assert world.service(subscription)["holds"] == ["refund"]
+    world.stripe.fail_refund(refund)
+    world.stripe.tables["event"] = Table()
+    await sweep(world, **settings)
+    assert world.service(subscription)["holds"] == []
+    assert (await sweep(world, **settings))["marked"] == 0
+
+
+async def test_a_waived_dispute_is_asked_for_no_more(world: World) -> None:
+    """Somebody decided it by hand, so how Stripe decides is of no interest."""
+    subscription = world.buy(world.customer())
+    await sweep(world)
+    dispute = world.stripe.dispute(subscription)["id"]
+    world.stripe.set(dispute, created=world.stripe.now() - 100 * DAY)
+    await sweep(world)
+    world.sql("UPDATE disputes SET waived = true")
+    assert (await sweep(world))["marked"] == 0
+
+
 async def test_a_refund_without_a_charge_is_asked_about_once(world: World) -> None:
     """It leads to nobody, is remembered all the same, and the next sweep marks nothing."""
     refund = world.stripe.refund(world.buy(world.customer()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 from lib.database.connection import Database
 from lib.model import Dispute, Refund
@@ -75,3 +76,23 @@ async def changed_refunds(db: Database, statuses: dict[str, str], *, provider: s
         {"provider": provider, "ids": list(statuses), "statuses": list(statuses.values())},
     )
     return [row["id"] for row in rows]
+
+
+async def open_disputes(db: Database, before: datetime, *, provider: str = "stripe") -> list[str]:
+    """Those that began before this time and were not decided when we last asked."""
+    rows = await db.rows(
+        "SELECT dispute_id FROM disputes WHERE provider = %(provider)s AND created_at < %(before)s AND NOT waived"
+        " AND status NOT IN ('won', 'lost', 'prevented', 'warning_closed')",
+        {"provider": provider, "before": before},
+    )
+    return [row["dispute_id"] for row in rows]
+
+
+async def open_refunds(db: Database, before: datetime, *, provider: str = "stripe") -> list[str]:
+    """Those that began before this time and had neither succeeded nor failed when we last asked."""
+    rows = await db.rows(
+        "SELECT refund_id FROM refunds WHERE provider = %(provider)s AND created_at < %(before)s AND NOT waived"
+        " AND status NOT IN ('succeeded', 'failed', 'canceled')",
+        {"provider": provider, "before": before},
+    )
+    return [row["refund_id"] for row in rows]

@@ -49,7 +49,10 @@ FIRST_WINDOW = timedelta(days=3)
 """The first sweep's window: as long as Stripe itself delivers again. Older changes show in the objects."""
 
 HISTORY = timedelta(days=30)
-"""How far back Stripe lists events, and pages of disputes and refunds are asked for."""
+"""How far back Stripe lists events."""
+
+MONEY_HISTORY = timedelta(days=90)
+"""How far back disputes and refunds are listed: most are decided within it; those that are not are asked for."""
 
 ORPHANS_SHOWN = 100
 """More of them than this are counted, not listed."""
@@ -264,19 +267,24 @@ class Sweeper:
 
     async def _disputes(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         statuses, after = await self._statuses("/v1/disputes", sweep, cursor)
-        await self._mark_objects("dispute", await money.changed_disputes(self._db, statuses))
+        changed = await money.changed_disputes(self._db, statuses)
+        unlisted = await money.open_disputes(self._db, _listed_from(sweep)) if after is None else []
+        await self._mark_objects("dispute", changed + unlisted)
         return after
 
     async def _refunds(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         statuses, after = await self._statuses("/v1/refunds", sweep, cursor)
-        await self._mark_objects("refund", await money.changed_refunds(self._db, statuses))
+        changed = await money.changed_refunds(self._db, statuses)
+        unlisted = await money.open_refunds(self._db, _listed_from(sweep)) if after is None else []
+        await self._mark_objects("refund", changed + unlisted)
         return after
 
     async def _statuses(self, path: str, sweep: sweeps.Sweep, cursor: str | None) -> tuple[dict[str, str], str | None]:
         more = {"starting_after": cursor} if cursor else {}
-        since = int((sweep.started_at - 3 * HISTORY).timestamp())  # disputes are decided within three months
         with _found_again(cursor):
-            page = await self._stripe.get(path, limit=100, created={"gte": since}, **more)
+            page = await self._stripe.get(
+                path, limit=100, created={"gte": int(_listed_from(sweep).timestamp())}, **more
+            )
         data = page.get("data") or []
         after = str(data[-1]["id"]) if data and page.get("has_more") else None
         return {str(thing["id"]): str(thing.get("status")) for thing in data}, after
@@ -380,6 +388,10 @@ class Sweeper:
     async def _mark_objects(self, kind: str, ids: list[str]) -> None:
         if ids:
             self._counts["marked"] += await due.mark(self._db, [(kind, object_id) for object_id in ids])
+
+
+def _listed_from(sweep: sweeps.Sweep) -> datetime:
+    return (sweep.started_at - MONEY_HISTORY).replace(microsecond=0)
 
 
 def _next(phase: str) -> str | None:
