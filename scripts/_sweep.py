@@ -102,7 +102,9 @@ async def _drain(manager: SubscriptionManager) -> int:
     load = await due.load(manager.db)
     if load.parked:
         print(f"{load.parked} wait for a person: ./scripts/explain CUSTOMER says why, and what to do.")
-    return 1 if load.parked else 0
+    if load.failing:
+        print(f"{load.failing} failed for now and are tried again: ./scripts/explain CUSTOMER says why.")
+    return 1 if load.parked or load.failing or outcomes["lost"] else 0
 
 
 class Bar:

@@ -65,6 +65,30 @@ async def test_who_waits_for_a_person_shows_in_the_exit_code(world: World) -> No
     assert "1 wait for a person" in done.stdout
 
 
+async def test_a_pass_that_failed_shows_in_the_exit_code(world: World) -> None:
+    """It is repeated by itself, but for now both sides are not equal: 1, also while it waits for its repetition."""
+    world.buy(world.customer(), domain=None)
+    world.stripe.fail_next("GET", "/v1/checkout/sessions", 503, times=100_000)
+    for _ in range(2):
+        done = run(world)
+        assert done.returncode == 1
+        assert "1 failed for now" in done.stdout
+    world.stripe.clear_faults()
+    world.hurry()
+    assert run(world).returncode == 0
+
+
+async def test_who_only_waits_is_no_failure(world: World) -> None:
+    """A grace period is as it should be: 0."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    assert run(world).returncode == 0
+    world.stripe.fail_payment(subscription)
+    done = run(world)
+    assert [row["waits_for"] for row in world.due()] == ["in_grace"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 async def test_a_panel_that_is_away_shows_in_the_exit_code(world: World) -> None:
     """The sweep did not come to its end, so it is 2; the next one goes on where it stopped."""
     world.buy(world.customer())

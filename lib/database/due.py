@@ -182,6 +182,8 @@ class Load:
     """How long the oldest due row has been waiting without anybody working on it."""
     due: int
     parked: int
+    failing: int
+    """Whose last pass failed, and is repeated by itself."""
 
 
 async def load(db: Database) -> Load:
@@ -192,7 +194,8 @@ async def load(db: Database) -> Load:
             coalesce(extract(epoch FROM clock_timestamp() - min(due_at) FILTER (WHERE due_at <= clock_timestamp()
                 AND (leased_until IS NULL OR leased_until <= clock_timestamp()))), 0)::float AS oldest_seconds,
             count(*) FILTER (WHERE due_at <= clock_timestamp()) AS due,
-            count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked
+            count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked,
+            count(*) FILTER (WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
         FROM due
         """
     )
