@@ -175,6 +175,102 @@ async def test_all_is_accepted_and_reaches_everybody(world: World) -> None:
     assert world.panel.world() == dict.fromkeys(ONE_OF_EACH, 2)
 
 
+async def test_all_is_written_down_before_it_is_accepted(world: World) -> None:
+    """With Stripe away it is 202 all the same: the sweep and everybody's pass stand in the database, and come later."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    await sync(world, {"customerId": customer})
+    world.stripe.mark_unpaid(subscription)
+    world.stripe.down = True
+    answer = await sync(world, {"all": True})
+    assert answer.status_code == 202
+    assert answer.json() == {"started": "sweep", "sweep": 1, "follows": False, "customers": 1}
+    assert world.sql("SELECT id, finished_at FROM sweeps") == [{"id": 1, "finished_at": None}]
+    assert [row["key"] for row in world.due()] == [customer]
+    world.stripe.down = False
+    world.hurry()
+    async with world.functions() as client:
+        await client.get("/api/cron/drain", headers={"Authorization": f"Bearer {CRON_SECRET}"})
+    assert world.service(subscription)["holds"] == ["unpaid"]
+    assert world.sql("SELECT 1 FROM sweeps WHERE finished_at IS NULL") == []
+
+
+async def test_all_is_not_accepted_without_a_database(world: World) -> None:
+    """What can't be written down is not promised."""
+    answer = await sync(world, {"all": True}, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert answer.status_code == 503
+
+
+async def test_all_gives_everybody_a_pass_whatever_the_sweep_can_see(world: World) -> None:
+    """Hosting without a website that was suspended by hand shows in no list: its customer gets a pass all the same."""
+    customer = world.customer()
+    subscription = world.buy(customer, domain=None)
+    await sync(world, {"customerId": customer})
+    async with world.bridge() as manager:
+        await manager.sweep(deadline=float("inf"))
+        await manager.drain(deadline=float("inf"))
+    world.panel.suspend_by_hand(world.only_subscription().id)
+    async with world.bridge() as manager:
+        assert (await manager.sweep(deadline=float("inf"))).counts["marked"] == 0
+    await sync(world, {"all": True})
+    assert world.service(subscription)["panel_suspended"] is True
+
+
+async def test_all_while_a_sweep_is_under_way_is_followed_by_another(world: World) -> None:
+    """A sweep that has passed the customers already is ended, and a whole one follows; asking twice adds no third."""
+    world.sql("INSERT INTO sweeps (phase) VALUES ('websites')")
+    world.sql("INSERT INTO leases VALUES ('sweep', gen_random_uuid(), now() + interval '1 hour')")
+    for _ in range(2):
+        answer = await sync(world, {"all": True})
+        assert answer.json() == {"started": "sweep", "sweep": 1, "follows": True, "customers": 0}
+    world.buy(world.customer())
+    world.sql("DELETE FROM leases")
+    async with world.functions() as client:
+        for _ in range(3):
+            await client.get("/api/cron/drain", headers={"Authorization": f"Bearer {CRON_SECRET}"})
+    ended = world.sql("SELECT counts -> 'subscriptions' AS n FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id")
+    assert ended == [{"n": None}, {"n": 1}]
+    assert world.sql("SELECT 1 FROM sweeps WHERE finished_at IS NULL") == []
+    assert world.panel.world() == ONE_OF_EACH
+
+
+async def test_all_runs_the_sweep_that_follows_at_once(world: World) -> None:
+    """With nobody else at it, the rest of an interrupted sweep and the whole one are done by the same request."""
+    world.sql("INSERT INTO sweeps (phase) VALUES ('websites')")
+    world.buy(world.customer())
+    await sync(world, {"all": True})
+    assert world.sql("SELECT count(*) AS n FROM sweeps WHERE finished_at IS NOT NULL") == [{"n": 2}]
+    assert world.panel.world() == ONE_OF_EACH
+
+
+async def test_a_sweep_that_has_passed_nobody_yet_is_enough(world: World) -> None:
+    """One that only began counts as the one that was asked for."""
+    world.sql("INSERT INTO sweeps DEFAULT VALUES")
+    answer = await sync(world, {"all": True})
+    assert (answer.json()["sweep"], answer.json()["follows"]) == (1, False)
+    assert world.sql("SELECT count(*) AS n FROM sweeps") == [{"n": 1}]
+
+
+async def test_all_leaves_room_for_who_buys_meanwhile(world: World) -> None:
+    """Thousands do not all become due at once: a purchase runs before most of them, and health does not take it for
+    stuck work; whoever was due sooner stays so.
+    """
+    world.sql("INSERT INTO customers (customer_id) SELECT 'cus_' || n FROM generate_series(1, 2000) AS n")
+    world.sql("INSERT INTO due (kind, key, due_at) VALUES ('customer', 'cus_7', now() - interval '1 second')")
+    world.sql(
+        "INSERT INTO due (kind, key, due_at, parked_reason, parked_at) VALUES"
+        " ('customer', 'cus_8', NULL, 'no_email', now())"
+    )
+    async with world.bridge(PROVISIONING_MODE="paused") as manager:
+        assert (await manager.begin_everything())["customers"] == 2000
+    (row,) = world.sql(
+        "SELECT count(*) AS n, count(*) FILTER (WHERE due_at <= now()) AS now,"
+        " max(due_at) < now() + interval '1 hour' AS soon FROM due"
+    )
+    assert (row["n"], row["now"], row["soon"]) == (2000, 200 + 1, True)
+    assert world.sql("SELECT 1 FROM due WHERE key = 'cus_8' AND due_at IS NULL") == []
+
+
 @pytest.mark.parametrize(("side", "status"), [("stripe", 503), ("panel", 200)])
 async def test_another_side_that_is_away_is_told(world: World, side: str, status: int) -> None:
     """Stripe away: nobody knows whom to sync, 503. The panel away: the pass says so, and comes again by itself."""

@@ -1,4 +1,4 @@
-"""`POST /api/admin/sync`: run the pass of one customer now, or mark everybody due."""
+"""`POST /api/admin/sync`: run the pass of one customer now, or make everybody due and sweep."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ async def sync(request: Request) -> Response:
     if everybody:
         if dry_run:
             raise RequestError(422, "invalid_field", "a dry run takes one customer", field="dryRun")
+        begun = await bridge.begin_everything()
         work = BackgroundTask(bridge.sweep_quietly, deadline=work_deadline())
-        return answer({"started": "sweep"}, 202, background=work)
+        return answer({"started": "sweep", **begun}, 202, background=work)
     if subscription_id is not None:
         customer_id = await bridge.customer_of_subscription(subscription_id)
         if customer_id is None:

@@ -167,6 +167,26 @@ async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
     return len(rows)
 
 
+async def mark_everybody(db: Database, at_once: int, spacing: timedelta, *, provider: str = "stripe") -> int:
+    """Make every customer whom we remember due, `at_once` of them now and the others one after another; how many."""
+    row = await db.row(
+        """
+        WITH marked AS (
+            INSERT INTO due (kind, key, due_at)
+            SELECT 'customer', customer_id,
+                now() + greatest(0, row_number() OVER (ORDER BY customer_id) - %(at_once)s) * %(spacing)s::interval
+            FROM customers WHERE provider = %(provider)s ORDER BY customer_id
+            ON CONFLICT (kind, key) DO UPDATE SET due_at = least(due.due_at, excluded.due_at),
+                generation = due.generation + 1, updated_at = now()
+            RETURNING 1
+        )
+        SELECT count(*) AS n FROM marked
+        """,
+        {"provider": provider, "at_once": at_once, "spacing": spacing},
+    )
+    return int(row["n"]) if row else 0
+
+
 async def keep(db: Database, kind: str, key: str) -> None:
     """Make sure that there is a row, without a nudge: a pass that ended meanwhile may have taken it away."""
     await db.rows(

@@ -58,6 +58,20 @@ async def begin(db: Database, holder: str) -> Sweep:
     return Sweep(**row, holder=holder)
 
 
+async def request(db: Database) -> tuple[int, bool]:
+    """See to it that a whole sweep follows: (the sweep under way, whether it is another one that follows it)."""
+    row = await db.row(
+        """
+        INSERT INTO sweeps DEFAULT VALUES
+        ON CONFLICT ((true)) WHERE finished_at IS NULL
+        DO UPDATE SET again = sweeps.again OR sweeps.phase <> 'events'
+        RETURNING id, again
+        """
+    )
+    assert row is not None
+    return row["id"], row["again"]
+
+
 async def unfinished(db: Database) -> bool:
     """Whether a sweep is under way."""
     row = await db.row("SELECT EXISTS (SELECT FROM sweeps WHERE finished_at IS NULL) AS found")
@@ -126,9 +140,14 @@ async def stumble(db: Database, sweep: Sweep, phase: str, error: str) -> None:
 
 
 async def finish(db: Database, sweep: Sweep) -> None:
-    """Close it, and forget what it has met."""
+    """Close it, begin the one that was asked for meanwhile, and forget what this one has met."""
     await db.rows(
-        f"UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(sweep)s AND {_HELD}",  # noqa: S608
+        f"""
+        WITH ended AS (
+            UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(sweep)s AND {_HELD} RETURNING again
+        )
+        INSERT INTO sweeps (phase) SELECT 'events' FROM ended WHERE again
+        """,  # noqa: S608 - the condition is the literal above
         {"sweep": sweep.id, "holder": sweep.holder},
     )
     await db.rows("DELETE FROM sweep_seen WHERE sweep_id <= %(id)s", {"id": sweep.id})

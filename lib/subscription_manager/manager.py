@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
@@ -34,6 +34,10 @@ TIME_FOR_A_PASS = 20.0
 
 SWEEP_EVERY = timedelta(hours=1)
 """As often as the cron of vercel.json."""
+
+EVERYBODY_AT_ONCE = 200
+EVERYBODY_SPACING = timedelta(seconds=0.5)
+"""When everybody is made due: so many now, the others at this distance, so that a purchase need not wait for them."""
 
 WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
@@ -285,10 +289,23 @@ class SubscriptionManager:
         """Go on with a sweep that a time limit or a crash interrupted; `None` when there is none."""
         return await self.sweep(deadline=deadline) if await sweeps.unfinished(self.db) else None
 
+    async def begin_everything(self) -> dict[str, Any]:
+        """Write down that everybody whom we remember gets a pass, and a whole sweep finds the others; what was written.
+
+        Raises:
+            DatabaseUnavailable, SchemaOutdated: it was not.
+        """
+        await self.ensure_schema(migrates=False)
+        sweep, follows = await sweeps.request(self.db)
+        customers = await due.mark_everybody(self.db, EVERYBODY_AT_ONCE, EVERYBODY_SPACING)
+        return {"sweep": sweep, "follows": follows, "customers": customers}
+
     async def sweep_quietly(self, *, deadline: float) -> None:
-        """`sweep` and then `drain`, for after a response: what fails is done by the next one."""
+        """Sweeps that are under way and then `drain`, for after a response: what fails is done by the next one."""
         try:
-            await self.sweep(deadline=deadline)
+            swept: SweepReport | None = await self.sweep(deadline=deadline)
+            while swept is not None and swept.finished:
+                swept = await self.continue_sweep(deadline=deadline)
         except BridgeError as error:
             log.warning("sweep_failed", error=str(error))
         await self.drain_quietly(deadline=deadline, workers=self.settings.panel_concurrency)
