@@ -283,7 +283,7 @@ class _Survey:
             memory,
             known=True,
             org_id=org.id,
-            org_name=memory.org_name or clean_name(payer),
+            org_name=None if memory.erased else memory.org_name or clean_name(payer),
             login_id=memory.login_id or org.owner_login_id,
             member_id=memory.member_id or org.owner_member_id,
             email=None if memory.erased else payer.email,

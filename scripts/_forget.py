@@ -18,9 +18,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/forget",
         description="Erases what this bridge holds of a customer: name and e-mail, names and domains in the ledger, "
-        "the bodies of received events, domains of terminated services. Ids, money, numbers and dates stay, and "
-        "nothing that is erased is written down again by later passes. Without --yes it only shows what would be "
-        "erased. Stripe and the panel are never touched: it says what to erase there by hand. "
+        "the bodies of received events (also of abandoned checkouts with their e-mail), domains of terminated "
+        "services. Ids, money, numbers and dates stay, and nothing that is erased is written down again by later "
+        "events and passes. Who buys again is served as before; of that only the domain is kept, for the new hosting. "
+        "Without --yes it only shows what would be erased. "
+        "Stripe and the panel are never touched: it says what to erase there by hand. "
         "Settings come from the environment or from .env; the environment wins.",
         epilog="Erasing twice is harmless. Exit code: 0 erased or previewed, 1 refused or unknown, 2 it could not be "
         "done.",
@@ -61,7 +63,8 @@ async def _forget(options: argparse.Namespace) -> int:
         if not options.yes:
             print("\nThis is a preview: nothing was erased. Add --yes to erase; there is no way back.")
             return 0
-        done = await erasure.erase(manager.db, customer_id, actor=actor(options.actor))
+        livemode = manager.settings.livemode
+        done = await erasure.erase(manager.db, customer_id, livemode=livemode, actor=actor(options.actor))
         if done is None:
             print("\nA pass works on this customer just now; nothing was erased. Run this again.", file=sys.stderr)
             return 1

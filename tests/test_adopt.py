@@ -246,6 +246,19 @@ async def test_a_new_subscription_of_a_linked_customer_may_be_linked_later(world
     assert set(links(world)) == {(first, 1, one, "shop.example"), (second, 1, two, None)}
 
 
+async def test_who_was_erased_is_linked_without_a_name(world: World) -> None:
+    """Ids, plan and domain are remembered; the name is read from Stripe and kept nowhere."""
+    customer = world.customer()
+    subscription = world.buy(customer, domain=None)
+    world.sql("INSERT INTO customers (customer_id, erased_at) VALUES (%s, now())", customer)
+    _, hosting = by_hand(world)
+    done = run(world, "--by-email", "--apply", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert links(world) == [(subscription, 1, hosting, "shop.example")]
+    await rests(world, customer)
+    assert world.sql("SELECT name, email, org_name FROM customers") == [{"name": None, "email": None, "org_name": None}]
+
+
 # --- not in good standing ---------------------------------------------------------------------------------------------
 
 

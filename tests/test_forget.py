@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import World
+from tests.world import ADMIN_KEY, World
 
 ROOT = Path(__file__).resolve().parent.parent
 PERSONAL = ("Ada Example", "ada@example.com", "shop.example")
@@ -230,6 +230,139 @@ async def test_a_dispute_that_names_nobody_is_theirs(world: World) -> None:
     run(world, customer, "--yes", "--force")
     disputes = world.sql("SELECT body FROM events WHERE type LIKE 'charge.dispute.%%'")
     assert {row["body"] for row in disputes} == {"{}"}
+
+
+async def delivered(world: World) -> None:
+    """Deliver what Stripe has to tell."""
+    async with world.functions() as client:
+        for event in world.stripe.undelivered():
+            await world.deliver(client, event)
+            world.stripe.mark_delivered(event)
+
+
+def abandon(world: World, address: str) -> None:
+    """Somebody gives their address at Checkout and leaves it at that."""
+    session = world.stripe.create_checkout(
+        mode="subscription",
+        line_items=[{"price": "price_basic_monthly", "quantity": 1}],
+        customer_email=address,
+        success_url="https://shop.test",
+    )
+    world.stripe.expire_checkout(session["id"])
+
+
+@pytest.mark.parametrize("kind", ["dispute", "refund"])
+async def test_what_names_nobody_and_comes_later_is_theirs(world: World, kind: str) -> None:
+    """A dispute's evidence, or a refund, is emptied as soon as it turns out whose it is; another customer's is kept."""
+    customer, subscription = await gone(world)
+    other = world.buy(world.customer("Ben", "ben@example.net"), domain="ben.example")
+    run(world, customer, "--yes")
+    for one, name in ((subscription, "Ada Example"), (other, "Ben")):
+        if kind == "dispute":
+            dispute = world.stripe.dispute(one)["id"]
+            world.stripe.set(dispute, evidence={"customer_name": name})
+            world.stripe.update_dispute(dispute, "under_review")
+        else:
+            world.stripe.refund(one, metadata={"for": name})
+    await delivered(world)
+    assert leaks(world) == []
+    found = {row["body"] == "{}" for row in world.sql("SELECT body FROM events WHERE type LIKE %s", f"%{kind}%")}
+    assert found == {True, False}
+
+
+async def test_an_abandoned_checkout_is_theirs(world: World) -> None:
+    """It names nobody but the address; who has another address, or one that only ends like it, keeps theirs."""
+    customer, _ = await gone(world)
+    for address in ("ada@example.com", "Ada@Example.com", "nada@example.com", "ben@example.net"):
+        abandon(world, address)
+    await delivered(world)
+    run(world, customer, "--yes")
+    kept = world.sql("SELECT body FROM events WHERE type = 'checkout.session.expired' AND body <> '{}'")
+    assert sorted(json.loads(row["body"])["data"]["object"]["customer_email"] for row in kept) == [
+        "ben@example.net",
+        "nada@example.com",
+    ]
+
+
+@pytest.mark.parametrize("address", ["j\u00fcrgen_%@example.com", 'a"b\\\\@example.com', "o'hara+x@example.com"])
+async def test_an_address_of_any_spelling_is_found(world: World, address: str) -> None:
+    """Signs that mean something to JSON or to SQL stand for themselves, escaped or not."""
+    customer = world.customer(email=address)
+    world.buy(customer, domain=None)
+    await delivered(world)
+    for number, ascii_only in enumerate((True, False)):
+        body = json.dumps({"customer_email": address}, ensure_ascii=ascii_only)
+        world.sql(
+            "INSERT INTO events (event_id, type, outcome, body) VALUES (%s, 'x', 'ignored', %s)", f"evt_{number}", body
+        )
+    run(world, customer, "--yes", "--force")
+    assert world.sql("SELECT body FROM events WHERE type = 'x' AND body <> '{}'") == []
+
+
+async def test_who_never_bought_anything_stays_erased(world: World) -> None:
+    """Of somebody without hosting the date is kept all the same, so that later events are emptied."""
+    customer = world.customer()
+    world.stripe.update_customer(customer, name="Ada Example")
+    abandon(world, "ada@example.com")
+    await delivered(world)
+    assert world.sql("SELECT * FROM customers") == []
+    done = run(world, customer, "--yes")
+    assert (done.returncode, leaks(world)) == (0, []), done.stdout + done.stderr
+    world.stripe.delete_customer(customer)
+    await delivered(world)
+    async with world.bridge() as manager:
+        await manager.sweep(deadline=float("inf"))
+        await manager.drain(deadline=float("inf"))
+    assert (leaks(world), world.due()) == ([], [])
+    async with world.functions() as client:
+        shown = await client.get("/api/admin/dashboard", headers={"Authorization": f"Bearer {ADMIN_KEY}"})
+    assert (shown.json()["customers"], shown.json()["alerts"]) == (0, [])
+    assert "erased before" in run(world, customer, "--yes").stdout
+    assert world.panel.world()["orgs"] == 0
+
+
+async def test_who_buys_again_gets_everything_and_is_kept_without_a_name(world: World) -> None:
+    """New hosting, with a clean name in the panel and a mail; of the customer only ids and the new domain are kept."""
+    customer, ended = await gone(world)
+    run(world, customer, "--yes")
+    (org,) = world.panel.orgs
+    world.panel.delete_by_hand(org, force=True)
+    bought = world.buy(customer, domain="new.example")
+    await world.sync(customer)
+    mails = len(world.panel.recovery_mails)
+    async with world.functions(PROVISIONING_MODE="shadow") as client:
+        body = {"action": "recreate", "customerId": customer}
+        answer = await client.post("/api/admin/work", json=body, headers={"Authorization": f"Bearer {ADMIN_KEY}"})
+    assert answer.status_code == 200, answer.text
+    assert leaks(world) == []
+    await world.sync(customer)
+    await world.sync(customer)
+    async with world.bridge() as manager:
+        await manager.sweep(deadline=float("inf"))
+        await manager.drain(deadline=float("inf"))
+    assert leaks(world) == []
+    assert [(o.name, o.deleted) for o in world.panel.orgs.values() if not o.deleted] == [("Ada Example", False)]
+    assert len(world.panel.recovery_mails) == mails + 1
+    assert (world.service(bought)["state"], world.service(bought)["domain"]) == ("live", "new.example")
+    assert (world.service(ended)["state"], world.service(ended)["domain"]) == ("terminated", None)
+    assert world.sql("SELECT email, name, org_name, panel_name, panel_email FROM customers") == [
+        {"email": None, "name": None, "org_name": None, "panel_name": None, "panel_email": None}
+    ]
+    assert world.due() == []
+
+
+async def test_a_place_that_is_not_made_gets_no_domain_again(world: World) -> None:
+    """What ended before it was made keeps no domain, whatever still stands in Stripe's metadata."""
+    customer = world.customer()
+    world.panel.fail_next("POST", "/customers", 500, times=1000)
+    subscription = world.buy(customer)
+    await world.sync(customer)
+    assert world.service(subscription)["domain"] == "shop.example"
+    world.stripe.cancel(subscription)
+    run(world, customer, "--yes")
+    await world.sync(customer)
+    assert world.service(subscription)["domain"] is None
+    assert leaks(world) == []
 
 
 async def test_a_pass_that_is_under_way_comes_first(world: World) -> None:

@@ -777,7 +777,10 @@ async def test_releasing_a_brake_that_is_not_engaged_releases_nobody(world: Worl
 @pytest.mark.parametrize("by", ["customerId", "subscriptionId"])
 @pytest.mark.parametrize("force", [False, True], ids=["soft-deleted", "wiped"])
 async def test_recreate_after_the_organisation_was_deleted_by_hand(world: World, force: bool, by: str) -> None:
-    """Organisation, owner and hosting are made anew; a soft-deleted website still reserves its domain, and says so."""
+    """Organisation, owner and hosting are made anew, with a mail for the new login's password.
+
+    A soft-deleted website still reserves its domain, and says so.
+    """
     customer, subscription = await provisioned(world)
     old = world.service(subscription)["panel_subscription_id"]
     world.panel.delete_by_hand(next(iter(world.panel.orgs)), force=force)
@@ -789,6 +792,7 @@ async def test_recreate_after_the_organisation_was_deleted_by_hand(world: World,
     assert (row["state"], row["panel_subscription_id"] != old) == ("live", True)
     alive = world.panel.world()
     assert (alive["orgs"], alive["subscriptions"], alive["logins"]) == (1, 1, 1)
+    assert len(world.panel.recovery_mails) == 2
     (note,) = by_hand(world, "recreate")
     assert note["facts"]["organisation"] is True
     if force:

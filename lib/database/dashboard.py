@@ -13,7 +13,7 @@ async def numbers(db: Database) -> dict[str, Any]:
         """
         WITH queue AS (SELECT *, coalesce(leased_until > clock_timestamp(), false) AS leased FROM due)
         SELECT
-            (SELECT count(*) FROM customers) AS customers,
+            (SELECT count(*) FROM customers WHERE org_id IS NOT NULL OR erased_at IS NULL) AS customers,
             (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
                 SELECT state, count(*) AS n FROM services GROUP BY state) AS s) AS services,
             (SELECT coalesce(jsonb_object_agg(hold, n), '{}') FROM (

@@ -54,7 +54,7 @@ class Personal:
     actions: int
 
 
-_EVENTS = """
+_THEIRS = """
     provider = %(provider)s AND body <> '{}' AND (customer_id = %(customer)s OR object_id IN (
         SELECT subscription_id FROM subscriptions WHERE provider = %(provider)s AND customer_id = %(customer)s
         UNION SELECT subscription_id FROM services WHERE provider = %(provider)s AND customer_id = %(customer)s
@@ -65,9 +65,21 @@ _EVENTS = """
 """
 """Events that name the customer, or that speak of something of theirs without naming them (disputes do)."""
 
+_EVENTS = f"""
+    {_THEIRS} OR provider = %(provider)s AND customer_id IS NULL AND EXISTS (
+        SELECT FROM unnest(%(quoted)s::text[]) AS q (address) WHERE strpos(lower(body), lower(address)) > 0)
+"""
+"""The same, and those that name nobody but hold one of the customer's addresses: an abandoned Checkout does."""
+
+_ADDRESS_FIELD = r'"(?:email|customer_email|receipt_email|customer_email_address)"\s*:\s*("(?:[^"\\]|\\.)+")'
+"""A field of Stripe's JSON with the address of who pays, never the seller's."""
+
 
 async def look(db: Database, customer_id: str, *, provider: str = "stripe") -> Personal | None:
     """What is held of a customer; `None` when nothing is."""
+    who = {"provider": provider, "customer": customer_id}
+    async with db.transaction() as connection:
+        quoted = await _quoted_addresses(connection, who)
     row = await db.row(
         f"""
         SELECT
@@ -80,7 +92,7 @@ async def look(db: Database, customer_id: str, *, provider: str = "stripe") -> P
             (SELECT count(*) FROM events WHERE {_EVENTS}) AS events,
             (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions
         """,  # noqa: S608 - the condition is the literal above
-        {"provider": provider, "customer": customer_id},
+        {**who, "quoted": quoted},
     )
     assert row is not None
     if row["customer"] is None and not row["events"] and not row["actions"]:
@@ -107,17 +119,23 @@ class _Busy(Exception):
     """Ends the transaction without a trace."""
 
 
-async def erase(db: Database, customer_id: str, *, actor: str, provider: str = "stripe") -> dict[str, int] | None:
+async def erase(
+    db: Database, customer_id: str, *, livemode: bool, actor: str, provider: str = "stripe"
+) -> dict[str, int] | None:
     """Erase; how many facts of the ledger and events were changed, or `None` while a pass works on the customer."""
     who = {"provider": provider, "customer": customer_id}
     try:
         async with db.transaction() as connection:
             await _keep_passes_away(connection, who)
             hide = await _ledger_hider(connection, who)
+            quoted = await _quoted_addresses(connection, who)
             changed = await _clean_ledger(connection, who, hide)
-            cursor = await connection.execute(f"UPDATE events SET body = '{{}}' WHERE {_EVENTS}", who)  # noqa: S608
+            cursor = await connection.execute(
+                f"UPDATE events SET body = '{{}}' WHERE {_EVENTS}",  # noqa: S608
+                {**who, "quoted": quoted},
+            )
             emptied = cursor.rowcount
-            await _clean_rows(connection, who)
+            await _clean_rows(connection, who, livemode)
             await _clean_queue(connection, who, hide)
             await connection.execute(
                 "INSERT INTO actions (action_id, provider, customer_id, kind, state, rule, facts, actor)"
@@ -128,6 +146,18 @@ async def erase(db: Database, customer_id: str, *, actor: str, provider: str = "
     except _Busy:
         return None
     return {"actions": changed, "events": emptied}
+
+
+async def empty_late(db: Database, object_id: str, customer_id: str, *, provider: str = "stripe") -> None:
+    """Empty the events about an object that turned out to be of somebody who was erased; of others nothing is read."""
+    await db.rows(
+        """
+        UPDATE events SET body = '{}' WHERE provider = %(provider)s AND object_id = %(object)s AND body <> '{}'
+            AND (SELECT erased_at IS NOT NULL FROM customers
+                WHERE provider = %(provider)s AND customer_id = %(customer)s)
+        """,
+        {"provider": provider, "object": object_id, "customer": customer_id},
+    )
 
 
 async def _keep_passes_away(connection: Connection, who: Mapping[str, str]) -> None:
@@ -160,6 +190,21 @@ async def _ledger_hider(connection: Connection, who: Mapping[str, str]) -> Calla
     return _hider(words)
 
 
+async def _quoted_addresses(connection: Connection, who: Mapping[str, str]) -> list[str]:
+    """Every e-mail address that is known of the customer, as it stands in JSON: in quotes, escaped or not."""
+    cursor = await connection.execute(
+        f"""
+        SELECT to_json(unnest(ARRAY[email, panel_email]))::text AS quoted FROM customers
+        WHERE provider = %(provider)s AND customer_id = %(customer)s
+        UNION SELECT found[1] FROM events, regexp_matches(body, %(field)s, 'g') AS found WHERE {_THEIRS}
+        """,  # noqa: S608 - the condition is the literal above
+        {**who, "field": _ADDRESS_FIELD},
+    )
+    found = {json.loads(row["quoted"], strict=False) for row in await cursor.fetchall() if row["quoted"]}
+    addresses = {str(address) for address in found if "@" in address}
+    return sorted({json.dumps(a, ensure_ascii=escaped) for a in addresses for escaped in (True, False)})
+
+
 async def _facts(connection: Connection, who: Mapping[str, str]) -> list[dict[str, Any]]:
     cursor = await connection.execute(
         "SELECT id, before, after, facts, error FROM actions"
@@ -187,17 +232,23 @@ async def _clean_ledger(connection: Connection, who: Mapping[str, str], hide: Ca
     return len(changed)
 
 
-async def _clean_rows(connection: Connection, who: Mapping[str, str]) -> None:
+async def _clean_rows(connection: Connection, who: Mapping[str, str], livemode: bool) -> None:
     await connection.execute(
         "UPDATE services SET domain = NULL, updated_at = now() WHERE provider = %(provider)s"
         " AND customer_id = %(customer)s AND state NOT IN ('live', 'suspended') AND domain IS NOT NULL",
         who,
     )
+    # Who never got anything has no row; the date of their erasure is kept all the same, for the events to come.
     await connection.execute(
-        "UPDATE customers SET email = NULL, name = NULL, panel_name = NULL, panel_email = NULL, org_name = NULL,"
-        " erased_at = coalesce(erased_at, now()), updated_at = now()"
-        " WHERE provider = %(provider)s AND customer_id = %(customer)s",
-        who,
+        """
+        INSERT INTO customers (provider, customer_id, livemode, erased_at)
+        VALUES (%(provider)s, %(customer)s, %(livemode)s, now())
+        ON CONFLICT (provider, customer_id) DO UPDATE SET
+            email = NULL, name = NULL, panel_name = NULL, panel_email = NULL,
+            org_name = substring(customers.org_name FROM '\\[[^][]*\\]$'),  -- our mark, which is an id
+            erased_at = coalesce(customers.erased_at, now()), updated_at = now()
+        """,
+        {**who, "livemode": livemode},
     )
     await connection.execute(
         "DELETE FROM shadow_plans WHERE provider = %(provider)s AND customer_id = %(customer)s", who

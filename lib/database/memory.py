@@ -22,6 +22,7 @@ from lib.model import (
     ServiceState,
     Subscription,
 )
+from lib.policy.naming import marks
 
 
 async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> tuple[Memory, Catalogue]:
@@ -140,7 +141,7 @@ async def remember_customer(db: Database, memory: Memory, lease_id: str, *, live
             "email": memory.email,
             "name": memory.name,
             "org": memory.org_id,
-            "org_name": memory.org_name,
+            "org_name": _mark_only(memory.org_name) if memory.erased else memory.org_name,
             "login": memory.login_id,
             "member": memory.member_id,
             "welcomed": memory.welcomed,
@@ -227,6 +228,11 @@ async def remember_fingerprints(
             "lease": lease_id,
         },
     )
+
+
+def _mark_only(name: str | None) -> str | None:
+    """All that is kept of the name of an organisation whose owner was erased: whether it still carries our mark."""
+    return "".join(f"[{customer_id}]" for customer_id, _ in marks(name or "")) or None
 
 
 def _iso(when: datetime | None) -> str | None:

@@ -142,15 +142,19 @@ async def release(db: Database, customer_id: str, subscription_id: str | None) -
 
 
 async def forget_org(db: Database, customer_id: str, *, provider: str = "stripe") -> None:
-    """Forget the panel's ids of a customer whose organisation is gone, so that the next pass makes everything anew."""
+    """Forget the panel's ids of a customer whose organisation is gone, so that the next pass makes everything anew.
+
+    What we ended ourselves stays ended. The new login needs a set-password mail, as the first one did.
+    """
     async with db.transaction() as connection:
         await connection.execute(
-            "UPDATE customers SET org_id = NULL, org_name = NULL, member_id = NULL, login_id = NULL, org_gone = false,"
-            " updated_at = now() WHERE provider = %(provider)s AND customer_id = %(customer)s",
+            "UPDATE customers SET org_id = NULL, org_name = NULL, panel_name = NULL, member_id = NULL, login_id = NULL,"
+            " welcomed_at = NULL, org_gone = false, org_suspended = false, updated_at = now()"
+            " WHERE provider = %(provider)s AND customer_id = %(customer)s",
             {"provider": provider, "customer": customer_id},
         )
         await connection.execute(
-            _FORGET_PANEL + " WHERE provider = %(provider)s AND customer_id = %(customer)s",
+            _FORGET_PANEL + " WHERE provider = %(provider)s AND customer_id = %(customer)s AND state <> 'terminated'",
             {"provider": provider, "customer": customer_id},
         )
 
@@ -163,7 +167,7 @@ async def forget_subscriptions(db: Database, panel_subscription_ids: Sequence[in
 _FORGET_PANEL = (
     "UPDATE services SET panel_subscription_id = NULL, panel_plan_id = NULL, plan = NULL, website_id = NULL,"
     " suspended_by = NULL, panel_suspended = false, website_off = false, website_gone = false, state = 'pending',"
-    " updated_at = now()"
+    " adopted = false, updated_at = now()"
 )
 
 

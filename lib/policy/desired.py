@@ -223,12 +223,12 @@ def _match(
 def _domains(subscription: Subscription) -> tuple[list[str], list[Problem]]:
     """The domains in the subscription's metadata, one for each service in order; separated by commas or spaces."""
     domains: list[str] = []
+    if subscription.status in ("canceled", "incomplete_expired"):  # no website is made for what has ended
+        return [], []
     for typed in (subscription.domain or "").replace(",", " ").split():
         try:
             domains.append(normalise_domain(typed))
         except InvalidDomain as problem:
-            if subscription.status in ("canceled", "incomplete_expired"):
-                return [], []
             remedy = f"{problem}; correct metadata.domain of {subscription.id} in Stripe"
             return [], [Problem("invalid_domain", remedy, subscription.id)]
     return domains, []

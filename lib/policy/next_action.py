@@ -24,7 +24,7 @@ from lib.model import (
     Want,
     Wanted,
 )
-from lib.policy.naming import clean_name, friendly_name, mark, marked_name
+from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
 
 Subject = tuple[ActionKind, ServiceKey | None]
 
@@ -137,7 +137,9 @@ def _candidates(
             name = f"{found.friendly_name} {mark(goal.key)}".strip()
             yield Action(ActionKind.MARK, "our_mark", goal.key, {"friendly_name": name})
     name = clean_name(payer)
-    if memory.org_id is not None and memory.org_name != name and not (payer.deleted or memory.erased):
+    # Of who was erased no name is remembered: only the mark that a new organisation carries at first is taken off.
+    stale = bool(marks(memory.org_name or "")) if memory.erased else memory.org_name != name
+    if memory.org_id is not None and stale and not payer.deleted:
         yield Action(ActionKind.RENAME_ORG, "name_follows_stripe", details={"name": name})
     if policy.welcome == "panel_recovery" and not memory.welcomed and memory.member_id and payer.email:
         if any(goal.want is Want.ON for goal, _ in present):

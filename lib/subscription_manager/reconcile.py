@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lib import tally
@@ -162,7 +162,7 @@ class Reconciler:
     async def _conclude(self, state: _State, current: Pass, outcome: Outcome, *, shadow: bool) -> None:
         """Remember what Stripe said, for the sweep to compare with; in shadow mode also what would be done."""
         if shadow:
-            planned = [action_json(action) for action in state.actions]
+            planned = [_shown(action, erased=state.memory.erased) for action in state.actions]
             if await shadows.remember(self._db, state.payer.id, planned):
                 facts = [
                     ledger.Fact(
@@ -386,6 +386,12 @@ def _remembering(state: _State, wanted: Wanted) -> Memory:
         email=None if memory.erased else state.payer.email or memory.email,
         name=None if memory.erased else state.payer.name or memory.name,
     )
+
+
+def _shown(action: Action, *, erased: bool) -> dict[str, Any]:
+    """An action as it is written down: without the name of who was erased."""
+    details = {key: value for key, value in action.details.items() if key != "name" or not erased}
+    return action_json(replace(action, details=details))
 
 
 def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) -> Again:

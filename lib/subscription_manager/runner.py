@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lib import tally
-from lib.database import Database, due, ledger
+from lib.database import Database, due, erasure, ledger
 from lib.errors import BridgeError, DatabaseUnavailable, LeaseLost, NotFound
 from lib.log import bound, get_logger
 from lib.model import Again, Parked, Problem, Settled
@@ -104,6 +104,7 @@ class Runner:
         except BridgeError as error:
             return PassReport(pass_id, claim.key, Again(str(error)), (), stripe_calls=calls["stripe"])
         if customer_id is not None:
+            await erasure.empty_late(self._db, claim.key, customer_id)
             await due.mark(self._db, [("customer", customer_id)])
         else:
             log.info("object_without_customer", kind=claim.kind)
