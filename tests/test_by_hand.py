@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.world import BASIC, World
+from tests.world import ADMIN_KEY, BASIC, World
 
 ONE = {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
 
@@ -174,16 +174,56 @@ async def test_a_renamed_subscription_gets_its_mark_back(world: World) -> None:
     await still(world)
 
 
-async def test_an_organisation_renamed_by_hand_keeps_its_new_name(world: World) -> None:
-    """A name is the customer's own affair; it is ours again only when it changes at Stripe."""
-    subscription, _ = await running(world)
+async def test_an_organisation_renamed_by_hand_gets_its_name_back(world: World) -> None:
+    """The name follows Stripe: one sweep puts it right, before any sweep had seen it as well as after, and once."""
+    subscription = world.buy(world.customer())
+    await world.drain()
+    await world.sync(str(world.stripe.subscriptions[subscription]["customer"]))
     (org_id,) = world.panel.orgs
-    world.panel.rename_by_hand(org_id, "Ada & Sons")
-    await sweep(world)
-    await still(world)
+    for name in ("Ada & Sons", "Somebody else"):
+        world.panel.rename_by_hand(org_id, name)
+        await sweep(world)
+        assert world.panel.orgs[org_id].name == "Ada Example"
+        await still(world)
+    assert world.ledger("applied").count("rename_org") == 3
     world.stripe.update_customer(str(world.stripe.subscriptions[subscription]["customer"]), name="Ada Ltd")
     await sweep(world)
     assert world.panel.orgs[org_id].name == "Ada Ltd"
+    await still(world)
+
+
+async def test_a_panel_that_spells_names_in_its_own_way_is_not_asked_for_ever(world: World) -> None:
+    """It cuts or trims what it is given: after each change of the name at most one more try, and then it is at rest."""
+
+    def spelt_its_own_way() -> None:
+        world.panel.rename_by_hand(org_id, world.panel.orgs[org_id].name.upper()[:8])
+
+    subscription, _ = await running(world)
+    (org_id,) = world.panel.orgs
+    for change in ("nothing", "by hand", "at Stripe"):
+        if change == "by hand":
+            world.panel.rename_by_hand(org_id, "Somebody else")
+        if change == "at Stripe":
+            world.stripe.update_customer(str(world.stripe.subscriptions[subscription]["customer"]), name="Ada Ltd & Co")
+        for _ in range(3):
+            await sweep(world)
+            spelt_its_own_way()
+        await still(world)
+
+
+@pytest.mark.parametrize("how", ["adopted", "erased"])
+async def test_a_name_that_is_not_ours_is_left(world: World, how: str) -> None:
+    """What was adopted keeps the name that it came with, and of who was erased no name is remembered."""
+    subscription, _ = await running(world)
+    (org_id,) = world.panel.orgs
+    if how == "adopted":
+        world.sql("UPDATE services SET adopted = true")
+    else:
+        world.sql("UPDATE customers SET erased_at = now(), org_name = NULL, panel_name = NULL")
+    world.panel.rename_by_hand(org_id, "Ada & Sons")
+    await still(world)
+    await world.sync(str(world.stripe.subscriptions[subscription]["customer"]))
+    assert world.panel.orgs[org_id].name == "Ada & Sons"
 
 
 async def test_the_mark_of_another_subscription_moves_nothing(world: World) -> None:
@@ -257,6 +297,38 @@ async def test_one_deleted_by_hand_stops_no_other(world: World) -> None:
     await sweep(world)
     assert world.panel.subscriptions[second].suspended_by is None
     assert parked(world) == ["panel_deleted"]
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["softly", "for good"])
+async def test_a_website_deleted_by_hand_is_shown_and_made_anew_on_request(world: World, force: bool) -> None:
+    """The dashboard names customer, subscription and domain; recreate makes it on the hosting that is there."""
+    subscription, number = await running(world)
+    other, _ = await running(world, "other.example")
+    customer = str(world.stripe.subscriptions[subscription]["customer"])
+    old = str(world.service(subscription)["website_id"])
+    world.panel.delete_by_hand(old, force=force)
+    await sweep(world)
+    gone = {"customerId": customer, "subscriptionId": subscription, "slot": 1, "domain": "shop.example"}
+    admin = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with world.functions() as client:
+        shown = (await client.get("/api/admin/dashboard", headers=admin)).json()
+        assert shown["websitesGone"] == {"total": 1, "services": [gone]}
+        refused = {"action": "recreate", "subscriptionId": other}
+        assert (await client.post("/api/admin/work", json=refused, headers=admin)).status_code == 409
+        body = {"action": "recreate", "subscriptionId": subscription}
+        answer = await client.post("/api/admin/work", json=body, headers=admin)
+        assert answer.status_code == 200, answer.text
+        if not force:  # it still reserves the domain
+            assert answer.json()["outcome"]["reason"] == "domain_reserved"
+            world.panel.delete_by_hand(old, force=True)
+            await sweep(world)
+        shown = (await client.get("/api/admin/dashboard", headers=admin)).json()
+    assert shown["websitesGone"] == {"total": 0, "services": []}
+    made = world.panel.websites[str(world.service(subscription)["website_id"])]
+    assert (made.subscription_id, made.id != old, world.panel.world()["websites"]) == (number, True, 2)
+    await world.drain()
+    assert world.due() == []
+    await still(world)
 
 
 async def test_a_website_deleted_by_hand_is_noted_and_not_made_again(world: World) -> None:

@@ -262,7 +262,10 @@ class SeenOrg:
 
 
 async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, provider: str = "stripe") -> list[str]:
-    """Remember how the panel lists our organisations; mark the customers due of whom one is gone, or back.
+    """Remember how the panel lists our organisations; mark the customers due of whom one is gone, back or renamed.
+
+    A name is renamed once it is neither ours nor what was seen before, so that a panel that spells names in its own way
+    is not asked again at each sweep. What was adopted keeps the name that it came with.
 
     So is hosting in it: the panel counts each one's subscriptions, and how many more or fewer they are than ours stays
     the same unless somebody adds or deletes one by hand. Fewer than ours tell at first sight.
@@ -274,23 +277,30 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
                 %(emails)s::text[], %(logins)s::text[], %(subscriptions)s::integer[])
                 AS p (id, name, gone, suspended, email, login, subscriptions)
             WHERE {_HELD}
-        ), seen AS ({_SEEN}), changed AS (
-            UPDATE customers c SET org_gone = page.gone, org_suspended = page.suspended,
-                panel_name = CASE WHEN c.erased_at IS NULL THEN page.name END,
-                panel_email = CASE WHEN c.erased_at IS NULL THEN page.email END,
-                panel_surplus = counted.surplus, updated_at = now()
-            FROM page
-            JOIN customers before ON before.provider = %(provider)s AND before.org_id = page.id::uuid
+        ), seen AS ({_SEEN}), met AS (
+            SELECT c.customer_id, page.gone, page.suspended, page.name, counted.surplus,
+                CASE WHEN c.erased_at IS NULL THEN page.name END AS kept_name,
+                CASE WHEN c.erased_at IS NULL THEN page.email END AS kept_email,
+                c.org_gone <> page.gone
+                    OR counted.surplus <> coalesce(c.panel_surplus, greatest(counted.surplus, 0)) AS flipped,
+                NOT page.gone AND c.erased_at IS NULL AND page.name <> c.org_name
+                    AND page.name IS DISTINCT FROM c.panel_name
+                    AND NOT EXISTS (SELECT FROM services s
+                        WHERE s.provider = c.provider AND s.customer_id = c.customer_id AND s.adopted) AS renamed
+            FROM page JOIN customers c ON c.provider = %(provider)s AND c.org_id = page.id::uuid
             CROSS JOIN LATERAL (
                 SELECT page.subscriptions - count(*)::integer AS surplus FROM services s
-                WHERE s.provider = before.provider AND s.customer_id = before.customer_id
+                WHERE s.provider = c.provider AND s.customer_id = c.customer_id
                     AND s.panel_subscription_id IS NOT NULL AND s.state <> 'terminated') AS counted
-            WHERE c.provider = before.provider AND c.customer_id = before.customer_id
+        ), changed AS (
+            UPDATE customers c SET org_gone = met.gone, org_suspended = met.suspended, panel_name = met.kept_name,
+                panel_email = met.kept_email, panel_surplus = met.surplus, updated_at = now(),
+                org_name = CASE WHEN met.renamed THEN met.name ELSE c.org_name END
+            FROM met
+            WHERE c.provider = %(provider)s AND c.customer_id = met.customer_id
                 AND (c.org_gone, c.org_suspended, c.panel_name, c.panel_email, c.panel_surplus)
-                    IS DISTINCT FROM (page.gone, page.suspended, CASE WHEN c.erased_at IS NULL THEN page.name END,
-                        CASE WHEN c.erased_at IS NULL THEN page.email END, counted.surplus)
-            RETURNING c.customer_id, before.org_gone <> page.gone
-                OR counted.surplus <> coalesce(before.panel_surplus, greatest(counted.surplus, 0)) AS flipped
+                    IS DISTINCT FROM (met.gone, met.suspended, met.kept_name, met.kept_email, met.surplus)
+            RETURNING c.customer_id, met.flipped OR coalesce(met.renamed, false) AS surprising
         ), verified AS (
             INSERT INTO actions (action_id, provider, customer_id, kind, state, rule)
             SELECT a.action_id, a.provider, a.customer_id, a.kind, 'verified', 'seen_by_sweep'
@@ -300,7 +310,7 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
                 AND (a.kind = 'create_org' OR (a.kind = 'rename_org' AND page.name = c.org_name)
                     OR (a.kind IN ('create_login', 'add_owner') AND page.login = c.login_id::text))
             WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
-        ), differing AS (SELECT customer_id FROM changed WHERE flipped)
+        ), differing AS (SELECT customer_id FROM changed WHERE surprising)
         {_NUDGE}
         """,  # noqa: S608
         {

@@ -164,6 +164,15 @@ async def forget_subscriptions(db: Database, panel_subscription_ids: Sequence[in
     await db.rows(_FORGET_PANEL + " WHERE panel_subscription_id = ANY(%(ids)s)", {"ids": list(panel_subscription_ids)})
 
 
+async def forget_websites(db: Database, website_ids: Sequence[str]) -> None:
+    """Forget websites that are gone, so that the next pass makes them anew on the hosting that is there."""
+    await db.rows(
+        "UPDATE services SET website_id = NULL, website_off = false, website_gone = false, updated_at = now()"
+        " WHERE website_id = ANY(%(ids)s::uuid[])",
+        {"ids": list(website_ids)},
+    )
+
+
 _FORGET_PANEL = (
     "UPDATE services SET panel_subscription_id = NULL, panel_plan_id = NULL, plan = NULL, website_id = NULL,"
     " suspended_by = NULL, panel_suspended = false, website_off = false, website_gone = false, state = 'pending',"

@@ -54,7 +54,7 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
         "holds": {hold.value: numbers["holds"].get(hold.value, 0) for hold in Hold},
         "suspendedInPanel": numbers["panel_suspended"],
         "organisationsSuspendedInPanel": numbers["orgs_suspended"],
-        "websitesGone": numbers["websites_gone"],
+        "websitesGone": {"total": numbers["websites_gone"], "services": numbers["websites_gone_from"]},
         "queue": {
             "due": numbers["due"],
             "oldestSeconds": round(load.oldest_seconds, 1),

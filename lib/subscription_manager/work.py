@@ -12,7 +12,7 @@ from lib.database import brake, ledger, work
 from lib.database import memory as memories
 from lib.errors import NotFound, OutcomeUnknown, Refused, RequestError, Retryable, Unavailable
 from lib.log import get_logger
-from lib.model import ActionKind, Again, Hold, Service, ServiceKey, ServiceState
+from lib.model import ActionKind, Again, Hold, Memory, Service, ServiceKey, ServiceState
 from lib.remedies import remedy
 from lib.subscription_manager.report import PassReport
 
@@ -161,12 +161,32 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
                 and s.state is not ServiceState.TERMINATED
                 and hand.subscription_id in (None, s.key.subscription_id)
             ]
-            if not missing:
+            sites = await _gone_websites(bridge, hand, memory, alive)
+            if not missing and not sites:
                 raise RequestError(409, "nothing_gone", "nothing of this customer is missing in the panel")
             await work.forget_subscriptions(bridge.db, missing)
+            await work.forget_websites(bridge.db, sites)
         await _note(bridge, hand, "recreate", organisation=gone)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def _gone_websites(bridge: SubscriptionManager, hand: Hand, memory: Memory, alive: set[int]) -> list[str]:
+    """Websites that are no more, of hosting that is still there."""
+    assert memory.org_id is not None
+    gone = []
+    for service in memory.services:
+        if service.website_id is None or service.panel_subscription_id not in alive:
+            continue
+        if service.state is ServiceState.TERMINATED or hand.subscription_id not in (None, service.key.subscription_id):
+            continue
+        try:
+            deleted = (await bridge.enhance.website(memory.org_id, service.website_id)).deleted
+        except NotFound:
+            deleted = True
+        if deleted:
+            gone.append(service.website_id)
+    return gone
 
 
 async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | None) -> PassReport:

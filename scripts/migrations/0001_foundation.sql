@@ -81,7 +81,8 @@ CREATE TABLE customers (
     email       text,
     name        text,
     org_id      uuid,
-    -- The name we last gave the organisation; it carries our mark until the id is safely remembered.
+    -- The name we last gave the organisation; it carries our mark until the id is safely remembered. After somebody
+    -- renamed it in the panel it is their name, so that the next pass gives it ours again.
     org_name    text,
     login_id    uuid,
     member_id   uuid,
