@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from starlette.background import BackgroundTask
@@ -25,6 +25,7 @@ from lib.web import (
 )
 
 ACTIONS = ("retry", "release", "hold", "lift", "grace", "releaseBrake", "recreate", "hardDelete")
+LONGEST_GRACE = timedelta(days=3653)
 STATES = ("due", "parked", "waiting", "working")
 
 
@@ -57,17 +58,22 @@ async def act(request: Request) -> Response:
     if action not in ACTIONS:
         raise RequestError(422, "invalid_field", f"the actions are {', '.join(ACTIONS)}", field="action")
     if action == "releaseBrake":
+        for field in ("customerId", "subscriptionId"):
+            if body.get(field) is not None:
+                detail = f"the brake is released for all; leave out {field}"
+                raise RequestError(422, "invalid_field", detail, field=field)
         released = await work.release_brake(bridge, name)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
         return answer({"action": action, "released": released}, background=background)
     hand = await _hand(body, name)
+    also: dict[str, list[str]] = {}
     match action:
         case "retry":
             report = await work.retry(bridge, hand)
         case "release":
             report = await work.release(bridge, hand)
         case "hold":
-            report = await work.hold(bridge, hand)
+            report, also = await work.hold(bridge, hand)
         case "lift":
             report = await work.lift(bridge, hand, text_field(body, "hold") or "admin")
         case "grace":
@@ -78,7 +84,7 @@ async def act(request: Request) -> Response:
             report = await work.hard_delete(bridge, hand, text_field(body, "confirm"))
         case _:
             raise AssertionError(action)
-    return answer({"action": action, **report.as_json()})
+    return answer({"action": action, **also, **report.as_json()})
 
 
 async def _hand(body: dict[str, Any], name: str) -> work.Hand:
@@ -107,9 +113,12 @@ def _until(body: dict[str, Any]) -> datetime | None:
         return None
     try:
         until = datetime.fromisoformat(text_field(body, "until") or "")
-        return until.astimezone(UTC) if until.tzinfo else until.replace(tzinfo=UTC)
+        until = until.astimezone(UTC) if until.tzinfo else until.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise RequestError(422, "invalid_field", "until must be an ISO 8601 date", field="until") from None
+    if until > datetime.now(UTC) + LONGEST_GRACE:
+        raise RequestError(422, "invalid_field", "until must be within the next ten years", field="until")
+    return until
 
 
 app = endpoint(GET=listing, POST=act)

@@ -107,6 +107,18 @@ async def hold(db: Database, customer_id: str, subscription_id: str | None) -> N
     )
 
 
+async def held(db: Database, customer_id: str, subscription_id: str | None) -> dict[ServiceKey, bool]:
+    """Services that an admin holds or wanted to hold, and whether they are off by now: suspended, or never made."""
+    rows = await db.rows(
+        f"""
+        SELECT subscription_id, slot, state IN ('pending', 'suspended') OR state = 'live' AND panel_suspended AS off
+        FROM services {_OF} AND 'admin' = ANY(holds) ORDER BY subscription_id, slot
+        """,  # noqa: S608 - the condition above
+        {"customer": customer_id, "id": subscription_id},
+    )
+    return {ServiceKey(row["subscription_id"], row["slot"]): row["off"] for row in rows}
+
+
 async def lift(db: Database, customer_id: str, subscription_id: str | None) -> None:
     """Lift an admin's hold."""
     await db.rows(

@@ -82,15 +82,20 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
-async def hold(bridge: SubscriptionManager, hand: Hand) -> PassReport:
-    """Suspend by an admin's word, until it is lifted."""
+async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dict[str, list[str]]]:
+    """Suspend by an admin's word, until it is lifted; what the pass did, and which services are off by now or not."""
 
     async def edit() -> None:
         await _known(bridge, hand)
         await work.hold(bridge.db, hand.customer_id, hand.subscription_id)
         await _note(bridge, hand, "hold")
 
-    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    found = await work.held(bridge.db, hand.customer_id, hand.subscription_id)
+    return report, {
+        "held": [str(key) for key, off in found.items() if off],
+        "notHeld": [str(key) for key, off in found.items() if not off],
+    }
 
 
 async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: str) -> PassReport:
