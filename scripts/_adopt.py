@@ -7,7 +7,7 @@ import asyncio
 import csv
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,9 +58,13 @@ def main() -> None:
 
     try:
         raise SystemExit(asyncio.run(_adopt(options, "" if options.by_email else _text(options.file))))
-    except (BridgeError, OSError, UnicodeDecodeError) as error:
+    except (BridgeError, OSError, _BadFile) as error:
         print(f"It could not be done: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+class _BadFile(Exception):
+    """The file as a whole can't be read."""
 
 
 async def _adopt(options: argparse.Namespace, text: str) -> int:
@@ -161,24 +165,24 @@ class _Survey:
 
     async def _payers(self) -> dict[str, set[str]]:
         """E-mail, in one spelling, -> the Stripe customers with a running subscription who have it."""
-        from lib.policy.adoption import ADOPTABLE
+        from lib.policy.adoption import ADOPTABLE, spelt
 
         found: defaultdict[str, set[str]] = defaultdict(set)
         listing = self._manager.stripe.each("/v1/subscriptions", status="all", expand=["data.customer"])
         async for subscription in listing:
             customer = subscription.get("customer")
             if isinstance(customer, dict) and customer.get("email") and subscription.get("status") in ADOPTABLE:
-                found[_spelt(customer["email"])].add(str(customer["id"]))
+                found[spelt(customer["email"])].add(str(customer["id"]))
         return found
 
     async def by_email(self) -> list[Row]:
         """A row for each e-mail that one customer and one living organisation have; the other ones are refused."""
-        from lib.policy.adoption import Row
+        from lib.policy.adoption import Row, spelt
 
         owned: defaultdict[str, list[str]] = defaultdict(list)
         for org in self._orgs.values():
             if org.owner_email and not org.deleted:
-                owned[_spelt(org.owner_email)].append(org.id)
+                owned[spelt(org.owner_email)].append(org.id)
         rows = []
         for email, customers in sorted((await self._payers()).items()):
             orgs = owned.get(email, [])
@@ -194,31 +198,21 @@ class _Survey:
 
     async def from_file(self, name: str, text: str) -> list[Row]:
         """The rows of the file; those that say too little, or nothing that can be read, are refused."""
-        lines = csv.DictReader(text.splitlines(), skipinitialspace=True)
-        heads = [head.strip().lower() for head in lines.fieldnames or []]
-        strange = [head for head in heads if head not in COLUMNS]
-        if strange or "org_id" not in heads or not {"customer_id", "email"} & set(heads):
-            said = f"unknown column {strange[0]!r}" if strange else "customer_id or email, and org_id are needed"
-            raise SystemExit(f"{name}: {said}; the first line names columns from: {', '.join(COLUMNS)}")
-        lines.fieldnames = heads
+        from lib.policy.adoption import spelt
+
         payers: dict[str, set[str]] | None = None
         rows = []
-        for line in lines:
-            given = {key: (value or "").strip() for key, value in line.items() if isinstance(value, str)}
-            if not any(given.values()):
-                continue
+        for number, given in _lines(name, text):
             customer_id = given.get("customer_id") or None
             if customer_id is None and given.get("email"):
                 payers = await self._payers() if payers is None else payers
-                customers = payers.get(_spelt(given["email"]), set())
+                customers = payers.get(spelt(given["email"]), set())
                 if len(customers) != 1:
                     detail = f"{_and(customers)} have this e-mail" if customers else "nobody who pays has this e-mail"
-                    self._refuse(
-                        _line(lines.line_num, given["email"]), "ambiguous_email", f"{detail}; name customer_id"
-                    )
+                    self._refuse(_line(number, given["email"]), "ambiguous_email", f"{detail}; name customer_id")
                     continue
                 (customer_id,) = customers
-            row = self._row(given, customer_id, _line(lines.line_num, customer_id))
+            row = self._row(given, customer_id, _line(number, customer_id))
             if row is not None:
                 rows.append(row)
         return rows
@@ -240,8 +234,14 @@ class _Survey:
         except InvalidDomain as error:
             self._refuse(who, "incomplete", str(error))
             return None
-        subscription = given.get("subscription_id") or None
-        return Row(customer_id, given["org_id"].lower(), subscription, int(number) if number else None, domain)
+        return Row(
+            customer_id,
+            given["org_id"].lower(),
+            given.get("subscription_id") or None,
+            int(number) if number else None,
+            domain,
+            given.get("email") or None,
+        )
 
     async def cases(self, rows: Iterable[Row]) -> AsyncIterator[_Case]:
         """Each customer of the rows, with what would be linked or why not."""
@@ -330,11 +330,36 @@ def _unfit(
 
 
 def _text(name: str) -> str:
-    return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
+    """The file, with or without the mark that spreadsheets put before it."""
+    raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _BadFile(f"{name}: it is not UTF-8 text (byte {error.start}); save it as CSV UTF-8") from None
+    if "\0" in text:
+        raise _BadFile(f"{name}: line {text[: text.index(chr(0))].count(chr(10)) + 1} holds a NUL byte")
+    return text
 
 
-def _spelt(email: str) -> str:
-    return email.strip().casefold()
+def _lines(name: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number and fields of each line that says anything."""
+    lines = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    try:
+        heads = [head.strip().lower() for head in lines.fieldnames or []]
+        wrong = [f"unknown column {head!r}" for head in heads if head not in COLUMNS]
+        wrong += [f"column {head!r} stands there twice" for head in heads if heads.count(head) > 1]
+        if "org_id" not in heads or not {"customer_id", "email"} & set(heads):
+            wrong.append("customer_id or email, and org_id are needed")
+        if wrong:
+            columns = ", ".join(COLUMNS)
+            raise _BadFile(f"{name}: {wrong[0]}; the first line names columns, between commas, from: {columns}")
+        lines.fieldnames = heads
+        for line in lines:
+            given = {key: value.strip() for key, value in line.items() if isinstance(value, str)}
+            if any(given.values()):
+                yield lines.line_num, given
+    except csv.Error as error:
+        raise _BadFile(f"{name}: line {lines.line_num + 1}: {error}") from None
 
 
 def _line(number: int, who: str | None) -> str:

@@ -459,6 +459,61 @@ async def test_a_row_that_names_what_is_not_there(
     assert links(world) == [(good, 1, bens, None)]
 
 
+@pytest.mark.parametrize(("email", "linked"), [("somebody-else@example.com", 0), (" ADA@example.com", 1), ("", 1)])
+async def test_a_customer_and_an_email_must_be_of_one_person(
+    world: World, tmp_path: Path, email: str, linked: int
+) -> None:
+    """A row that names two people is wrong about one of them, so nothing is linked."""
+    customer = world.customer()
+    world.buy(customer)
+    org, _ = by_hand(world)
+    done = run(world, csv(tmp_path, "customer_id,email,org_id", f"{customer},{email},{org}"), "--apply", "--yes")
+    assert done.returncode == (0 if linked else 1)
+    assert (" ambiguous " in done.stdout) == (not linked)
+    assert len(links(world)) == linked
+
+
+BAD_FILES: dict[str, tuple[bytes, str]] = {
+    "semicolons": (b"customer_id;org_id\nCUS;ORG\n", "unknown column"),
+    "a column twice": (b"customer_id,org_id,customer_id\nCUS,ORG,CUS\n", "twice"),
+    "too few columns": (b"customer_id\nCUS\n", "org_id are needed"),
+    "nothing": (b"", "org_id are needed"),
+    "a NUL byte": (b"customer_id,org_id\nCUS\0,ORG\n", "line 2 holds a NUL byte"),
+    "a huge field": (b"customer_id,org_id\nCUS,ORG" + b"x" * 200_000 + b"\n", "line 2: field larger"),
+    "another encoding": (b"customer_id,org_id,domain\nCUS,ORG,m\xfcller.example\n", "not UTF-8"),
+    "UTF-16": ("customer_id,org_id\nCUS,ORG\n".encode("utf-16"), "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+async def test_a_file_that_is_none_is_said_to_be_so(world: World, tmp_path: Path, case: str) -> None:
+    """One plain line and exit code 2, and nothing is linked."""
+    customer = world.customer()
+    world.buy(customer)
+    org, _ = by_hand(world)
+    content, said = BAD_FILES[case]
+    path = tmp_path / "customers.csv"
+    path.write_bytes(content.replace(b"CUS", customer.encode()).replace(b"ORG", org.encode()))
+    done = run(world, str(path), "--apply", "--yes")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert links(world) == []
+
+
+@pytest.mark.parametrize("source", ["file", "-"])
+async def test_the_mark_before_a_spreadsheets_file_is_no_content(world: World, tmp_path: Path, source: str) -> None:
+    """What was saved as CSV UTF-8 is read, from a file as from standard input."""
+    customer = world.customer()
+    world.buy(customer)
+    org, _ = by_hand(world)
+    text = f"\ufeffcustomer_id,org_id\r\n{customer},{org}\r\n"
+    path = tmp_path / "customers.csv"
+    path.write_bytes(text.encode())
+    done = run(world, str(path) if source == "file" else "-", "--apply", "--yes", answer=text, PYTHONIOENCODING="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(links(world)) == 1
+
+
 @pytest.mark.parametrize("ended", ["canceled", "incomplete"])
 async def test_what_has_ended_or_was_never_paid_links_nothing(world: World, tmp_path: Path, ended: str) -> None:
     """Hosting is linked to a purchase that runs."""
@@ -537,7 +592,7 @@ async def test_a_file_that_can_not_be_meant(world: World, tmp_path: Path) -> Non
     """Unknown columns, missing columns and a missing file are said in one line, and nothing is done."""
     for head in ("customer,org_id", "customer_id", "org_id,website"):
         done = run(world, csv(tmp_path, head, "a,b"))
-        assert done.returncode == 1 and "columns from" in done.stderr
+        assert done.returncode == 2 and "the first line names columns" in done.stderr
     gone = run(world, str(tmp_path / "gone.csv"))
     assert gone.returncode == 2 and "Traceback" not in gone.stderr
     assert run(world).returncode == 2

@@ -48,6 +48,13 @@ class Row:
     panel_subscription_id: int | None = None
     domain: str | None = None
     """As ASCII: names the hosting subscription that holds this website."""
+    email: str | None = None
+    """Of the customer: must be theirs at Stripe."""
+
+
+def spelt(email: str) -> str:
+    """An e-mail address in the spelling by which two of them are compared."""
+    return email.strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,7 @@ def match(
     scope = {row.subscription_id for row in rows}
     try:
         _sound(payer, memory, scope)
+        _same_person(rows, payer)
         goals = _bought(payer, memory, catalogue, policy, now, scope)
     except _Doubt as doubt:
         return Match(refusals=(doubt.refusal,))
@@ -168,6 +176,13 @@ def _sound(payer: Payer, memory: Memory, scope: set[str | None]) -> None:
             raise _Doubt("not_subscribed", f"{named} is {by_id[named].status}")
     if not any(s.status in ADOPTABLE for s in payer.subscriptions):
         raise _Doubt("not_subscribed", f"Stripe knows no running subscription of {payer.id}")
+
+
+def _same_person(rows: Sequence[Row], payer: Payer) -> None:
+    for row in rows:
+        if row.email is not None and spelt(row.email) != spelt(payer.email or ""):
+            detail = f"{row.email} is named, and {payer.id} has the e-mail {payer.email or 'none'}; correct one"
+            raise _Doubt("ambiguous", detail)
 
 
 def _bought(
