@@ -9,13 +9,14 @@ import argparse
 import asyncio
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,8 @@ class Stage:
     database_url: str
     database: psycopg.Connection[Any]
     log: Path
+    environ: Mapping[str, str]
+    """The settings of the functions."""
     told: int = 0
     """The newest row of the ledger that the audience has seen."""
 
@@ -136,9 +139,10 @@ def _tell(stack: ExitStack, *, once: bool) -> None:
     _fail_and_pay(stage, session["subscription"])
     _show_timeline(stage, session["customer"])
     _verify(stage)
-    _where_to_look(stage, session, once=once)
     if once:
+        _say(f"\nWithout --once it goes on serving. What the functions logged: {_shown(stage.log)}")
         return
+    _where_to_look(stage, session, _write_settings(stack, stage))
     _say("\nServing until Ctrl-C ...")
     with suppress(KeyboardInterrupt):
         _serve(stage)
@@ -194,7 +198,9 @@ def _set_up(stack: ExitStack) -> Stage:
             ("Their log", _shown(log)),
         ]
     )
-    return Stage(stripe, panel, stripe_url, panel_url, base, admin_key, cron_secret, database_url, database, log)
+    return Stage(
+        stripe, panel, stripe_url, panel_url, base, admin_key, cron_secret, database_url, database, log, environ
+    )
 
 
 def _forget_own_settings() -> None:
@@ -396,14 +402,26 @@ def _verify(stage: Stage) -> None:
     _say(f"\nThe panel has {counted}. Health: {checks}.")
 
 
-def _where_to_look(stage: Stage, session: Obj, *, once: bool) -> None:
-    heading = "Where to look (without --once the demo goes on serving):" if once else "Where to look:"
+def _write_settings(stack: ExitStack, stage: Stage) -> Path:
+    """Write the settings to a file beside the log, for the other scripts; it goes when the demo ends."""
+    file = stage.log.with_suffix(".env")
+    file.touch(mode=0o600)
+    stack.callback(file.unlink, missing_ok=True)
+    environ = {**stage.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    file.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in environ.items()))
+    return file
+
+
+def _where_to_look(stage: Stage, session: Obj, settings: Path) -> None:
+    key = f"-H 'Authorization: Bearer {stage.admin_key}'"
     sync = f'{{"customerId": "{session["customer"]}"}}'
     panel = f"{stage.panel_url}/api/orgs/{stage.panel.org_id}"
-    _say(f"\n{_bold(heading)}")
+    _say(f"\n{_bold('Where to look:')}")
     _say(f"   Health    curl {stage.base}/api/health")
-    _say(f"   Sync      curl {stage.base}/api/admin/sync -H 'Authorization: Bearer {stage.admin_key}' -d '{sync}'")
+    _say(f"   Sync      curl {stage.base}/api/admin/sync {key} -d '{sync}'")
+    _say(f"   Dashboard curl {stage.base}/api/admin/dashboard {key}")
     _say(f"   Panel     curl '{panel}/customers' -H 'Authorization: Bearer {stage.panel.token}'")
+    _say(f"   Explain   (set -a; . {_shown(settings)}; ./scripts/explain {session['customer']})")
     _say(f"   Database  psql {stage.database_url}")
     _say(f"   Log       {_shown(stage.log)}")
 

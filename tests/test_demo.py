@@ -77,9 +77,19 @@ def test_it_serves_until_it_is_stopped(environ: dict[str, str], tmp_path: Path, 
         assert panel
         customers = httpx.get(panel[1], headers={"Authorization": panel[2]}).json()
         assert [org["name"] for org in customers["items"]] == ["Ada Example"]
+        explained = re.search(r"Explain +\(set -a; \. (\S+); \./scripts/(\w+) (cus_\w+)\)", told)
+        assert explained
+        settings, script, customer = explained.groups()
+        command = f'set -a; . {settings}; exec "$0" -c "from scripts._{script} import main; main()" {customer}'
+        ended = subprocess.run(
+            ["sh", "-c", command, sys.executable], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "shop.example" in ended.stdout
         process.send_signal(getattr(signal, name))
         assert process.stderr.read() == ""
         assert process.wait() == 0
+    assert not (ROOT / settings).exists()
     for address in (url, panel[1]):
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)
