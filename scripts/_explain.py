@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ def main() -> None:
         "the panel has (actual), what comes next, what it waits for or is parked for, and what was done so far. "
         "Only reads: nothing is written anywhere. Settings come from the environment or from .env; the environment "
         "wins.",
-        epilog="Exit code: 0 explained, 1 nobody knows the id, 2 it could not be read.",
+        epilog="While Stripe or the panel is away, the rest is shown with what is remembered. "
+        "Exit code: 0 explained, 1 nobody knows the id, 2 it could not be read, or not all of it.",
     )
     parser.add_argument("id", metavar="CUSTOMER|SUBSCRIPTION", help="a Stripe id: cus_... or sub_...")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
@@ -66,11 +67,14 @@ async def _explain(options: argparse.Namespace) -> int:
         else:
             for title, lines in story.told():
                 print(f"{title}\n{lines}\n")
-        return 0
+        for side, error in story.away.items():
+            print(f"{side} could not be read: {error}", file=sys.stderr)
+        return 2 if story.away else 0
 
 
 async def _customer(manager: SubscriptionManager, wanted: str) -> str | None:
-    from lib.errors import Refused
+    from lib.database import ledger, work
+    from lib.errors import Refused, Retryable
 
     if not wanted or "/" in wanted or not wanted.isascii() or not wanted.isprintable():
         return None
@@ -78,48 +82,79 @@ async def _customer(manager: SubscriptionManager, wanted: str) -> str | None:
         if wanted.startswith("sub_"):
             return await manager.customer_of_subscription(wanted)
         return wanted if await manager.knows_customer(wanted) else None
-    except Refused as refused:
-        if refused.reason == "stripe_refused":  # an id that Stripe can't even read
+    except (Refused, Retryable) as error:
+        if isinstance(error, Refused) and error.reason == "stripe_refused":  # an id that Stripe can't even read
             return None
+        if await work.row_of(manager.db, wanted) or await ledger.timeline(manager.db, wanted, limit=1):
+            return wanted
         raise
 
 
 async def _read(manager: SubscriptionManager, customer_id: str, last: int) -> _Story:
     from lib.database import ledger, work
     from lib.database import memory as memories
-    from lib.errors import NotFound
-    from lib.policy import with_money_back
+    from lib.errors import Refused, Retryable
+    from lib.policy import desired, with_money_back
 
+    away: dict[str, str] = {}
     report = await manager.reconcile(customer_id, dry_run=True)
-    memory, _ = await memories.load(manager.db, customer_id)
-    payer = await manager.stripe.payer(customer_id, {s.key.subscription_id for s in memory.services})
-    org: Org | None = None
-    subscriptions: Sequence[PanelSubscription] = ()
-    websites: dict[str, Website] = {}
-    if memory.org_id is not None:
-        try:
-            org = await manager.enhance.org(memory.org_id)
-            subscriptions = await manager.enhance.subscriptions(memory.org_id)
-        except NotFound:
-            org = None
-        for service in memory.services:
-            if org is not None and service.website_id is not None:
-                try:
-                    websites[service.website_id] = await manager.enhance.website(org.id, service.website_id)
-                except NotFound:
-                    continue
+    memory, catalogue = await memories.load(manager.db, customer_id)
+    payer: Payer | None = None
+    try:
+        payer = await manager.stripe.payer(customer_id, {s.key.subscription_id for s in memory.services})
+        payer = with_money_back(payer, memory)
+    except (Refused, Retryable) as error:
+        away["Stripe"] = str(error)
+    found = _Found()
+    try:
+        found = await _panel(manager, memory)
+    except (Refused, Retryable) as error:
+        away["The panel"] = str(error)
+    if payer is not None and "The panel" in away:  # the pass got no further than the panel; the rules need only Stripe
+        now = payer.as_of or await manager.db.now()
+        report = replace(report, goals=desired(payer, memory, catalogue, manager.settings.policy, now).goals)
     return _Story(
         customer_id=customer_id,
         mode=manager.settings.provisioning_mode,
-        payer=with_money_back(payer, memory),
+        payer=payer,
         memory=memory,
         report=report,
-        org=org,
-        subscriptions=subscriptions,
-        websites=websites,
+        org=found.org,
+        subscriptions=found.subscriptions,
+        websites=found.websites,
         queued=await work.row_of(manager.db, customer_id),
         timeline=await ledger.timeline(manager.db, customer_id, limit=last),
+        away=away,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the panel has of one customer."""
+
+    org: Org | None = None
+    subscriptions: Sequence[PanelSubscription] = ()
+    websites: Mapping[str, Website] = field(default_factory=dict)
+
+
+async def _panel(manager: SubscriptionManager, memory: Memory) -> _Found:
+    from lib.errors import NotFound
+
+    if memory.org_id is None:
+        return _Found()
+    try:
+        org = await manager.enhance.org(memory.org_id)
+        subscriptions = await manager.enhance.subscriptions(memory.org_id)
+    except NotFound:
+        return _Found()
+    websites: dict[str, Website] = {}
+    for service in memory.services:
+        if service.website_id is not None:
+            try:
+                websites[service.website_id] = await manager.enhance.website(org.id, service.website_id)
+            except NotFound:
+                continue
+    return _Found(org, subscriptions, websites)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +163,8 @@ class _Story:
 
     customer_id: str
     mode: str
-    payer: Payer
+    payer: Payer | None
+    """`None` while Stripe is away."""
     memory: Memory
     report: PassReport
     org: Org | None
@@ -136,12 +172,16 @@ class _Story:
     websites: Mapping[str, Website]
     queued: WorkRow | None
     timeline: Sequence[Mapping[str, Any]]
+    away: Mapping[str, str]
+    """Which side could not be read, and why."""
 
     # --- for people ---
 
     def told(self) -> Iterator[tuple[str, str]]:
         """Title and text of each section."""
         yield f"Customer {self.customer_id}", self._customer()
+        if self.away:
+            yield "Remembered: as it was when both sides were last seen", self._remembered()
         yield "Truth: what Stripe says", self._truth()
         yield "Desired: what should be, and by which rule", self._desired()
         yield "Actual: what the panel has", self._actual()
@@ -152,7 +192,7 @@ class _Story:
     def _customer(self) -> str:
         memory, payer = self.memory, self.payer
         rows = [
-            ("Stripe", _joined(payer.name, payer.email) + (" DELETED" if payer.deleted else "")),
+            ("Stripe", _joined(payer.name, payer.email, "DELETED" if payer.deleted else None) if payer else "away"),
             ("remembered", "personal data erased" if memory.erased else _joined(memory.name, memory.email)),
             ("organisation", memory.org_id),
             ("login", memory.login_id),
@@ -160,7 +200,18 @@ class _Story:
         ]
         return table(("WHAT", ""), rows)
 
+    def _remembered(self) -> str:
+        heads = ("SERVICE", "STATE", "PLAN", "HOSTING", "DOMAIN", "HOLDS", "GRACE UNTIL", "WAITS FOR")
+        rows = [
+            (s.key, s.state.value, s.plan, s.panel_subscription_id, s.domain, ", ".join(sorted(s.holds)),
+             when(s.grace_until), s.waits_for)
+            for s in self.memory.services
+        ]  # fmt: skip
+        return table(heads, rows) if rows else "  no service"
+
     def _truth(self) -> str:
+        if self.payer is None:
+            return f"  Stripe is away: {self.away['Stripe']}"
         heads = ("SUBSCRIPTION", "STATUS", "ITEMS", "LATEST INVOICE", "OWED SINCE", "ENDS", "DOMAIN", "ALSO")
         rows = [
             (
@@ -193,9 +244,13 @@ class _Story:
             )
             for goal in self.report.goals
         ]
+        if self.payer is None:
+            return "  can't be told without Stripe"
         return table(heads, rows) if rows else "  nothing"
 
     def _actual(self) -> str:
+        if "The panel" in self.away:
+            return f"  the panel is away: {self.away['The panel']}"
         if self.memory.org_id is None:
             return "  no organisation is linked to this customer"
         if self.org is None:
@@ -301,17 +356,23 @@ class _Story:
         return {
             "customerId": self.customer_id,
             "mode": self.mode,
+            "away": {"stripe": self.away.get("Stripe"), "panel": self.away.get("The panel")},
             "truth": {
                 "email": self.payer.email,
                 "name": self.payer.name,
                 "deleted": self.payer.deleted,
                 "subscriptions": [_subscription(s) for s in self.payer.subscriptions],
-            },
+            }
+            if self.payer is not None
+            else None,
+            "remembered": [_remembered(service) for service in memory.services],
             "desired": [
                 {**said, "wakeAt": goal.wake_at, "changesTo": _changes_to(goal)}
                 for said, goal in zip(report["services"], self.report.goals, strict=True)
             ],
-            "actual": {
+            "actual": None
+            if "The panel" in self.away
+            else {
                 "orgId": memory.org_id,
                 "loginId": memory.login_id,
                 "orgGone": memory.org_id is not None and (self.org is None or self.org.deleted),
@@ -413,6 +474,20 @@ def _subscription(said: Subscription) -> dict[str, Any]:
         "disputes": list(said.disputes),
         "refunded": said.refunded,
         "domain": said.domain,
+    }
+
+
+def _remembered(service: Service) -> dict[str, Any]:
+    return {
+        "service": str(service.key),
+        "state": service.state.value,
+        "plan": service.plan,
+        "panelSubscriptionId": service.panel_subscription_id,
+        "domain": service.domain,
+        "holds": sorted(service.holds),
+        "panelSuspended": service.panel_suspended,
+        "graceUntil": service.grace_until,
+        "waitsFor": service.waits_for,
     }
 
 

@@ -185,12 +185,46 @@ async def test_an_unknown_id(world: World, wanted: str) -> None:
     assert "knows" in done.stderr and "Traceback" not in done.stderr
 
 
-async def test_a_panel_that_is_away(world: World) -> None:
-    """What can't be read is said in one line, with exit code 2."""
+@pytest.mark.parametrize("side", ["Stripe", "The panel", "both"])
+async def test_a_side_that_is_away(world: World, side: str) -> None:
+    """What is remembered, what waits, what was done and the other side are told; exit code 2 and who is away."""
     customer = world.customer()
-    world.buy(customer)
+    subscription = world.buy(customer)
     await world.sync(customer)
-    world.panel.down = True
-    done = run(world, customer)
+    world.sql("INSERT INTO due (kind, key, due_at, waits_for) VALUES ('customer', %s, now(), 'brake')", customer)
+    world.stripe.down = side != "The panel"
+    world.panel.down = side != "Stripe"
+    done = run(world, subscription)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    missing = {"Stripe", "The panel"} if side == "both" else {side}
+    assert {line.partition(" could not be read")[0] for line in done.stderr.splitlines()} == missing
+    for shown in ("Remembered", "shop.example", "basic-hosting-plan", "waits for brake", "create_website"):
+        assert shown in done.stdout
+    assert ("Stripe is away" in done.stdout) is world.stripe.down
+    assert ("the panel is away" in done.stdout) is world.panel.down
+    done = run(world, customer, "--json")
+    story = json.loads(done.stdout)
     assert done.returncode == 2
-    assert "could not be read" in done.stderr and "Traceback" not in done.stderr
+    assert {name: error is not None for name, error in story["away"].items()} == {
+        "stripe": world.stripe.down,
+        "panel": world.panel.down,
+    }
+    assert [(one["service"], one["state"], one["domain"]) for one in story["remembered"]] == [
+        (subscription, "live", "shop.example")
+    ]
+    assert (story["truth"] is None, story["actual"] is None) == (world.stripe.down, world.panel.down)
+    assert [goal["rule"] for goal in story["desired"]] == ([] if world.stripe.down else ["active"])
+    assert story["timeline"]
+    assert (story["queue"]["waitsFor"], story["next"]["actions"]) == ("brake", [])
+
+
+async def test_who_is_only_in_the_queue_while_stripe_is_away(world: World) -> None:
+    """Somebody who was never provisioned is told of as well; of an id that left no trace nobody can tell."""
+    customer = world.customer()
+    world.sql("INSERT INTO due (kind, key, last_error) VALUES ('customer', %s, 'the panel was away')", customer)
+    world.stripe.down = True
+    done = run(world, customer)
+    assert done.returncode == 2 and "the panel was away" in done.stdout
+    unknown = run(world, "cus_nobody")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "could not be read" in unknown.stderr and "Traceback" not in unknown.stderr
