@@ -870,6 +870,20 @@ async def test_recreate_of_one_subscription_leaves_the_other_missing_one(world: 
     assert world.due() == []
 
 
+async def test_recreate_needs_no_new_payment(world: World) -> None:
+    """What was paid for and ran in its grace is made anew in its grace, though nothing is added meanwhile."""
+    customer = world.customer()
+    subscription = str(world.stripe.subscribe(customer, [("price_basic_monthly", 2)])["id"])
+    await world.sync(customer)
+    world.stripe.fail_payment(subscription)
+    world.panel.delete_by_hand(world.service(subscription, 2)["panel_subscription_id"])
+    async with world.functions() as client:
+        answer = await done(client, "recreate", subscriptionId=subscription)
+    assert answer["outcome"]["state"] == "settled"
+    assert world.panel.world()["subscriptions"] == 2
+    assert world.service(subscription, 2)["state"] == "live"
+
+
 @pytest.mark.parametrize("state", ["live", "suspended", "never made", "terminated"])
 async def test_recreate_with_nothing_gone_is_refused(world: World, state: str) -> None:
     """What is there, was never there, or was ended by us is not made anew."""
