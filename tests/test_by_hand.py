@@ -354,6 +354,7 @@ async def test_what_was_made_by_hand_beside_ours_is_never_touched(world: World) 
     (org_id,) = world.panel.orgs
     theirs = world.panel.add_subscription(org_id, world.big_plan_id, "by hand")
     world.panel.add_website(theirs, "hand.example")
+    await sweep(world)
     await still(world)
     world.stripe.cancel(subscription, created=world.stripe.now() - 40 * 86400)
     await sweep(world, RETENTION_DAYS="30")

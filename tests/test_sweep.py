@@ -821,12 +821,12 @@ async def test_what_we_add_and_what_others_have_there_differs_from_nothing(world
     settings = {"RETENTION_DAYS": "30"}
     customer = world.customer()
     first = world.buy(customer, domain=None)
-    await world.sync(customer)
+    await world.sync(customer, **settings)
     org = next(iter(world.panel.orgs))
     foreign = world.panel.add_subscription(org, world.plan_id)
     await sweep(world, **settings)
     world.buy(customer, price="price_big_monthly", domain=None)
-    await world.sync(customer)
+    await world.sync(customer, **settings)
     world.stripe.tables["event"] = Table()
     assert (await sweep(world, **settings)).get("marked", 0) == 0
     world.stripe.cancel(first, created=world.stripe.now() - 100 * DAY)

@@ -21,7 +21,7 @@ from uuid import uuid4
 from lib.config import Settings
 from lib.database import Database, due, money, sweeps
 from lib.database.events import ReceivedEvent
-from lib.errors import BridgeError, DatabaseUnavailable, NotFound, Refused, SchemaOutdated
+from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
 from lib.policy import fingerprint, marks
 from lib.stripe_events import makes_due
@@ -189,7 +189,7 @@ class Sweeper:
             if phase not in EVENT_PHASES:
                 return self._restart(phase, why), None
             cursor = None  # they are listed newest first, and Stripe forgets the oldest: nothing is left behind it
-        except Refused as error:
+        except (Refused, Denied) as error:  # such as a permission that the key lacks
             return self._left_out(phase, str(error)), None
         self._errors.pop(phase, None)
         return (phase, cursor) if cursor is not None else (_next(phase), None)
