@@ -15,6 +15,7 @@ REMEDIES = {
     "panel_deleted": "It was deleted in the panel: restore it there and retry, or use recreate.",
     "panel_refused": "The panel refused the call: read its words, mend it there, then retry.",
     "panel_not_found": "The panel does not find what we remember: look there, then retry.",
+    "panel_org_closed": "The token may not look at their organisation: was it moved or wiped in the panel?",
     "ambiguous_org": "Two organisations carry the mark of one customer: delete the empty one in the panel, then retry.",
     "duplicate_in_panel": "Two hosting subscriptions carry one mark: delete the surplus one in the panel, then retry.",
     "downgrade_blocked": "The customer uses more than the smaller plan allows: have it reduced, then retry.",

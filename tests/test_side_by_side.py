@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -178,6 +179,26 @@ async def test_a_suspension_by_hand_during_a_long_pass_stays(world: World, monke
     report = await world.sync(customer)
     assert isinstance(report.outcome, Settled)
     assert world.panel.subscriptions[number].suspended_by == world.panel.staff_id
+
+
+async def test_an_organisation_that_the_token_may_not_see_parks_only_its_customer(world: World) -> None:
+    """403 is one answer for two things: a token that works otherwise makes it this customer's matter."""
+    customer, subscription = await running(world)
+    (org,) = world.panel.orgs
+    world.panel.fail_next("GET", f"/customers/{org}/subscriptions$", 403, code="unauthorized", times=9)
+    await world.sync(customer)
+    assert parked(world) == ["panel_org_closed"]
+    world.panel.fail_next("GET", "/orgs/", 403, code="unauthorized", times=9)
+    other = world.customer("Bob Example", "bob@example.com")
+    world.buy(other, domain="bob.example")
+    world.sql("INSERT INTO customers (customer_id, livemode, org_id) VALUES (%s, false, %s)", other, str(uuid4()))
+    report = await world.sync(other)
+    assert isinstance(report.outcome, Again)
+    assert "panel_token" in report.outcome.error
+    world.panel.clear_faults()
+    await sweep(world)
+    assert held(world, subscription) == []
+    assert "panel_org_closed" not in parked(world)
 
 
 @pytest.mark.parametrize("cancelled", [True, False])

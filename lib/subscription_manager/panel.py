@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lib.database import Database
 from lib.database import memory as memories
-from lib.errors import NotFound, Refused
+from lib.errors import Denied, NotFound, Refused
 from lib.model import Actual, Memory, Service, ServiceKey
 from lib.subscription_manager.step import Pass
 
@@ -39,6 +39,11 @@ class Panel:
                 return Actual(subscriptions=found, org_gone=gone)
         except NotFound:
             return Actual(org_gone=True)
+        except Denied as error:
+            # One answer for a bad token and for an organisation that is not the token's: ask about our own.
+            await self.enhance.check()
+            said = f"the token may not look at organisation {memory.org_id}: was it moved or wiped there? {error}"
+            raise Refused("panel_org_closed", said) from error
         return Actual(subscriptions=found)
 
     async def find_website(self, org_id: str, service: Service) -> str | None:

@@ -430,7 +430,7 @@ async def _ask(calls: Mapping[str, Callable[[], Awaitable[Row]]]) -> tuple[list[
             found.append(await call())
         except NotFound:
             gone.append(wanted)
-        except Refused as error:
+        except (Refused, Denied) as error:
             log.warning("sweep_refused", id=wanted, error=str(error))
             unclear.append(wanted)
     return found, gone, unclear
