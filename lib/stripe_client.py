@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lib import tally
 from lib.config import Secret
@@ -103,6 +103,37 @@ class StripeClient:
         data = page.get("data") or []
         found = [(str(_id(s.get("customer"))), read_subscription(s, await self._lines(s))) for s in data]
         return found, data[-1]["id"] if data and page.get("has_more") else None
+
+    async def events_page(
+        self, since: datetime, after: str | None = None, *, undelivered: bool = False
+    ) -> tuple[list[Json], str | None]:
+        """A page of the account's events, newest first, and where the next one begins.
+
+        Args:
+            undelivered: only those that some endpoint has not taken yet.
+        """
+        return await self._page("/v1/events", since, after, **({"delivery_success": "false"} if undelivered else {}))
+
+    async def statuses_page(
+        self, kind: Literal["dispute", "refund"], since: datetime, after: str | None = None
+    ) -> tuple[dict[str, str], str | None]:
+        """A page of disputes or refunds, newest first, as id and status, and where the next one begins."""
+        data, end = await self._page(f"/v1/{kind}s", since, after)
+        return {str(thing["id"]): str(thing.get("status")) for thing in data}, end
+
+    async def _page(self, path: str, since: datetime, after: str | None, **query: Any) -> tuple[list[Json], str | None]:
+        more = {"starting_after": after} if after else {}
+        page = await self.get(path, limit=PAGE, created={"gte": int(since.timestamp())}, **query, **more)
+        data = page.get("data") or []
+        return data, str(data[-1]["id"]) if data and page.get("has_more") else None
+
+    async def knows(self, customer_id: str) -> bool:
+        """Whether there is or was such a customer."""
+        try:
+            await self.get(f"/v1/customers/{customer_id}")
+        except NotFound:
+            return False
+        return True
 
     async def _lines(self, thing: Json) -> list[Json]:
         """Every item of a subscription; one call only where there are more than Stripe embeds."""

@@ -138,11 +138,6 @@ def _nudges(kind: str, thing: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def makes_due(kind: str) -> bool:
-    """Whether an event of this type can make anybody due."""
-    return bool(_due_by(kind))
-
-
 def _due_by(kind: str) -> tuple[str, ...]:
     if kind in DUE_BY_TYPE:
         return DUE_BY_TYPE[kind]

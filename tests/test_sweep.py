@@ -17,6 +17,7 @@ from lib.enhance_client import EnhanceClient
 from lib.errors import BridgeError, Refused
 from lib.policy import fingerprint
 from lib.stripe_client import StripeClient
+from lib.stripe_events import SUBSCRIBE_TO
 from lib.subscription_manager.sweep import PHASES, TRIES
 from scripts.sim.stripe_sim.store import Table
 from tests.world import World
@@ -632,6 +633,23 @@ async def test_missed_events_are_written_once(world: World) -> None:
     assert again["events"] == counts["events"]
     assert again["eventsMissed"] == 0
     assert world.sql("SELECT event_id, source, outcome FROM events") == rows
+
+
+async def test_renewals_that_were_told_are_not_missed(world: World) -> None:
+    """What the endpoint is not to be sent is no missed event: a month's renewals make nobody due a second time."""
+    subscription = world.buy(world.customer())
+    await sweep(world)
+    async with world.functions() as client:
+        world.stripe.renew(subscription)
+        for event in world.stripe.undelivered():
+            if event["type"] in SUBSCRIBE_TO:
+                await world.deliver(client, event)
+                world.stripe.mark_delivered(event)
+    before = world.sql("SELECT event_id FROM events")
+    counts = await sweep(world)
+    assert (counts["eventsMissed"], counts.get("marked", 0)) == (0, 0)
+    assert world.sql("SELECT event_id FROM events") == before
+    assert world.due() == []
 
 
 async def test_older_events_are_found_when_they_were_never_delivered(world: World) -> None:

@@ -267,7 +267,8 @@ async def test_all_leaves_room_for_who_buys_meanwhile(world: World) -> None:
         "SELECT count(*) AS n, count(*) FILTER (WHERE due_at <= now()) AS now,"
         " max(due_at) < now() + interval '1 hour' AS soon FROM due"
     )
-    assert (row["n"], row["now"], row["soon"]) == (2000, 200 + 1, True)
+    assert (row["n"], row["soon"]) == (2000, True)
+    assert 1000 < row["now"] < 1500
     assert world.sql("SELECT 1 FROM due WHERE key = 'cus_8' AND due_at IS NULL") == []
 
 

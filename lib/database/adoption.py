@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
+from lib.database import due
 from lib.database.connection import Database
 from lib.model import Memory, Service, ServiceKey
 
@@ -62,12 +63,11 @@ async def _link(
     async with db.transaction() as connection:
         # The row's lock keeps every pass away until the end: who would claim it skips it, who has claimed it is seen.
         cursor = await connection.execute(
-            """
+            f"""
             INSERT INTO due (kind, key) VALUES ('customer', %(customer)s)
-            ON CONFLICT (kind, key) DO UPDATE
-                SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
+            {due.NUDGE}
             RETURNING coalesce(leased_until > clock_timestamp(), false) AS leased
-            """,
+            """,  # noqa: S608 - the constant of the queue
             who,
         )
         row = await cursor.fetchone()

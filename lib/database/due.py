@@ -24,6 +24,11 @@ _CLAIM_LOCK = 0x5B1D6E02
 """Arbitrary, but ours: makes counting the leases and taking one a single step."""
 
 
+NUDGE = """ON CONFLICT (kind, key) DO UPDATE
+    SET due_at = least(due.due_at, excluded.due_at), generation = due.generation + 1, updated_at = now()"""
+"""What every INSERT into `due` ends with: it is due no later than before, and a pass that runs just then runs again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A leased row: the right to work on one customer for now."""
@@ -155,13 +160,11 @@ async def settle(
 async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
     """Make (kind, key) rows due now; how many."""
     rows = await db.rows(
-        """
+        f"""
         INSERT INTO due (kind, key)
         SELECT DISTINCT kind, key FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key) ORDER BY kind, key
-        ON CONFLICT (kind, key) DO UPDATE
-            SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
-        RETURNING 1
-        """,
+        {NUDGE} RETURNING 1
+        """,  # noqa: S608 - the constant above
         {"kinds": [kind for kind, _ in subjects], "keys": [key for _, key in subjects]},
     )
     return len(rows)
@@ -170,18 +173,16 @@ async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
 async def mark_everybody(db: Database, at_once: int, spacing: timedelta, *, provider: str = "stripe") -> int:
     """Make every customer whom we remember due, `at_once` of them now and the others one after another; how many."""
     row = await db.row(
-        """
+        f"""
         WITH marked AS (
             INSERT INTO due (kind, key, due_at)
             SELECT 'customer', customer_id,
                 now() + greatest(0, row_number() OVER (ORDER BY customer_id) - %(at_once)s) * %(spacing)s::interval
             FROM customers WHERE provider = %(provider)s ORDER BY customer_id
-            ON CONFLICT (kind, key) DO UPDATE SET due_at = least(due.due_at, excluded.due_at),
-                generation = due.generation + 1, updated_at = now()
-            RETURNING 1
+            {NUDGE} RETURNING 1
         )
         SELECT count(*) AS n FROM marked
-        """,
+        """,  # noqa: S608 - the constant above
         {"provider": provider, "at_once": at_once, "spacing": spacing},
     )
     return int(row["n"]) if row else 0

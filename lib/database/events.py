@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from lib.database import due
 from lib.database.connection import Database
 
 Outcome = Literal["accepted", "ignored", "unreadable"]
@@ -37,7 +38,7 @@ async def accept(
     Rows are locked in the order of their keys, so that two batches never wait for each other in a circle.
     """
     rows = await db.rows(
-        """
+        f"""
         WITH incoming AS (
             SELECT * FROM unnest(
                 %(event_id)s::text[], %(type)s::text[], %(livemode)s::boolean[], %(object_id)s::text[],
@@ -50,7 +51,7 @@ async def accept(
             SELECT %(provider)s, %(source)s, event_id, type, livemode, object_id, customer_id, created_at, outcome,
                 error, CASE WHEN EXISTS (  -- of whom was erased no body is kept again
                     SELECT FROM customers c WHERE c.provider = %(provider)s AND c.customer_id = incoming.customer_id
-                        AND c.erased_at IS NOT NULL) THEN '{}' ELSE body END
+                        AND c.erased_at IS NOT NULL) THEN '{{}}' ELSE body END
             FROM incoming ORDER BY event_id
             ON CONFLICT (provider, event_id) DO NOTHING
             RETURNING event_id
@@ -61,11 +62,10 @@ async def accept(
                 AS n (event_id, kind, key)
             JOIN stored USING (event_id)
             ORDER BY n.kind, n.key
-            ON CONFLICT (kind, key) DO UPDATE
-                SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
+            {due.NUDGE}
         )
         SELECT event_id FROM stored
-        """,
+        """,  # noqa: S608 - the constant of the queue
         {
             "provider": provider,
             "source": source,

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from lib.database import due
 from lib.database.connection import Database
 
 
@@ -35,12 +36,10 @@ async def remember(
 async def go_live(db: Database) -> int:
     """Make everybody due for whom shadow mode had plans, and forget the plans; how many."""
     rows = await db.rows(
-        """
+        f"""
         WITH planned AS (DELETE FROM shadow_plans WHERE provider = 'stripe' RETURNING customer_id)
         INSERT INTO due (kind, key) SELECT 'customer', customer_id FROM planned ORDER BY customer_id
-        ON CONFLICT (kind, key) DO UPDATE
-            SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
-        RETURNING 1
-        """
+        {due.NUDGE} RETURNING 1
+        """  # noqa: S608 - the constant of the queue
     )
     return len(rows)

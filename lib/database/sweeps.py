@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from lib.database import due
 from lib.database.connection import Database
 
 
@@ -153,15 +154,13 @@ async def finish(db: Database, sweep: Sweep) -> None:
     await db.rows("DELETE FROM sweep_seen WHERE sweep_id <= %(id)s", {"id": sweep.id})
 
 
-_NUDGE = """
+_NUDGE = f"""
     INSERT INTO due (kind, key) SELECT DISTINCT 'customer', customer_id FROM differing
     WHERE customer_id IS NOT NULL AND NOT EXISTS (SELECT FROM due parked
         WHERE parked.kind = 'customer' AND parked.key = customer_id AND parked.parked_reason IS NOT NULL)
     ORDER BY customer_id
-    ON CONFLICT (kind, key) DO UPDATE
-        SET due_at = least(due.due_at, now()), generation = due.generation + 1, updated_at = now()
-    RETURNING key
-"""
+    {due.NUDGE} RETURNING key
+"""  # noqa: S608 - the constant of the queue
 """Who is parked is left out: the sweep gives them their one try at its end."""
 
 _WHOLE = """

@@ -24,7 +24,7 @@ from lib.database.events import ReceivedEvent
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
 from lib.policy import fingerprint, marks
-from lib.stripe_events import makes_due
+from lib.stripe_events import SUBSCRIBE_TO
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient, Org, Website
@@ -231,23 +231,20 @@ class Sweeper:
 
     async def _events(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         since = sweep.since - OVERLAP if sweep.since else sweep.started_at - FIRST_WINDOW
-        return await self._event_page(max(since, sweep.started_at - HISTORY), cursor, {})
+        return await self._event_page(max(since, sweep.started_at - HISTORY), cursor)
 
     async def _undelivered(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        return await self._event_page(sweep.started_at - HISTORY, cursor, {"delivery_success": "false"})
+        return await self._event_page(sweep.started_at - HISTORY, cursor, undelivered=True)
 
-    async def _event_page(self, since: datetime, cursor: str | None, query: dict[str, str]) -> str | None:
-        """Accept what the inbox lacks of one page of Stripe's events, newest first."""
-        more = {"starting_after": cursor} if cursor else {}
-        created = {"gte": int(since.timestamp())}
+    async def _event_page(self, since: datetime, cursor: str | None, *, undelivered: bool = False) -> str | None:
+        """Accept what the inbox lacks of one page of Stripe's events: of the types that the endpoint is to be sent."""
         with _found_again(cursor):
-            page = await self._stripe.get("/v1/events", limit=100, created=created, **query, **more)
-        data = page.get("data") or []
-        bodies = [json.dumps(event).encode() for event in data if makes_due(str(event.get("type")))]
-        self._counts["events"] += len(data)
+            events, after = await self._stripe.events_page(since, cursor, undelivered=undelivered)
+        bodies = [json.dumps(event).encode() for event in events if event.get("type") in SUBSCRIBE_TO]
+        self._counts["events"] += len(events)
         if bodies:
             self._counts["eventsMissed"] += len(await self._accept(bodies, source="sweep"))
-        return str(data[-1]["id"]) if data and page.get("has_more") else None
+        return after
 
     # --- (b) objects ---
 
@@ -266,28 +263,20 @@ class Sweeper:
         return after
 
     async def _disputes(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        statuses, after = await self._statuses("/v1/disputes", sweep, cursor)
+        with _found_again(cursor):
+            statuses, after = await self._stripe.statuses_page("dispute", _listed_from(sweep), cursor)
         changed = await money.changed_disputes(self._db, statuses)
         unlisted = await money.open_disputes(self._db, _listed_from(sweep)) if after is None else []
         await self._mark_objects("dispute", changed + unlisted)
         return after
 
     async def _refunds(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        statuses, after = await self._statuses("/v1/refunds", sweep, cursor)
+        with _found_again(cursor):
+            statuses, after = await self._stripe.statuses_page("refund", _listed_from(sweep), cursor)
         changed = await money.changed_refunds(self._db, statuses)
         unlisted = await money.open_refunds(self._db, _listed_from(sweep)) if after is None else []
         await self._mark_objects("refund", changed + unlisted)
         return after
-
-    async def _statuses(self, path: str, sweep: sweeps.Sweep, cursor: str | None) -> tuple[dict[str, str], str | None]:
-        more = {"starting_after": cursor} if cursor else {}
-        with _found_again(cursor):
-            page = await self._stripe.get(
-                path, limit=100, created={"gte": int(_listed_from(sweep).timestamp())}, **more
-            )
-        data = page.get("data") or []
-        after = str(data[-1]["id"]) if data and page.get("has_more") else None
-        return {str(thing["id"]): str(thing.get("status")) for thing in data}, after
 
     # --- (c) panel ---
 
