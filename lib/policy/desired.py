@@ -18,16 +18,15 @@ from lib.model import (
     Memory,
     Payer,
     PlanMapping,
-    PlanRule,
     Problem,
     Service,
-    ServiceKey,
     ServiceState,
     Subscription,
     Want,
     Wanted,
 )
 from lib.policy.domains import InvalidDomain, normalise_domain
+from lib.policy.items import addons_without_base, kind_of, match, plan_of
 
 KNOWN_STATUSES = frozenset(
     {"incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "paused", "canceled"}
@@ -129,9 +128,9 @@ def _of_subscription(
         detail = f"Stripe's status {subscription.status!r} of {subscription.id} is new to us; nothing was changed"
         problem = Problem("unknown_status", detail, subscription.id)
         return [_undecided(service, "unknown_status") for service in known], [problem]
-    wanted_items = [i for i in subscription.items if _kind(i, catalogue) in ("service", None)]
-    wanted_items.sort(key=lambda item: _kind(item, catalogue) is None)  # what has no mapping yet takes no place
-    pairs, surplus = _match(subscription.id, wanted_items, known)
+    wanted_items = [i for i in subscription.items if kind_of(i, catalogue) in ("service", None)]
+    wanted_items.sort(key=lambda item: kind_of(item, catalogue) is None)  # what has no mapping yet takes no place
+    pairs, surplus = match(subscription.id, wanted_items, known)
     domains, trouble = _domains(subscription)
     if any(service.website_id is None for _, service in pairs):
         problems += trouble
@@ -150,10 +149,10 @@ def _of_subscription(
         goal, trouble = _goal(subscription, item, service, mapping, catalogue, policy, now, more=bool(running))
         goals.append(goal)
         problems += trouble
-    lonely = _addon_without_base(subscription, wanted_items, catalogue)
+    lonely = addons_without_base(subscription, wanted_items, catalogue)
     problems += lonely
     # A service whose own item is called an add-on all of a sudden is more likely a mapping gone wrong than its end.
-    addons = {item.id for item in subscription.items if _kind(item, catalogue) == "addon" and item.quantity > 0}
+    addons = {item.id for item in subscription.items if kind_of(item, catalogue) == "addon" and item.quantity > 0}
     for service in surplus:
         undecided = bool(lonely) and service.item_id in addons
         goals.append(_surplus(subscription, service, policy, now, undecided=undecided))
@@ -164,60 +163,6 @@ def _undecided(service: Service, rule: str) -> Goal:
     """Left as it is, but for what an admin holds."""
     held = service.made and service.state is not ServiceState.TERMINATED and Hold.ADMIN in service.holds
     return Goal(service, Want.OFF, "admin_hold") if held else Goal(service, Want.KEEP, rule)
-
-
-def _addon_without_base(subscription: Subscription, bases: list[Item], catalogue: Catalogue) -> list[Problem]:
-    """An add-on changes the service beside it: alone it has been paid for and can't be given."""
-    if any(item.quantity > 0 for item in bases) or subscription.status in ("canceled", "incomplete_expired"):
-        return []
-    return [
-        Problem(
-            "unmapped_price",
-            f"add-on {item.price_id} of {subscription.id} has no service beside it; map it as a service, or ignore it",
-            item.price_id,
-        )
-        for item in subscription.items
-        if _kind(item, catalogue) == "addon" and item.quantity > 0
-    ]
-
-
-def _kind(item: Item, catalogue: Catalogue) -> str | None:
-    mapping = catalogue.mappings.get(item.price_id)
-    return mapping.kind if mapping else None
-
-
-def _match(
-    subscription_id: str, items: list[Item], known: list[Service]
-) -> tuple[list[tuple[Item, Service]], list[Service]]:
-    """Pair items, as often as their quantity says, with services: by item id first, then by order, then new ones.
-
-    Within one item those that exist and are not held as ended come first, so that the same ones stay surplus at every
-    pass, and none is held for one that would have to be made.
-    """
-    free = sorted(
-        (s for s in known if s.state is not ServiceState.TERMINATED),
-        key=lambda s: (not s.made, Hold.ENDED in s.holds, s.key.slot),
-    )
-    pairs: list[tuple[Item, Service]] = []
-    open_places: list[Item] = []
-    for item in items:
-        own = [s for s in free if s.item_id == item.id][: max(item.quantity, 0)]
-        pairs += [(item, s) for s in own]
-        free = [s for s in free if s not in own]
-        open_places += [item] * (max(item.quantity, 0) - len(own))
-    kept_items = {item.id for item in items}
-    # A service whose item still exists with a lower quantity is surplus, not a candidate for another item, unless
-    # another item has a place for it: then it is moved there rather than one being made and one held.
-    free.sort(key=lambda s: (s.item_id in kept_items, not s.made, Hold.ENDED in s.holds, s.key.slot))
-    next_slot = max((s.key.slot for s in known), default=0) + 1
-    for item in open_places:
-        if free:
-            pairs.append((item, free.pop(0)))
-        else:
-            pairs.append((item, Service(ServiceKey(subscription_id, next_slot), item.id, item.price_id)))
-            next_slot += 1
-    over = [s for s in known if s.state is ServiceState.TERMINATED]
-    return sorted(pairs, key=lambda pair: pair[1].key.slot), free + over
 
 
 def _domains(subscription: Subscription) -> tuple[list[str], list[Problem]]:
@@ -252,7 +197,7 @@ def _goal(
     """
     goal = _state(subscription, service, mapping, policy, now, more=more)
     problems: list[Problem] = []
-    plan, problem = _plan(subscription, item, mapping, catalogue)
+    plan, problem = plan_of(subscription, item, mapping, catalogue)
     if goal.want is Want.ON and problem:
         problems.append(problem)
         if not service.made and plan is None:
@@ -396,42 +341,3 @@ def _surplus(subscription: Subscription, service: Service, policy: Policy, now: 
     if subscription.status == "canceled":
         return _ended(service, "canceled", subscription.ended_at, policy, now)
     return _ended(service, "item_gone", None, policy, now)
-
-
-def _plan(
-    subscription: Subscription, item: Item, mapping: PlanMapping | None, catalogue: Catalogue
-) -> tuple[str | None, Problem | None]:
-    """The panel plan that `item` and the add-ons beside it buy."""
-    for other in subscription.items:
-        if other.price_id not in catalogue.mappings:
-            detail = f"price {other.price_id} of {subscription.id} has no row in plan_mappings; add one and it runs"
-            return None, Problem("unmapped_price", detail, other.price_id)
-    if mapping is None:  # unreachable unless an item has no price at all; the loop above names every unmapped price
-        return None, None
-    bases = [i for i in subscription.items if _kind(i, catalogue) == "service" and i.quantity > 0]
-    fitting: dict[str, PlanRule] = {}
-    for addon in subscription.items:
-        if _kind(addon, catalogue) != "addon" or addon.quantity < 1:
-            continue
-        rule = _rule(item, addon, catalogue)
-        if rule is not None:
-            fitting[addon.price_id] = rule
-        elif not any(_rule(base, addon, catalogue) for base in bases):  # another base may be the one that it changes
-            detail = f"add-on {addon.price_id} beside {item.price_id} has no row in plan_rules; add one and it runs"
-            return None, Problem("unmapped_price", detail, addon.price_id)
-    if not fitting:
-        return mapping.plan, None
-    most = max(rule.min_quantity for rule in fitting.values())
-    equal = {price: rule.plan for price, rule in sorted(fitting.items()) if rule.min_quantity == most}
-    plan = next(iter(equal.values()))
-    if len(set(equal.values())) == 1:
-        return plan, None
-    detail = f"add-ons {', '.join(equal)} beside {item.price_id} name different plans; {plan} is delivered meanwhile"
-    return plan, Problem("unmapped_price", f"{detail}; sell them together as one price with a rule", item.price_id)
-
-
-def _rule(base: Item, addon: Item, catalogue: Catalogue) -> PlanRule | None:
-    """The most specific rule for a base and this many of an add-on."""
-    pair = (base.price_id, addon.price_id)
-    bought = [r for r in catalogue.rules if (r.base_price_id, r.addon_price_id) == pair]
-    return max((r for r in bought if r.min_quantity <= addon.quantity), key=lambda r: r.min_quantity, default=None)

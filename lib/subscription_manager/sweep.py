@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, due, money, sweeps
+from lib.database import Database, comparison, due, money, sweeps
 from lib.database.events import ReceivedEvent
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
@@ -250,16 +250,16 @@ class Sweeper:
 
     async def _subscriptions(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         if cursor is None:
-            await sweeps.open_walk(self._db, sweep, "subscription")
+            await comparison.open_walk(self._db, sweep, "subscription")
         with _found_again(cursor):
             page, after = await self._stripe.subscriptions_page(cursor)
         rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in page]
         self._counts["subscriptions"] += len(rows)
         if rows:
-            self._mark(await sweeps.compare_subscriptions(self._db, sweep, rows))
+            self._mark(await comparison.compare_subscriptions(self._db, sweep, rows))
         if after is None:
             await self._all_there(sweep, "subscription")
-            self._mark(await sweeps.missing_subscriptions(self._db, sweep))
+            self._mark(await comparison.missing_subscriptions(self._db, sweep))
         return after
 
     async def _disputes(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
@@ -283,24 +283,24 @@ class Sweeper:
     async def _orgs(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         if cursor != CONFIRM:
             if cursor is None:
-                await sweeps.open_walk(self._db, sweep, "org")
+                await comparison.open_walk(self._db, sweep, "org")
             page, new, after = await _overlapping(self._enhance.orgs_page, int(cursor or 0))
             self._counts["orgs"] += new
             await self._compare_orgs(sweep, page)
             if after is not None:
                 return str(after)
         await self._all_there(sweep, "org")
-        missing = await sweeps.missing_orgs(self._db, sweep, CONFIRMED_AT_ONCE)
+        missing = await comparison.missing_orgs(self._db, sweep, CONFIRMED_AT_ONCE)
         if not self._may_ask("orgs", missing):
             return None
         found, gone, unclear = await _ask({org: partial(self._enhance.org, org) for org in missing})
         await self._compare_orgs(sweep, found)
-        self._mark(await sweeps.orgs_gone(self._db, sweep, gone, unclear))
+        self._mark(await comparison.orgs_gone(self._db, sweep, gone, unclear))
         return CONFIRM
 
     async def _compare_orgs(self, sweep: sweeps.Sweep, page: Sequence[Org]) -> None:
         seen = [
-            sweeps.SeenOrg(
+            comparison.SeenOrg(
                 id=org.id,
                 name=org.name,
                 gone=org.deleted,
@@ -311,10 +311,11 @@ class Sweeper:
             )
             for org in page
         ]
-        self._mark(await sweeps.compare_orgs(self._db, sweep, seen))
+        self._mark(await comparison.compare_orgs(self._db, sweep, seen))
         marked = {org.id: found[0][0] for org in page if not org.deleted and (found := marks(org.name))}
         shown = {orphan["org"] for orphan in self._orphans}  # a page begins with some rows of the one before
-        for org_id in await sweeps.strange_orgs(self._db, {o: mark for o, mark in marked.items() if o not in shown}):
+        unseen = {org: mark for org, mark in marked.items() if org not in shown}
+        for org_id in await comparison.strange_orgs(self._db, unseen):
             self._counts["orphans"] += 1
             if len(self._orphans) < ORPHANS_SHOWN:
                 self._orphans.append({"org": org_id, "mark": marked[org_id]})
@@ -323,29 +324,29 @@ class Sweeper:
     async def _websites(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         if cursor != CONFIRM:
             if cursor is None:
-                await sweeps.open_walk(self._db, sweep, "website")
+                await comparison.open_walk(self._db, sweep, "website")
             page, new, after = await _overlapping(self._enhance.websites_page, int(cursor or 0))
             self._counts["websites"] += new
             await self._compare_websites(sweep, page)
             if after is not None:
                 return str(after)
         await self._all_there(sweep, "website")
-        missing = await sweeps.missing_websites(self._db, sweep, CONFIRMED_AT_ONCE)
+        missing = await comparison.missing_websites(self._db, sweep, CONFIRMED_AT_ONCE)
         if not self._may_ask("websites", missing):
             return None
         asked = {site: partial(self._enhance.website, org, site) for site, org in missing if org is not None}
         found, gone, unclear = await _ask(asked)
         await self._compare_websites(sweep, found)
         gone += [site for site, org in missing if org is None]
-        self._mark(await sweeps.websites_gone(self._db, sweep, gone, unclear))
+        self._mark(await comparison.websites_gone(self._db, sweep, gone, unclear))
         return CONFIRM
 
     async def _compare_websites(self, sweep: sweeps.Sweep, page: Sequence[Website]) -> None:
-        seen = [sweeps.SeenWebsite(w.id, w.subscription_id, w.plan_id, w.deleted, w.off) for w in page]
-        self._mark(await sweeps.compare_websites(self._db, sweep, seen))
+        seen = [comparison.SeenWebsite(w.id, w.subscription_id, w.plan_id, w.deleted, w.off) for w in page]
+        self._mark(await comparison.compare_websites(self._db, sweep, seen))
 
     async def _all_there(self, sweep: sweeps.Sweep, kind: str) -> None:
-        if not await sweeps.whole(self._db, sweep, kind):
+        if not await comparison.whole(self._db, sweep, kind):
             raise FromTheStart("the database has lost what was met so far")
 
     def _may_ask(self, kind: str, missing: Sequence[object]) -> bool:
