@@ -382,3 +382,13 @@ async def test_events_do_not_use_up_the_retry_curve(world: World) -> None:
         await manager.drain(deadline=time.monotonic() + 30)
     assert world.panel.world()["websites"] == 1
     assert world.due() == []
+
+
+async def test_a_fact_is_written_once_however_often_it_is_told(db: Database) -> None:
+    """The answer to writing it may be lost, and then it is told again: the ledger's numbers stay right."""
+    fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "applied", "suspend", "cus_ada")
+    for _ in range(3):
+        await ledger.record(db, [fact])
+    (row,) = await db.rows("SELECT count(*) AS n FROM actions")
+    assert row["n"] == 1
+    await db.close()

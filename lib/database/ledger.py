@@ -51,8 +51,8 @@ _INTEND = (
 
 
 async def record(db: Database, facts: Sequence[Fact]) -> None:
-    """Add facts."""
-    await db.rows(_INSERT, {"rows": _rows(facts)})
+    """Add facts; one that stands there already is not written again."""
+    await db.rows(_INSERT + " ON CONFLICT (action_id, state) DO NOTHING", {"rows": _rows(facts)})
 
 
 async def intend(db: Database, fact: Fact, lease_id: str) -> None:

@@ -164,7 +164,8 @@ CREATE TABLE actions (
     actor           text        NOT NULL DEFAULT 'bridge'
 );
 CREATE INDEX actions_customer_idx ON actions (provider, customer_id, id);
-CREATE INDEX actions_action_idx ON actions (action_id);
+-- Each fact of an action is written once, also when the answer to writing it was lost and it is written again.
+CREATE UNIQUE INDEX actions_fact_idx ON actions (action_id, state);
 -- For the brake: suspensions and terminations of the last hour.
 CREATE INDEX actions_kind_idx ON actions (kind, at) WHERE state = 'applied';
 
