@@ -384,6 +384,17 @@ async def test_events_do_not_use_up_the_retry_curve(world: World) -> None:
     assert world.due() == []
 
 
+async def test_an_intent_that_is_sent_again_is_the_same_one(db: Database) -> None:
+    """The answer to writing it was lost: it stands once, and the pass goes on."""
+    await due.mark(db, [ADA])
+    (claim,) = await due.claim(db, concurrency=4)
+    fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "intent", "suspend", "cus_ada")
+    for _ in range(2):
+        await ledger.intend(db, fact, claim.lease_id)
+    assert [row["n"] for row in await db.rows("SELECT count(*) AS n FROM actions")] == [1]
+    await db.close()
+
+
 async def test_a_fact_is_written_once_however_often_it_is_told(db: Database) -> None:
     """The answer to writing it may be lost, and then it is told again: the ledger's numbers stay right."""
     fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "applied", "suspend", "cus_ada")

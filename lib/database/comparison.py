@@ -165,6 +165,7 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
                 AND (a.kind = 'create_org' OR (a.kind = 'rename_org' AND page.name = c.org_name)
                     OR (a.kind IN ('create_login', 'add_owner') AND page.login = c.login_id::text))
             WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
+            ON CONFLICT (action_id, state) DO NOTHING
         ), differing AS (SELECT customer_id FROM changed WHERE surprising)
         {_NUDGE}
         """,  # noqa: S608
@@ -297,6 +298,7 @@ async def compare_websites(
             JOIN actions a ON a.provider = s.provider AND a.customer_id = s.customer_id AND a.state = 'applied'
                 AND a.kind = 'create_website' AND a.subscription_id = s.subscription_id AND a.slot = s.slot
             WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
+            ON CONFLICT (action_id, state) DO NOTHING
         ), differing AS (
             SELECT customer_id FROM changed WHERE surprising
             UNION SELECT customer_id FROM resumed UNION SELECT customer_id FROM moved

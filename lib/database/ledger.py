@@ -44,10 +44,15 @@ _INSERT = (
 )
 
 
-_INTEND = (
-    _INSERT
-    + " WHERE EXISTS (SELECT FROM due WHERE lease_id = %(lease)s AND leased_until > clock_timestamp()) RETURNING 1"
-)
+_INTEND = f"""
+    WITH written AS (
+        {_INSERT} WHERE EXISTS (SELECT FROM due WHERE lease_id = %(lease)s AND leased_until > clock_timestamp())
+        ON CONFLICT (action_id, state) DO NOTHING RETURNING 1
+    )
+    SELECT 1 FROM written UNION ALL
+    SELECT 1 FROM actions WHERE action_id = %(action)s AND state = 'intent'
+"""  # noqa: S608 - the statement above
+"""The second half is for a statement that was sent again because the answer to it was lost."""
 
 
 async def record(db: Database, facts: Sequence[Fact]) -> None:
@@ -61,13 +66,13 @@ async def intend(db: Database, fact: Fact, lease_id: str) -> None:
     Raises:
         LeaseLost: another process may hold this customer now.
     """
-    if not await db.rows(_INTEND, {"rows": _rows([fact]), "lease": lease_id}):
+    if not await db.rows(_INTEND, {"rows": _rows([fact]), "action": fact.action_id, "lease": lease_id}):
         raise LeaseLost("the lease of this pass is over; it stops before the next change")
 
 
 async def add_intent(connection: Connection, fact: Fact, lease_id: str) -> bool:
     """`intend` inside a transaction that decides more; False when the lease is not ours any more."""
-    cursor = await connection.execute(_INTEND, {"rows": _rows([fact]), "lease": lease_id})
+    cursor = await connection.execute(_INTEND, {"rows": _rows([fact]), "action": fact.action_id, "lease": lease_id})
     return await cursor.fetchone() is not None
 
 
