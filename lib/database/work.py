@@ -188,9 +188,9 @@ async def forget_websites(db: Database, website_ids: Sequence[str]) -> None:
 _FORGET_PANEL = (
     "UPDATE services SET panel_subscription_id = NULL, panel_plan_id = NULL, plan = NULL, website_id = NULL,"
     " suspended_by = NULL, panel_suspended = false, website_off = false, website_gone = false, state = 'pending',"
-    " adopted = false, released = true, updated_at = now()"
+    " adopted = false, updated_at = now()"
 )
-"""An admin's word makes it anew: neither an unpaid invoice nor another purchase of the same price is asked again."""
+"""What was made before stays admitted (`policy.desired`): it is made anew without asking for its money once more."""
 
 
 async def wiped(db: Database, key: ServiceKey) -> None:

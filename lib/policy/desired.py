@@ -102,7 +102,8 @@ def _double_purchases(bought: list[list[Goal]]) -> tuple[list[list[Goal]], list[
 
 def _is_bought(goal: Goal) -> bool:
     """Whether it stands for a purchase that is live: what has ended may be bought anew."""
-    live = goal.want in (Want.ON, Want.OFF) or goal.rule == "money_not_settled"
+    kept = goal.want is Want.KEEP and goal.service.made
+    live = kept or goal.want in (Want.ON, Want.OFF) or goal.rule == "money_not_settled"
     return live and Hold.ENDED not in goal.service.holds
 
 
@@ -146,7 +147,17 @@ def _of_subscription(
             service = replace(service, domain=free_domains.pop(0))
         if all_held and not service.made:
             service = replace(service, holds=service.holds | {Hold.ADMIN})
-        goal, trouble = _goal(subscription, item, service, mapping, catalogue, policy, now, more=bool(running))
+        goal, trouble = _goal(
+            subscription,
+            item,
+            service,
+            mapping,
+            catalogue,
+            policy,
+            now,
+            more=bool(running),
+            admitted=_is_admitted(service, known),
+        )
         goals.append(goal)
         problems += trouble
     lonely = addons_without_base(subscription, wanted_items, catalogue)
@@ -157,6 +168,12 @@ def _of_subscription(
         undecided = bool(lonely) and service.item_id in addons
         goals.append(_surplus(subscription, service, policy, now, undecided=undecided))
     return goals, problems
+
+
+def _is_admitted(service: Service, known: list[Service]) -> bool:
+    """Whether it waits for nothing but being made: it is remembered from the moment on which it is to be."""
+    remembered = next((k for k in known if k.key == service.key), None)
+    return remembered is not None and remembered.waits_for not in ("settlement", "double_purchase")
 
 
 def _undecided(service: Service, rule: str) -> Goal:
@@ -189,13 +206,15 @@ def _goal(
     now: datetime,
     *,
     more: bool,
+    admitted: bool,
 ) -> tuple[Goal, list[Problem]]:
     """What should become of one service.
 
     Args:
         more: others of its subscription have been made already.
+        admitted: it was to be made before, when its money was there.
     """
-    goal = _state(subscription, service, mapping, policy, now, more=more)
+    goal = _state(subscription, service, mapping, policy, now, more=more, admitted=admitted)
     problems: list[Problem] = []
     plan, problem = plan_of(subscription, item, mapping, catalogue)
     if goal.want is Want.ON and problem:
@@ -222,6 +241,10 @@ def _change_paid(invoice: Invoice | None) -> bool:
     return invoice.billing_reason != "subscription_update" or invoice.status not in ("draft", "uncollectible")
 
 
+def _is_renewal(invoice: Invoice | None) -> bool:
+    return invoice is not None and invoice.billing_reason == "subscription_cycle"
+
+
 def _state(
     subscription: Subscription,
     service: Service,
@@ -230,6 +253,7 @@ def _state(
     now: datetime,
     *,
     more: bool,
+    admitted: bool,
 ) -> Goal:
     """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan."""
     service = replace(service, waits_for=None, grace_until=None)
@@ -260,8 +284,10 @@ def _state(
     if causes:
         return Goal(service, Want.OFF if service.made else Want.NOTHING, next(iter(causes.values())), wake_at=wake_at)
     # Grace keeps on what runs. It is no reason to hand out more of it to somebody who is behind.
-    behind = more and not service.released and subscription.status in ("past_due", "unpaid")
+    behind = more and subscription.status in ("past_due", "unpaid") and not admitted
     unsettled = subscription.status == "active" and not _money_settled(subscription, mapping)
+    if unsettled and admitted and _is_renewal(subscription.latest_invoice):
+        unsettled = False  # what was paid for before, and is to be made once more, waits for no later period's money
     if not service.made and (behind or unsettled):
         return Goal(replace(service, waits_for="settlement", grace_until=None), Want.NOTHING, "money_not_settled")
     return Goal(service, Want.ON, rule, wake_at=wake_at)

@@ -186,6 +186,14 @@ def test_a_first_purchase_that_is_paid_last_is_the_double_one(first: dict[str, A
     assert len(end.actual.subscriptions) == 1
 
 
+def test_a_purchase_in_a_new_status_is_a_purchase() -> None:
+    """Hosting that runs counts as bought whatever Stripe calls its subscription's status."""
+    bought = payer(subscription(FIRST, "hibernating", age=9), subscription(SECOND, latest=INVOICES["paid"], age=1))
+    end = world(bought, customer(service()), policy=Policy(on_double_purchase="hold"))
+    assert "double_purchase" in [problem.reason for problem in end.run().problems]
+    assert len(end.actual.subscriptions) == 1
+
+
 @pytest.mark.parametrize("released", [True, False], ids=["released", "made before it was a rule"])
 def test_a_second_purchase_that_was_let_in_may_grow(released: bool) -> None:
     """What an admin let pass, or runs already, is no double purchase when its quantity is raised."""
