@@ -22,6 +22,11 @@ class PassReport:
     panel_calls: int = 0
     dry_run: bool = False
 
+    @property
+    def decided(self) -> bool:
+        """Whether both sides were seen, and it is known what should be."""
+        return bool(self.goals) or isinstance(self.outcome, Settled)
+
     def as_json(self) -> dict[str, Any]:
         """As the admin routes answer it: camelCase, ISO times."""
         return {

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from lib.database import brake, ledger, work
 from lib.database import memory as memories
-from lib.errors import NotFound, OutcomeUnknown, Refused, RequestError, Retryable, Unavailable
+from lib.errors import Denied, NotFound, OutcomeUnknown, Refused, RequestError, Retryable, Unavailable
 from lib.log import get_logger
-from lib.model import ActionKind, Again, Hold, Memory, Service, ServiceKey, ServiceState
+from lib.model import ActionKind, Hold, Memory, Service, ServiceKey, ServiceState
 from lib.remedies import remedy
 from lib.subscription_manager.report import PassReport
 
@@ -154,6 +154,12 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
             gone = org.deleted
         except NotFound:
             gone = True
+        except Denied as error:
+            await bridge.enhance.check()  # one answer for two things, see Panel.look
+            detail = (
+                f"the token may not look at organisation {memory.org_id}: give it back in the panel, or wipe it there"
+            )
+            raise RequestError(409, "panel_org_closed", detail) from error
         if gone:
             await work.forget_org(bridge.db, hand.customer_id)
         else:
@@ -209,8 +215,8 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
         raise RequestError(409, "not_live", f"PROVISIONING_MODE is {mode}: nothing is wiped")
     # Memory may be behind: what was bought again since must show before anything is wiped.
     before = await bridge.reconcile(hand.customer_id, actor=hand.actor)
-    if isinstance(before.outcome, Again) and not before.goals:
-        raise Unavailable(f"whether it has ended can't be seen just now: {before.outcome.error}")
+    if not before.decided:
+        raise Unavailable(f"whether it has ended can't be seen just now: {before.as_json()['outcome']}")
 
     async def edit() -> None:
         memory, _ = await memories.load(bridge.db, hand.customer_id)
