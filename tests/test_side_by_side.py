@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from lib.model import Again, Settled
+from lib.policy import MAX_ATTEMPTS
 from tests.test_lifecycle import DAY, held, parked, plan_of, running, sweep
 from tests.world import World
 
@@ -75,6 +76,114 @@ async def test_a_great_many_services_are_no_failure(world: World) -> None:
     assert world.panel.world()["subscriptions"] == 110
     assert world.service(subscription, 110)["state"] == "live"
     assert world.due() == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 503])
+async def test_a_checkout_that_is_not_told_stops_only_its_own_site(world: World, status: int) -> None:
+    """While the domain of one purchase can't be looked up, another one is suspended and resumed as it is paid."""
+    customer = world.customer()
+    one = world.buy(customer, "price_big_monthly", domain=None)
+    await world.sync(customer)
+    world.buy(customer, domain=None)
+    world.stripe.fail_next("GET", "/v1/checkout/sessions.*", status, times=50)
+    world.stripe.mark_unpaid(one)
+    await world.sync(customer)
+    assert held(world, one) == ["unpaid"]
+    world.stripe.set(one, status="active")
+    await world.sync(customer)
+    assert held(world, one) == []
+
+
+async def test_failures_are_counted_beside_a_problem(world: World) -> None:
+    """Somebody who waits for a mapping as well is given up after as many lost answers as anybody, and told of once."""
+    customer = world.customer()
+    world.buy(customer, domain=None)
+    world.buy(customer, world.stripe.create_price("price_nomap")["id"], domain=None)
+    world.panel.drop_next("POST", "/customers$", "before", times=5000)
+    await world.sync(customer)
+    for _ in range(2 * MAX_ATTEMPTS + 2):
+        world.hurry()
+        world.age_intents(1)
+        await world.drain()
+    (row,) = world.due()
+    assert (row["parked_reason"], row["attempts"]) == ("gave_up", MAX_ATTEMPTS + 1)
+    told = world.sql("SELECT rule FROM actions WHERE kind = 'parked' ORDER BY id")
+    assert [row["rule"] for row in told] == ["unmapped_price", "gave_up"]
+
+
+async def test_a_blip_forgets_no_problem(world: World) -> None:
+    """Why somebody is parked stands through an outage, so it is told once; and the mapping that comes reaches them."""
+    customer = world.customer()
+    world.buy(customer, domain=None)
+    await world.sync(customer)
+    world.buy(customer, world.stripe.create_price("price_nomap")["id"], domain=None)
+    await world.sync(customer)
+    world.panel.down = True
+    await world.sync(customer)
+    assert parked(world) == ["unmapped_price"]
+    world.map_price("price_nomap", BIG)
+    assert world.due()[0]["due_at"] <= datetime.now(UTC) + timedelta(seconds=1)
+    world.panel.down = False
+    world.hurry()
+    await world.drain()
+    assert world.panel.world()["subscriptions"] == 2
+    assert len(world.sql("SELECT 1 FROM actions WHERE kind = 'parked'")) == 1
+
+
+async def test_a_mapping_that_comes_while_something_fails_reaches_its_customer(world: World) -> None:
+    """A pass that failed elsewhere still tells which price it lacks."""
+    customer = world.customer()
+    failing = world.buy(customer, domain=None)
+    await world.sync(customer)
+    world.stripe.mark_unpaid(failing)
+    world.buy(customer, world.stripe.create_price("price_nomap")["id"], domain=None)
+    world.panel.fail_next("PATCH", ".*", 503, times=99)
+    await world.sync(customer)
+    before = world.due()[0]["generation"]
+    world.map_price("price_nomap", BIG)
+    assert world.due()[0]["generation"] > before
+
+
+async def test_what_is_refused_before_a_decision_is_tried_again_by_itself(world: World) -> None:
+    """No date of a customer is lost over one call that Stripe refuses: it is shown, and tried again within minutes."""
+    customer, subscription = await running(world)
+    world.stripe.fail_payment(subscription)
+    await world.sync(customer)
+    world.stripe.fail_next("GET", "/v1/subscriptions", 400)
+    await world.sync(customer)
+    (row,) = world.due()
+    assert row["parked_reason"] == "stripe_refused"
+    assert row["due_at"] <= datetime.now(UTC) + timedelta(minutes=16)
+    world.hurry()
+    await world.drain()
+    assert parked(world) == []
+    assert world.due()[0]["waits_for"] == "in_grace"
+
+
+# --- money that is behind ---------------------------------------------------------------------------------------------
+
+
+async def test_what_was_bought_before_is_made_whole_in_its_grace(world: World) -> None:
+    """Seen for the first time when a renewal has failed: all of it is made, not the first of two."""
+    customer = world.customer()
+    subscription = str(world.stripe.subscribe(customer, [("price_basic_monthly", 2)])["id"])
+    world.stripe.fail_payment(subscription)
+    await world.sync(customer)
+    assert world.panel.world()["subscriptions"] == 2
+
+
+async def test_growth_that_was_paid_is_made_although_a_renewal_fails_meanwhile(world: World) -> None:
+    """The panel was away when it was bought; the grace covers it like everything else that was paid for."""
+    customer = world.customer()
+    subscription = world.buy(customer, domain=None)
+    await world.sync(customer)
+    world.stripe.change_items(subscription, quantity=2, invoice="paid")
+    world.panel.fail_next("POST", "/subscriptions$", 503, times=9)
+    await world.sync(customer)
+    world.panel.clear_faults()
+    world.stripe.renew(subscription, "failed")
+    await world.come_to_rest()
+    assert world.panel.world()["subscriptions"] == 2
 
 
 # --- mappings and settings that change --------------------------------------------------------------------------------

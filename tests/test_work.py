@@ -868,6 +868,63 @@ async def test_recreate_of_one_subscription_leaves_the_other_missing_one(world: 
     assert world.due() == []
 
 
+async def test_recreate_lets_no_double_purchase_in(world: World) -> None:
+    """What waits for an admin's word on a second purchase goes on waiting when the organisation is made anew."""
+    settings = {"ON_DOUBLE_PURCHASE": "hold"}
+    customer = world.customer()
+    world.buy(customer)
+    await world.sync(customer, **settings)
+    world.buy(customer, domain="two.example")
+    world.panel.delete_by_hand(next(iter(world.panel.orgs)), force=True)
+    await world.sync(customer, **settings)
+    async with world.functions(**settings) as client:
+        answer = await done(client, "recreate", customerId=customer)
+    assert answer["outcome"]["reason"] == "double_purchase"
+    assert world.panel.world()["subscriptions"] == 1
+
+
+async def test_recreate_waits_for_no_renewal(world: World) -> None:
+    """A debit of the next period that is still under way keeps nothing off that was paid for before."""
+    customer = world.customer()
+    subscription = world.buy(customer, domain=None)
+    await world.sync(customer)
+    world.stripe.renew(subscription, "processing")
+    world.panel.delete_by_hand(world.only_subscription().id, force=True)
+    await world.sync(customer)
+    async with world.functions() as client:
+        await done(client, "recreate", subscriptionId=subscription)
+    assert world.service(subscription)["state"] == "live"
+
+
+async def test_recreate_of_a_closed_organisation_says_so(world: World) -> None:
+    """The token works and may not look at that organisation: what is told is neither a wrong token nor "gone"."""
+    customer, _ = await provisioned(world)
+    world.panel.fail_next("GET", f"/orgs/{next(iter(world.panel.orgs))}$", 403, code="unauthorized", times=9)
+    async with world.functions() as client:
+        assert_problem(await act(client, "recreate", customerId=customer), 409, "panel_org_closed")
+
+
+@pytest.mark.parametrize("side", ["stripe", "panel"])
+async def test_nothing_is_wiped_that_could_not_be_looked_at(world: World, side: str) -> None:
+    """Bought again since, and one refused look: hardDelete wipes nothing on what was remembered."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    await world.sync(customer)
+    world.stripe.change_items(subscription, quantity=0)
+    await world.sync(customer)
+    world.stripe.change_items(subscription, quantity=1)
+    if side == "stripe":
+        world.stripe.fail_next("GET", "/v1/subscriptions", 400)
+    else:
+        world.panel.fail_next("GET", "/subscriptions", 400, code="bad_request", detail="x")
+    async with world.functions() as client:
+        assert_problem(
+            await act(client, "hardDelete", subscriptionId=subscription, confirm=subscription), 503, "unavailable"
+        )
+    assert by_hand(world, "hard_delete") == []
+    assert world.panel.world()["websites"] == 1
+
+
 async def test_recreate_needs_no_new_payment(world: World) -> None:
     """What was paid for and ran in its grace is made anew in its grace, though nothing is added meanwhile."""
     customer = world.customer()

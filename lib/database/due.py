@@ -112,12 +112,16 @@ async def settle(
     error: str | None = None,
     waits_for: str | None = None,
     problems: Sequence[Problem] = (),
+    keeps_problems: bool = False,
     attempts: int = 0,
     retry_at: datetime | None = None,
 ) -> bool:
     """End a pass: drop the row, or leave it for `due_at`, or park it with its problems. False: the lease was lost.
 
     A nudge that came meanwhile raised the generation: then the row stays due at once, whatever this pass found.
+
+    Args:
+        keeps_problems: this pass decided nothing, so what was found before still stands.
     """
     row = await db.row(
         """
@@ -132,8 +136,9 @@ async def settle(
                 last_error = %(error)s,
                 waits_for = %(waits_for)s,
                 due_at = CASE WHEN generation <> %(generation)s THEN clock_timestamp() ELSE %(due_at)s END,
-                parked_reason = %(reason)s, problems = %(problems)s,
-                parked_at = CASE WHEN %(reason)s::text IS NULL THEN NULL
+                parked_reason = CASE WHEN %(keeps)s THEN parked_reason ELSE %(reason)s END,
+                problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
+                parked_at = CASE WHEN %(keeps)s THEN parked_at WHEN %(reason)s::text IS NULL THEN NULL
                     WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
                 updated_at = clock_timestamp()
             WHERE lease_id = %(lease)s
@@ -148,6 +153,7 @@ async def settle(
             "due_at": due_at,
             "error": error,
             "waits_for": waits_for,
+            "keeps": keeps_problems,
             "reason": problems[0].reason if problems else None,
             "problems": Jsonb([{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]),
             "attempts": attempts,

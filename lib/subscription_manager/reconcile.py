@@ -67,6 +67,9 @@ that kind goes back to the queue, and every other kind goes on."""
 CLOCKS_AGREE = timedelta(seconds=5)
 """Below this the difference of two clocks is only the way between them."""
 
+REFUSED_AGAIN = timedelta(minutes=15)
+"""When a pass that was refused before it could decide anything is tried again by itself."""
+
 FRESH = 2.0
 """Seconds for which what was seen in the panel is good enough to suspend on."""
 
@@ -145,7 +148,8 @@ class Reconciler:
         except (LeaseLost, DatabaseUnavailable):
             raise
         except Refused as error:
-            outcome = Parked((Problem(error.reason, str(error), customer_id),))
+            # Nothing could be decided, no date either: it is not left to the sweep alone.
+            outcome = Parked((Problem(error.reason, str(error), customer_id),), now + REFUSED_AGAIN)
         except Retryable as error:
             outcome = _again(error, now)
         return PassReport(
@@ -247,11 +251,11 @@ class Reconciler:
             again = _again((failures or waits)[0], clock.now(), problems)
             why = waits[0].why if waits else None  # a release of the brake must find them, whatever failed besides
             return replace(again, why=why, wake_at=min(dates, default=None)), wanted
-        if problems:
-            return Parked(problems, wait.at if wait else None), wanted
         if wait is not None and any(clock.now() < settles_at(intent) for intent in state.memory.intents):
             # No success yet: the failures in a row are not forgotten over it.
-            return Again(wait.why, at=wait.at, failed=False, why=wait.why), wanted
+            return Again(wait.why, at=wait.at, failed=False, why=wait.why, problems=problems), wanted
+        if problems:
+            return Parked(problems, wait.at if wait else None), wanted
         return Settled(wait.at if wait else None, wait.why if wait else None), wanted
 
     async def _act(self, applier: Applier, action: Action, state: _State) -> None:
@@ -307,7 +311,16 @@ class Reconciler:
 
     async def _ask_for_domain(self, subscription_id: str, wanted: Wanted, state: _State, clock: _Clock) -> None:
         """Look for the domain that was typed at Checkout. A wrong one stays a problem until it is corrected."""
-        typed = await self._stripe.checkout_domain(subscription_id)
+        try:
+            typed = await self._stripe.checkout_domain(subscription_id)
+        except DatabaseUnavailable:
+            raise
+        except Refused as error:  # the rest of the customer goes on without this one's domain
+            state.problems.append(Problem(error.reason, str(error), subscription_id))
+            return
+        except Retryable as error:
+            state.errors.append(error)
+            return
         try:
             domain = normalise_domain(typed) if typed else None
         except InvalidDomain as error:

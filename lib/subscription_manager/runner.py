@@ -129,6 +129,7 @@ class Runner:
                 if again is None:
                     given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
                     problems = (given_up, *problems)
+                if problems:
                     await self._park(claim, report, problems)
                 next_look = min((at for at in (again, wake_at) if at is not None), default=None)
                 await due.settle(
@@ -137,7 +138,8 @@ class Runner:
                     due_at=next_look,
                     error=error if failed else None,
                     waits_for=why,
-                    problems=problems if again is None or not failed else (),
+                    problems=problems,
+                    keeps_problems=not problems and not report.decided,
                     attempts=attempts,
                     retry_at=again if failed else None,
                 )
