@@ -11,6 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from lib.enhance_client import EnhanceClient
+from lib.subscription_manager import SubscriptionManager
+from lib.subscription_manager.reconcile import Reconciler
 from tests.world import ADMIN_KEY, World
 
 DAY = 86400
@@ -1526,3 +1529,87 @@ def fields_of(value: Any) -> list[tuple[str, Any]]:
         for part in value:
             found += fields_of(part)
     return found
+
+
+# --- a lease that is lost on the way ----------------------------------------------------------------------------------
+
+
+def overtaken(world: World, monkeypatch: pytest.MonkeyPatch, place: object, verb: str, *, after: bool = False) -> None:
+    """Another process takes the customer over, for a second, when `verb` is called for the first time."""
+    original = getattr(place, verb)
+    waiting = [True]
+
+    def steal() -> None:
+        if waiting and waiting.pop():
+            world.sql(
+                "UPDATE due SET lease_id = gen_random_uuid(), leased_until = clock_timestamp() + interval '1 second'"
+            )
+
+    async def stealing(*args: Any, **named: Any) -> Any:
+        if not after:
+            steal()
+        found = await original(*args, **named)
+        if after:
+            steal()
+        return found
+
+    monkeypatch.setattr(place, verb, stealing)
+
+
+@pytest.mark.parametrize("action", ["hold", "lift", "release", "grace", "recreate", "hardDelete"])
+async def test_who_was_overtaken_changes_nothing_and_asks_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """Each action by hand is written under a lease that is still ours, once, and the panel is touched once."""
+    customer, subscription = await provisioned(world)
+    more: dict[str, Any] = {"subscriptionId": subscription}
+    if action == "grace":
+        world.stripe.fail_payment(subscription, world.stripe.now() - 60)
+        more["until"] = "2030-01-01"
+    if action == "recreate":
+        world.panel.subscriptions[world.service(subscription)["panel_subscription_id"]].deleted = True
+    if action == "hardDelete":
+        world.stripe.cancel(subscription)
+        more["confirm"] = subscription
+    async with world.functions() as client:
+        await done(client, "retry", customerId=customer)
+        overtaken(world, monkeypatch, SubscriptionManager, "_edit")
+        await done(client, action, **more)
+    kind = "hard_delete" if action == "hardDelete" else action
+    assert [row["state"] for row in by_hand(world, kind)] == (
+        ["intent", "applied"] if action == "hardDelete" else ["noted"]
+    )
+    assert len(wipes(world)) == (1 if action == "hardDelete" else 0)
+    assert world.dangling() == []
+
+
+async def test_a_wipe_that_is_overtaken_in_the_middle_is_known_by_the_next_pass(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panel wiped it and the lease is gone before that is remembered: it is found, written down, not repeated."""
+    customer, subscription = await provisioned(world)
+    world.stripe.cancel(subscription)
+    async with world.functions() as client:
+        await done(client, "retry", customerId=customer)
+        overtaken(world, monkeypatch, EnhanceClient, "hard_delete", after=True)
+        await act(client, "hardDelete", subscriptionId=subscription, confirm=subscription)
+    await world.sync(customer)
+    assert world.service(subscription)["state"] == "terminated"
+    assert len(wipes(world)) == 1
+    assert world.dangling() == []
+
+
+async def test_a_pass_that_is_overtaken_at_its_end_does_not_call_its_finding_settled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a pass without its lease found is not reported: the answer tells of a pass that was written down."""
+    customer = world.customer()
+    world.stripe.create_price("price_unmapped")
+    world.buy(customer, "price_unmapped")
+    async with world.functions() as client:
+        overtaken(world, monkeypatch, Reconciler, "run", after=True)
+        answer = await done(client, "retry", customerId=customer)
+    assert answer["outcome"]["state"] == "parked"
+    (row,) = world.due()
+    assert row["parked_reason"] == "unmapped_price"
+    assert len(by_hand(world, "parked")) == 1

@@ -5,13 +5,15 @@ All dates are the database's own clock, which every process shares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
+from lib.errors import LeaseLost
 from lib.model import Problem
 
 LEASE = timedelta(seconds=30)
@@ -92,6 +94,20 @@ async def claim(
             },
         )
         return [Claim(**row) for row in await cursor.fetchall()]
+
+
+@asynccontextmanager
+async def holding(db: Database, lease_id: str) -> AsyncIterator[Connection]:
+    """A short transaction for what only the holder of a lease may write; nobody takes the lease over inside it.
+
+    Raises:
+        LeaseLost: another process holds this row now; nothing is written.
+    """
+    async with db.transaction() as connection:
+        cursor = await connection.execute("SELECT 1 FROM due WHERE lease_id = %s FOR SHARE", (lease_id,))
+        if await cursor.fetchone() is None:
+            raise LeaseLost("another process holds this customer now; nothing of this was written")
+        yield connection
 
 
 async def renew(db: Database, lease_id: str) -> bool:

@@ -43,6 +43,7 @@ _INSERT = (
     f" FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({_COLUMNS})"
 )
 
+_RECORD = _INSERT + " ON CONFLICT (action_id, state) DO NOTHING"
 
 _INTEND = f"""
     WITH written AS (
@@ -57,7 +58,12 @@ _INTEND = f"""
 
 async def record(db: Database, facts: Sequence[Fact]) -> None:
     """Add facts; one that stands there already is not written again."""
-    await db.rows(_INSERT + " ON CONFLICT (action_id, state) DO NOTHING", {"rows": _rows(facts)})
+    await db.rows(_RECORD, {"rows": _rows(facts)})
+
+
+async def add(connection: Connection, facts: Sequence[Fact]) -> None:
+    """`record` inside a transaction: what was changed and why stand together or not at all."""
+    await connection.execute(_RECORD, {"rows": _rows(facts)})
 
 
 async def intend(db: Database, fact: Fact, lease_id: str) -> None:

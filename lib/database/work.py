@@ -1,4 +1,7 @@
-"""What operators look at and do by hand: the queue as a list, holds, dates and releases."""
+"""What operators look at and do by hand: the queue as a list, holds, dates and releases.
+
+What changes something takes the connection of `due.holding`: it is written under the customer's lease, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 from lib.model import ServiceKey
 
 State = Literal["due", "parked", "waiting", "working"]
@@ -95,9 +98,9 @@ async def knows_services(db: Database, customer_id: str, subscription_id: str | 
     return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", whose) is not None  # noqa: S608 - the condition above
 
 
-async def hold(db: Database, customer_id: str, subscription_id: str | None) -> None:
+async def hold(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
     """Hold services by an admin's word."""
-    await db.rows(
+    await connection.execute(
         f"""
         UPDATE services SET holds = ARRAY(SELECT DISTINCT h FROM unnest(holds || 'admin'::text) AS h ORDER BY h),
             updated_at = now()
@@ -119,66 +122,67 @@ async def held(db: Database, customer_id: str, subscription_id: str | None) -> d
     return {ServiceKey(row["subscription_id"], row["slot"]): row["off"] for row in rows}
 
 
-async def lift(db: Database, customer_id: str, subscription_id: str | None) -> None:
+async def lift(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
     """Lift an admin's hold."""
-    await db.rows(
+    await connection.execute(
         f"UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now() {_OF}",  # noqa: S608
         {"customer": customer_id, "id": subscription_id},
     )
 
 
 async def waive(
-    db: Database, customer_id: str, subscription_id: str | None, table: Literal["disputes", "refunds"]
+    connection: Connection, customer_id: str, subscription_id: str | None, table: Literal["disputes", "refunds"]
 ) -> None:
     """Let the disputes or refunds that there are now hold nothing any more; those to come are another matter."""
-    await db.rows(
+    await connection.execute(
         f"UPDATE {table} SET waived = true, updated_at = now() {_OF}",  # noqa: S608 - one of the two literals
         {"customer": customer_id, "id": subscription_id},
     )
 
 
-async def grace(db: Database, customer_id: str, subscription_id: str | None, until: datetime | None) -> None:
+async def grace(connection: Connection, customer_id: str, subscription_id: str | None, until: datetime | None) -> None:
     """Set, or take back, the one-off date until which what is unpaid stays on."""
-    await db.rows(
+    await connection.execute(
         f"UPDATE services SET grace_override = %(until)s, updated_at = now() {_OF}",  # noqa: S608 - the condition above
         {"customer": customer_id, "id": subscription_id, "until": until},
     )
 
 
-async def release(db: Database, customer_id: str, subscription_id: str | None) -> None:
+async def release(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
     """Let a second purchase of the same price pass."""
-    await db.rows(
+    await connection.execute(
         f"UPDATE services SET released = true, updated_at = now() {_OF}",  # noqa: S608 - the condition above
         {"customer": customer_id, "id": subscription_id},
     )
 
 
-async def forget_org(db: Database, customer_id: str, *, provider: str = "stripe") -> None:
+async def forget_org(connection: Connection, customer_id: str, *, provider: str = "stripe") -> None:
     """Forget the panel's ids of a customer whose organisation is gone, so that the next pass makes everything anew.
 
     What we ended ourselves stays ended. The new login needs a set-password mail, as the first one did.
     """
-    async with db.transaction() as connection:
-        await connection.execute(
-            "UPDATE customers SET org_id = NULL, org_name = NULL, panel_name = NULL, member_id = NULL, login_id = NULL,"
-            " welcomed_at = NULL, org_gone = false, org_suspended = false, updated_at = now()"
-            " WHERE provider = %(provider)s AND customer_id = %(customer)s",
-            {"provider": provider, "customer": customer_id},
-        )
-        await connection.execute(
-            _FORGET_PANEL + " WHERE provider = %(provider)s AND customer_id = %(customer)s AND state <> 'terminated'",
-            {"provider": provider, "customer": customer_id},
-        )
+    await connection.execute(
+        "UPDATE customers SET org_id = NULL, org_name = NULL, panel_name = NULL, member_id = NULL, login_id = NULL,"
+        " welcomed_at = NULL, org_gone = false, org_suspended = false, updated_at = now()"
+        " WHERE provider = %(provider)s AND customer_id = %(customer)s",
+        {"provider": provider, "customer": customer_id},
+    )
+    await connection.execute(
+        _FORGET_PANEL + " WHERE provider = %(provider)s AND customer_id = %(customer)s AND state <> 'terminated'",
+        {"provider": provider, "customer": customer_id},
+    )
 
 
-async def forget_subscriptions(db: Database, panel_subscription_ids: Sequence[int]) -> None:
+async def forget_subscriptions(connection: Connection, panel_subscription_ids: Sequence[int]) -> None:
     """Forget panel subscriptions that are gone, so that the next pass makes them anew."""
-    await db.rows(_FORGET_PANEL + " WHERE panel_subscription_id = ANY(%(ids)s)", {"ids": list(panel_subscription_ids)})
+    await connection.execute(
+        _FORGET_PANEL + " WHERE panel_subscription_id = ANY(%(ids)s)", {"ids": list(panel_subscription_ids)}
+    )
 
 
-async def forget_websites(db: Database, website_ids: Sequence[str]) -> None:
+async def forget_websites(connection: Connection, website_ids: Sequence[str]) -> None:
     """Forget websites that are gone, so that the next pass makes them anew on the hosting that is there."""
-    await db.rows(
+    await connection.execute(
         "UPDATE services SET website_id = NULL, website_off = false, website_gone = false, updated_at = now()"
         " WHERE website_id = ANY(%(ids)s::uuid[])",
         {"ids": list(website_ids)},
@@ -193,9 +197,9 @@ _FORGET_PANEL = (
 """What was made before stays admitted (`policy.desired`): it is made anew without asking for its money once more."""
 
 
-async def wiped(db: Database, key: ServiceKey) -> None:
+async def wiped(connection: Connection, key: ServiceKey) -> None:
     """Remember that the hosting of a service is gone for good."""
-    await db.rows(
+    await connection.execute(
         "UPDATE services SET state = 'terminated', website_gone = website_id IS NOT NULL, updated_at = now()"
         " WHERE subscription_id = %(id)s AND slot = %(slot)s",
         {"id": key.subscription_id, "slot": key.slot},

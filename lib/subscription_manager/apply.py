@@ -250,7 +250,7 @@ class Applier:
             pass_id=self._pass.id,
             actor=self._pass.actor,
         )
-        return Step(self._db, fact, self._pass)
+        return Step(self._db, fact, self._pass.lease_id, self._pass.settings)
 
     async def _verify(self, step: Step, seen: bool, facts: Mapping[str, Any]) -> None:
         """Record that the change was read back.

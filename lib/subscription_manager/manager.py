@@ -15,7 +15,7 @@ from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
 from lib.database import memory as memories
 from lib.database.events import ReceivedEvent
-from lib.errors import BridgeError, RequestError, SchemaOutdated
+from lib.errors import BridgeError, LeaseLost, RequestError, SchemaOutdated
 from lib.log import get_logger
 from lib.stripe_events import read_event
 from lib.subscription_manager.report import PassReport
@@ -205,12 +205,13 @@ class SubscriptionManager:
         *,
         actor: str = "bridge",
         dry_run: bool = False,
-        edit: Callable[[], Awaitable[None]] | None = None,
+        edit: Callable[[str], Awaitable[None]] | None = None,
     ) -> PassReport:
         """Run the pass of one customer now, whenever it would have been due; what it did.
 
         Args:
-            edit: a change of memory that a person asked for; made under the same lease, before the pass.
+            edit: a change of memory that a person asked for; made under the lease whose id it is given (`due.holding`),
+                before the pass. Called again, should that lease be lost before anything was written.
 
         Raises:
             RequestError: 409 `busy` when another process is working on this customer and does not come to an end,
@@ -228,13 +229,13 @@ class SubscriptionManager:
         while True:
             claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=[subject], force=True)
             if claims and edit is not None:
-                await self._edit(claims[0], edit)
-                edit = None
-                if self.settings.provisioning_mode == "paused":
-                    await due.settle(self.db, claims[0], due_at=claims[0].now)
-                    raise RequestError(
-                        409, "paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later"
-                    )
+                if not await self._edit(claims[0], edit):
+                    claims = []
+                else:
+                    edit = None
+            if claims and self.settings.provisioning_mode == "paused":
+                await due.settle(self.db, claims[0], due_at=claims[0].now)
+                raise RequestError(409, "paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
             report = await self.runner.run(claims[0], actor=actor) if claims else None
             if report is not None:
                 return report
@@ -247,11 +248,18 @@ class SubscriptionManager:
             await asyncio.sleep(0.25)
             await due.keep(self.db, *subject)
 
-    async def _edit(self, claim: due.Claim, edit: Callable[[], Awaitable[None]]) -> None:
-        """Make a change under a lease; one that is refused gives the lease back and leaves the customer due."""
+    async def _edit(self, claim: due.Claim, edit: Callable[[str], Awaitable[None]]) -> bool:
+        """Make a change under a lease; one that is refused gives the lease back and leaves the customer due.
+
+        False: the lease was lost, and the change is to be made again.
+        """
         try:
             async with self.runner.kept(claim):
-                await edit()
+                await edit(claim.lease_id)
+            return True
+        except LeaseLost:
+            log.warning("lease_lost", customer=claim.key)
+            return False
         except BaseException:
             await due.settle(self.db, claim, due_at=claim.now, attempts=claim.attempts)
             raise

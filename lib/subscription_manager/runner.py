@@ -62,10 +62,11 @@ class Runner:
                         log.exception("pass_crashed")
                         outcome = Again(f"{type(error).__name__}: {error}"[:300])
                         report = PassReport(pass_id, claim.key, outcome, ())
-                    if lease.lost:
+                    settled = None if lease.lost else await self._settle(claim, report)
+                    if settled is None:
                         log.warning("lease_lost")
                         return None
-                    report = await self._settle(claim, report)
+                    report = settled
             except DatabaseUnavailable as error:  # the lease runs out by itself and somebody goes on
                 log.error("pass_abandoned", error=str(error))
                 return None
@@ -110,14 +111,17 @@ class Runner:
             log.info("object_without_customer", kind=claim.kind)
         return PassReport(pass_id, customer_id or claim.key, Settled(), (), stripe_calls=calls["stripe"])
 
-    async def _settle(self, claim: due.Claim, report: PassReport) -> PassReport:
-        """End the lease; the report with what became of a failure in the queue: when it runs again, or parked."""
+    async def _settle(self, claim: due.Claim, report: PassReport) -> PassReport | None:
+        """End the lease; the report with what became of a failure in the queue: when it runs again, or parked.
+
+        `None`: somebody else had the lease by then, and what this pass found is not written.
+        """
+        problems: tuple[Problem, ...] = ()
         match report.outcome:
             case Settled(wake_at, why):
-                await due.settle(self._db, claim, due_at=wake_at, waits_for=why)
+                held = await due.settle(self._db, claim, due_at=wake_at, waits_for=why)
             case Parked(problems, wake_at):
-                await self._park(claim, report, problems)
-                await due.settle(self._db, claim, due_at=wake_at, problems=problems)
+                held = await due.settle(self._db, claim, due_at=wake_at, problems=problems)
             case Again(error, at, failed, why, wish, problems, wake_at):
                 early = failed and claim.retry_at is not None and claim.now < claim.retry_at
                 attempts = claim.attempts + (failed and not early)
@@ -129,10 +133,8 @@ class Runner:
                 if again is None:
                     given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
                     problems = (given_up, *problems)
-                if problems:
-                    await self._park(claim, report, problems)
                 next_look = min((at for at in (again, wake_at) if at is not None), default=None)
-                await due.settle(
+                held = await due.settle(
                     self._db,
                     claim,
                     due_at=next_look,
@@ -144,8 +146,10 @@ class Runner:
                     retry_at=again if failed else None,
                 )
                 ended = Parked(problems, wake_at) if again is None else replace(report.outcome, at=next_look)
-                return replace(report, outcome=ended)
-        return report
+                report = replace(report, outcome=ended)
+        if held and problems:
+            await self._park(claim, report, problems)
+        return report if held else None
 
     async def _park(self, claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> None:
         """One loud line and one ledger row when somebody comes to be parked for another reason than before."""

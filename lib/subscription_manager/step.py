@@ -43,10 +43,11 @@ class Pass:
 class Step:
     """``async with``: the intent before, and applied, failed or unknown after, whatever happens inside."""
 
-    def __init__(self, db: Database, fact: ledger.Fact, current: Pass) -> None:
+    def __init__(self, db: Database, fact: ledger.Fact, lease_id: str, settings: Settings) -> None:
         self._db = db
         self.fact = fact
-        self._pass = current
+        self._lease_id = lease_id
+        self._settings = settings
         self._sent = False
         self.after: Mapping[str, Any] | None = None
 
@@ -58,12 +59,10 @@ class Step:
 
     async def __aenter__(self) -> Step:
         if self.fact.kind not in (ActionKind.SUSPEND, ActionKind.TERMINATE):
-            await ledger.intend(self._db, self.fact, self._pass.lease_id)
+            await ledger.intend(self._db, self.fact, self._lease_id)
             return self
-        settings = self._pass.settings
-        written, engaged = await brake.intend_braked(
-            self._db, self.fact, self._pass.lease_id, most=settings.brake_max, percent=settings.brake_percent
-        )
+        most, percent = self._settings.brake_max, self._settings.brake_percent
+        written, engaged = await brake.intend_braked(self._db, self.fact, self._lease_id, most=most, percent=percent)
         if engaged:
             log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
         if not written:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from lib.database import brake, ledger, work
+from lib.database import brake, due, ledger, work
 from lib.database import memory as memories
-from lib.errors import Denied, NotFound, OutcomeUnknown, Refused, RequestError, Retryable, Unavailable
+from lib.errors import Denied, NotFound, RequestError, Unavailable
 from lib.log import get_logger
 from lib.model import ActionKind, Hold, Memory, Service, ServiceKey, ServiceState
 from lib.remedies import remedy
 from lib.subscription_manager.report import PassReport
+from lib.subscription_manager.step import Step
 
 if TYPE_CHECKING:
     from lib.subscription_manager.manager import SubscriptionManager
@@ -74,10 +75,11 @@ async def retry(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     """Let a second purchase pass."""
 
-    async def edit() -> None:
+    async def edit(lease_id: str) -> None:
         await _known(bridge, hand)
-        await work.release(bridge.db, hand.customer_id, hand.subscription_id)
-        await _note(bridge, hand, "release")
+        async with due.holding(bridge.db, lease_id) as connection:
+            await work.release(connection, hand.customer_id, hand.subscription_id)
+            await ledger.add(connection, [_note(hand, "release")])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -85,10 +87,11 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dict[str, list[str]]]:
     """Suspend by an admin's word, until it is lifted; what the pass did, and which services are off by now or not."""
 
-    async def edit() -> None:
+    async def edit(lease_id: str) -> None:
         await _known(bridge, hand)
-        await work.hold(bridge.db, hand.customer_id, hand.subscription_id)
-        await _note(bridge, hand, "hold")
+        async with due.holding(bridge.db, lease_id) as connection:
+            await work.hold(connection, hand.customer_id, hand.subscription_id)
+            await ledger.add(connection, [_note(hand, "hold")])
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     found = await work.held(bridge.db, hand.customer_id, hand.subscription_id)
@@ -104,14 +107,15 @@ async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: str) -> PassR
         detail = "hold must be admin, dispute or refund; the others follow Stripe and are lifted there"
         raise RequestError(422, "invalid_field", detail, field="hold")
 
-    async def edit() -> None:
+    async def edit(lease_id: str) -> None:
         await _known(bridge, hand)
-        if hold_name == "admin":
-            await work.lift(bridge.db, hand.customer_id, hand.subscription_id)
-        else:
-            table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
-            await work.waive(bridge.db, hand.customer_id, hand.subscription_id, table)
-        await _note(bridge, hand, "lift", hold=hold_name)
+        async with due.holding(bridge.db, lease_id) as connection:
+            if hold_name == "admin":
+                await work.lift(connection, hand.customer_id, hand.subscription_id)
+            else:
+                table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
+                await work.waive(connection, hand.customer_id, hand.subscription_id, table)
+            await ledger.add(connection, [_note(hand, "lift", hold=hold_name)])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -122,17 +126,21 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
     Raises:
         RequestError: 409 when nothing is owed: the date is about a debt, and would be forgotten.
     """
+    if until is not None:
+        # Whether anything is owed, Stripe says; where it is away the date is noted all the same. A dry run, for a real
+        # pass might suspend just now what the date is to keep on.
+        before = await bridge.reconcile(hand.customer_id, actor=hand.actor, dry_run=True)
+        asked = [g.service for g in before.goals if hand.subscription_id in (None, g.key.subscription_id)]
+        if asked and not any(service.grace_until or Hold.UNPAID in service.holds for service in asked):
+            raise RequestError(409, "not_behind", "nothing is owed just now, so there is nothing to wait for")
 
-    async def edit() -> None:
+    async def edit(lease_id: str) -> None:
         await _known(bridge, hand)
-        await work.grace(bridge.db, hand.customer_id, hand.subscription_id, until)
-        await _note(bridge, hand, "grace", until=until.isoformat() if until else None)
+        async with due.holding(bridge.db, lease_id) as connection:
+            await work.grace(connection, hand.customer_id, hand.subscription_id, until)
+            await ledger.add(connection, [_note(hand, "grace", until=until.isoformat() if until else None)])
 
-    report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
-    asked = [g.service for g in report.goals if hand.subscription_id in (None, g.key.subscription_id)]
-    if until is not None and asked and all(service.grace_override is None for service in asked):
-        raise RequestError(409, "not_behind", "nothing is owed just now, so the date was not kept")
-    return report
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
 async def release_brake(bridge: SubscriptionManager, actor: str) -> int:
@@ -145,8 +153,10 @@ async def release_brake(bridge: SubscriptionManager, actor: str) -> int:
 async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     """Make anew what was deleted in the panel by hand: only what is really gone is forgotten."""
 
-    async def edit() -> None:
+    async def edit(lease_id: str) -> None:
         memory, _ = await memories.load(bridge.db, hand.customer_id)
+        missing: list[int] = []
+        sites: list[str] = []
         if memory.org_id is None:
             raise RequestError(409, "nothing_gone", "nothing of this customer is missing in the panel")
         try:
@@ -160,9 +170,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
                 f"the token may not look at organisation {memory.org_id}: give it back in the panel, or wipe it there"
             )
             raise RequestError(409, "panel_org_closed", detail) from error
-        if gone:
-            await work.forget_org(bridge.db, hand.customer_id)
-        else:
+        if not gone:
             alive = {s.id for s in await bridge.enhance.subscriptions(memory.org_id) if not s.deleted}
             missing = [
                 s.panel_subscription_id
@@ -175,9 +183,12 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
             sites = await _gone_websites(bridge, hand, memory, alive)
             if not missing and not sites:
                 raise RequestError(409, "nothing_gone", "nothing of this customer is missing in the panel")
-            await work.forget_subscriptions(bridge.db, missing)
-            await work.forget_websites(bridge.db, sites)
-        await _note(bridge, hand, "recreate", organisation=gone)
+        async with due.holding(bridge.db, lease_id) as connection:
+            if gone:
+                await work.forget_org(connection, hand.customer_id)
+            await work.forget_subscriptions(connection, missing)
+            await work.forget_websites(connection, sites)
+            await ledger.add(connection, [_note(hand, "recreate", organisation=gone)])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -218,7 +229,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     if not before.decided:
         raise Unavailable(f"whether it has ended can't be seen just now: {before.as_json()['outcome']}")
 
-    async def edit() -> None:
+    async def edit(lease_id: str) -> None:
         memory, _ = await memories.load(bridge.db, hand.customer_id)
         services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
         if not services or memory.org_id is None:
@@ -229,36 +240,26 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
             present = {s.id for s in await bridge.enhance.subscriptions(memory.org_id)}
         except NotFound:
             present = set()
+        begun = {intent.service for intent in memory.intents if intent.kind is ActionKind.HARD_DELETE}
         for service in services:
-            if service.panel_subscription_id in present or service.state is not ServiceState.TERMINATED:
-                await _wipe(bridge, hand, memory.org_id, service)
+            told = service.state is ServiceState.TERMINATED or service.key in begun  # the pass closes what was begun
+            if service.panel_subscription_id in present or not told:
+                await _wipe(bridge, hand, memory.org_id, service, lease_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
-async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: Service) -> None:
+async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: Service, lease_id: str) -> None:
     fact = ledger.Fact(
         str(uuid4()), "intent", ActionKind.HARD_DELETE, hand.customer_id, service.key, "by_hand", actor=hand.actor,
         facts={"reason": hand.reason, "panel_subscription_id": service.panel_subscription_id},
     )  # fmt: skip
-    await ledger.record(bridge.db, [fact])
     assert service.panel_subscription_id is not None
-    try:
-        await bridge.enhance.hard_delete(org_id, service.panel_subscription_id)
-    except NotFound:
-        pass  # it is gone already, which is what was asked for
-    except (Refused, Retryable) as error:
-        state: ledger.FactState = "unknown" if isinstance(error, OutcomeUnknown) else "failed"
-        await ledger.record(bridge.db, [_after(fact, state, str(error))])
-        raise
-    await work.wiped(bridge.db, service.key)
-    await ledger.record(bridge.db, [_after(fact, "applied")])
-
-
-def _after(fact: ledger.Fact, state: ledger.FactState, error: str | None = None) -> ledger.Fact:
-    return ledger.Fact(
-        fact.action_id, state, fact.kind, fact.customer_id, fact.service, fact.rule, error=error, actor=fact.actor
-    )
+    async with Step(bridge.db, fact, lease_id, bridge.settings) as step:
+        with suppress(NotFound):  # it is gone already, which is what was asked for
+            await step.send(bridge.enhance.hard_delete(org_id, service.panel_subscription_id))
+        async with due.holding(bridge.db, lease_id) as connection:
+            await work.wiped(connection, service.key)
 
 
 def _named(hand: Hand) -> str:
@@ -271,14 +272,9 @@ async def _known(bridge: SubscriptionManager, hand: Hand) -> None:
         raise RequestError(404, "unknown_subscription", detail, field=_named(hand))
 
 
-async def _note(bridge: SubscriptionManager, hand: Hand, kind: str, **facts: object) -> None:
+def _note(hand: Hand, kind: str, **facts: object) -> ledger.Fact:
     service = ServiceKey(hand.subscription_id, 1) if hand.subscription_id else None
-    fact = ledger.Fact(
+    return ledger.Fact(
         str(uuid4()), "noted", kind, hand.customer_id, service, "by_hand", actor=hand.actor,
         facts={"reason": hand.reason, **facts},
     )  # fmt: skip
-    await ledger.record(bridge.db, [fact])
-
-
-Edit = Callable[[], Awaitable[None]]
-"""A change of memory that a person asked for; run under the lease of the customer, before their pass."""
