@@ -29,6 +29,25 @@ class Brake:
     released_by: str | None
 
 
+COUNT = """
+    WITH recent AS (
+        SELECT i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
+        WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
+            AND i.at > greatest(statement_timestamp() - %(window)s, b.released_at)
+            AND NOT EXISTS (SELECT FROM actions f WHERE f.action_id = i.action_id AND f.state = 'failed')
+    )
+    SELECT b.engaged_at, b.reason,
+        (SELECT count(*) FROM (SELECT FROM services WHERE state = 'live' LIMIT %(enough)s) AS l) AS live,
+        (SELECT count(*)
+            FROM (SELECT DISTINCT provider, subscription_id, slot FROM recent WHERE kind = 'suspend') AS r
+            WHERE 'live' <> (SELECT state FROM services AS s WHERE (s.provider, s.subscription_id, s.slot)
+                = (r.provider, r.subscription_id, r.slot))) AS were_live,
+        (SELECT count(*) FROM recent) AS recent
+    FROM brake b
+"""
+"""Suspensions wait for each other's lock while this runs: it must not read the whole ledger."""
+
+
 async def intend_braked(
     db: Database, fact: ledger.Fact, lease_id: str, *, most: int, percent: int
 ) -> tuple[bool, str | None]:
@@ -40,25 +59,11 @@ async def intend_braked(
     Raises:
         LeaseLost: another process may hold this customer now.
     """
+    # As many live services as make the percentage reach `most`: how many more there are changes nothing.
+    enough = max(LIVE_FOR_PERCENT, -(-most * 100 // percent) if percent else 0)
     async with db.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        cursor = await connection.execute(
-            """
-            WITH recent AS (
-                SELECT i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
-                WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
-                    AND i.at > greatest(clock_timestamp() - %(window)s, coalesce(b.released_at, '-infinity'))
-                    AND NOT EXISTS (SELECT FROM actions f WHERE f.action_id = i.action_id AND f.state = 'failed')
-            )
-            SELECT b.engaged_at, b.reason,
-                (SELECT count(*) FROM services WHERE state = 'live') AS live,
-                (SELECT count(*) FROM services WHERE state <> 'live' AND (provider, subscription_id, slot) IN
-                    (SELECT provider, subscription_id, slot FROM recent WHERE kind = 'suspend')) AS were_live,
-                (SELECT count(*) FROM recent) AS recent
-            FROM brake b
-            """,
-            {"window": WINDOW},
-        )
+        cursor = await connection.execute(COUNT, {"window": WINDOW, "enough": enough})
         row = await cursor.fetchone()
         assert row is not None
         if row["engaged_at"] is not None:
@@ -67,11 +72,18 @@ async def intend_braked(
         base = row["live"] + row["were_live"]
         limit = min(most, base * percent // 100) if base >= LIVE_FOR_PERCENT else most
         if row["recent"] >= limit:
-            reason = f"{row['recent']} suspensions or terminations within an hour, {row['live']} services live"
-            await connection.execute(
-                "UPDATE brake SET engaged_at = clock_timestamp(), reason = %(reason)s", {"reason": reason}
+            cursor = await connection.execute(
+                """
+                UPDATE brake SET engaged_at = clock_timestamp(),
+                    reason = %(recent)s || ' suspensions or terminations within an hour, '
+                        || (SELECT count(*) FROM services WHERE state = 'live') || ' services live'
+                RETURNING reason
+                """,
+                {"recent": str(row["recent"])},
             )
-            return False, reason
+            engaged = await cursor.fetchone()
+            assert engaged is not None
+            return False, str(engaged["reason"])
         if not await ledger.add_intent(connection, fact, lease_id):
             raise LeaseLost("the lease of this pass is over; it stops before the next change")
         return True, None

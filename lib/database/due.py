@@ -47,6 +47,32 @@ class Claim:
     """The database's time when it was claimed."""
 
 
+_CLAIM = """
+    WITH room AS (
+        SELECT greatest(0, least(%(limit)s, %(concurrency)s - count(*))) AS places
+        FROM due WHERE leased_until > statement_timestamp()
+    ), picked AS (
+        SELECT kind, key FROM {rows}
+        WHERE (due_at <= statement_timestamp() OR %(force)s)
+            AND (leased_until IS NULL OR leased_until <= statement_timestamp())
+        ORDER BY due_at
+        LIMIT (SELECT places FROM room)
+        FOR UPDATE OF due SKIP LOCKED
+    )
+    UPDATE due
+    SET lease_id = gen_random_uuid(), leased_until = statement_timestamp() + %(lease)s
+    FROM picked WHERE due.kind = picked.kind AND due.key = picked.key
+    RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
+        due.parked_reason, due.retry_at, statement_timestamp() AS now
+"""
+CLAIM_DUE = _CLAIM.format(rows="due")
+CLAIM_THESE = _CLAIM.format(
+    rows="unnest(%(kinds)s::text[], %(keys)s::text[]) AS o (kind, key) JOIN due USING (kind, key)"
+)
+"""Everybody waits for the lock while one of these runs, so they must find their rows by an index. `clock_timestamp()`
+could not be looked up in one; the time of the statement is the same here, because the lock was taken before it."""
+
+
 async def claim(
     db: Database,
     *,
@@ -64,32 +90,13 @@ async def claim(
     async with db.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CLAIM_LOCK,))
         cursor = await connection.execute(
-            """
-            WITH room AS (
-                SELECT greatest(0, least(%(limit)s, %(concurrency)s - count(*))) AS places
-                FROM due WHERE leased_until > clock_timestamp()
-            ), picked AS (
-                SELECT kind, key FROM due
-                WHERE (due_at <= clock_timestamp() OR %(force)s)
-                    AND (leased_until IS NULL OR leased_until <= clock_timestamp())
-                    AND (%(kinds)s::text[] IS NULL
-                        OR (kind, key) IN (SELECT * FROM unnest(%(kinds)s::text[], %(keys)s::text[])))
-                ORDER BY due_at
-                LIMIT (SELECT places FROM room)
-                FOR UPDATE SKIP LOCKED
-            )
-            UPDATE due
-            SET lease_id = gen_random_uuid(), leased_until = clock_timestamp() + %(lease)s
-            FROM picked WHERE due.kind = picked.kind AND due.key = picked.key
-            RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
-                due.parked_reason, due.retry_at, clock_timestamp() AS now
-            """,
+            CLAIM_DUE if only is None else CLAIM_THESE,
             {
                 "limit": limit,
                 "concurrency": concurrency,
                 "force": force,
-                "kinds": None if only is None else [kind for kind, _ in only],
-                "keys": None if only is None else [key for _, key in only],
+                "kinds": [kind for kind, _ in only or ()],
+                "keys": [key for _, key in only or ()],
                 "lease": LEASE,
             },
         )

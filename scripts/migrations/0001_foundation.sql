@@ -167,7 +167,11 @@ CREATE INDEX actions_customer_idx ON actions (provider, customer_id, id);
 -- Each fact of an action is written once, also when the answer to writing it was lost and it is written again.
 CREATE UNIQUE INDEX actions_fact_idx ON actions (action_id, state);
 -- For the brake: suspensions and terminations of the last hour.
-CREATE INDEX actions_kind_idx ON actions (kind, at) WHERE state = 'applied';
+CREATE INDEX actions_braked_idx ON actions (at) WHERE state = 'intent' AND kind IN ('suspend', 'terminate');
+-- Whom the panel has named for the newest of our suspensions.
+CREATE INDEX actions_suspended_idx ON actions (id) WHERE state = 'verified' AND kind = 'suspend';
+-- For the dashboard: what was done within a day.
+CREATE INDEX actions_applied_idx ON actions (at) WHERE state = 'applied';
 
 CREATE FUNCTION actions_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

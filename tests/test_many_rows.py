@@ -1,0 +1,74 @@
+"""What is done for one customer costs the same among a hundred and a hundred thousand: nothing reads whole tables."""
+
+import time
+
+from lib.database import due
+from tests.world import World
+
+MANY = 20_000
+FEW = 1_000
+"""More rows than one customer has and fewer than any table holds here."""
+
+
+def fill(world: World) -> None:
+    """As many other customers, each with hosting, a date in the queue, events, and a past in the ledger."""
+    world.sql(
+        "INSERT INTO customers (customer_id, email, org_id)"
+        " SELECT 'cus_many' || n, 'many' || n || '@example.com', gen_random_uuid() FROM generate_series(1, %s) n",
+        MANY,
+    )
+    world.sql(
+        "INSERT INTO services (customer_id, subscription_id, slot, item_id, price_id, state, panel_subscription_id)"
+        " SELECT 'cus_many' || n, 'sub_many' || n, 1, 'si_many' || n, 'price_basic_monthly', 'live', 1000000 + n"
+        " FROM generate_series(1, %s) n",
+        MANY,
+    )
+    world.sql(
+        "INSERT INTO due (kind, key, due_at) SELECT 'customer', 'cus_many' || n, now() + interval '9 days'"
+        " FROM generate_series(1, %s) n",
+        MANY,
+    )
+    world.sql(
+        "INSERT INTO actions (action_id, customer_id, subscription_id, slot, kind, state, at)"
+        " SELECT md5(kind || n)::uuid, 'cus_many' || n, 'sub_many' || n, 1, kind, state, now() - interval '2 days'"
+        " FROM generate_series(1, %s) n, unnest(ARRAY['suspend', 'resume']) kind,"
+        " unnest(ARRAY['intent', 'applied', 'verified']) state",
+        MANY,
+    )
+    world.sql(
+        "INSERT INTO events (event_id, type, customer_id, outcome, body)"
+        " SELECT 'evt_many' || n, 'invoice.paid', 'cus_many' || n, 'accepted', '{}' FROM generate_series(1, %s) n",
+        MANY,
+    )
+    world.sql("VACUUM ANALYZE customers, services, due, actions, events")
+
+
+def read_in_sequence(world: World) -> dict[str, int]:
+    """Rows that were read by going through a whole table, since the database began."""
+    rows = world.sql("SELECT relname, seq_tup_read FROM pg_stat_user_tables")
+    return {row["relname"]: row["seq_tup_read"] for row in rows}
+
+
+async def test_an_event_and_its_pass_read_the_rows_of_their_customer_only(world: World) -> None:
+    """Accepting, claiming, passing, suspending under the brake and resuming each find their rows by an index."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    await world.sync(customer)
+    fill(world)
+    before = read_in_sequence(world)
+    async with world.functions() as client:  # its connections end with it, and with them their numbers are written
+        for paid in (False, True):
+            if paid:
+                world.stripe.pay_open_invoice(subscription)
+            else:
+                world.stripe.fail_payment(subscription, world.stripe.now() - 30 * 86400)
+            for event in world.stripe.undelivered():
+                world.stripe.mark_delivered(event)
+                assert (await world.deliver(client, event)).status_code == 200
+    async with world.bridge() as manager:
+        await manager.drain(deadline=time.monotonic() + 120)
+        assert await due.claim(manager.db, concurrency=4) == []
+    done = world.sql("SELECT kind FROM actions WHERE customer_id = %s AND state = 'applied' ORDER BY id", customer)
+    assert [row["kind"] for row in done][-2:] == ["suspend", "resume"]
+    after = read_in_sequence(world)
+    assert {name: after[name] - before[name] for name in after if after[name] - before[name] > FEW} == {}
