@@ -183,3 +183,50 @@ async def test_paused_runs_no_pass_that_a_person_asks_for_either(world: World) -
     assert (wrote(world), world.panel.world()) == ([], NONE)
     await world.sync(customer)
     assert world.panel.world() == ONE
+
+
+OBSTACLES = {
+    "a plan that the panel does not have": "plan_not_found",
+    "two plans of one name": "plan_ambiguous",
+    "a smaller plan than what is used": "downgrade_blocked",
+    "another's website": "domain_in_use",
+    "a deleted website": "domain_reserved",
+}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+async def test_shadow_mode_does_not_promise_what_will_be_refused(world: World, obstacle: str) -> None:
+    """What stops a live pass is parked in shadow mode already, with the same reason, and the rest is what is done."""
+    customer = world.customer()
+    price = "price_basic_monthly"
+    match obstacle:
+        case "a plan that the panel does not have":
+            world.map_price(world.stripe.create_price("price_lost")["id"], "lost-plan")
+            price = "price_lost"
+        case "two plans of one name":
+            world.panel.add_plan("big-hosting-plan")
+            price = "price_big_monthly"
+        case "a smaller plan than what is used":
+            world.panel.add_plan("small", resources={"diskspace": 100})
+            world.map_price(world.stripe.create_price("price_small")["id"], "small")
+            subscription = world.buy(customer, domain=None)
+            await world.sync(customer)
+            world.panel.set_usage(world.only_subscription().id, diskspace=101)
+            world.stripe.change_items(subscription, price="price_small", invoice="paid")
+        case "another's website" | "a deleted website":
+            other = world.panel.add_subscription(world.panel.add_customer("Another"), world.plan_id)
+            site = world.panel.add_website(other, "shop.example")
+            if obstacle == "a deleted website":
+                world.panel.delete_by_hand(site)
+    world.buy(customer, price)
+    done, before = applied(world), world.panel.world()
+    world.panel.forget_calls()
+    await world.sync(customer, **SHADOW)
+    assert (wrote(world), world.panel.world()) == ([], before)
+    promised = plans(world)[customer]
+    (row,) = world.due()
+    assert row["parked_reason"] == OBSTACLES[obstacle]
+    await world.sync(customer)
+    assert applied(world)[len(done) :] == promised
+    (row,) = world.due()
+    assert row["parked_reason"] == OBSTACLES[obstacle]

@@ -269,6 +269,19 @@ class EnhanceClient:
     async def website(self, org_id: str, website_id: str) -> Website:
         return _website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))
 
+    async def website_of(self, domain: str) -> Website | None:
+        """The website with this domain, of ourselves or any customer; a living one before a deleted one.
+
+        The panel's search is partial, so every row is compared.
+        """
+        found = None
+        query: dict[str, str | int] = {"search": domain, "recursion": "infinite"}
+        async for row in self._each(f"/orgs/{self._org_id}/websites", query):
+            website = _website(row)
+            if website.domain == domain and (found is None or found.deleted):
+                found = website
+        return found
+
     async def websites_page(self, offset: int) -> tuple[list[Website], int | None]:
         """A page of the websites of all direct customers, deleted ones too, and where the next one begins."""
         query: dict[str, str | int] = {"recursion": "directCustomers", "sortBy": "createdAt"}

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from lib.database import due, ledger
 from lib.errors import Conflict, Refused, Unavailable
-from lib.model import Action, ActionKind, Actual, Memory, Service, ServiceState
+from lib.model import Action, ActionKind, Actual, Memory, PanelPlan, Resource, Service, ServiceState
 from lib.policy import clean_name, may_be_over, over
 from lib.subscription_manager.panel import Panel, service_of
 from lib.subscription_manager.step import Step, Waiting, truth_behind
@@ -30,7 +30,7 @@ WEBSITE_PATIENCE = 15.0
 
 
 class Applier:
-    """Applies actions for one pass: knows the panel, the ledger and the memory, and nothing of policy."""
+    """Applies actions for one pass; refuses what can't be: a plan that is missing or too small, a domain in use."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
@@ -70,6 +70,25 @@ class Applier:
             case ActionKind.SUSPEND | ActionKind.RESUME | ActionKind.TERMINATE:
                 return await self._switch(action, memory, service)
         raise AssertionError(action.kind)
+
+    async def foresee(self, action: Action, memory: Memory, actual: Actual) -> None:
+        """Be refused as `apply` would be, as far as that shows without asking the panel to count or check anything.
+
+        Raises:
+            Refused: `apply` would be, with the same reason. Retryable: it can't be seen just now.
+        """
+        service = service_of(memory, action.service)
+        match action.kind:
+            case ActionKind.CREATE_SUBSCRIPTION:
+                await self._enhance.plan(str(action.details["plan"]))
+            case ActionKind.CHANGE_PLAN:
+                assert service is not None
+                plan = await self._enhance.plan(str(action.details["plan"]))
+                shown = next(s for s in actual.subscriptions if s.id == service.panel_subscription_id)
+                _refuse_excess(service, shown.resources, plan)
+            case ActionKind.CREATE_WEBSITE:
+                assert service is not None
+                await self._panel.foresee_website(service)
 
     async def _create_org(self, action: Action, memory: Memory) -> Memory:
         name = str(action.details["name"])
@@ -145,9 +164,7 @@ class Applier:
         number = service.panel_subscription_id
         before = next(s for s in actual.subscriptions if s.id == number)
         if may_be_over(before.resources, plan.resources):
-            fresh = await self._enhance.usage(memory.org_id, number)
-            if excess := over(fresh, plan.resources):
-                raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {excess}")
+            _refuse_excess(service, await self._enhance.usage(memory.org_id, number), plan)
         async with self._step(action, before={"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(memory.org_id, number, plan.id))
             memory = await self._panel.remember_service(memory, replace(service, plan=wanted, panel_plan_id=plan.id))
@@ -261,3 +278,8 @@ class Applier:
         if not seen:
             raise Unavailable(f"the panel accepted {step.fact.kind} and does not show it")
         await ledger.record(self._db, [replace(step.fact, state="verified", before=None, after=facts, facts=None)])
+
+
+def _refuse_excess(service: Service, used: tuple[Resource, ...], plan: PanelPlan) -> None:
+    if excess := over(used, plan.resources):
+        raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {excess}")

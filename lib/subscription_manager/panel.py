@@ -54,7 +54,6 @@ class Panel:
         """
         assert service.domain is not None
         status, website_id = await self.enhance.check_domain(org_id, service.domain)
-        domain = service.domain
         match status:
             case "notInUse":
                 return None
@@ -62,17 +61,29 @@ class Panel:
                 website = await self.enhance.website(org_id, website_id)
                 if website.subscription_id == service.panel_subscription_id and not website.deleted:
                     return website.id
-                raise Refused("domain_in_use", f"{domain} is a website of this customer under another subscription")
+                raise _taken(service.domain, "is a website of this customer under another subscription")
             case "inUseDeletedSite":
-                raise Refused(
-                    "domain_reserved", f"{domain} belongs to a deleted website; purge or restore it in the panel"
-                )
+                raise _reserved(service.domain)
             case "prohibited":
                 raise Refused(
-                    "domain_prohibited", f"the panel does not allow {domain}; change metadata.domain in Stripe"
+                    "domain_prohibited", f"the panel does not allow {service.domain}; change metadata.domain in Stripe"
                 )
             case _:
-                raise Refused("domain_in_use", f"{domain} is in use elsewhere in the panel; change metadata.domain")
+                raise _taken(service.domain, "is in use elsewhere in the panel")
+
+    async def foresee_website(self, service: Service) -> None:
+        """Look through the lists for what `find_website` would refuse; what only the check knows does not show.
+
+        Raises:
+            Refused: somebody else has the domain, or a deleted site reserves it.
+        """
+        assert service.domain is not None
+        website = await self.enhance.website_of(service.domain)
+        if website is None or (website.subscription_id == service.panel_subscription_id and not website.deleted):
+            return
+        if website.deleted:
+            raise _reserved(service.domain)
+        raise _taken(service.domain, "is in use in the panel")
 
     async def remember(self, memory: Memory) -> None:
         """Write down the customer. LeaseLost when somebody else has them by now."""
@@ -83,6 +94,14 @@ class Panel:
         """Write down one service; the memory with it."""
         await memories.remember_services(self.db, memory, [service], self.current.lease_id)
         return replace(memory, services=tuple(service if s.key == service.key else s for s in memory.services))
+
+
+def _taken(domain: str, where: str) -> Refused:
+    return Refused("domain_in_use", f"{domain} {where}; change metadata.domain in Stripe")
+
+
+def _reserved(domain: str) -> Refused:
+    return Refused("domain_reserved", f"{domain} belongs to a deleted website; purge or restore it in the panel")
 
 
 def service_of(memory: Memory, key: ServiceKey | None) -> Service | None:

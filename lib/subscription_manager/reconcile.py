@@ -223,14 +223,10 @@ class Reconciler:
                 state.actual = await panel.look(state.memory)
                 state.looked_at = time.monotonic()
                 continue
-            if dry_run:
-                state.actions.append(decision.action)
-                state.memory, state.actual = imagine(decision.action, state.memory, state.actual)
-            elif clock.short():
+            if clock.short():
                 state.errors.append(Waiting("this invocation ends soon", why="time", again=timedelta()))
                 break
-            else:
-                await self._act(Applier(panel), decision.action, state)
+            await self._act(Applier(panel), decision.action, state, dry_run=dry_run)
             wanted = await self._want(state, current, clock, dry_run=dry_run)
             for kind, times in state.failures.items():
                 if times >= MAX_FAILURES:
@@ -258,10 +254,15 @@ class Reconciler:
             return Parked(problems, wait.at if wait else None), wanted
         return Settled(wait.at if wait else None, wait.why if wait else None), wanted
 
-    async def _act(self, applier: Applier, action: Action, state: _State) -> None:
+    async def _act(self, applier: Applier, action: Action, state: _State, *, dry_run: bool) -> None:
+        """Make one change, in a dry run only what leads up to it; what fails is left alone for the rest of the pass."""
         try:
-            state.memory, state.actual = await applier.apply(action, state.memory, state.actual)
-            state.stored = state.memory
+            if dry_run:
+                await applier.foresee(action, state.memory, state.actual)
+                state.memory, state.actual = imagine(action, state.memory, state.actual)
+            else:
+                state.memory, state.actual = await applier.apply(action, state.memory, state.actual)
+                state.stored = state.memory
             state.actions.append(action)
             return
         except (LeaseLost, DatabaseUnavailable):
@@ -277,6 +278,8 @@ class Reconciler:
                 "action_failed", action=action.kind, error=str(error), unknown=isinstance(error, OutcomeUnknown)
             )
         state.blocked.add(action.subject)
+        if dry_run:
+            return
         # It may have failed after something was remembered already (an id whose reading back failed).
         state.memory, state.catalogue = await memories.load(self._db, state.payer.id)
         state.stored = state.memory
