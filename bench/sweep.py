@@ -28,6 +28,7 @@ from lib.database import Database, migrate
 from lib.policy import fingerprint
 from lib.stripe_client import read_subscription
 from lib.subscription_manager import SubscriptionManager
+from scripts import sim
 from scripts._postgres import Postgres, start
 from scripts.sim.enhance_sim import EnhanceSim
 from scripts.sim.server import serve
@@ -125,12 +126,7 @@ def simulate(size: int) -> None:
         with serve(stripe.app) as stripe_url, serve(panel.app) as panel_url:
             world = {
                 "rows": file.name,
-                "STRIPE_SECRET_KEY": stripe.secret_key,
-                "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
-                "STRIPE_API_BASE": stripe_url,
-                "ENHANCE_API_URL": panel_url,
-                "ENHANCE_API_TOKEN": panel.token,
-                "ENHANCE_ORG_ID": panel.org_id,
+                **sim.settings(stripe, stripe_url, panel, panel_url),
                 "ADMIN_API_KEY": "admin_fake_key",
                 "CRON_SECRET": "cron_fake_secret",
                 "LOG_LEVEL": "error",

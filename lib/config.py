@@ -50,6 +50,9 @@ class Policy:
     welcome: Literal["panel_recovery", "none"] = "panel_recovery"
 
 
+POLICY = Policy()
+"""What is decided unless the operator says otherwise."""
+
 REQUIRED = object()
 """Marks a setting without a default."""
 
@@ -194,40 +197,46 @@ class Settings:
     welcome: Literal["panel_recovery", "none"] = _setting(
         "WELCOME",
         _one_of("panel_recovery", "none"),
-        "panel_recovery",
+        POLICY.welcome,
         "Set-password mail through the panel after the first provisioning, or `none`.",
     )
     grace_days: int = _setting(
-        "GRACE_DAYS", _whole(0, 365), 7, "Days from the open invoice until an unpaid service is suspended."
+        "GRACE_DAYS",
+        _whole(0, 365),
+        POLICY.grace_days,
+        "Days from the open invoice until an unpaid service is suspended.",
     )
     retention_days: int | None = _setting(
         "RETENTION_DAYS",
         _whole(1, 3650),
-        None,
+        POLICY.retention_days,
         "Days from the end of a subscription until its hosting is soft-deleted; unset: never.",
     )
     pause_collection: Literal["keep", "suspend"] = _setting(
         "PAUSE_COLLECTION",
         _one_of("keep", "suspend"),
-        "keep",
+        POLICY.pause_collection,
         "Whether Stripe's pause of payment collection keeps or suspends the service.",
     )
     on_dispute: Literal["suspend", "ignore"] = _setting(
-        "ON_DISPUTE", _one_of("suspend", "ignore"), "suspend", "What an open dispute does to the service."
+        "ON_DISPUTE", _one_of("suspend", "ignore"), POLICY.on_dispute, "What an open dispute does to the service."
     )
     on_dispute_lost: Literal["suspend", "ignore"] = _setting(
-        "ON_DISPUTE_LOST", _one_of("suspend", "ignore"), "suspend", "What a lost dispute does to the service."
+        "ON_DISPUTE_LOST",
+        _one_of("suspend", "ignore"),
+        POLICY.on_dispute_lost,
+        "What a lost dispute does to the service.",
     )
     on_refund: Literal["ignore", "suspend"] = _setting(
         "ON_REFUND",
         _one_of("ignore", "suspend"),
-        "ignore",
+        POLICY.on_refund,
         "What a full refund of the latest invoice does to the service.",
     )
     on_double_purchase: Literal["provision", "hold"] = _setting(
         "ON_DOUBLE_PURCHASE",
         _one_of("provision", "hold"),
-        "provision",
+        POLICY.on_double_purchase,
         "A second live subscription of the same customer and price: `provision` it, or `hold` it for a person.",
     )
     brake_max: int = _setting(

@@ -12,6 +12,26 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+# --- what came in -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """An event as it goes into the inbox, and whom it makes due."""
+
+    event_id: str
+    type: str
+    body: str
+    outcome: Literal["accepted", "ignored", "unreadable"]
+    nudges: tuple[tuple[str, str], ...] = ()
+    """(kind, key) of each `due` row."""
+    livemode: bool | None = None
+    object_id: str | None = None
+    customer_id: str | None = None
+    created_at: datetime | None = None
+    error: str | None = None
+
+
 # --- truth: what Stripe says ------------------------------------------------------------------------------------------
 
 

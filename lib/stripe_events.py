@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lib.database.events import ReceivedEvent
+from lib.model import ReceivedEvent
 
 DUE_BY_TYPE: Mapping[str, tuple[str, ...]] = {
     "customer.updated": ("customer=id",),

@@ -17,11 +17,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lib import log as logging
 from lib.config import Secret
 from lib.errors import Denied, Refused, RequestError, Retryable, SchemaOutdated, SettingsError
+from lib.log import bound, configure, get_logger
 
-log = logging.get_logger()
+log = get_logger()
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -47,7 +47,7 @@ def endpoint(**handlers: Handler) -> ASGIApp:
         request = Request(scope, receive)
         request_id = request.headers.get("x-vercel-id") or request.headers.get("x-request-id") or str(uuid4())
         began = time.monotonic()
-        with logging.bound(request_id=request_id[:200], path=scope["path"]):
+        with bound(request_id=request_id[:200], path=scope["path"]):
             response = await _answer(request, handlers)
             response.headers["X-Request-Id"] = request_id.encode("ascii", "replace").decode()[:200]
             response.headers.setdefault("Cache-Control", "no-store")
@@ -69,7 +69,7 @@ async def _answer(request: Request, handlers: dict[str, Handler]) -> Response:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
         return problem(error.status, error.code, error.detail, field=error.field, headers=headers)
     except SettingsError as error:
-        logging.configure()
+        configure()
         log.error("settings_wrong", problems=error.problems)
         detail = "the environment of this deployment is not complete: " + "; ".join(error.problems)
         return problem(503, "not_configured", detail)

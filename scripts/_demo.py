@@ -155,7 +155,7 @@ def _tell(stack: ExitStack, *, once: bool) -> None:
 def _set_up(stack: ExitStack) -> Stage:
     import psycopg
 
-    from scripts import _postgres
+    from scripts import _postgres, sim
     from scripts.sim.enhance_sim import EnhanceSim
     from scripts.sim.server import serve
     from scripts.sim.stripe_sim import StripeSim
@@ -175,12 +175,7 @@ def _set_up(stack: ExitStack) -> Stage:
     admin_key, cron_secret = "admin_" + secrets.token_hex(8), "cron_" + secrets.token_hex(8)
     environ = {
         "DATABASE_URL": database_url,
-        "STRIPE_SECRET_KEY": stripe.secret_key,
-        "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
-        "STRIPE_API_BASE": stripe_url,
-        "ENHANCE_API_URL": panel_url,
-        "ENHANCE_API_TOKEN": panel.token,
-        "ENHANCE_ORG_ID": panel.org_id,
+        **sim.settings(stripe, stripe_url, panel, panel_url),
         "ADMIN_API_KEY": admin_key,
         "CRON_SECRET": cron_secret,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 VERSION = "64.0.2"
 FOLDER = Path(__file__).resolve().parent.parent / ".local" / "vercel-cli"
-# The builder pins packages that we never use exactly; a mirror may lag behind with one of them.
+# The builder pins a package that we never use to one exact version, which npm does not always have yet.
 PACKAGE = {"private": True, "dependencies": {"vercel": VERSION}, "overrides": {"sandbox": "^4.0.0"}}
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.database.events import ReceivedEvent
+from lib.model import ReceivedEvent
 from lib.stripe_events import SUBSCRIBE_TO, read_event
 
 anything = st.recursive(

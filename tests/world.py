@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from lib.config import Settings
 from lib.subscription_manager import Drained, PassReport, SubscriptionManager, process
+from scripts import sim
 from scripts._functions import functions_app
 from scripts.sim.enhance_sim import EnhanceSim
 from scripts.sim.server import serve
@@ -179,12 +180,7 @@ def make_world(database_url: str) -> Iterator[World]:
     with serve(stripe.app) as stripe_url, serve(panel.app) as panel_url:
         environ = {
             "DATABASE_URL": database_url,
-            "STRIPE_SECRET_KEY": stripe.secret_key,
-            "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
-            "STRIPE_API_BASE": stripe_url,
-            "ENHANCE_API_URL": panel_url,
-            "ENHANCE_API_TOKEN": panel.token,
-            "ENHANCE_ORG_ID": panel.org_id,
+            **sim.settings(stripe, stripe_url, panel, panel_url),
             "ADMIN_API_KEY": ADMIN_KEY,
             "CRON_SECRET": CRON_SECRET,
         }

@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
 
 from lib.database import due
 from lib.database.connection import Database
-
-Outcome = Literal["accepted", "ignored", "unreadable"]
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedEvent:
-    """An event as it goes into the inbox, and whom it makes due."""
-
-    event_id: str
-    type: str
-    body: str
-    outcome: Outcome
-    nudges: tuple[tuple[str, str], ...] = ()
-    """(kind, key) of each `due` row."""
-    livemode: bool | None = None
-    object_id: str | None = None
-    customer_id: str | None = None
-    created_at: datetime | None = None
-    error: str | None = None
+from lib.model import ReceivedEvent
 
 
 async def accept(

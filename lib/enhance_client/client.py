@@ -76,6 +76,7 @@ class EnhanceClient:
         self._plans: tuple[float, tuple[PanelPlan, ...]] | None = None
 
     async def close(self) -> None:
+        """Close every connection."""
         await self._transport.close()
 
     # --- organisation, login, owner ---
@@ -92,9 +93,11 @@ class EnhanceClient:
         return _new_id(await self._transport.request("POST", f"/orgs/{self._org_id}/customers", body={"name": name}))
 
     async def rename_org(self, org_id: str, name: str) -> None:
+        """Give a customer organisation another name."""
         await self._transport.request("PATCH", f"/orgs/{org_id}", body={"name": name})
 
     async def org(self, org_id: str) -> Org:
+        """One organisation as it stands, a soft-deleted one too."""
         return _org(await self._transport.request("GET", f"/orgs/{org_id}"))
 
     async def orgs_page(self, offset: int) -> tuple[list[Org], int | None]:
@@ -220,15 +223,19 @@ class EnhanceClient:
         return int(_new_id(answer))
 
     async def suspend(self, org_id: str, subscription_id: int) -> None:
+        """Switch a hosting subscription off. The panel notes who did, in `suspendedBy`."""
         await self._update(org_id, subscription_id, {"isSuspended": True})
 
     async def resume(self, org_id: str, subscription_id: int) -> None:
+        """Switch it on again, whoever had suspended it: the caller must know that it was we."""
         await self._update(org_id, subscription_id, {"isSuspended": False})
 
     async def change_plan(self, org_id: str, subscription_id: int, plan_id: int) -> None:
+        """Move to another plan. Some moves down are refused, with an answer that nobody has documented."""
         await self._update(org_id, subscription_id, {"planId": plan_id})
 
     async def name_subscription(self, org_id: str, subscription_id: int, friendly_name: str) -> None:
+        """Give it another friendly name, which carries our mark."""
         await self._update(org_id, subscription_id, {"friendlyName": friendly_name})
 
     async def terminate(self, org_id: str, subscription_id: int) -> None:
@@ -267,6 +274,7 @@ class EnhanceClient:
         return _new_id(await self._transport.request("POST", route, body=body, patience=WEBSITE_TIMEOUT))
 
     async def website(self, org_id: str, website_id: str) -> Website:
+        """One website as it stands, a soft-deleted one too."""
         return _website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))
 
     async def website_of(self, domain: str) -> Website | None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
 from lib.database import memory as memories
-from lib.database.events import ReceivedEvent
 from lib.errors import BridgeError, LeaseLost, RequestError, SchemaOutdated
 from lib.log import get_logger
+from lib.model import ReceivedEvent
 from lib.stripe_events import read_event
 from lib.subscription_manager.report import PassReport
 

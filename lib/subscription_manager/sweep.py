@@ -20,9 +20,9 @@ from uuid import uuid4
 
 from lib.config import Settings
 from lib.database import Database, comparison, due, money, sweeps
-from lib.database.events import ReceivedEvent
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
+from lib.model import ReceivedEvent
 from lib.policy import fingerprint, marks
 from lib.stripe_events import SUBSCRIBE_TO
 
