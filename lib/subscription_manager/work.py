@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,19 +50,31 @@ async def listing(
             "kind": row.kind,
             "key": row.key,
             "email": row.email,
-            "state": row.state,
-            "dueAt": row.due_at,
-            "attempts": row.attempts,
-            "lastError": row.last_error,
-            "waitsFor": row.waits_for,
-            "reason": row.parked_reason,
-            "parkedAt": row.parked_at,
-            "problems": [{**problem, "remedy": remedy(problem["reason"])} for problem in row.problems],
+            **queue_json(row),
             "remedy": remedy(row.parked_reason) if row.parked_reason else None,
         }
         for row in page
     ]
     return rows, (page[-1].kind, page[-1].key) if len(found) > limit else None
+
+
+def queue_json(row: work.WorkRow) -> dict[str, Any]:
+    """How one row of the queue stands: camelCase; times are still datetimes."""
+    return {
+        "state": row.state,
+        "dueAt": row.due_at,
+        "attempts": row.attempts,
+        "lastError": row.last_error,
+        "waitsFor": row.waits_for,
+        "reason": row.parked_reason,
+        "parkedAt": row.parked_at,
+        "problems": with_remedies(row.problems),
+    }
+
+
+def with_remedies(problems: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each problem with what to do about it."""
+    return [{**problem, "remedy": remedy(problem["reason"])} for problem in problems]
 
 
 # --- what a person decides ---

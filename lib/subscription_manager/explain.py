@@ -1,0 +1,231 @@
+"""Everything that is known of one customer: truth, memory, desired, actual, what comes next, and the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from lib.database import ledger, work
+from lib.database import memory as memories
+from lib.database.work import WorkRow
+from lib.errors import NotFound, Refused, Retryable
+from lib.model import Memory, PanelSubscription, Payer, Service, ServiceKey, Subscription
+from lib.policy import desired, with_money_back
+from lib.subscription_manager.report import PassReport
+from lib.subscription_manager.work import queue_json, with_remedies
+
+if TYPE_CHECKING:
+    from lib.enhance_client import Org, Website
+    from lib.subscription_manager.manager import SubscriptionManager
+
+Side = Literal["stripe", "panel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the panel has of one customer."""
+
+    org: Org | None = None
+    subscriptions: Sequence[PanelSubscription] = ()
+    websites: Mapping[str, Website] = field(default_factory=dict)
+    """By id, those of the services that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a person needs in order to see why one customer's hosting is as it is."""
+
+    customer_id: str
+    mode: str
+    payer: Payer | None
+    """`None` while Stripe is away."""
+    memory: Memory
+    report: PassReport
+    """Of a dry run: what should be, and what would be done next."""
+    found: Found
+    queued: WorkRow | None
+    timeline: Sequence[Mapping[str, Any]]
+    """The newest facts of the ledger, oldest first, with its columns as keys."""
+    away: Mapping[Side, str]
+    """Which side could not be read, and why."""
+
+    def service_of(self, found: PanelSubscription) -> Service | None:
+        """Which service a panel subscription is remembered as."""
+        return next((s for s in self.memory.services if s.panel_subscription_id == found.id), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """camelCase; times are still datetimes."""
+        report = self.report.as_json()
+        outcome = report["outcome"]
+        return {
+            "customerId": self.customer_id,
+            "mode": self.mode,
+            "away": {"stripe": self.away.get("stripe"), "panel": self.away.get("panel")},
+            "truth": _truth(self.payer) if self.payer is not None else None,
+            "remembered": [_remembered(service) for service in self.memory.services],
+            "desired": [
+                {
+                    **said,
+                    "wakeAt": goal.wake_at,
+                    "changesTo": goal.plan if goal.service.plan not in (None, goal.plan) else None,
+                }
+                for said, goal in zip(report["services"], self.report.goals, strict=True)
+            ],
+            "actual": None if "panel" in self.away else self._actual(),
+            "next": {
+                "actions": report["actions"],
+                "outcome": {**outcome, "problems": with_remedies(outcome.get("problems", []))},
+            },
+            "queue": queue_json(self.queued) if self.queued is not None else None,
+            "timeline": [_fact(row) for row in self.timeline],
+        }
+
+    def _actual(self) -> dict[str, Any]:
+        org, org_id = self.found.org, self.memory.org_id
+        return {
+            "orgId": org_id,
+            "loginId": self.memory.login_id,
+            "orgGone": org_id is not None and (org is None or org.deleted),
+            "orgSuspended": org is not None and org.suspended_by is not None,
+            "subscriptions": [
+                {
+                    "panelSubscriptionId": found.id,
+                    "service": str(service.key) if service else None,
+                    "planId": found.plan_id,
+                    "plan": found.plan_name,
+                    "state": state(found),
+                    "suspendedBy": found.suspended_by,
+                    "suspendedByBridge": suspended_by_us(found, service),
+                    "websiteId": service.website_id if service else None,
+                }
+                for found in self.found.subscriptions
+                for service in [self.service_of(found)]
+            ],
+        }
+
+
+def state(found: PanelSubscription) -> str:
+    """deleted, suspended or on."""
+    return "deleted" if found.deleted else "suspended" if found.suspended_by else "on"
+
+
+def suspended_by_us(found: PanelSubscription, service: Service | None) -> bool:
+    """Whether its suspension is one that this bridge made, and may lift."""
+    return found.suspended_by is not None and service is not None and service.suspended_by == found.suspended_by
+
+
+def service_key(fact: Mapping[str, Any]) -> str | None:
+    """Which service a row of the ledger is about."""
+    return str(ServiceKey(fact["subscription_id"], fact["slot"])) if fact["slot"] is not None else None
+
+
+async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) -> Explanation:
+    """Read everything about one customer; writes nothing. What can't be read is named in `away`, the rest is told.
+
+    Args:
+        facts: how many of the newest facts of the ledger.
+    """
+    away: dict[Side, str] = {}
+    report = await bridge.reconcile(customer_id, dry_run=True)
+    memory, catalogue = await memories.load(bridge.db, customer_id)
+    payer: Payer | None = None
+    try:
+        payer = await bridge.stripe.payer(customer_id, {s.key.subscription_id for s in memory.services})
+        payer = with_money_back(payer, memory)
+    except (Refused, Retryable) as error:
+        away["stripe"] = str(error)
+    found = Found()
+    try:
+        found = await _find(bridge, memory)
+    except (Refused, Retryable) as error:
+        away["panel"] = str(error)
+    if payer is not None and "panel" in away:  # the pass got no further than the panel; the rules need only Stripe
+        now = payer.as_of or await bridge.db.now()
+        report = replace(report, goals=desired(payer, memory, catalogue, bridge.settings.policy, now).goals)
+    return Explanation(
+        customer_id=customer_id,
+        mode=bridge.settings.provisioning_mode,
+        payer=payer,
+        memory=memory,
+        report=report,
+        found=found,
+        queued=await work.row_of(bridge.db, customer_id),
+        timeline=await ledger.timeline(bridge.db, customer_id, limit=facts),
+        away=away,
+    )
+
+
+async def _find(bridge: SubscriptionManager, memory: Memory) -> Found:
+    if memory.org_id is None:
+        return Found()
+    try:
+        org = await bridge.enhance.org(memory.org_id)
+        subscriptions = await bridge.enhance.subscriptions(memory.org_id)
+    except NotFound:
+        return Found()
+    websites: dict[str, Website] = {}
+    for service in memory.services:
+        if service.website_id is not None:
+            try:
+                websites[service.website_id] = await bridge.enhance.website(org.id, service.website_id)
+            except NotFound:
+                continue
+    return Found(org, subscriptions, websites)
+
+
+def _truth(payer: Payer) -> dict[str, Any]:
+    return {
+        "email": payer.email,
+        "name": payer.name,
+        "deleted": payer.deleted,
+        "subscriptions": [_subscription(said) for said in payer.subscriptions],
+    }
+
+
+def _subscription(said: Subscription) -> dict[str, Any]:
+    invoice = said.latest_invoice
+    return {
+        "id": said.id,
+        "status": said.status,
+        "items": [{"id": item.id, "priceId": item.price_id, "quantity": item.quantity} for item in said.items],
+        "latestInvoice": {"id": invoice.id, "status": invoice.status} if invoice else None,
+        "unpaidSince": said.unpaid_since,
+        "trialEnd": said.trial_end,
+        "cancelAt": said.cancel_at,
+        "endedAt": said.ended_at,
+        "collectionPaused": said.collection_paused,
+        "disputes": list(said.disputes),
+        "refunded": said.refunded,
+        "domain": said.domain,
+    }
+
+
+def _remembered(service: Service) -> dict[str, Any]:
+    return {
+        "service": str(service.key),
+        "state": service.state.value,
+        "plan": service.plan,
+        "panelSubscriptionId": service.panel_subscription_id,
+        "domain": service.domain,
+        "holds": sorted(service.holds),
+        "panelSuspended": service.panel_suspended,
+        "graceUntil": service.grace_until,
+        "waitsFor": service.waits_for,
+    }
+
+
+def _fact(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "at": row["at"],
+        "kind": row["kind"],
+        "state": row["state"],
+        "service": service_key(row),
+        "rule": row["rule"],
+        "actor": row["actor"],
+        "before": row["before"],
+        "after": row["after"],
+        "facts": row["facts"],
+        "error": row["error"],
+        "passId": row["pass_id"],
+    }
