@@ -193,7 +193,10 @@ class Service:
     adopted: bool = False
     """It existed before us; an operator linked it."""
     waits_for: str | None = None
-    """Why it is not (yet) as bought, for people: `settlement`, `change_waits_for_payment` ..."""
+    """Why it is not (yet) as bought: `settlement`, `double_purchase`, `change_waits_for_payment` ...
+
+    Shown to people. What is remembered without one of the first two has been admitted: it is made without asking for
+    its money again."""
 
     @property
     def made(self) -> bool:
