@@ -34,9 +34,13 @@ def environ(tmp_path: Path) -> dict[str, str]:
 @contextmanager
 def demo(environ: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run the demo; whatever happens in the test, it does not outlive it."""
-    with subprocess.Popen(
+    # Tests that run in the background ignore Ctrl-C, and all that they start inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
         [*COMMAND, *arguments], cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    )
+    signal.signal(signal.SIGINT, before)
+    with process:
         try:
             yield process
         finally:

@@ -97,8 +97,9 @@ def build(project: Path, environment: Mapping[str, str]) -> Bundle:
 def _python() -> tuple[Path, str]:
     """Return a Python that Vercel offers too, and its version."""
     managed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    readable = os.access(managed, os.R_OK | os.X_OK)  # the variable may be another user's
     for version in OFFERED:
-        managed_ones = [str(path) for path in managed.glob(f"{version}.*/bin/python{version}")]
+        managed_ones = [str(path) for path in managed.glob(f"{version}.*/bin/python{version}")] if readable else []
         for candidate in [shutil.which(f"python{version}") or sys.executable, *managed_ones]:
             ask = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2], sys._base_executable)"]
             # A version manager's stand-in can be on PATH without a Python behind it.
