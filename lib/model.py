@@ -233,6 +233,8 @@ class Intent:
     at: datetime
     answered: bool = False
     """The panel answered, with a server error; else the answer was lost, or we died."""
+    lost_at: datetime | None = None
+    """When the last try ended without telling; `None`: we died before it did."""
     plan: str | None = None
     """The plan it was made with, as the mapping spells it."""
 

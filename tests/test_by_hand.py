@@ -1,5 +1,6 @@
 """What people do in the panel by hand: what is ours is put right by the next sweep, the rest is left and shown."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -375,3 +376,19 @@ async def test_a_panel_plan_renamed_by_hand_parks_and_runs_when_the_mapping_foll
     await world.drain()
     assert world.due() == []
     assert world.panel.subscriptions[number].plan_id == world.plan_id
+
+
+async def test_a_name_that_a_sweep_found_during_a_pass_is_corrected_by_the_next_one(world: World) -> None:
+    """The pass knows the name from before; what the sweep has seen since is not written over."""
+    customer = world.customer()
+    world.buy(customer)
+    gate = world.panel.hold_next("PUT", "password-recovery", "before")
+    passing = asyncio.ensure_future(world.sync(customer))
+    await gate.reached()
+    (org_id,) = world.panel.orgs
+    world.panel.rename_by_hand(org_id, "Somebody's idea")
+    await sweep(world)
+    gate.release()
+    await passing
+    await world.come_to_rest()
+    assert world.panel.orgs[org_id].name == "Ada Example"

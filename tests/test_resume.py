@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from lib.database import Database, ledger
 from lib.enhance_client import transport
-from lib.subscription_manager import SubscriptionManager
+from lib.subscription_manager import SubscriptionManager, step
 from scripts.sim.enhance_sim.faults import Gate
 from tests.world import World
 
@@ -427,3 +428,34 @@ async def test_websites_are_created_one_at_a_time_over_all_processes(world: Worl
     assert world.panel.world() == dict.fromkeys(ONE, 6)
     assert world.panel.peak["POST /orgs/{org_id}/websites"] == 1
     assert world.panel.peak["all"] > 1
+
+
+async def test_a_process_that_stood_still_after_its_intent_does_not_act_on_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others took the intent for dead, and made it: the sleeper wakes and makes no second one."""
+    customer = world.customer()
+    world.buy(customer, domain=None)
+    intend = ledger.intend
+    asleep, wake = asyncio.Event(), asyncio.Event()
+
+    async def freezing(db: Database, fact: ledger.Fact, lease_id: str) -> None:
+        await intend(db, fact, lease_id)
+        if fact.kind == "create_subscription" and not asleep.is_set():
+            asleep.set()
+            await wake.wait()
+            monkeypatch.setattr(step, "LONGEST_PAUSE", 0.0)  # as long as it slept
+
+    monkeypatch.setattr(ledger, "intend", freezing)
+    async with world.bridge() as manager:
+        sleeper = asyncio.ensure_future(manager.reconcile(customer))
+        await asleep.wait()
+        world.hurry()
+        world.age_intents()
+        await world.come_to_rest()
+        wake.set()
+        await sleeper
+    monkeypatch.undo()
+    await world.come_to_rest()
+    assert world.panel.world()["subscriptions"] == 1
+    assert (world.due(), world.dangling()) == ([], [])

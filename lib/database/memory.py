@@ -36,11 +36,11 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
              FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
-                 'at', i.at, 'plan', i.facts ->> 'plan', 'answered', EXISTS (
-                     SELECT FROM actions u WHERE u.action_id = i.action_id AND u.state = 'unknown'
-                        AND (u.facts ->> 'answered')::boolean)) ORDER BY i.id), '[]')
+                 'at', i.at, 'plan', i.facts ->> 'plan', 'lost_at', u.at,
+                 'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
              FROM actions i
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND i.state = 'intent'
+             LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
+             WHERE i.provider = %(provider)s AND i.customer_id = %(customer)s AND i.state = 'intent'
                 AND NOT EXISTS (
                     SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
             ) AS intents,
@@ -114,8 +114,14 @@ async def knows(db: Database, customer_id: str, *, provider: str = "stripe") -> 
     return row is not None
 
 
-async def remember_customer(db: Database, memory: Memory, lease_id: str, *, livemode: bool) -> None:
+async def remember_customer(
+    db: Database, memory: Memory, lease_id: str, *, livemode: bool, named: bool = False
+) -> None:
     """Write the customer's row as it now is in `memory`.
+
+    Args:
+        named: the organisation was given this name just now. Else a name that a sweep has found there meanwhile, and
+            that the next pass is to correct, stays.
 
     Raises:
         LeaseLost: another process holds this customer now.
@@ -128,11 +134,13 @@ async def remember_customer(db: Database, memory: Memory, lease_id: str, *, live
             %(member)s, CASE WHEN %(welcomed)s THEN now() END
         WHERE {_HELD}
         ON CONFLICT (provider, customer_id) DO UPDATE SET
-            email = excluded.email, name = excluded.name, org_id = excluded.org_id, org_name = excluded.org_name,
+            email = excluded.email, name = excluded.name, org_id = excluded.org_id,
+            org_name = CASE WHEN %(named)s OR customers.org_id IS DISTINCT FROM excluded.org_id
+                THEN excluded.org_name ELSE customers.org_name END,
             login_id = excluded.login_id, member_id = excluded.member_id,
             welcomed_at = CASE WHEN %(welcomed)s THEN coalesce(customers.welcomed_at, now()) END, updated_at = now()
         RETURNING 1
-        """,
+        """,  # noqa: S608 - the condition above
         {
             "lease": lease_id,
             "provider": memory.provider,
@@ -145,6 +153,7 @@ async def remember_customer(db: Database, memory: Memory, lease_id: str, *, live
             "login": memory.login_id,
             "member": memory.member_id,
             "welcomed": memory.welcomed,
+            "named": named,
         },
     )
     if not rows:
@@ -272,7 +281,15 @@ def _intent(row: dict[str, Any]) -> Intent:
     at = _when(row["at"])
     assert at is not None
     key = ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None
-    return Intent(row["action_id"], ActionKind(row["kind"]), key, at, row["answered"], row["plan"])
+    return Intent(
+        row["action_id"],
+        ActionKind(row["kind"]),
+        key,
+        at,
+        answered=row["answered"],
+        lost_at=_when(row["lost_at"]),
+        plan=row["plan"],
+    )
 
 
 def _mapping(row: dict[str, Any]) -> PlanMapping:

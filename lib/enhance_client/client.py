@@ -224,11 +224,11 @@ class EnhanceClient:
 
     async def suspend(self, org_id: str, subscription_id: int) -> None:
         """Switch a hosting subscription off. The panel notes who did, in `suspendedBy`."""
-        await self._update(org_id, subscription_id, {"isSuspended": True})
+        await self._update(org_id, subscription_id, {"isSuspended": True}, repeat_lost=False)
 
     async def resume(self, org_id: str, subscription_id: int) -> None:
         """Switch it on again, whoever had suspended it: the caller must know that it was we."""
-        await self._update(org_id, subscription_id, {"isSuspended": False})
+        await self._update(org_id, subscription_id, {"isSuspended": False}, repeat_lost=False)
 
     async def change_plan(self, org_id: str, subscription_id: int, plan_id: int) -> None:
         """Move to another plan. Some moves down are refused, with an answer that nobody has documented."""
@@ -253,8 +253,11 @@ class EnhanceClient:
         answer = await self._transport.request("PUT", route)
         return tuple(_resource(row) for row in (answer or {}).get("items") or [])
 
-    async def _update(self, org_id: str, subscription_id: int, change: dict[str, int | bool | str]) -> None:
-        await self._transport.request("PATCH", f"/orgs/{org_id}/subscriptions/{subscription_id}", body=change)
+    async def _update(
+        self, org_id: str, subscription_id: int, change: dict[str, int | bool | str], *, repeat_lost: bool = True
+    ) -> None:
+        route = f"/orgs/{org_id}/subscriptions/{subscription_id}"
+        await self._transport.request("PATCH", route, body=change, repeat_lost=repeat_lost)
 
     # --- domains and websites ---
 

@@ -12,7 +12,7 @@ import tenacity
 from lib import tally
 from lib.config import Secret
 from lib.enhance_client.answers import read_answer
-from lib.errors import Denied, OutcomeUnknown, Retryable, Unavailable
+from lib.errors import Denied, NotFound, OutcomeUnknown, Refused, Retryable, Unavailable
 
 READ_TIMEOUT = 30.0
 """Seconds; what other integrations use for ordinary calls."""
@@ -76,6 +76,7 @@ class Transport:
         patience: float = READ_TIMEOUT,
         wipe: bool = False,
         repeat: bool = True,
+        repeat_lost: bool = True,
     ) -> Any:
         """Send one request; the decoded answer.
 
@@ -83,22 +84,39 @@ class Transport:
 
         Args:
             repeat: whether quick repetition is wanted where it is safe; not for a mail.
+            repeat_lost: also after no answer came, when the first try may still be under way in the panel; not for
+                what somebody may have undone before that one lands.
             wipe: an admin confirmed that the data shall be gone for good (`force=true`).
 
         Raises:
-            Unavailable, OutcomeUnknown, NotFound, Conflict, Refused: see `answers.read_answer`.
+            Unavailable, OutcomeUnknown, NotFound, Conflict, Refused: see `answers.read_answer`. What a later try says
+                proves nothing about an earlier one whose answer was lost: then it is OutcomeUnknown.
         """
         if not any(allowed == method and pattern.fullmatch(route) for allowed, pattern in ALLOWED):
             raise AssertionError(f"{method} {route} is not an allowed route")
         if query and "force" in query and not wipe:
             raise AssertionError("force deletes data for good and is no part of any pass")
+        lost: OutcomeUnknown | None = None
+
+        def again(error: BaseException) -> bool:
+            nonlocal lost
+            if isinstance(error, OutcomeUnknown):
+                lost = error
+                return repeat and (repeat_lost or error.answered) and _worth_repeating(method, error)
+            return repeat and _worth_repeating(method, error)
+
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=_wait,
-            retry=tenacity.retry_if_exception(lambda error: repeat and _worth_repeating(method, error)),
+            retry=tenacity.retry_if_exception(again),
             reraise=True,
         )
-        return await retrying(self._once, method, route, body, query, patience)
+        try:
+            return await retrying(self._once, method, route, body, query, patience)
+        except (Refused, Unavailable) as error:
+            if lost is None or (method == "DELETE" and isinstance(error, NotFound)):  # the proof that it is gone
+                raise
+            raise OutcomeUnknown(f"{lost}; then {error}", answered=lost.answered) from error
 
     async def close(self) -> None:
         """Close the connections; the transport may be used again."""

@@ -32,9 +32,10 @@ SETTLE = {
     ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=90)),
     ActionKind.CREATE_SUBSCRIPTION: (timedelta(seconds=30), timedelta(seconds=90)),
     ActionKind.CREATE_WEBSITE: (timedelta(seconds=90), timedelta(minutes=5)),
-    ActionKind.SUSPEND: (timedelta(seconds=10), timedelta(seconds=60)),
+    ActionKind.SUSPEND: (timedelta(seconds=10), timedelta(seconds=90)),
 }
-"""How long an action may still take effect after its intent: (the panel answered with an error, the answer was lost).
+"""How long an action may still take effect: (the panel answered with an error, the answer was lost). It counts from the
+end of the last try, or from the intent when nobody was left to write that down.
 
 Only afterwards does not finding it mean that it never happened. Creating a website is the slow one: panels have been
 seen to finish it long after the client gave up; the other creations get three times what a client waits for. A
@@ -49,7 +50,7 @@ LOOK_SOONEST, LOOK_LATEST = timedelta(seconds=10), timedelta(seconds=60)
 def settles_at(intent: Intent) -> datetime:
     """When not finding the result of `intent` begins to mean that it never happened."""
     answered, lost = SETTLE.get(intent.kind, (timedelta(), timedelta()))
-    return intent.at + (answered if intent.answered else lost)
+    return (intent.lost_at or intent.at) + (answered if intent.answered else lost)
 
 
 def _look_at(intent: Intent, now: datetime) -> datetime:

@@ -29,6 +29,10 @@ WEBSITE_PATIENCE = 15.0
 """Seconds that a pass waits for its turn to create a website, before it lets another customer have its place."""
 
 
+KNOWN_AFTER = 3
+"""Suspensions for which the panel must have named us, before a name read right after ours is taken for another's."""
+
+
 class Applier:
     """Applies actions for one pass; refuses what can't be: a plan that is missing or too small, a domain in use."""
 
@@ -124,7 +128,7 @@ class Applier:
             name = str(action.details["name"])
             await step.send(self._enhance.rename_org(memory.org_id, name))
             memory = replace(memory, org_name=name)
-            await self._panel.remember(memory)
+            await self._panel.remember(memory, named=True)
         return memory
 
     async def _send_welcome(self, action: Action, memory: Memory) -> Memory:
@@ -201,21 +205,32 @@ class Applier:
                     await step.send(self._enhance.terminate(memory.org_id, number))
             actual = await self._panel.look(memory)
             found = next((s for s in actual.subscriptions if s.id == number), None)
+            by = found.suspended_by if found else None
             match action.kind:
                 case ActionKind.SUSPEND:
-                    seen = found is not None and found.suspended_by is not None
-                    by = found.suspended_by if found else None
+                    seen = by is not None
                     changed = replace(service, suspended_by=by, state=ServiceState.SUSPENDED)
+                    if by is not None and await self._is_foreign(by):
+                        # Somebody in the panel was quicker, and it keeps the first one's name: theirs is never lifted.
+                        step.after = {"panel_suspended_by": by}
+                        return memory, actual
                 case ActionKind.RESUME:
                     seen = found is not None and found.suspended_by is None
                     changed = replace(service, suspended_by=None, state=ServiceState.LIVE)
                 case _:
                     seen = found is None or found.deleted
                     changed = replace(service, state=ServiceState.TERMINATED)
-            if seen:
-                memory = await self._panel.remember_service(memory, changed)
-        await self._verify(step, seen, {"suspended_by": found and found.suspended_by})
+            if not seen:
+                raise _not_shown(step)
+            memory = await self._panel.remember_service(memory, changed)
+        token = {"token": self._pass.token_id} if by is not None else {}
+        await self._verify(step, seen, {"suspended_by": by, **token})
         return memory, actual
+
+    async def _is_foreign(self, suspended_by: str) -> bool:
+        """Whether the panel names somebody else than us, as far as we know who we are to it."""
+        ours = await ledger.suspenders(self._db, self._pass.token_id, seen=KNOWN_AFTER)
+        return bool(ours) and suspended_by not in ours
 
     async def _create_website(self, action: Action, memory: Memory, service: Service) -> Memory:
         """Create the website, one at a time over all processes; what exists already is taken over if it is ours."""
@@ -276,8 +291,12 @@ class Applier:
             Unavailable: the panel said yes and does not show it; the next pass looks again.
         """
         if not seen:
-            raise Unavailable(f"the panel accepted {step.fact.kind} and does not show it")
+            raise _not_shown(step)
         await ledger.record(self._db, [replace(step.fact, state="verified", before=None, after=facts, facts=None)])
+
+
+def _not_shown(step: Step) -> Unavailable:
+    return Unavailable(f"the panel accepted {step.fact.kind} and does not show it")
 
 
 def _refuse_excess(service: Service, used: tuple[Resource, ...], plan: PanelPlan) -> None:

@@ -46,7 +46,11 @@ class Interrupted:
                     done = False
             if not done and intent.kind not in SETTLE:
                 # Safe to repeat; whether it is needed shows in what the panel has.
-                await self._close(intent, done=False, error="interrupted; done again if it is still needed")
+                await self._close(
+                    intent,
+                    done=False,
+                    error="interrupted, and nobody knows whether it happened; done again if it is still needed",
+                )
                 memory = _without(memory, intent)
             elif done:
                 await self._close(intent, done=True)
@@ -84,7 +88,7 @@ class Interrupted:
         found = next((s for s in actual.subscriptions if service and s.id == service.panel_subscription_id), None)
         if service is None or found is None or found.suspended_by is None:
             return memory, False
-        ours = await ledger.suspenders(self._panel.db)
+        ours = await ledger.suspenders(self._panel.db, self._pass.token_id)
         if ours and found.suspended_by not in ours:
             return memory, False  # somebody else did while we were looking, and theirs is never lifted
         if service.suspended_by != found.suspended_by:

@@ -85,10 +85,10 @@ class Panel:
             raise _reserved(service.domain)
         raise _taken(service.domain, "is in use in the panel")
 
-    async def remember(self, memory: Memory) -> None:
-        """Write down the customer. LeaseLost when somebody else has them by now."""
-        lease = self.current.lease_id
-        await memories.remember_customer(self.db, memory, lease, livemode=self.current.settings.livemode)
+    async def remember(self, memory: Memory, *, named: bool = False) -> None:
+        """Write down the customer; `named`: the organisation's new name, too. LeaseLost when the lease is."""
+        lease, livemode = self.current.lease_id, self.current.settings.livemode
+        await memories.remember_customer(self.db, memory, lease, livemode=livemode, named=named)
 
     async def remember_service(self, memory: Memory, service: Service) -> Memory:
         """Write down one service; the memory with it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+import time
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from lib.config import Settings
 from lib.database import Database, brake, ledger
-from lib.errors import OutcomeUnknown, Refused, Retryable
+from lib.errors import OutcomeUnknown, Refused, Retryable, Unavailable
 from lib.log import get_logger
 from lib.model import ActionKind, Payer, ServiceKey
 
@@ -19,6 +21,9 @@ T = TypeVar("T")
 
 BRAKED = timedelta(hours=1)
 """When a braked pass looks again by itself; a release makes it due at once."""
+
+LONGEST_PAUSE = 20.0
+"""Seconds between an intent and its call: far fewer than after which others think that it never happened (`SETTLE`)."""
 
 
 class Waiting(Retryable):
@@ -39,6 +44,11 @@ class Pass:
     settings: Settings
     actor: str = "bridge"
 
+    @property
+    def token_id(self) -> str:
+        """Tells the panel's token from the one before and the one after it, and tells nothing of it."""
+        return sha256(self.settings.enhance_api_token.reveal().encode()).hexdigest()[:8]
+
 
 class Step:
     """``async with``: the intent before, and applied, failed or unknown after, whatever happens inside."""
@@ -48,11 +58,19 @@ class Step:
         self.fact = fact
         self._lease_id = lease_id
         self._settings = settings
+        self._began = time.time()
         self._sent = False
         self.after: Mapping[str, Any] | None = None
 
-    async def send(self, call: Awaitable[T]) -> T:
-        """Await the call that makes the change. From its success on only remembering it can close the step."""
+    async def send(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await the call that makes the change. From its success on only remembering it can close the step.
+
+        Raises:
+            Unavailable: this process stood still since the intent, so that others may think that it never happened.
+        """
+        if abs(time.time() - self._began) > LONGEST_PAUSE:  # not the steady clock, which may have stood still as well
+            call.close()
+            raise Unavailable("this process stood still for too long before the call, which was not made")
         result = await call
         self._sent = True
         return result
