@@ -1613,3 +1613,36 @@ async def test_a_pass_that_is_overtaken_at_its_end_does_not_call_its_finding_set
     (row,) = world.due()
     assert row["parked_reason"] == "unmapped_price"
     assert len(by_hand(world, "parked")) == 1
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+async def test_a_refused_action_leaves_the_queue_as_it_was(world: World) -> None:
+    """Since when somebody is parked, and for what, is not forgotten over a 409; nor is it told a second time."""
+    customer, subscription = await provisioned(world)
+    world.stripe.create_price("price_unmapped")
+    world.buy(customer, "price_unmapped", domain=None)
+    await world.sync(customer)
+    (before,) = world.due()
+    async with world.functions() as client:
+        assert_problem(await act(client, "recreate", subscriptionId=subscription), 409, "nothing_gone")
+    await world.drain()
+    (after,) = world.due()
+    kept = ("parked_reason", "parked_at", "problems")
+    assert [after[name] for name in kept] == [before[name] for name in kept]
+    assert len(by_hand(world, "parked")) == 1
+
+
+async def test_a_refused_action_uses_up_no_step_of_the_retry_curve(world: World) -> None:
+    """A customer whose passes fail keeps the date of the next try, however often somebody asks for what is refused."""
+    customer, subscription = await provisioned(world)
+    world.stripe.fail_next("GET", "/v1/subscriptions", 500, times=99)
+    await world.sync(customer)
+    (before,) = world.due()
+    async with world.functions() as client:
+        for _ in range(3):
+            assert (await act(client, "recreate", subscriptionId=subscription)).status_code == 409
+    await world.drain()
+    (after,) = world.due()
+    assert (after["attempts"], after["retry_at"]) == (before["attempts"], before["retry_at"])

@@ -106,9 +106,13 @@ async def release(db: Database, actor: str) -> int:
         WITH released AS (
             UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = clock_timestamp(), released_by = %(actor)s
             WHERE engaged_at IS NOT NULL RETURNING 1
+        ), braked AS (
+            SELECT kind, key FROM due
+            WHERE (waits_for = 'brake' OR lease_id IS NOT NULL) AND EXISTS (SELECT FROM released)
+            ORDER BY kind, key FOR UPDATE
         )
         UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
-        WHERE (waits_for = 'brake' OR lease_id IS NOT NULL) AND EXISTS (SELECT FROM released) RETURNING 1
+        FROM braked WHERE (due.kind, due.key) = (braked.kind, braked.key) RETURNING 1
         """,
         {"actor": actor},
     )

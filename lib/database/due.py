@@ -186,6 +186,15 @@ async def settle(
     return bool(row and row["held"])
 
 
+async def give_back(db: Database, claim: Claim) -> None:
+    """End a lease under which no pass was run: the row is as it was before, and due."""
+    await db.rows(
+        "UPDATE due SET lease_id = NULL, leased_until = NULL, due_at = least(due_at, %(now)s), updated_at = now()"
+        " WHERE lease_id = %(lease)s",
+        {"lease": claim.lease_id, "now": claim.now},
+    )
+
+
 async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
     """Make (kind, key) rows due now; how many."""
     rows = await db.rows(

@@ -157,9 +157,14 @@ async def retry_parked(db: Database, sweep: Sweep) -> int:
     """Give everything that is parked one more try, unless it had one since the sweep began; how many."""
     rows = await db.rows(
         f"""
+        WITH stuck AS (
+            SELECT kind, key FROM due
+            WHERE parked_reason IS NOT NULL AND updated_at < %(began)s
+                AND (leased_until IS NULL OR leased_until < clock_timestamp()) AND {HELD}
+            ORDER BY kind, key FOR UPDATE
+        )
         UPDATE due SET due_at = now(), generation = generation + 1, updated_at = now()
-        WHERE parked_reason IS NOT NULL AND updated_at < %(began)s
-            AND (leased_until IS NULL OR leased_until < clock_timestamp()) AND {HELD}
+        FROM stuck WHERE (due.kind, due.key) = (stuck.kind, stuck.key)
         RETURNING 1
         """,  # noqa: S608 - the condition is the literal above
         {"sweep": sweep.id, "holder": sweep.holder, "began": sweep.started_at},

@@ -234,7 +234,7 @@ class SubscriptionManager:
                 else:
                     edit = None
             if claims and self.settings.provisioning_mode == "paused":
-                await due.settle(self.db, claims[0], due_at=claims[0].now)
+                await due.give_back(self.db, claims[0])
                 raise RequestError(409, "paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
             report = await self.runner.run(claims[0], actor=actor) if claims else None
             if report is not None:
@@ -261,7 +261,7 @@ class SubscriptionManager:
             log.warning("lease_lost", customer=claim.key)
             return False
         except BaseException:
-            await due.settle(self.db, claim, due_at=claim.now, attempts=claim.attempts)
+            await due.give_back(self.db, claim)
             raise
 
     async def customer_of_subscription(self, subscription_id: str) -> str | None:
