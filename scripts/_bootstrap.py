@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def ensure() -> None:
 
     Called with another Python, it makes or refreshes the environment and starts the script again in it.
     """
+    let_the_reader_leave()
     wanted = _fingerprint()
     if not _ready(wanted):
         if {"-h", "--help"} & set(sys.argv) and sys.version_info[:2] >= OLDEST:
@@ -38,6 +40,19 @@ def ensure() -> None:
         os.execv(str(PYTHON), [str(PYTHON), *sys.argv])  # noqa: S606
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
+
+
+def let_the_reader_leave() -> None:
+    """End quietly when nobody reads the output to its end (`... | head`), as other commands do."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    others = sys.excepthook
+
+    def hook(kind, error, trace):  # type: ignore[no-untyped-def]
+        if issubclass(kind, BrokenPipeError):
+            os._exit(128 + signal.SIGPIPE)
+        others(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def _fingerprint() -> str:

@@ -73,6 +73,18 @@ def test_each_script_runs_and_explains_itself(script: Path) -> None:
     assert f"scripts/{script.name}" in help_text
 
 
+def test_a_script_whose_output_nobody_reads_ends_quietly() -> None:
+    """As `./scripts/explain ... | head` does: no traceback, and the exit code that a shell shows for a closed pipe."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = "from scripts._bootstrap import let_the_reader_leave; let_the_reader_leave(); print('told')"
+    with os.fdopen(writer) as closed:
+        ended = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
 def test_nobody_imports_a_function() -> None:
     """A function file is an entrance: what two of them share lives in `lib`."""
     for folder in ("api", "lib"):
