@@ -237,8 +237,6 @@ class Intent:
     """When the last try ended without telling; `None`: we died before it did."""
     plan: str | None = None
     """The plan it was made with, as the mapping spells it."""
-    seen: frozenset[int] | None = None
-    """Panel subscriptions that were there before, when it was to create one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -459,36 +459,3 @@ async def test_a_process_that_stood_still_after_its_intent_does_not_act_on_it(
     await world.come_to_rest()
     assert world.panel.world()["subscriptions"] == 1
     assert (world.due(), world.dangling()) == ([], [])
-
-
-async def test_hosting_whose_mark_was_taken_out_before_it_was_found_is_still_ours(world: World) -> None:
-    """Created, its answer lost, renamed by hand: it is known all the same, gets its mark back, and is the only one."""
-    customer = world.customer()
-    subscription = world.buy(customer)
-    world.panel.fail_next("POST", r"/subscriptions$", 502, "after")
-    await world.sync(customer)
-    number = world.only_subscription().id
-    world.panel.rename_by_hand(number, "Ada's shop")
-    await world.come_to_rest()
-    assert world.panel.world() == ONE
-    assert world.service(subscription)["panel_subscription_id"] == number
-    assert world.only_subscription().friendly_name == f"Ada's shop [{subscription}]"
-    assert (world.due(), world.dangling()) == ([], [])
-
-
-async def test_hosting_that_staff_made_is_not_taken_for_a_lost_creation(world: World) -> None:
-    """What stood there before, or is on another plan, is nobody's business of ours: ours is made once more."""
-    customer = world.customer()
-    world.buy(customer, domain=None)
-    await world.sync(customer)
-    (org_id,) = world.panel.orgs
-    world.panel.add_subscription(org_id, world.plan_id)
-    second = world.buy(customer, domain=None)
-    world.panel.fail_next("POST", r"/subscriptions$", 502, "before")
-    await world.sync(customer)
-    world.panel.add_subscription(org_id, world.big_plan_id)
-    await world.come_to_rest()
-    assert world.panel.world()["subscriptions"] == 4
-    made = world.panel.subscriptions[world.service(second)["panel_subscription_id"]]
-    assert second in made.friendly_name
-    assert (world.due(), world.dangling()) == ([], [])

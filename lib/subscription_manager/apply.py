@@ -64,7 +64,7 @@ class Applier:
         assert service is not None
         match action.kind:
             case ActionKind.CREATE_SUBSCRIPTION:
-                return await self._create_subscription(action, memory, actual, service)
+                return await self._create_subscription(action, memory, service)
             case ActionKind.CREATE_WEBSITE:
                 return await self._create_website(action, memory, service), actual
             case ActionKind.CHANGE_PLAN:
@@ -139,13 +139,11 @@ class Applier:
             await self._panel.remember(memory)
         return memory
 
-    async def _create_subscription(
-        self, action: Action, memory: Memory, actual: Actual, service: Service
-    ) -> tuple[Memory, Actual]:
+    async def _create_subscription(self, action: Action, memory: Memory, service: Service) -> tuple[Memory, Actual]:
         assert memory.org_id is not None
         plan = await self._enhance.plan(str(action.details["plan"]))
         name = str(action.details["friendly_name"])
-        async with self._step(action, seen=[s.id for s in actual.subscriptions]) as step:
+        async with self._step(action) as step:
             number = await step.send(self._enhance.create_subscription(memory.org_id, plan.id, name))
             made = replace(
                 service,
@@ -270,7 +268,7 @@ class Applier:
                 raise Waiting("another website is being created", why="website_turn", again=TURN)
             await asyncio.sleep(0.25)
 
-    def _step(self, action: Action, before: Mapping[str, Any] | None = None, **facts: object) -> Step:
+    def _step(self, action: Action, before: Mapping[str, Any] | None = None) -> Step:
         fact = ledger.Fact(
             str(uuid4()),
             "intent",
@@ -280,8 +278,7 @@ class Applier:
             rule=action.rule,
             before=before,
             facts=truth_behind(self._pass.payer, action.service)
-            | {k: v for k, v in action.details.items() if k != "name"}
-            | facts,
+            | {k: v for k, v in action.details.items() if k != "name"},
             pass_id=self._pass.id,
             actor=self._pass.actor,
         )

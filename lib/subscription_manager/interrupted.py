@@ -8,7 +8,7 @@ from datetime import datetime
 from lib.database import ledger
 from lib.errors import Refused
 from lib.model import ActionKind, Actual, Intent, Memory, ServiceState
-from lib.policy import SETTLE, marked_name, marks, on_plan, settles_at
+from lib.policy import SETTLE, marked_name, on_plan, settles_at
 from lib.subscription_manager.panel import Panel, service_of
 
 
@@ -31,7 +31,9 @@ class Interrupted:
                     if done and not actual.subscriptions:
                         actual = await self._panel.look(memory)
                 case ActionKind.CREATE_SUBSCRIPTION:
-                    memory, done = await self._hosting(memory, actual, intent)
+                    # `recognise` looked for our mark already: an id is remembered if it is there.
+                    service = service_of(memory, intent.service)
+                    done = service is not None and service.made
                 case ActionKind.CREATE_WEBSITE:
                     memory, done = await self._website(memory, intent)
                 case ActionKind.SUSPEND:
@@ -66,23 +68,6 @@ class Interrupted:
             memory = replace(memory, org_id=found.id, org_name=marked_name(self._pass.payer))
             await self._panel.remember(memory)
         return memory, True
-
-    async def _hosting(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
-        """`recognise` has found it by our mark, or somebody took that out of its name meanwhile.
-
-        Then it is the one of this plan that is nobody's and was not there before; its mark is put back.
-        """
-        service = service_of(memory, intent.service)
-        if service is None or service.made or intent.seen is None or intent.plan is None:
-            return memory, service is not None and service.made
-        known = intent.seen | {s.panel_subscription_id for s in memory.services}
-        strays = [s for s in actual.subscriptions if not s.deleted and s.id not in known and not marks(s.friendly_name)]
-        strays = [s for s in strays if on_plan(s, intent.plan)]
-        if len(strays) != 1:
-            return memory, False
-        (found,) = strays
-        made = replace(service, panel_subscription_id=found.id, panel_plan_id=found.plan_id, state=ServiceState.LIVE)
-        return await self._panel.remember_service(memory, made), True
 
     async def _website(self, memory: Memory, intent: Intent) -> tuple[Memory, bool]:
         service = service_of(memory, intent.service)
