@@ -237,6 +237,8 @@ class Intent:
     """When the last try ended without telling; `None`: we died before it did."""
     plan: str | None = None
     """The plan it was made with, as the mapping spells it."""
+    token: str | None = None
+    """Which of the panel's tokens it was made with, if it is a suspension."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,14 @@ def read_in_sequence(world: World) -> dict[str, int]:
 
 async def test_an_event_and_its_pass_read_the_rows_of_their_customer_only(world: World) -> None:
     """Accepting, claiming, passing, suspending under the brake and resuming each find their rows by an index."""
-    customer = world.customer()
-    subscription = world.buy(customer)
+    customer, other = world.customer(), world.customer("Bob Example", "bob@example.com")
+    subscription, another = world.buy(customer), world.buy(other, domain=None)
     await world.sync(customer)
+    await world.sync(other)
+    world.stripe.fail_payment(another, world.stripe.now() - 30 * 86400)
+    await world.sync(other)  # so that the brake has one to count already
+    for event in world.stripe.undelivered():
+        world.stripe.mark_delivered(event)
     fill(world)
     before = read_in_sequence(world)
     async with world.functions() as client:  # its connections end with it, and with them their numbers are written
@@ -72,3 +77,17 @@ async def test_an_event_and_its_pass_read_the_rows_of_their_customer_only(world:
     assert [row["kind"] for row in done][-2:] == ["suspend", "resume"]
     after = read_in_sequence(world)
     assert {name: after[name] - before[name] for name in after if after[name] - before[name] > FEW} == {}
+
+
+async def test_a_claim_out_of_a_long_queue_reads_what_it_claims(world: World) -> None:
+    """Everybody waits for the lock under which a claim reads: a backlog must not make that longer."""
+    fill(world)
+    world.sql("UPDATE due SET due_at = now() - interval '1 minute'")
+    world.sql("VACUUM ANALYZE due")
+    before = read_in_sequence(world)
+    async with world.bridge() as manager:
+        for _ in range(3):
+            (claim,) = await due.claim(manager.db, concurrency=4)
+            await due.settle(manager.db, claim)
+    after = read_in_sequence(world)
+    assert after["due"] - before["due"] < FEW

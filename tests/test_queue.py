@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from lib.config import Secret
 from lib.database import Database, due, latest_version, ledger, migrate, schema_version
-from lib.errors import LeaseLost
+from lib.errors import DatabaseUnavailable, LeaseLost
 from lib.model import Parked, Problem
 from lib.policy import MAX_ATTEMPTS
 from tests.world import World, make_world
@@ -403,3 +404,27 @@ async def test_a_fact_is_written_once_however_often_it_is_told(db: Database) -> 
     (row,) = await db.rows("SELECT count(*) AS n FROM actions")
     assert row["n"] == 1
     await db.close()
+
+
+async def test_who_is_parked_is_noted_although_the_answer_of_the_database_was_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parking and its note are one: neither a repeated statement nor a death between them loses the note."""
+    world.stripe.create_price("price_nobody_sells")
+    customer = world.customer()
+    world.buy(customer, "price_nobody_sells")
+    settle = due.settle
+
+    async def lost(*args: Any, **named: Any) -> bool:
+        await settle(*args, **named)
+        raise DatabaseUnavailable("the answer was lost")
+
+    async with world.bridge() as manager:
+        await due.mark(manager.db, [("customer", customer)])
+        with monkeypatch.context() as patched:
+            patched.setattr(due, "settle", lost)
+            await manager.drain(deadline=time.monotonic() + 21)
+        world.hurry()
+        await manager.drain(deadline=time.monotonic() + 60)
+    assert world.due()[0]["parked_reason"] == "unmapped_price"
+    assert world.ledger("noted") == ["parked"]

@@ -230,3 +230,17 @@ async def test_shadow_mode_does_not_promise_what_will_be_refused(world: World, o
     assert applied(world)[len(done) :] == promised
     (row,) = world.due()
     assert row["parked_reason"] == OBSTACLES[obstacle]
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+async def test_a_list_that_only_a_dry_run_reads_stops_nobody(world: World, status: int) -> None:
+    """A panel that declines to search its websites: shadow mode plans what a live pass then does."""
+    customer = world.customer()
+    world.buy(customer)
+    world.panel.fail_next("GET", "/websites$", status, code="bad_request", times=9)
+    await world.sync(customer, **SHADOW)
+    world.panel.clear_faults()
+    assert world.due() == []
+    promised = plans(world)[customer]
+    await world.sync(customer)
+    assert applied(world) == promised

@@ -150,24 +150,6 @@ async def test_a_suspension_that_shows_only_later_is_ours(world: World, monkeypa
     assert by(world, number) is None
 
 
-async def test_who_was_quicker_than_we_keeps_their_suspension(world: World) -> None:
-    """Staff suspend while our own call is under way, and the panel keeps the first name: no payment lifts that."""
-    await known(world)
-    customer, subscription, number = await bought(world)
-    stop_paying(world, subscription)
-    gate = world.panel.hold_next("PATCH", PATCH, "before")
-    passing = asyncio.ensure_future(world.sync(customer))
-    await gate.reached()
-    world.panel.suspend_by_hand(number)
-    gate.release()
-    await passing
-    assert by(world, number) == world.panel.staff_id
-    await pays(world, customer, subscription)
-    assert by(world, number) == world.panel.staff_id
-    assert world.service(subscription)["panel_suspended"] is True
-    assert world.dangling() == []
-
-
 async def test_a_resume_whose_answer_is_lost_is_not_repeated_blindly(world: World) -> None:
     """It took effect, staff suspend for another reason, and only what we see afterwards is acted upon."""
     customer, subscription, number = await bought(world)
@@ -202,3 +184,64 @@ async def test_a_new_token_may_have_another_name_in_the_panel(world: World) -> N
     await world.come_to_rest()
     await pays(world, customer, subscription)
     assert by(world, number) is None
+
+
+async def test_a_token_that_is_rotated_while_a_suspension_is_looked_for(world: World) -> None:
+    """Ours was made with the old token, which the panel knows by another name than the new one."""
+    await known(world)
+    customer, subscription, number = await bought(world)
+    stop_paying(world, subscription)
+    world.panel.drop_next("PATCH", PATCH, "after")
+    await world.sync(customer)
+    old = world.panel.actor_id
+    world.panel.actor_id = world.panel.state.uuid()
+    world.panel.token = world.environ["ENHANCE_API_TOKEN"] = "enhance_fake_token_rotated"
+    other = world.customer("Bob Example", "bob@example.com")
+    another = world.buy(other, domain=None)
+    await world.sync(other)
+    stop_paying(world, another)
+    await world.sync(other)
+    assert by(world, number) == old
+    await world.come_to_rest()
+    await pays(world, customer, subscription)
+    assert by(world, number) is None
+
+
+async def test_the_panel_may_come_to_call_us_otherwise(world: World) -> None:
+    """With the same token another name is shown, as after an update of the panel: who pays comes back on."""
+    await known(world)
+    world.panel.actor_id = world.panel.state.uuid()
+    customer, subscription, number = await bought(world)
+    stop_paying(world, subscription)
+    await world.sync(customer)
+    assert by(world, number) == world.panel.actor_id
+    await pays(world, customer, subscription)
+    assert by(world, number) is None
+
+
+async def test_a_gateway_that_gave_up_says_nothing_about_the_panel(world: World) -> None:
+    """After a 504 the suspension may still be under way: it is looked for, and not sent a second time at once."""
+    customer, subscription, _ = await bought(world)
+    stop_paying(world, subscription)
+    world.panel.forget_calls()
+    world.panel.fail_next("PATCH", PATCH, 504, "before")
+    await world.sync(customer)
+    assert world.panel.count("PATCH", PATCH) == 1
+    (row,) = world.sql("SELECT facts ->> 'answered' AS answered FROM actions WHERE state = 'unknown'")
+    assert row["answered"] == "false"
+
+
+async def test_a_refusal_after_a_lost_answer_keeps_the_panels_own_wish(world: World) -> None:
+    """The panel asks for ten minutes: nothing is asked of it before."""
+    customer, subscription, _ = await bought(world)
+    stop_paying(world, subscription)
+
+    async def refuse_the_next(when: str, call: Call) -> None:
+        if when == "after" and call.method == "PATCH":
+            world.panel.fail_next("PATCH", PATCH, 429, retry_after=600)
+
+    world.panel.on_call(refuse_the_next)
+    world.panel.fail_next("PATCH", PATCH, 502, "after")
+    await world.sync(customer)
+    (row,) = world.sql("SELECT extract(epoch FROM due_at - now())::float AS seconds FROM due")
+    assert row["seconds"] > 540

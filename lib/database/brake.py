@@ -30,11 +30,14 @@ class Brake:
 
 
 COUNT = """
-    WITH recent AS (
-        SELECT i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
+    WITH begun AS MATERIALIZED (
+        SELECT i.action_id, i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
         WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
             AND i.at > greatest(statement_timestamp() - %(window)s, b.released_at)
-            AND NOT EXISTS (SELECT FROM actions f WHERE f.action_id = i.action_id AND f.state = 'failed')
+    ), recent AS (
+        -- Looked up one by one: as a join the planner would read the whole ledger for it.
+        SELECT * FROM begun
+        WHERE (SELECT true FROM actions f WHERE f.action_id = begun.action_id AND f.state = 'failed') IS NULL
     )
     SELECT b.engaged_at, b.reason,
         (SELECT count(*) FROM (SELECT FROM services WHERE state = 'live' LIMIT %(enough)s) AS l) AS live,

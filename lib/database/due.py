@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
+from lib.database import ledger
 from lib.database.connection import Connection, Database
 from lib.errors import LeaseLost
 from lib.model import Problem
@@ -61,7 +62,9 @@ _CLAIM = """
     )
     UPDATE due
     SET lease_id = gen_random_uuid(), leased_until = statement_timestamp() + %(lease)s
-    FROM picked WHERE due.kind = picked.kind AND due.key = picked.key
+    -- The limit a second time, as a number: else the planner expects a tenth of the queue, and reads all of it.
+    FROM (SELECT * FROM picked LIMIT %(limit)s) AS picked
+    WHERE due.kind = picked.kind AND due.key = picked.key
     RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
         due.parked_reason, due.retry_at, statement_timestamp() AS now
 """
@@ -127,6 +130,31 @@ async def renew(db: Database, lease_id: str) -> bool:
     return row is not None
 
 
+_SETTLE = """
+    WITH dropped AS (
+        DELETE FROM due
+        WHERE lease_id = %(lease)s AND generation = %(generation)s
+            AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL
+        RETURNING 1
+    ), kept AS (
+        UPDATE due SET
+            lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, retry_at = %(retry_at)s,
+            last_error = %(error)s,
+            waits_for = %(waits_for)s,
+            due_at = CASE WHEN generation <> %(generation)s THEN clock_timestamp() ELSE %(due_at)s END,
+            parked_reason = CASE WHEN %(keeps)s THEN parked_reason ELSE %(reason)s END,
+            problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
+            parked_at = CASE WHEN %(keeps)s THEN parked_at WHEN %(reason)s::text IS NULL THEN NULL
+                WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
+            updated_at = clock_timestamp()
+        WHERE lease_id = %(lease)s
+            AND NOT (generation = %(generation)s AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL)
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM dropped) OR EXISTS (SELECT FROM kept) AS held
+"""
+
+
 async def settle(
     db: Database,
     claim: Claim,
@@ -138,6 +166,7 @@ async def settle(
     keeps_problems: bool = False,
     attempts: int = 0,
     retry_at: datetime | None = None,
+    notes: Sequence[ledger.Fact] = (),
 ) -> bool:
     """End a pass: drop the row, or leave it for `due_at`, or park it with its problems. False: the lease was lost.
 
@@ -145,45 +174,29 @@ async def settle(
 
     Args:
         keeps_problems: this pass decided nothing, so what was found before still stands.
+        notes: facts for the ledger, written together with the end or not at all.
     """
-    row = await db.row(
-        """
-        WITH dropped AS (
-            DELETE FROM due
-            WHERE lease_id = %(lease)s AND generation = %(generation)s
-                AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL
-            RETURNING 1
-        ), kept AS (
-            UPDATE due SET
-                lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, retry_at = %(retry_at)s,
-                last_error = %(error)s,
-                waits_for = %(waits_for)s,
-                due_at = CASE WHEN generation <> %(generation)s THEN clock_timestamp() ELSE %(due_at)s END,
-                parked_reason = CASE WHEN %(keeps)s THEN parked_reason ELSE %(reason)s END,
-                problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
-                parked_at = CASE WHEN %(keeps)s THEN parked_at WHEN %(reason)s::text IS NULL THEN NULL
-                    WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
-                updated_at = clock_timestamp()
-            WHERE lease_id = %(lease)s
-                AND NOT (generation = %(generation)s AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL)
-            RETURNING 1
+    async with db.transaction() as connection:  # a statement alone may be sent twice, and would find the lease gone
+        cursor = await connection.execute(
+            _SETTLE,
+            {
+                "lease": claim.lease_id,
+                "generation": claim.generation,
+                "due_at": due_at,
+                "error": error,
+                "waits_for": waits_for,
+                "keeps": keeps_problems,
+                "reason": problems[0].reason if problems else None,
+                "problems": Jsonb([{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]),
+                "attempts": attempts,
+                "retry_at": retry_at,
+            },
         )
-        SELECT EXISTS (SELECT FROM dropped) OR EXISTS (SELECT FROM kept) AS held
-        """,
-        {
-            "lease": claim.lease_id,
-            "generation": claim.generation,
-            "due_at": due_at,
-            "error": error,
-            "waits_for": waits_for,
-            "keeps": keeps_problems,
-            "reason": problems[0].reason if problems else None,
-            "problems": Jsonb([{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]),
-            "attempts": attempts,
-            "retry_at": retry_at,
-        },
-    )
-    return bool(row and row["held"])
+        row = await cursor.fetchone()
+        held = bool(row and row["held"])
+        if held and notes:
+            await ledger.add(connection, notes)
+    return held
 
 
 async def give_back(db: Database, claim: Claim) -> None:

@@ -82,22 +82,19 @@ async def add_intent(connection: Connection, fact: Fact, lease_id: str) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def suspenders(db: Database, token_id: str, *, seen: int = 1) -> frozenset[str]:
-    """Whom the panel names for suspensions that were made with this token: who we are to it. Empty: not known yet.
+async def suspenders(db: Database, token_id: str) -> frozenset[str]:
+    """Whom the panel has named right after suspensions that were made with this token. Empty: nothing is known of it.
 
-    Args:
-        token_id: the panel may know another token by another name.
-        seen: for how many suspensions, since somebody in the panel may once have been quicker than we.
+    It may know another token by another name, so that other tokens prove nothing.
     """
     rows = await db.rows(
         """
-        SELECT after ->> 'suspended_by' AS who FROM (
+        SELECT DISTINCT after ->> 'suspended_by' AS who FROM (
             SELECT after FROM actions WHERE kind = 'suspend' AND state = 'verified' ORDER BY id DESC LIMIT 100
         ) AS newest
         WHERE after ->> 'token' = %(token)s AND after ->> 'suspended_by' IS NOT NULL
-        GROUP BY 1 HAVING count(*) >= %(seen)s
         """,
-        {"token": token_id, "seen": seen},
+        {"token": token_id},
     )
     return frozenset(row["who"] for row in rows)
 

@@ -36,7 +36,7 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
              FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
-                 'at', i.at, 'plan', i.facts ->> 'plan', 'lost_at', u.at,
+                 'at', i.at, 'plan', i.facts ->> 'plan', 'token', i.facts ->> 'token', 'lost_at', u.at,
                  'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
              FROM actions i
              LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
@@ -289,6 +289,7 @@ def _intent(row: dict[str, Any]) -> Intent:
         answered=row["answered"],
         lost_at=_when(row["lost_at"]),
         plan=row["plan"],
+        token=row["token"],
     )
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from lib.errors import Conflict, Denied, NotFound, OutcomeUnknown, Refused, Unavailable, foreign
 
+GATEWAY_TIMEOUTS = (504, 522, 524)
+"""What stands before the panel gave up waiting for it: the panel may still be at work, as after no answer at all."""
+
 RETRY_AFTER_LIMIT = timedelta(hours=1)
 """No panel has a reason to ask for more; a nonsense header must not park a customer."""
 
@@ -36,7 +39,7 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
     if status == 429:
         raise Unavailable(said, after=after)
     if status >= 500:
-        return _lost(method, said, answered=True, after=after)
+        return _lost(method, said, answered=status not in GATEWAY_TIMEOUTS, after=after)
     if status == 404 and code == "not_found":
         raise NotFound("panel_not_found", said, status=status)
     if status == 409:

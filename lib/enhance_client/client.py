@@ -283,11 +283,13 @@ class EnhanceClient:
     async def website_of(self, domain: str) -> Website | None:
         """The website with this domain, of ourselves or any customer; a living one before a deleted one.
 
-        The panel's search is partial, so every row is compared.
+        The panel's search is partial, so every row is compared; one that knew no search would list everything, so only
+        the first page is.
         """
         found = None
         query: dict[str, str | int] = {"search": domain, "recursion": "infinite"}
-        async for row in self._each(f"/orgs/{self._org_id}/websites", query):
+        rows, _ = await self._page(f"/orgs/{self._org_id}/websites", query, 0, PAGE)
+        for row in rows:
             website = _website(row)
             if website.domain == domain and (found is None or found.deleted):
                 found = website

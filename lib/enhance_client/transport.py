@@ -116,7 +116,8 @@ class Transport:
         except (Refused, Unavailable) as error:
             if lost is None or (method == "DELETE" and isinstance(error, NotFound)):  # the proof that it is gone
                 raise
-            raise OutcomeUnknown(f"{lost}; then {error}", answered=lost.answered) from error
+            after = error.after if isinstance(error, Retryable) else None
+            raise OutcomeUnknown(f"{lost}; then {error}", answered=lost.answered, after=after) from error
 
     async def close(self) -> None:
         """Close the connections; the transport may be used again."""

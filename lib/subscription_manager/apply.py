@@ -29,10 +29,6 @@ WEBSITE_PATIENCE = 15.0
 """Seconds that a pass waits for its turn to create a website, before it lets another customer have its place."""
 
 
-KNOWN_AFTER = 3
-"""Suspensions for which the panel must have named us, before a name read right after ours is taken for another's."""
-
-
 class Applier:
     """Applies actions for one pass; refuses what can't be: a plan that is missing or too small, a domain in use."""
 
@@ -77,6 +73,9 @@ class Applier:
 
     async def foresee(self, action: Action, memory: Memory, actual: Actual) -> None:
         """Be refused as `apply` would be, as far as that shows without asking the panel to count or check anything.
+
+        Usage is what the panel shows, which may be old; two websites of one domain that are both still to be made are
+        not compared.
 
         Raises:
             Refused: `apply` would be, with the same reason. Retryable: it can't be seen just now.
@@ -209,28 +208,22 @@ class Applier:
             match action.kind:
                 case ActionKind.SUSPEND:
                     seen = by is not None
+                    if not seen:
+                        raise _not_shown(step)  # inside the step: the intent stays open, and it is ours when it shows
+                    # Whatever name that is. The panel may come to call us otherwise, and somebody who was quicker by
+                    # less than a second can't be told from that; who has paid must not stay off over it.
                     changed = replace(service, suspended_by=by, state=ServiceState.SUSPENDED)
-                    if by is not None and await self._is_foreign(by):
-                        # Somebody in the panel was quicker, and it keeps the first one's name: theirs is never lifted.
-                        step.after = {"panel_suspended_by": by}
-                        return memory, actual
                 case ActionKind.RESUME:
                     seen = found is not None and found.suspended_by is None
                     changed = replace(service, suspended_by=None, state=ServiceState.LIVE)
                 case _:
                     seen = found is None or found.deleted
                     changed = replace(service, state=ServiceState.TERMINATED)
-            if not seen:
-                raise _not_shown(step)
-            memory = await self._panel.remember_service(memory, changed)
+            if seen:
+                memory = await self._panel.remember_service(memory, changed)
         token = {"token": self._pass.token_id} if by is not None else {}
         await self._verify(step, seen, {"suspended_by": by, **token})
         return memory, actual
-
-    async def _is_foreign(self, suspended_by: str) -> bool:
-        """Whether the panel names somebody else than us, as far as we know who we are to it."""
-        ours = await ledger.suspenders(self._db, self._pass.token_id, seen=KNOWN_AFTER)
-        return bool(ours) and suspended_by not in ours
 
     async def _create_website(self, action: Action, memory: Memory, service: Service) -> Memory:
         """Create the website, one at a time over all processes; what exists already is taken over if it is ours."""
@@ -278,7 +271,8 @@ class Applier:
             rule=action.rule,
             before=before,
             facts=truth_behind(self._pass.payer, action.service)
-            | {k: v for k, v in action.details.items() if k != "name"},
+            | {k: v for k, v in action.details.items() if k != "name"}
+            | ({"token": self._pass.token_id} if action.kind is ActionKind.SUSPEND else {}),
             pass_id=self._pass.id,
             actor=self._pass.actor,
         )

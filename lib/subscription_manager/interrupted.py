@@ -88,7 +88,7 @@ class Interrupted:
         found = next((s for s in actual.subscriptions if service and s.id == service.panel_subscription_id), None)
         if service is None or found is None or found.suspended_by is None:
             return memory, False
-        ours = await ledger.suspenders(self._panel.db, self._pass.token_id)
+        ours = await ledger.suspenders(self._panel.db, intent.token) if intent.token else frozenset()
         if ours and found.suspended_by not in ours:
             return memory, False  # somebody else did while we were looking, and theirs is never lifted
         if service.suspended_by != found.suspended_by:

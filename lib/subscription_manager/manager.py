@@ -211,7 +211,7 @@ class SubscriptionManager:
 
         Args:
             edit: a change of memory that a person asked for; made under the lease whose id it is given (`due.holding`),
-                before the pass. Called again, should that lease be lost before anything was written.
+                before the pass. Called again, should that lease be lost on the way.
 
         Raises:
             RequestError: 409 `busy` when another process is working on this customer and does not come to an end,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lib.database import Database
 from lib.database import memory as memories
-from lib.errors import Denied, NotFound, Refused
+from lib.errors import Denied, NotFound, Refused, Retryable
 from lib.model import Actual, Memory, Service, ServiceKey
 from lib.subscription_manager.step import Pass
 
@@ -78,7 +78,10 @@ class Panel:
             Refused: somebody else has the domain, or a deleted site reserves it.
         """
         assert service.domain is not None
-        website = await self.enhance.website_of(service.domain)
+        try:
+            website = await self.enhance.website_of(service.domain)
+        except (Refused, Retryable):  # a call that a live pass does not make must not stop a dry one
+            return
         if website is None or (website.subscription_id == service.panel_subscription_id and not website.deleted):
             return
         if website.deleted:

@@ -121,7 +121,8 @@ class Runner:
             case Settled(wake_at, why):
                 held = await due.settle(self._db, claim, due_at=wake_at, waits_for=why)
             case Parked(problems, wake_at):
-                held = await due.settle(self._db, claim, due_at=wake_at, problems=problems)
+                notes = _notes(claim, report, problems)
+                held = await due.settle(self._db, claim, due_at=wake_at, problems=problems, notes=notes)
             case Again(error, at, failed, why, wish, problems, wake_at):
                 early = failed and claim.retry_at is not None and claim.now < claim.retry_at
                 attempts = claim.attempts + (failed and not early)
@@ -144,28 +145,13 @@ class Runner:
                     keeps_problems=not problems and not report.decided,
                     attempts=attempts,
                     retry_at=again if failed else None,
+                    notes=_notes(claim, report, problems),
                 )
                 ended = Parked(problems, wake_at) if again is None else replace(report.outcome, at=next_look)
                 report = replace(report, outcome=ended)
-        if held and problems:
-            await self._park(claim, report, problems)
+        if held and _newly_parked(claim, problems):
+            log.warning("customer_parked", reason=problems[0].reason, detail=problems[0].detail)
         return report if held else None
-
-    async def _park(self, claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> None:
-        """One loud line and one ledger row when somebody comes to be parked for another reason than before."""
-        if claim.parked_reason == problems[0].reason:
-            return
-        log.warning("customer_parked", reason=problems[0].reason, detail=problems[0].detail)
-        fact = ledger.Fact(
-            str(uuid4()),
-            "noted",
-            "parked",
-            report.customer_id,
-            rule=problems[0].reason,
-            facts={"problems": [{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]},
-            pass_id=report.pass_id,
-        )
-        await ledger.record(self._db, [fact])
 
     @asynccontextmanager
     async def kept(self, claim: due.Claim) -> AsyncIterator[Lease]:
@@ -193,3 +179,24 @@ class Runner:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def _newly_parked(claim: due.Claim, problems: Sequence[Problem]) -> bool:
+    """Whether somebody comes to be parked for another reason than before: told once, in the ledger and loudly."""
+    return bool(problems) and claim.parked_reason != problems[0].reason
+
+
+def _notes(claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> list[ledger.Fact]:
+    if not _newly_parked(claim, problems):
+        return []
+    return [
+        ledger.Fact(
+            str(uuid4()),
+            "noted",
+            "parked",
+            report.customer_id,
+            rule=problems[0].reason,
+            facts={"problems": [{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]},
+            pass_id=report.pass_id,
+        )
+    ]

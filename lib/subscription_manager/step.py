@@ -23,7 +23,8 @@ BRAKED = timedelta(hours=1)
 """When a braked pass looks again by itself; a release makes it due at once."""
 
 LONGEST_PAUSE = 20.0
-"""Seconds between an intent and its call: far fewer than after which others think that it never happened (`SETTLE`)."""
+"""Seconds from setting out to write an intent to its call: far fewer than after which others think that it never
+happened (`policy.SETTLE`)."""
 
 
 class Waiting(Retryable):
@@ -74,6 +75,10 @@ class Step:
         result = await call
         self._sent = True
         return result
+
+    def happened(self) -> None:
+        """What was asked for is so already: from here on only remembering it can close the step."""
+        self._sent = True
 
     async def __aenter__(self) -> Step:
         if self.fact.kind not in (ActionKind.SUSPEND, ActionKind.TERMINATE):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -140,8 +139,8 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
         RequestError: 409 when nothing is owed: the date is about a debt, and would be forgotten.
     """
     if until is not None:
-        # Whether anything is owed, Stripe says; where it is away the date is noted all the same. A dry run, for a real
-        # pass might suspend just now what the date is to keep on.
+        # Whether anything is owed shows in a dry run (a real pass might suspend just now what the date is to keep on).
+        # While a side is away the date is noted all the same.
         before = await bridge.reconcile(hand.customer_id, actor=hand.actor, dry_run=True)
         asked = [g.service for g in before.goals if hand.subscription_id in (None, g.key.subscription_id)]
         if asked and not any(service.grace_until or Hold.UNPAID in service.holds for service in asked):
@@ -153,7 +152,11 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
             await work.grace(connection, hand.customer_id, hand.subscription_id, until)
             await ledger.add(connection, [_note(hand, "grace", until=until.isoformat() if until else None)])
 
-    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    asked = [g.service for g in report.goals if hand.subscription_id in (None, g.key.subscription_id)]
+    if until is not None and asked and all(service.grace_override is None for service in asked):
+        raise RequestError(409, "not_behind", "it has been paid just now, so the date was not kept")
+    return report
 
 
 async def release_brake(bridge: SubscriptionManager, actor: str) -> int:
@@ -269,8 +272,10 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
     )  # fmt: skip
     assert service.panel_subscription_id is not None
     async with Step(bridge.db, fact, lease_id, bridge.settings) as step:
-        with suppress(NotFound):  # it is gone already, which is what was asked for
+        try:
             await step.send(bridge.enhance.hard_delete(org_id, service.panel_subscription_id))
+        except NotFound:
+            step.happened()  # it is gone already, which is what was asked for
         async with due.holding(bridge.db, lease_id) as connection:
             await work.wiped(connection, service.key)
 

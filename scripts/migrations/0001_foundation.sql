@@ -134,6 +134,8 @@ CREATE TABLE services (
 );
 CREATE INDEX services_customer_idx ON services (provider, customer_id);
 CREATE INDEX services_price_idx ON services (provider, price_id);
+-- For the brake: whether there are a hundred live ones.
+CREATE INDEX services_live_idx ON services (state) WHERE state = 'live';
 -- A hosting subscription answers to one service: this is what makes a second provisioning impossible to remember.
 CREATE UNIQUE INDEX services_panel_idx ON services (panel_subscription_id) WHERE panel_subscription_id IS NOT NULL;
 CREATE UNIQUE INDEX services_website_idx ON services (website_id) WHERE website_id IS NOT NULL;
