@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lib.enhance_client import transport
-from scripts.sim.enhance_sim.faults import Call
+from scripts.sim.enhance_sim.faults import Call, Gate
 from tests.world import World
 
 DAY = 86400
@@ -67,6 +67,15 @@ async def pays(world: World, customer: str, subscription: str) -> None:
     await world.come_to_rest()
 
 
+async def lands_late(world: World, gate: Gate, number: int) -> None:
+    """The suspension takes effect only now, is known as ours, and lifted."""
+    gate.release()
+    await asyncio.sleep(0.3)
+    assert by(world, number) == world.panel.actor_id
+    await world.come_to_rest()
+    assert by(world, number) is None
+
+
 @pytest.mark.parametrize("second", [429, 400])
 async def test_a_later_refusal_does_not_hide_that_an_earlier_try_took_effect(world: World, second: int) -> None:
     """A server error after the effect, then a refusal: the suspension is known as ours, and lifted."""
@@ -107,11 +116,7 @@ async def test_a_suspension_that_lands_long_after_its_last_try_is_ours(
     world.sql("ALTER TABLE actions ENABLE TRIGGER actions_append_only")
     world.stripe.pay_open_invoice(subscription)
     await world.sync(customer)
-    gate.release()
-    await asyncio.sleep(0.3)
-    assert by(world, number) == world.panel.actor_id
-    await world.come_to_rest()
-    assert by(world, number) is None
+    await lands_late(world, gate, number)
 
 
 async def test_a_suspension_without_an_answer_is_not_sent_again_behind_its_back(
@@ -125,11 +130,7 @@ async def test_a_suspension_without_an_answer_is_not_sent_again_behind_its_back(
     assert by(world, number) is None
     world.stripe.pay_open_invoice(subscription)
     await world.sync(customer)
-    gate.release()
-    await asyncio.sleep(0.3)
-    assert by(world, number) == world.panel.actor_id
-    await world.come_to_rest()
-    assert by(world, number) is None
+    await lands_late(world, gate, number)
 
 
 async def test_a_suspension_that_shows_only_later_is_ours(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

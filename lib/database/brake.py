@@ -29,7 +29,7 @@ class Brake:
     released_by: str | None
 
 
-COUNT = """
+_COUNT = """
     WITH begun AS MATERIALIZED (
         SELECT i.action_id, i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
         WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
@@ -66,7 +66,7 @@ async def intend_braked(
     enough = max(LIVE_FOR_PERCENT, -(-most * 100 // percent) if percent else 0)
     async with db.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        cursor = await connection.execute(COUNT, {"window": WINDOW, "enough": enough})
+        cursor = await connection.execute(_COUNT, {"window": WINDOW, "enough": enough})
         row = await cursor.fetchone()
         assert row is not None
         if row["engaged_at"] is not None:

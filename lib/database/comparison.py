@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lib.database import due
 from lib.database.connection import Database
@@ -227,21 +227,7 @@ async def orgs_gone(
     db: Database, sweep: Sweep, gone: Sequence[str], unclear: Sequence[str], *, provider: str = "stripe"
 ) -> list[str]:
     """Note the organisations that are gone; mark their customers due, and those of whom the panel would not tell."""
-    rows = await db.rows(
-        f"""
-        WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {HELD}), seen AS ({_SEEN}), noted AS (
-            UPDATE customers c SET org_gone = true, updated_at = now()
-            WHERE c.provider = %(provider)s AND c.org_id = ANY(%(gone)s::uuid[]) AND {HELD}
-            RETURNING c.customer_id
-        ), differing AS (
-            SELECT customer_id FROM noted
-            UNION SELECT c.customer_id FROM customers c JOIN page ON c.org_id = page.id::uuid
-            WHERE c.provider = %(provider)s
-        ) {_NUDGE}
-        """,  # noqa: S608
-        {**_walked(sweep, "org"), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
-    )
-    return [row["key"] for row in rows]
+    return await _note_gone(db, sweep, "org", "customers", gone, unclear, provider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,18 +331,30 @@ async def websites_gone(
 
     A website alone is not made again: its owner may delete it. Those of which the panel would not tell: also due.
     """
+    return await _note_gone(db, sweep, "website", "services", gone, unclear, provider)
+
+
+async def _note_gone(
+    db: Database,
+    sweep: Sweep,
+    kind: Literal["org", "website"],
+    table: Literal["customers", "services"],
+    gone: Sequence[str],
+    unclear: Sequence[str],
+    provider: str,
+) -> list[str]:
     rows = await db.rows(
         f"""
         WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {HELD}), seen AS ({_SEEN}), noted AS (
-            UPDATE services s SET website_gone = true, updated_at = now()
-            WHERE s.provider = %(provider)s AND s.website_id = ANY(%(gone)s::uuid[]) AND {HELD}
-            RETURNING s.customer_id
+            UPDATE {table} t SET {kind}_gone = true, updated_at = now()
+            WHERE t.provider = %(provider)s AND t.{kind}_id = ANY(%(gone)s::uuid[]) AND {HELD}
+            RETURNING t.customer_id
         ), differing AS (
             SELECT customer_id FROM noted
-            UNION SELECT s.customer_id FROM services s JOIN page ON s.website_id = page.id::uuid
-            WHERE s.provider = %(provider)s
+            UNION SELECT t.customer_id FROM {table} t JOIN page ON t.{kind}_id = page.id::uuid
+            WHERE t.provider = %(provider)s
         ) {_NUDGE}
         """,  # noqa: S608
-        {**_walked(sweep, "website"), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
+        {**_walked(sweep, kind), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
     )
     return [row["key"] for row in rows]

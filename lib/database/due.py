@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from psycopg.types.json import Jsonb
@@ -68,8 +68,8 @@ _CLAIM = """
     RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
         due.parked_reason, due.retry_at, statement_timestamp() AS now
 """
-CLAIM_DUE = _CLAIM.format(rows="due")
-CLAIM_THESE = _CLAIM.format(
+_CLAIM_DUE = _CLAIM.format(rows="due")
+_CLAIM_THESE = _CLAIM.format(
     rows="unnest(%(kinds)s::text[], %(keys)s::text[]) AS o (kind, key) JOIN due USING (kind, key)"
 )
 """Everybody waits for the lock while one of these runs, so they must find their rows by an index. `clock_timestamp()`
@@ -93,7 +93,7 @@ async def claim(
     async with db.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CLAIM_LOCK,))
         cursor = await connection.execute(
-            CLAIM_DUE if only is None else CLAIM_THESE,
+            _CLAIM_DUE if only is None else _CLAIM_THESE,
             {
                 "limit": limit,
                 "concurrency": concurrency,
@@ -187,7 +187,7 @@ async def settle(
                 "waits_for": waits_for,
                 "keeps": keeps_problems,
                 "reason": problems[0].reason if problems else None,
-                "problems": Jsonb([{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]),
+                "problems": Jsonb([asdict(problem) for problem in problems]),
                 "attempts": attempts,
                 "retry_at": retry_at,
             },

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Literal
 
 from lib.database.connection import Database
 from lib.model import Dispute, Refund
+
+Kind = Literal["dispute", "refund"]
+
+ENDED: Mapping[Kind, Sequence[str]] = {
+    "dispute": ("won", "lost", "prevented", "warning_closed"),
+    "refund": ("succeeded", "failed", "canceled"),
+}
+"""Statuses that Stripe does not change any more."""
 
 
 async def remember_dispute(db: Database, dispute: Dispute, *, provider: str = "stripe") -> str | None:
@@ -52,47 +61,24 @@ async def remember_refunds(db: Database, refunds: Sequence[Refund], *, provider:
         )
 
 
-async def changed_disputes(db: Database, statuses: dict[str, str], *, provider: str = "stripe") -> list[str]:
-    """Which of these disputes (id -> status) we remember otherwise, or not at all."""
+async def changed(db: Database, kind: Kind, statuses: dict[str, str], *, provider: str = "stripe") -> list[str]:
+    """Which of these disputes or refunds (id -> status) we remember otherwise, or not at all."""
     rows = await db.rows(
-        """
+        f"""
         SELECT f.id FROM unnest(%(ids)s::text[], %(statuses)s::text[]) AS f (id, status)
-        LEFT JOIN disputes d ON d.provider = %(provider)s AND d.dispute_id = f.id
-        WHERE d.status IS DISTINCT FROM f.status
-        """,
+        LEFT JOIN {kind}s m ON m.provider = %(provider)s AND m.{kind}_id = f.id
+        WHERE m.status IS DISTINCT FROM f.status
+        """,  # noqa: S608 - one of the two literals
         {"provider": provider, "ids": list(statuses), "statuses": list(statuses.values())},
     )
     return [row["id"] for row in rows]
 
 
-async def changed_refunds(db: Database, statuses: dict[str, str], *, provider: str = "stripe") -> list[str]:
-    """Which of these refunds (id -> status) we remember otherwise, or not at all."""
+async def undecided(db: Database, kind: Kind, before: datetime, *, provider: str = "stripe") -> list[str]:
+    """The disputes or refunds that began before this time and had not come to their end when we last asked."""
     rows = await db.rows(
-        """
-        SELECT f.id FROM unnest(%(ids)s::text[], %(statuses)s::text[]) AS f (id, status)
-        LEFT JOIN refunds r ON r.provider = %(provider)s AND r.refund_id = f.id
-        WHERE r.status IS DISTINCT FROM f.status
-        """,
-        {"provider": provider, "ids": list(statuses), "statuses": list(statuses.values())},
+        f"SELECT {kind}_id AS id FROM {kind}s WHERE provider = %(provider)s AND created_at < %(before)s"  # noqa: S608
+        " AND NOT waived AND status <> ALL(%(ended)s)",
+        {"provider": provider, "before": before, "ended": list(ENDED[kind])},
     )
     return [row["id"] for row in rows]
-
-
-async def open_disputes(db: Database, before: datetime, *, provider: str = "stripe") -> list[str]:
-    """Those that began before this time and were not decided when we last asked."""
-    rows = await db.rows(
-        "SELECT dispute_id FROM disputes WHERE provider = %(provider)s AND created_at < %(before)s AND NOT waived"
-        " AND status NOT IN ('won', 'lost', 'prevented', 'warning_closed')",
-        {"provider": provider, "before": before},
-    )
-    return [row["dispute_id"] for row in rows]
-
-
-async def open_refunds(db: Database, before: datetime, *, provider: str = "stripe") -> list[str]:
-    """Those that began before this time and had neither succeeded nor failed when we last asked."""
-    rows = await db.rows(
-        "SELECT refund_id FROM refunds WHERE provider = %(provider)s AND created_at < %(before)s AND NOT waived"
-        " AND status NOT IN ('succeeded', 'failed', 'canceled')",
-        {"provider": provider, "before": before},
-    )
-    return [row["refund_id"] for row in rows]

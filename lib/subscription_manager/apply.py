@@ -207,12 +207,11 @@ class Applier:
             by = found.suspended_by if found else None
             match action.kind:
                 case ActionKind.SUSPEND:
-                    seen = by is not None
-                    if not seen:
+                    if by is None:
                         raise _not_shown(step)  # inside the step: the intent stays open, and it is ours when it shows
                     # Whatever name that is. The panel may come to call us otherwise, and somebody who was quicker by
                     # less than a second can't be told from that; who has paid must not stay off over it.
-                    changed = replace(service, suspended_by=by, state=ServiceState.SUSPENDED)
+                    seen, changed = True, replace(service, suspended_by=by, state=ServiceState.SUSPENDED)
                 case ActionKind.RESUME:
                     seen = found is not None and found.suspended_by is None
                     changed = replace(service, suspended_by=None, state=ServiceState.LIVE)

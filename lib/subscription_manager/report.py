@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lib.model import Action, Again, Goal, Outcome, Parked, Problem, Settled
+from lib.model import Action, Again, Goal, Outcome, Parked, Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +65,16 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         case Settled(wake_at, why):
             return {"state": "settled", "wakeAt": _utc(wake_at), "why": why}
         case Again(error=error, at=at, why=why, problems=problems):
-            listed = [_problem(p) for p in problems]
+            listed = [asdict(p) for p in problems]
             return {"state": "again", "error": error, "at": _utc(at), "why": why, "problems": listed}
         case Parked(problems, wake_at):
-            listed = [_problem(p) for p in problems]
+            listed = [asdict(p) for p in problems]
             return {
                 "state": "parked",
                 "reason": outcome.reason,
                 "problems": listed,
                 "wakeAt": _utc(wake_at),
             }
-
-
-def _problem(problem: Problem) -> dict[str, str]:
-    return {"reason": problem.reason, "detail": problem.detail, "subject": problem.subject}
 
 
 def _goal(goal: Goal) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -196,7 +196,7 @@ def _notes(claim: due.Claim, report: PassReport, problems: Sequence[Problem]) ->
             "parked",
             report.customer_id,
             rule=problems[0].reason,
-            facts={"problems": [{"reason": p.reason, "detail": p.detail, "subject": p.subject} for p in problems]},
+            facts={"problems": [asdict(problem) for problem in problems]},
             pass_id=report.pass_id,
         )
     ]

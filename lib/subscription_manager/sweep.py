@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 from lib.config import Settings
@@ -177,8 +177,8 @@ class Sweeper:
             "events": self._events,
             "undelivered": self._undelivered,
             "subscriptions": self._subscriptions,
-            "disputes": self._disputes,
-            "refunds": self._refunds,
+            "disputes": partial(self._money, "dispute"),
+            "refunds": partial(self._money, "refund"),
             "orgs": self._orgs,
             "websites": self._websites,
             "prune": self._prune,
@@ -262,34 +262,21 @@ class Sweeper:
             self._mark(await comparison.missing_subscriptions(self._db, sweep))
         return after
 
-    async def _disputes(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
+    async def _money(self, kind: money.Kind, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         with _found_again(cursor):
-            statuses, after = await self._stripe.statuses_page("dispute", _listed_from(sweep), cursor)
-        changed = await money.changed_disputes(self._db, statuses)
-        unlisted = await money.open_disputes(self._db, _listed_from(sweep)) if after is None else []
-        await self._mark_objects("dispute", changed + unlisted)
-        return after
-
-    async def _refunds(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        with _found_again(cursor):
-            statuses, after = await self._stripe.statuses_page("refund", _listed_from(sweep), cursor)
-        changed = await money.changed_refunds(self._db, statuses)
-        unlisted = await money.open_refunds(self._db, _listed_from(sweep)) if after is None else []
-        await self._mark_objects("refund", changed + unlisted)
+            statuses, after = await self._stripe.statuses_page(kind, _listed_from(sweep), cursor)
+        changed = await money.changed(self._db, kind, statuses)
+        unlisted = await money.undecided(self._db, kind, _listed_from(sweep)) if after is None else []
+        if found := changed + unlisted:
+            self._counts["marked"] += await due.mark(self._db, [(kind, object_id) for object_id in found])
         return after
 
     # --- (c) panel ---
 
     async def _orgs(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        if cursor != CONFIRM:
-            if cursor is None:
-                await comparison.open_walk(self._db, sweep, "org")
-            page, new, after = await _overlapping(self._enhance.orgs_page, int(cursor or 0))
-            self._counts["orgs"] += new
-            await self._compare_orgs(sweep, page)
-            if after is not None:
-                return str(after)
-        await self._all_there(sweep, "org")
+        after = await self._panel_page(sweep, cursor, "org", self._enhance.orgs_page, self._compare_orgs)
+        if after is not None:
+            return after
         missing = await comparison.missing_orgs(self._db, sweep, CONFIRMED_AT_ONCE)
         if not self._may_ask("orgs", missing):
             return None
@@ -297,6 +284,26 @@ class Sweeper:
         await self._compare_orgs(sweep, found)
         self._mark(await comparison.orgs_gone(self._db, sweep, gone, unclear))
         return CONFIRM
+
+    async def _panel_page(
+        self,
+        sweep: sweeps.Sweep,
+        cursor: str | None,
+        kind: Literal["org", "website"],
+        read: Callable[[int], Awaitable[tuple[list[Row], int | None]]],
+        compare: Callable[[sweeps.Sweep, Sequence[Row]], Awaitable[None]],
+    ) -> str | None:
+        """Compare a page of one of the panel's lists: where the next one is, `None` once all of it was met."""
+        if cursor != CONFIRM:
+            if cursor is None:
+                await comparison.open_walk(self._db, sweep, kind)
+            page, new, after = await _overlapping(read, int(cursor or 0))
+            self._counts[f"{kind}s"] += new
+            await compare(sweep, page)
+            if after is not None:
+                return str(after)
+        await self._all_there(sweep, kind)
+        return None
 
     async def _compare_orgs(self, sweep: sweeps.Sweep, page: Sequence[Org]) -> None:
         seen = [
@@ -322,15 +329,9 @@ class Sweeper:
             log.warning("orphan_in_panel", org=org_id, mark=marked[org_id])
 
     async def _websites(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        if cursor != CONFIRM:
-            if cursor is None:
-                await comparison.open_walk(self._db, sweep, "website")
-            page, new, after = await _overlapping(self._enhance.websites_page, int(cursor or 0))
-            self._counts["websites"] += new
-            await self._compare_websites(sweep, page)
-            if after is not None:
-                return str(after)
-        await self._all_there(sweep, "website")
+        after = await self._panel_page(sweep, cursor, "website", self._enhance.websites_page, self._compare_websites)
+        if after is not None:
+            return after
         missing = await comparison.missing_websites(self._db, sweep, CONFIRMED_AT_ONCE)
         if not self._may_ask("websites", missing):
             return None
@@ -374,10 +375,6 @@ class Sweeper:
         self._counts["marked"] += len(customers)
         for customer in customers:
             log.info("sweep_differs", customer=customer)
-
-    async def _mark_objects(self, kind: str, ids: list[str]) -> None:
-        if ids:
-            self._counts["marked"] += await due.mark(self._db, [(kind, object_id) for object_id in ids])
 
 
 def _listed_from(sweep: sweeps.Sweep) -> datetime:

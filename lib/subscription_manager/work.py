@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ from lib.subscription_manager.report import PassReport
 from lib.subscription_manager.step import Step
 
 if TYPE_CHECKING:
+    from lib.database.connection import Connection
     from lib.subscription_manager.manager import SubscriptionManager
 
 log = get_logger()
@@ -88,10 +90,8 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     """Let a second purchase pass."""
 
     async def edit(lease_id: str) -> None:
-        await _known(bridge, hand)
-        async with due.holding(bridge.db, lease_id) as connection:
+        async with _editing(bridge, hand, lease_id, _note(hand, "release")) as connection:
             await work.release(connection, hand.customer_id, hand.subscription_id)
-            await ledger.add(connection, [_note(hand, "release")])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -100,10 +100,8 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
     """Suspend by an admin's word, until it is lifted; what the pass did, and which services are off by now or not."""
 
     async def edit(lease_id: str) -> None:
-        await _known(bridge, hand)
-        async with due.holding(bridge.db, lease_id) as connection:
+        async with _editing(bridge, hand, lease_id, _note(hand, "hold")) as connection:
             await work.hold(connection, hand.customer_id, hand.subscription_id)
-            await ledger.add(connection, [_note(hand, "hold")])
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     found = await work.held(bridge.db, hand.customer_id, hand.subscription_id)
@@ -120,14 +118,12 @@ async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: str) -> PassR
         raise RequestError(422, "invalid_field", detail, field="hold")
 
     async def edit(lease_id: str) -> None:
-        await _known(bridge, hand)
-        async with due.holding(bridge.db, lease_id) as connection:
+        async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as connection:
             if hold_name == "admin":
                 await work.lift(connection, hand.customer_id, hand.subscription_id)
             else:
                 table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
                 await work.waive(connection, hand.customer_id, hand.subscription_id, table)
-            await ledger.add(connection, [_note(hand, "lift", hold=hold_name)])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -142,18 +138,17 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
         # Whether anything is owed shows in a dry run (a real pass might suspend just now what the date is to keep on).
         # While a side is away the date is noted all the same.
         before = await bridge.reconcile(hand.customer_id, actor=hand.actor, dry_run=True)
-        asked = [g.service for g in before.goals if hand.subscription_id in (None, g.key.subscription_id)]
+        asked = _asked(before, hand)
         if asked and not any(service.grace_until or Hold.UNPAID in service.holds for service in asked):
             raise RequestError(409, "not_behind", "nothing is owed just now, so there is nothing to wait for")
 
     async def edit(lease_id: str) -> None:
-        await _known(bridge, hand)
-        async with due.holding(bridge.db, lease_id) as connection:
+        note = _note(hand, "grace", until=until.isoformat() if until else None)
+        async with _editing(bridge, hand, lease_id, note) as connection:
             await work.grace(connection, hand.customer_id, hand.subscription_id, until)
-            await ledger.add(connection, [_note(hand, "grace", until=until.isoformat() if until else None)])
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
-    asked = [g.service for g in report.goals if hand.subscription_id in (None, g.key.subscription_id)]
+    asked = _asked(report, hand)
     if until is not None and asked and all(service.grace_override is None for service in asked):
         raise RequestError(409, "not_behind", "it has been paid just now, so the date was not kept")
     return report
@@ -280,14 +275,30 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
             await work.wiped(connection, service.key)
 
 
+def _asked(report: PassReport, hand: Hand) -> list[Service]:
+    """The services of the subscription that is meant, or of the whole customer."""
+    return [g.service for g in report.goals if hand.subscription_id in (None, g.key.subscription_id)]
+
+
 def _named(hand: Hand) -> str:
     return "customerId" if hand.subscription_id is None else "subscriptionId"
 
 
-async def _known(bridge: SubscriptionManager, hand: Hand) -> None:
+@asynccontextmanager
+async def _editing(
+    bridge: SubscriptionManager, hand: Hand, lease_id: str, note: ledger.Fact
+) -> AsyncIterator[Connection]:
+    """A transaction under the lease for a change to services that are remembered; `note` is written with it.
+
+    Raises:
+        RequestError: 404, none is. LeaseLost: nothing was written.
+    """
     if not await work.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
         raise RequestError(404, "unknown_subscription", detail, field=_named(hand))
+    async with due.holding(bridge.db, lease_id) as connection:
+        yield connection
+        await ledger.add(connection, [note])
 
 
 def _note(hand: Hand, kind: str, **facts: object) -> ledger.Fact:

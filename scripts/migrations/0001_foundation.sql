@@ -153,7 +153,8 @@ CREATE TABLE actions (
     slot            integer,
     kind            text        NOT NULL,
     -- intent: about to be done. unknown: the answer was lost. applied: the panel said yes. verified: read back and seen.
-    -- failed: did not happen, or not for certain, and is done again if it is still needed. planned: would be done (shadow mode). noted: nothing to do in the panel, but worth knowing.
+    -- failed: did not happen, or not for certain, and is done again if it is still needed.
+    -- planned: would be done (shadow mode). noted: nothing to do in the panel, but worth knowing.
     state           text        NOT NULL
         CHECK (state IN ('intent', 'unknown', 'applied', 'verified', 'failed', 'planned', 'noted')),
     -- The rule of lib/policy that led to it.
