@@ -21,7 +21,9 @@ def main() -> None:
     parser.parse_known_args()
     arguments = sys.argv[1:]
     os.chdir(ROOT)
-    pytest = ("pytest", [sys.executable, "-m", "pytest", *arguments])
+    # A file's tests stay together: what they share (a bundle, a running demo) is made once.
+    spread = [] if arguments else ["--numprocesses=logical", "--dist=loadfile"]
+    pytest = ("pytest", [sys.executable, "-m", "pytest", *spread, *arguments])
     results = [(name, _run(name, command)) for name, command in ([pytest] if arguments else [*_linters(), pytest])]
     print("\nSummary")
     for name, passed in results:

@@ -58,6 +58,19 @@ def _refuse_to_leave(event: str, arguments: tuple[Any, ...]) -> None:
 sys.addaudithook(_refuse_to_leave)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that prints what could not be tested here, in one of several."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["missing"] = tools.missing
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take in what one of several processes could not test."""
+    tools.missing.update(getattr(node, "workeroutput", {}).get("missing", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the very end, where it is seen, what could not be tested."""
     for name, package in sorted(tools.missing.items()):
