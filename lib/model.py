@@ -345,6 +345,8 @@ class Actual:
     org_gone: bool = False
     """The organisation that we remember does not exist any more."""
     subscriptions: tuple[PanelSubscription, ...] = ()
+    plans: tuple[PanelPlan, ...] | None = None
+    """The panel's plans; `None` while they were not needed."""
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ REMEDIES = {
     "panel_conflict": "The panel says that it exists already: look there, then retry.",
     "stripe_not_found": "Stripe does not know the object: is STRIPE_SECRET_KEY of the same account and mode?",
     "stripe_refused": "Stripe refused the call: read its words, mend it there, then retry.",
+    "no_progress": "A change was made and is called for again: compare both sides with explain, then retry.",
     "gave_up": "It failed again and again: read the last error, mend its cause, then retry.",
 }
 """Parked reason -> remedy, in the words of the operators' page."""

@@ -600,10 +600,10 @@ async def _price(price: str, kind: str, stripe: StripeClient) -> Finding | None:
 
 def _plan(subject: str, reference: str, plans: Mapping[int, str]) -> Finding | None:
     """What is wrong with a panel plan that a row names: an id as digits, else an exact name."""
-    if reference.isdigit():
-        found = [number for number in plans if number == int(reference)]
-    else:
-        found = [number for number, name in plans.items() if name == reference]
+    from lib.model import PanelPlan
+    from lib.policy import plans_meant
+
+    found = [plan.id for plan in plans_meant(reference, [PanelPlan(number, name) for number, name in plans.items()])]
     if len(found) > 1:
         ids = " or ".join(map(str, sorted(found)))
         return fail(

@@ -1,6 +1,7 @@
 """What people do in the panel by hand: what is ours is put right by the next sweep, the rest is left and shown."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 
@@ -376,6 +377,45 @@ async def test_a_panel_plan_renamed_by_hand_parks_and_runs_when_the_mapping_foll
     await world.drain()
     assert world.due() == []
     assert world.panel.subscriptions[number].plan_id == world.plan_id
+
+
+async def test_a_plan_renamed_while_its_old_name_is_remembered_moves_nobody(world: World) -> None:
+    """A process that knows the plan by its old name still compares ids: one pass, and not one change in the panel."""
+    async with world.bridge() as manager:
+        customer = world.customer()
+        world.buy(customer)
+        await manager.reconcile(customer)
+        world.panel.plans[world.plan_id].name = "Renamed"
+        before = world.ledger()
+        report = await manager.reconcile(customer)
+    assert report.actions == ()
+    assert world.ledger() == before
+
+
+async def test_nobody_is_moved_while_the_plans_cannot_be_listed(world: World) -> None:
+    """A list that is missing proves nothing: the pass fails and is repeated, and nothing is changed."""
+    subscription, number = await running(world)
+    world.panel.plans[world.plan_id].name = "Renamed"
+    world.panel.fail_next("GET", "/plans", status=500, times=20)
+    report = await world.sync(str(world.stripe.subscriptions[subscription]["customer"]))
+    assert (report.as_json()["outcome"]["state"], report.actions) == ("again", ())
+    assert world.panel.subscriptions[number].plan_id == world.plan_id
+
+
+async def test_what_is_called_for_again_in_the_same_pass_is_parked_and_the_rest_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever makes a decision blind to what was just done, it is done once, shown, and stops no other service."""
+    customer = world.customer()
+    first = world.buy(customer, domain=None)
+    await world.sync(customer)
+    world.buy(customer, "price_big_monthly", domain="shop.example")
+    blind = sys.modules["lib.policy.next_action"]
+    monkeypatch.setattr(blind, "on_plan", lambda found, *_: found.plan_id == world.big_plan_id)
+    report = await world.sync(customer)
+    assert [(action.kind.value, str(action.service)) for action in report.actions].count(("change_plan", first)) == 1
+    assert parked(world) == ["no_progress"]
+    assert {site.domain for site in world.panel.websites.values()} == {"shop.example"}
 
 
 async def test_a_name_that_a_sweep_found_during_a_pass_is_corrected_by_the_next_one(world: World) -> None:

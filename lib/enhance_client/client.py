@@ -18,6 +18,7 @@ from lib.config import Secret
 from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
 from lib.errors import Conflict, Denied, OutcomeUnknown, Refused, Unavailable
 from lib.model import PanelPlan, PanelSubscription, Resource
+from lib.policy.plans import plans_meant
 
 PAGE = 200
 """Rows of one list page; the panel's own maximum is not documented, 500 is in use elsewhere."""
@@ -193,11 +194,7 @@ class EnhanceClient:
             Refused: `plan_not_found`, or `plan_ambiguous` when two plans have that name.
         """
         for fresh in (False, True):
-            plans = await self.plans(fresh=fresh)
-            if reference.isdecimal():
-                found = [plan for plan in plans if plan.id == int(reference)]
-            else:
-                found = [plan for plan in plans if plan.name == reference]
+            found = plans_meant(reference, await self.plans(fresh=fresh))
             if len(found) == 1:
                 return found[0]
             if len(found) > 1:

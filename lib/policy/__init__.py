@@ -10,7 +10,8 @@ from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.imagine import imagine
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
-from lib.policy.next_action import SETTLE, next_action, on_plan, settles_at
+from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans
+from lib.policy.plans import on_plan, plans_meant
 from lib.policy.recognise import observe, recognise
 from lib.policy.retry import MAX_ATTEMPTS, retry_at
 from lib.policy.usage import may_be_over, over
@@ -33,9 +34,11 @@ __all__ = [
     "observe",
     "on_plan",
     "over",
+    "plans_meant",
     "recognise",
     "retry_at",
     "settles_at",
     "sought_domains",
+    "unsure_plans",
     "with_money_back",
 ]

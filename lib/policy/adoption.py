@@ -28,7 +28,8 @@ from lib.policy.desired import desired
 from lib.policy.fingerprint import with_money_back
 from lib.policy.imagine import imagine
 from lib.policy.naming import marks
-from lib.policy.next_action import next_action, on_plan
+from lib.policy.next_action import next_action
+from lib.policy.plans import on_plan
 from lib.policy.recognise import observe
 
 ADOPTABLE = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lib.model import Action, ActionKind, Actual, Memory, PanelSubscription, Service, ServiceState
+from lib.policy.plans import plan_number
 
 IMAGINED = "imagined"
 """Stands for an id that only a real panel could give."""
@@ -52,7 +53,8 @@ def imagine(action: Action, memory: Memory, actual: Actual) -> tuple[Memory, Act
 
 
 def _id(plan: str) -> int:
-    return int(plan) if plan.isdigit() else -1
+    number = plan_number(plan)
+    return -1 if number is None else number
 
 
 def _with(memory: Memory, changed: Service) -> Memory:

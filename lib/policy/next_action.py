@@ -15,6 +15,7 @@ from lib.model import (
     Hold,
     Intent,
     Memory,
+    PanelPlan,
     PanelSubscription,
     Payer,
     Problem,
@@ -25,6 +26,7 @@ from lib.model import (
     Wanted,
 )
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
+from lib.policy.plans import on_plan, plan_number
 
 Subject = tuple[ActionKind, ServiceKey | None]
 
@@ -86,7 +88,7 @@ def next_action(
     present, deleted = _lay_on(wanted, actual)
     unsettled = {(intent.kind, intent.service) for intent in memory.intents if now < settles_at(intent)}
     impossible = unsettled.union(blocked)
-    candidates = _candidates(payer, wanted, present, memory, policy)
+    candidates = _candidates(payer, wanted, present, memory, policy, actual.plans or ())
     action = next((action for action in candidates if action.subject not in impossible), None)
     if action is not None:
         return Decision(action=action)
@@ -113,7 +115,12 @@ def _lay_on(wanted: Wanted, actual: Actual) -> tuple[list[tuple[Goal, PanelSubsc
 
 
 def _candidates(
-    payer: Payer, wanted: Wanted, present: list[tuple[Goal, PanelSubscription]], memory: Memory, policy: Policy
+    payer: Payer,
+    wanted: Wanted,
+    present: list[tuple[Goal, PanelSubscription]],
+    memory: Memory,
+    policy: Policy,
+    plans: Iterable[PanelPlan],
 ) -> Iterator[Action]:
     """Every change that is due, most urgent first; later ones may depend on earlier ones."""
     for goal, found in present:
@@ -121,7 +128,7 @@ def _candidates(
             yield Action(ActionKind.RESUME, goal.rule, goal.key)
     yield from _provision(payer, wanted, memory)
     for goal, found in present:
-        if goal.want is Want.ON and goal.plan is not None and not on_plan(found, goal.plan):
+        if goal.want is Want.ON and goal.plan is not None and not on_plan(found, goal.plan, plans):
             change = {"plan": goal.plan, "from": found.plan_name}
             yield Action(ActionKind.CHANGE_PLAN, goal.rule, goal.key, change)
     for goal, found in present:
@@ -201,6 +208,18 @@ def _is_missed(goal: Goal) -> bool:
     return held or goal.want in (Want.ON, Want.KEEP)
 
 
-def on_plan(found: PanelSubscription, plan: str) -> bool:
-    """Whether it is on this plan of a mapping: an id as digits, or an exact name."""
-    return found.plan_id == int(plan) if plan.isdigit() else found.plan_name == plan
+def unsure_plans(wanted: Wanted, actual: Actual) -> bool:
+    """Whether the panel's list of plans is needed to tell who is on the plan that is wanted.
+
+    A mapping names a plan, and the hosting shows another name: it may be another plan, or the same one renamed.
+    """
+    if actual.plans is not None:
+        return False
+    present, _ = _lay_on(wanted, actual)
+    return any(
+        goal.want is Want.ON
+        and goal.plan is not None
+        and plan_number(goal.plan) is None
+        and not on_plan(found, goal.plan)
+        for goal, found in present
+    )

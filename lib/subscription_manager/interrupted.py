@@ -109,7 +109,7 @@ class Interrupted:
             case ActionKind.RESUME:
                 done = found is not None and found.suspended_by is None
             case ActionKind.CHANGE_PLAN:
-                done = found is not None and intent.plan is not None and on_plan(found, intent.plan)
+                done = found is not None and intent.plan is not None and on_plan(found, intent.plan, actual.plans or ())
                 changed = replace(service, plan=intent.plan)
             case _:
                 done = found is None or found.deleted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lib.database import Database
 from lib.database import memory as memories
 from lib.errors import Denied, NotFound, Refused, Retryable
-from lib.model import Actual, Memory, Service, ServiceKey
+from lib.model import Actual, Memory, PanelPlan, Service, ServiceKey
 from lib.subscription_manager.step import Pass
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Panel:
         self.db = db
         self.enhance = enhance
         self.current = current
+        self._plans: tuple[PanelPlan, ...] | None = None
 
     async def look(self, memory: Memory, *, doubt: bool = False) -> Actual:
         """The panel's side of this customer, in one call; none before there is an organisation.
@@ -36,7 +37,7 @@ class Panel:
             found = await self.enhance.subscriptions(memory.org_id)
             if doubt and all(subscription.deleted for subscription in found):
                 gone = (await self.enhance.org(memory.org_id)).deleted
-                return Actual(subscriptions=found, org_gone=gone)
+                return Actual(subscriptions=found, org_gone=gone, plans=self._plans)
         except NotFound:
             return Actual(org_gone=True)
         except Denied as error:
@@ -44,7 +45,12 @@ class Panel:
             await self.enhance.check()
             said = f"the token may not look at organisation {memory.org_id}: was it moved or wiped there? {error}"
             raise Refused("panel_org_closed", said) from error
-        return Actual(subscriptions=found)
+        return Actual(subscriptions=found, plans=self._plans)
+
+    async def with_plans(self, actual: Actual) -> Actual:
+        """The same with the panel's list of plans, and so is everything that is seen after it in this pass."""
+        self._plans = await self.enhance.plans()
+        return replace(actual, plans=self._plans)
 
     async def find_website(self, org_id: str, service: Service) -> str | None:
         """The id of this service's own website when it exists already; `None` when its domain is free.

@@ -42,6 +42,7 @@ from lib.policy import (
     recognise,
     settles_at,
     sought_domains,
+    unsure_plans,
     with_money_back,
 )
 from lib.policy.next_action import Subject
@@ -203,6 +204,7 @@ class Reconciler:
             state.stored = state.memory
             wanted = await self._want(state, current, clock, dry_run=dry_run)
         for _ in range(MAX_ACTIONS):
+            await self._know_plans(panel, wanted, state)
             decision = next_action(
                 state.payer,
                 wanted,
@@ -222,6 +224,9 @@ class Reconciler:
                 # Minutes may have passed over websites: what somebody suspended meanwhile must not become ours.
                 state.actual = await panel.look(state.memory)
                 state.looked_at = time.monotonic()
+                continue
+            if decision.action.subject in {action.subject for action in state.actions}:
+                _stand_still(decision.action, state)
                 continue
             if clock.short():
                 state.errors.append(Waiting("this invocation ends soon", why="time", again=timedelta()))
@@ -253,6 +258,21 @@ class Reconciler:
         if problems:
             return Parked(problems, wait.at if wait else None), wanted
         return Settled(wait.at if wait else None, wait.why if wait else None), wanted
+
+    async def _know_plans(self, panel: Panel, wanted: Wanted, state: _State) -> None:
+        """Read the panel's plans where a name alone does not tell; while they can't be read nobody is moved."""
+        if not unsure_plans(wanted, state.actual):
+            return
+        try:
+            state.actual = await panel.with_plans(state.actual)
+        except Refused as error:
+            state.problems.append(Problem(error.reason, str(error), state.payer.id))
+        except Retryable as error:
+            state.errors.append(error)
+        else:
+            return
+        state.actual = replace(state.actual, plans=())
+        state.blocked |= {(ActionKind.CHANGE_PLAN, goal.key) for goal in wanted.goals}
 
     async def _act(self, applier: Applier, action: Action, state: _State, *, dry_run: bool) -> None:
         """Make one change, in a dry run only what leads up to it; what fails is left alone for the rest of the pass."""
@@ -402,6 +422,15 @@ def _remembering(state: _State, wanted: Wanted) -> Memory:
         email=None if memory.erased else state.payer.email or memory.email,
         name=None if memory.erased else state.payer.name or memory.name,
     )
+
+
+def _stand_still(action: Action, state: _State) -> None:
+    """Leave alone, and show, what is to be done a second time in one pass: whatever the cause, it gets nowhere."""
+    subject = str(action.service or state.payer.id)
+    detail = f"{action.kind} of {subject} was done, and is called for again ({action.rule})"
+    state.problems.append(Problem("no_progress", f"{detail}; nothing more is tried in this pass", subject))
+    state.blocked.add(action.subject)
+    log.error("no_progress", action=action.kind, rule=action.rule, subject=subject)
 
 
 def _shown(action: Action, *, erased: bool) -> dict[str, Any]:
