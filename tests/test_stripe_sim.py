@@ -394,6 +394,14 @@ def test_answers_carry_date_and_request_id(sim: StripeSim, url: str) -> None:
     assert answer.headers["Stripe-Version"] == stripe.api_version
 
 
+def test_a_key_is_taken_as_curl_sends_it(url: str) -> None:
+    """`curl -u sk_test_...:` works as it does at Stripe: the key as user, no password; nothing else is a key."""
+    assert httpx.get(f"{url}/v1/balance", auth=("sk_test_fake", "")).status_code == 200
+    assert httpx.get(f"{url}/v1/balance", auth=("sk_test_other", "")).status_code == 401
+    for given in ("Basic", "Basic sk_test_fake", "Basic /w==", "sk_test_fake", "Digest sk_test_fake"):
+        assert httpx.get(f"{url}/v1/balance", headers={"Authorization": given}).status_code == 401, given
+
+
 def test_seeded_account_is_walked_by_pages(sim: StripeSim, client: stripe.StripeClient) -> None:
     """Seeded subscriptions come without events, each with a paid latest invoice, and page like any other."""
     told = len(sim.events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -225,8 +226,8 @@ class StripeSim(Delivery):
     def _admit(self, path: str, headers: Mapping[str, str]) -> None:
         if self.down:
             raise ApiError(503, "Stripe is temporarily unavailable.", kind="api_error")
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or not given:
+        given = _given_key(headers.get("authorization", ""))
+        if not given:
             raise ApiError(401, "You did not provide an API key.")
         if given != self.secret_key:
             raise ApiError(401, f"Invalid API Key provided: {given[:8]}****{given[-4:]}")
@@ -257,6 +258,19 @@ class StripeSim(Delivery):
             yield
         finally:
             self.request = {"id": None, "idempotency_key": None}
+
+
+def _given_key(authorization: str) -> str:
+    """The key of a request: a bearer's, or the user of HTTP basic authentication, whose password stays empty."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return given
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(given, validate=True).decode().partition(":")[0]
+    except ValueError:  # binascii.Error and UnicodeDecodeError are ones
+        return ""
 
 
 def read_params(pairs: list[tuple[str, str]]) -> Obj:
