@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections import deque
 from pathlib import Path
@@ -59,6 +60,7 @@ class Postgres:
             self._admin.close()
         self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=60)
+        _let_go(self._process)
 
     def _execute(self, statement: sql.Composed) -> None:
         if self._admin is None:
@@ -77,7 +79,8 @@ class Postgres:
 def start(data_dir: Path, *, durable: bool = True) -> Postgres:
     """Start the server on `data_dir`, made first if need be, on a free loopback port.
 
-    Call it on the main thread: on Linux the server ends when the thread that started it does, however that comes.
+    Call it on the main thread: on Linux the server ends when the thread that started it does, elsewhere with this
+    process; however that comes.
     """
     binaries = _binaries()
     if not (data_dir / "PG_VERSION").exists():
@@ -97,6 +100,7 @@ def start(data_dir: Path, *, durable: bool = True) -> Postgres:
                 _log_rest(process, data_dir)
                 return Postgres(process, port, password)
         process.wait()
+        _let_go(process)
         if not any("could not bind" in word for word in words):
             break
     raise PostgresError(f"PostgreSQL did not start on {data_dir}:\n{''.join(words)}")
@@ -121,6 +125,11 @@ def launcher() -> list[str]:
     return [setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
             "--bounding-set=-all,+dac_override", "--inh-caps=+dac_override", "--ambient-caps=+dac_override",
             "--pdeathsig", "INT", "--"]  # fmt: skip
+
+
+def _leash() -> list[str]:
+    """What ends the server with us where the system itself can't."""
+    return [] if shutil.which("setpriv") else [sys.executable, str(Path(__file__).with_name("_leash.py"))]
 
 
 def _environment() -> dict[str, str]:
@@ -161,14 +170,21 @@ def free_port() -> int:
 
 def _serve(binaries: Path, data_dir: Path, port: int, options: dict[str, str]) -> subprocess.Popen[str]:
     settings = {"listen_addresses": "127.0.0.1", "port": str(port), **options}
-    command = [*launcher(), str(binaries / "postgres"), "-D", str(data_dir)]
+    command = [*_leash(), *launcher(), str(binaries / "postgres"), "-D", str(data_dir)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     return subprocess.Popen(
-        command, env=_environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/",
+        # The leash's end of the pipe; nothing is ever written to it.
+        command, env=_environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
         # Ctrl-C in the terminal is for the script, which then ends the server in its own order.
         start_new_session=True,
     )  # fmt: skip
+
+
+def _let_go(process: subprocess.Popen[str]) -> None:
+    """Close our end of the leash of a server that has ended."""
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _log_rest(process: subprocess.Popen[str], data_dir: Path) -> None:

@@ -1,0 +1,93 @@
+"""The command line. Needs no package, so that `--help` answers before anything is installed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
+
+EXAMPLES = """examples, while a demo serves in another terminal:
+  ./scripts/demo buy                              somebody buys, and has a website seconds later
+  ./scripts/demo buy --email bo@example.com --domain bo.example
+  ./scripts/demo fail bo@example.com              the card fails: grace; once more: suspended
+  ./scripts/demo pay bo@example.com               the bill is paid: live again
+  ./scripts/demo cancel bo@example.com            suspended, and kept
+  ./scripts/demo comeback bo@example.com          buys again with the same domain
+  ./scripts/demo dispute bo@example.com           a chargeback; --won or --lost ends it
+  ./scripts/demo refund bo@example.com --amount 5.00
+  ./scripts/demo status                           who there is, and where to look
+
+Exit code: 0 if everything happened as promised, 1 if not, 2 for a command line that can't be read."""
+
+WHO = "an e-mail address or what stands before its @, a domain, cus_... or sub_...; nobody named: the newest that fits"
+
+
+def parser() -> argparse.ArgumentParser:
+    """What `./scripts/demo` understands."""
+    top = argparse.ArgumentParser(
+        prog="scripts/demo",
+        description="Starts PostgreSQL, simulators of Stripe and of the Enhance panel, and the functions, all on "
+        "127.0.0.1. Buys a hosting plan, delivers the signed events and shows how the website comes to be; then serves "
+        "until Ctrl-C, and delivers whatever happens at the simulated Stripe. Needs no account, takes none of your "
+        "settings and reaches nothing outside of this machine.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--once", action="store_true", help="end after the story instead of serving until Ctrl-C")
+    top.add_argument(
+        "--at",
+        type=Path,
+        metavar="FOLDER",
+        help="keep its files (log, settings) there instead of in .local; a second demo needs its own",
+    )
+    acts = top.add_subparsers(dest="act", metavar="COMMAND", title="commands for the demo that serves")
+    _buying(acts)
+    _paying(acts)
+    _back(acts)
+    _add(acts, "status", "who there is, how Stripe and the panel stand, and where to look")
+    return top
+
+
+def _buying(acts: Commands) -> None:
+    buy = _add(acts, "buy", "somebody new buys a hosting plan", who=False)
+    buy.add_argument("--email", help="the buyer's e-mail address (buyerN@example.com)")
+    buy.add_argument("--name", help="the buyer's name (Buyer N Example)")
+    buy.add_argument("--domain", help="the domain that is typed at the Checkout (shopN.example)")
+    back = _add(acts, "comeback", "a customer whose subscription ended buys again, with the same domain")
+    back.add_argument("--domain", help="another domain than before")
+
+
+def _paying(acts: Commands) -> None:
+    _add(acts, "fail", "the card fails at the next renewal; while that is open: Stripe's last try fails as well")
+    _add(acts, "pay", "everything that is open is paid")
+    cancel = _add(acts, "cancel", "the subscription is cancelled")
+    cancel.add_argument("--at-period-end", action="store_true", help="not now: when what is paid for is over")
+
+
+def _back(acts: Commands) -> None:
+    dispute = _add(acts, "dispute", "the last payment is disputed at the bank")
+    how = dispute.add_mutually_exclusive_group()
+    how.add_argument("--won", action="store_true", help="end the open dispute: you win")
+    how.add_argument("--lost", action="store_true", help="end the open dispute: you lose")
+    how.add_argument("--inquiry", action="store_true", help="only a question of the bank, which moves no money")
+    refund = _add(acts, "refund", "the last payment goes back")
+    refund.add_argument("--amount", type=_amount, help="a part of it, such as 5.00 (all that is left)")
+
+
+def _add(acts: Commands, name: str, what: str, *, who: bool = True) -> argparse.ArgumentParser:
+    one = acts.add_parser(name, help=what, description=f"In the demo that serves: {what}.")
+    if who:
+        one.add_argument("who", nargs="?", metavar="WHO", help=WHO)
+    return one
+
+
+def _amount(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,7})(?:\.([0-9]{1,2}))?", text.strip())
+    minor = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
+    if minor == 0:
+        raise argparse.ArgumentTypeError("an amount is a number above nothing, such as 5 or 5.00")
+    return minor
