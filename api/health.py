@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from lib.subscription_manager import health, manager
-from lib.web import actor, answer, bearer, endpoint
+from lib.web import Ask, answer, endpoint, optional_admin
 
 
-async def show(request: Request) -> Response:
+async def show(ask: Ask[None]) -> Response:
     """200, or 503 when the database is away or outdated, or work is stuck."""
-    bridge = manager()
-    detailed = bearer(request) is not None
-    if detailed:
-        actor(request, bridge.settings.admin_keys)
-    report = await health.check(bridge)
-    return answer(report.as_json(detailed=detailed), 200 if report.healthy else 503)
+    report = await health.check(manager())
+    return answer(report.as_json(detailed=bool(ask.actor)), 200 if report.healthy else 503)
 
 
-app = endpoint(GET=show)
+app = endpoint(guard=optional_admin, GET=show)

@@ -5,28 +5,27 @@ from __future__ import annotations
 import time
 
 from starlette.background import BackgroundTask
-from starlette.requests import Request
 from starlette.responses import Response
 
 from lib import stripe_signature
-from lib.errors import RequestError
+from lib.errors import Declined
 from lib.subscription_manager import manager
-from lib.web import answer, endpoint, read_body, work_deadline
+from lib.web import Ask, answer, endpoint, read_body, signature, work_deadline
 
 
-async def receive(request: Request) -> Response:
+async def receive(ask: Ask[None]) -> Response:
     """200 once the event is durable (a repeated or unknown one too); 400, 413 or 503 otherwise."""
     bridge = manager()
-    body = await read_body(request)
-    header = request.headers.get("stripe-signature")
+    body = await read_body(ask.request)
+    header = ask.request.headers.get("stripe-signature")
     try:
         stripe_signature.verify(body, header, bridge.settings.stripe_webhook_secrets, time.time())
     except stripe_signature.BadSignature as error:
-        raise RequestError(400, "bad_signature", str(error)) from error
+        raise Declined("bad_signature", str(error)) from error
     new = await bridge.accept([body])
     nudges = [nudge for event in new for nudge in event.nudges]
     work = BackgroundTask(bridge.drain_quietly, deadline=work_deadline(), first=nudges) if nudges else None
     return answer({"received": True, "new": bool(new)}, background=work)
 
 
-app = endpoint(POST=receive)
+app = endpoint(guard=signature, POST=receive)

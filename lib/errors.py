@@ -4,7 +4,7 @@
 
     BridgeError
     ├── SettingsError            the environment is wrong; nothing runs until it is right
-    ├── RequestError             the caller's request is wrong (an HTTP problem document)
+    ├── Declined                 what a caller asks for is wrong, or can't be done as things stand
     ├── Retryable                try again later, with growing delay
     │   ├── Unavailable          the other side said no for now, or could not be reached: nothing happened
     │   │   ├── DatabaseUnavailable   ... of our own database: nothing can be remembered, so nothing may be done
@@ -19,7 +19,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 FOREIGN_TEXT_LIMIT = 500
 """Foreign text is untrusted: long enough to hold a panel message, short enough to never flood a log line or a row."""
@@ -46,11 +48,23 @@ class SettingsError(BridgeError):
         )
 
 
-class RequestError(BridgeError):
-    """The request can't be served as sent; becomes an RFC 9457 problem document with this status and stable code."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: which field (dotted path), a stable code, and a sentence for people."""
 
-    def __init__(self, status: int, code: str, detail: str, *, field: str | None = None) -> None:
-        self.status, self.code, self.detail, self.field = status, code, detail, field
+    field: str
+    code: Literal["missing", "invalid", "unknown"]
+    detail: str
+
+
+class Declined(BridgeError):
+    """What somebody asks for is wrong, or can't be done just now. `code` is stable, `detail` names the remedy.
+
+    The verbs know no HTTP: `lib.web.problem` says which status a code has, and the command line says the same words.
+    """
+
+    def __init__(self, code: str, detail: str, *, field: str | None = None, faults: tuple[Fault, ...] = ()) -> None:
+        self.code, self.detail, self.field, self.faults = code, detail, field, faults
         super().__init__(detail)
 
 

@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 import pytest
 import stripe
 
 from lib.config import REQUIRED, Settings
+from lib.operators import bodies
 from lib.stripe_events import SUBSCRIBE_TO
 from scripts._doctor import STRIPE_PERMISSIONS
 from scripts._environment import parse
@@ -103,8 +104,8 @@ def reasons() -> Iterator[tuple[str, str]]:
 def test_the_readme_lists_every_action_of_an_admin() -> None:
     """What an admin may decide, and what the README says they may, is the same."""
     written = [row[0].strip("`") for row in rows(section("A customer is stuck")) if len(row) == 2]
-    known = re.findall(r'case "(\w+)"|action == "(\w+)"', (ROOT / "api/admin/work.py").read_text())
-    assert sorted(written) == sorted("".join(names) for names in known)
+    known = [action.__struct_config__.tag for action in get_args(bodies.Work)]
+    assert sorted(written) == sorted(known)
 
 
 def test_the_readme_has_a_remedy_for_every_reason() -> None:

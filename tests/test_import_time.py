@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("stripe", "httpx", "requests", "tenacity", "lib.stripe_client", "lib.enhance_client")
+HEAVY = ("stripe", "httpx", "requests", "tenacity", "lib.stripe_client", "lib.enhance_client", "msgspec")
 
 
 @pytest.mark.parametrize("module", ["api.webhook", "api.health"])

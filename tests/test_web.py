@@ -1,7 +1,7 @@
 """HTTP in and out: whatever is sent, the answer is a document that says what is wrong."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -14,30 +14,49 @@ from starlette.responses import Response
 from starlette.types import Message, Scope
 
 from lib import web
-from lib.config import Secret
+from lib.config import Secret, Settings
 from lib.errors import (
     Conflict,
+    Declined,
     Denied,
     OutcomeUnknown,
     Refused,
-    RequestError,
     SchemaOutdated,
     SettingsError,
     Unavailable,
 )
+from lib.web.guard import Guard, actor, same
+from lib.web.problem import jsonable
+from lib.web.typed import Given, Text
 
 KEYS = (("anna", Secret("key_anna_fake")), ("bob", Secret("key_bob_fake")), ("zoë", Secret("schlüssel")))
 
 
-async def whoami(request: Request) -> Response:
+def _who(request: Request, _: Callable[[], Settings]) -> str:
+    return actor(request, KEYS)
+
+
+keyed = Guard("admin", _who)
+
+
+class Echo(Given):
+    """A body with a text and a flag."""
+
+    text: Text | None = None
+    flag: bool = False
+
+
+async def whoami(ask: web.Ask[None]) -> Response:
     """Answer the name behind the key."""
-    return web.answer({"actor": web.actor(request, KEYS)})
+    return web.answer({"actor": ask.actor})
 
 
-async def echo(request: Request) -> Response:
-    """Answer the JSON body and a text and a flag of it."""
-    body = await web.read_json(request)
-    return web.answer({"body": body, "text": web.text_field(body, "text"), "flag": web.flag_field(body, "flag")})
+async def echo(ask: web.Ask[Echo]) -> Echo:
+    """Answer the body."""
+    return ask.given
+
+
+ECHO = web.Verb(echo, body=Echo)
 
 
 def encodable(text: str) -> bool:
@@ -45,15 +64,16 @@ def encodable(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def client(**handlers: web.Handler) -> httpx.AsyncClient:
-    """A client to an app of these handlers."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(web.endpoint(**handlers)), base_url="http://bridge.test")
+def client(guard: Guard = web.public, **verbs: web.Verb | web.Handler) -> httpx.AsyncClient:
+    """A client to an app of these verbs."""
+    app = web.endpoint(guard=guard, **verbs)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge.test")
 
 
 async def fails_with(error: Exception) -> httpx.Response:
     """The answer where a handler raises `error`."""
 
-    async def fail(request: Request) -> Response:
+    async def fail(ask: web.Ask[None]) -> Response:
         raise error
 
     async with client(GET=fail) as http:
@@ -63,8 +83,8 @@ async def fails_with(error: Exception) -> httpx.Response:
 @pytest.mark.parametrize(
     ("error", "status", "code", "headers"),
     [
-        (RequestError(422, "invalid_field", "no", field="a"), 422, "invalid_field", {}),
-        (RequestError(401, "unauthorized", "no"), 401, "unauthorized", {"www-authenticate": "Bearer"}),
+        (Declined("invalid_field", "no", field="a"), 422, "invalid_field", {}),
+        (Declined("unauthorized", "no"), 401, "unauthorized", {"www-authenticate": "Bearer"}),
         (SettingsError(["A is missing"]), 503, "not_configured", {}),
         (SchemaOutdated("old"), 503, "schema_outdated", {"retry-after": "60"}),
         (Unavailable("away"), 503, "unavailable", {"retry-after": "10"}),
@@ -101,14 +121,14 @@ async def test_foreign_text_in_a_detail_is_printable() -> None:
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "BREW"])
 async def test_another_method_is_405(method: str) -> None:
     """A method that the route does not take is refused with those that it takes, before anything is read."""
-    async with client(POST=echo) as http:
+    async with client(POST=ECHO) as http:
         answer = await http.request(method, "/x", content=b"x")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 async def test_head_is_get() -> None:
     """Probes may ask with HEAD wherever GET works."""
-    async with client(GET=whoami) as http:
+    async with client(keyed, GET=whoami) as http:
         assert (await http.head("/x", headers={"Authorization": "Bearer key_bob_fake"})).status_code == 200
 
 
@@ -125,7 +145,7 @@ async def test_head_is_get() -> None:
 )
 async def test_every_answer_carries_a_request_id(sent: dict[str, str], shown: str) -> None:
     """The caller's id comes back, made harmless; without one there is a fresh one. No answer may be cached."""
-    async with client(GET=whoami) as http:
+    async with client(keyed, GET=whoami) as http:
         headers = {name.encode(): value.encode() for name, value in sent.items()}
         answer = await http.get("/x", headers=headers)
     assert answer.headers["x-request-id"].startswith(shown)
@@ -156,7 +176,7 @@ async def test_every_answer_carries_a_request_id(sent: dict[str, str], shown: st
 )
 async def test_a_bearer_key_names_its_actor(header: str, name: str | None) -> None:
     """The right key gives its name; anything else is 401, also bytes that are no ASCII."""
-    async with client(GET=whoami) as http:
+    async with client(keyed, GET=whoami) as http:
         answer = await http.get("/x", headers={b"Authorization": header.encode()})
     if name is None:
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
@@ -167,7 +187,7 @@ async def test_a_bearer_key_names_its_actor(header: str, name: str | None) -> No
 
 async def test_bytes_of_any_encoding_are_only_a_wrong_key() -> None:
     """A header that is neither ASCII nor UTF-8 is 401 and no crash."""
-    async with client(GET=whoami) as http:
+    async with client(keyed, GET=whoami) as http:
         assert (await http.get("/x", headers={b"Authorization": b"Bearer \xff\xfe\x80"})).status_code == 401
 
 
@@ -197,16 +217,16 @@ async def test_bytes_of_any_encoding_are_only_a_wrong_key() -> None:
 )
 async def test_a_body_that_makes_no_sense_is_refused(body: bytes, code: str) -> None:
     """Broken JSON is 400, a field of another kind is 422 and named."""
-    async with client(POST=echo) as http:
+    async with client(POST=ECHO) as http:
         answer = await http.post("/x", content=body)
     assert (answer.status_code, answer.json()["code"]) == (400 if code == "invalid_json" else 422, code)
     assert ("field" in answer.json()) == (code == "invalid_field")
 
 
-@pytest.mark.parametrize("body", [b"", b"  \n", b"{}", b'{"text": null, "other": 1}'])
+@pytest.mark.parametrize("body", [b"", b"  \n", b"{}", b'{"text": null}'])
 async def test_an_empty_body_is_an_empty_object(body: bytes) -> None:
-    """Nothing, white space and an object without the fields all mean: nothing was asked for."""
-    async with client(POST=echo) as http:
+    """Nothing, white space and an object without values all mean: nothing was asked for."""
+    async with client(POST=ECHO) as http:
         answer = (await http.post("/x", content=body)).json()
     assert (answer["text"], answer["flag"]) == (None, False)
 
@@ -233,7 +253,7 @@ async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
 )
 async def test_a_body_is_bounded(content: bytes, headers: dict[str, str], status: int) -> None:
     """One byte over the limit is 413, declared or not; a length that is no number is not believed."""
-    async with client(POST=echo) as http:
+    async with client(POST=ECHO) as http:
         answer = await http.post(
             "/x", content=content, headers=[(k.encode(), v.encode("latin-1")) for k, v in headers.items()]
         )
@@ -243,7 +263,7 @@ async def test_a_body_is_bounded(content: bytes, headers: dict[str, str], status
 @pytest.mark.parametrize(("count", "status"), [(16, 200), (17, 413)])
 async def test_a_body_of_unknown_length_is_bounded(count: int, status: int) -> None:
     """Chunks are counted as they come."""
-    async with client(POST=echo) as http:
+    async with client(POST=ECHO) as http:
         answer = await http.post("/x", content=pieces(count, web.MAX_BODY // 16))
     assert answer.status_code == status
 
@@ -259,14 +279,14 @@ async def test_a_caller_who_goes_away_is_no_crash() -> None:
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "query_string": b""}
-    await web.endpoint(POST=echo)(scope, receive, send)
+    await web.endpoint(guard=web.public, POST=ECHO)(scope, receive, send)
     assert sent[0]["status"] == 400
 
 
 def test_json_holds_times_in_utc() -> None:
     """Times become ISO 8601 in UTC, at any depth; what JSON does not know becomes text."""
     when = datetime(2026, 11, 21, 12, tzinfo=timezone(timedelta(hours=2)))
-    found: Any = web.jsonable({1: [when, (None, True, 1.5)], "secret": Secret("a"), "utc": when.astimezone(UTC)})
+    found: Any = jsonable({1: [when, (None, True, 1.5)], "secret": Secret("a"), "utc": when.astimezone(UTC)})
     assert found == {
         "1": ["2026-11-21T10:00:00+00:00", [None, True, 1.5]],
         "secret": "********",
@@ -278,5 +298,5 @@ def test_json_holds_times_in_utc() -> None:
 @given(st.text().filter(encodable), st.text(min_size=1).filter(encodable))
 def test_only_the_same_key_is_the_same(token: str, secret: str) -> None:
     """The comparison is true for equal texts alone, whatever alphabet they are in."""
-    assert web.same(token.encode().decode("latin-1"), Secret(secret)) == (token == secret)
-    assert web.same(secret.encode().decode("latin-1"), Secret(secret))
+    assert same(token.encode().decode("latin-1"), Secret(secret)) == (token == secret)
+    assert same(secret.encode().decode("latin-1"), Secret(secret))

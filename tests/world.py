@@ -1,6 +1,5 @@
 """A whole small world for a test: both simulators over real HTTP, a real database, and the functions in between."""
 
-import contextlib
 import json
 import os
 import time
@@ -90,6 +89,7 @@ class World:
         """An HTTP client to the functions under their Vercel paths, in one process of their own."""
         before = dict(os.environ)
         os.environ.update({**self.environ, **environ})
+        await process.forget()
         app = functions_app()
         try:
             transport = httpx.ASGITransport(app=app)
@@ -98,11 +98,7 @@ class World:
         finally:
             os.environ.clear()
             os.environ.update(before)
-            if process._current is not None:
-                _, manager = process._current
-                with contextlib.suppress(RuntimeError):
-                    await manager.close()
-            process._current = None
+            await process.forget()
 
     async def drain(self, **environ: str) -> Drained:
         """Run whatever is due in a fresh process."""

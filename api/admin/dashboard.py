@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from lib.subscription_manager import dashboard, manager
-from lib.web import actor, answer, bearer, endpoint
+from lib.web import Ask, answer, endpoint, page_or_admin
 
 
-async def show(request: Request) -> Response:
+async def show(_: Ask[None]) -> Response:
     """Services by state and hold, the queue, the brake, the mode and what shadow mode would do, sweeps, alerts."""
-    if bearer(request) is None and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/", status_code=303)
-    bridge = manager()
-    actor(request, bridge.settings.admin_keys)
-    return answer(await dashboard.show(bridge))
+    return answer(await dashboard.show(manager()))
 
 
-app = endpoint(GET=show)
+app = endpoint(guard=page_or_admin, GET=show)

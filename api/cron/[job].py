@@ -7,24 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from lib.errors import BridgeError, RequestError
+from lib.errors import BridgeError, Declined
 from lib.log import get_logger
 from lib.subscription_manager import manager
-from lib.web import answer, bearer, endpoint, same, work_deadline
+from lib.web import Ask, answer, cron, endpoint, work_deadline
 
 log = get_logger()
 
 
-async def run(request: Request) -> Response:
+async def run(ask: Ask[None]) -> Response:
     """Run the job in the path; what it did."""
     bridge = manager()
-    token = bearer(request)
-    if token is None or not same(token, bridge.settings.cron_secret):
-        raise RequestError(401, "unauthorized", "send CRON_SECRET as Authorization: Bearer ...")
-    job = request.url.path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".py")
+    job = ask.request.url.path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".py")
     deadline = work_deadline()
     match job:
         case "drain":
@@ -40,7 +36,7 @@ async def run(request: Request) -> Response:
             report = await bridge.sweep(deadline=deadline)
             return answer({"job": job, **report.as_json()})
         case _:
-            raise RequestError(404, "not_found", "the jobs are drain and sweep")
+            raise Declined("not_found", "the jobs are drain and sweep")
 
 
-app = endpoint(GET=run)
+app = endpoint(guard=cron, GET=run)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
 from lib.database import memory as memories
-from lib.errors import BridgeError, LeaseLost, RequestError, SchemaOutdated
+from lib.errors import BridgeError, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
 from lib.model import ReceivedEvent
 from lib.stripe_events import read_event
@@ -214,8 +214,8 @@ class SubscriptionManager:
                 before the pass. Called again, should that lease be lost on the way.
 
         Raises:
-            RequestError: 409 `busy` when another process is working on this customer and does not come to an end,
-                409 `paused` when PROVISIONING_MODE lets no pass run; the customer stays due.
+            Declined: `busy` when another process is working on this customer and does not come to an end,
+                `paused` when PROVISIONING_MODE lets no pass run; the customer stays due.
         """
         await self.ensure_schema(migrates=False)
         if dry_run:
@@ -225,7 +225,7 @@ class SubscriptionManager:
         end = time.monotonic() + WAIT_FOR_CLAIM
         await due.mark(self.db, [subject])
         if self.settings.provisioning_mode == "paused" and edit is None:
-            raise RequestError(409, "paused", "PROVISIONING_MODE is paused; the customer is due and runs afterwards")
+            raise Declined("paused", "PROVISIONING_MODE is paused; the customer is due and runs afterwards")
         while True:
             claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=[subject], force=True)
             if claims and edit is not None:
@@ -235,7 +235,7 @@ class SubscriptionManager:
                     edit = None
             if claims and self.settings.provisioning_mode == "paused":
                 await due.give_back(self.db, claims[0])
-                raise RequestError(409, "paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
+                raise Declined("paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
             report = await self.runner.run(claims[0], actor=actor) if claims else None
             if report is not None:
                 return report
@@ -244,7 +244,7 @@ class SubscriptionManager:
                     f"no place was free within {WAIT_FOR_CLAIM:.0f} s: another pass works on this customer, or"
                     " PANEL_CONCURRENCY passes run already; it is due and runs by itself"
                 )
-                raise RequestError(409, "busy", detail)
+                raise Declined("busy", detail)
             await asyncio.sleep(0.25)
             await due.keep(self.db, *subject)
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from lib.database import brake, due, ledger, work
 from lib.database import memory as memories
-from lib.errors import Denied, NotFound, RequestError, Unavailable
+from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
 from lib.model import ActionKind, Hold, Memory, Service, ServiceKey, ServiceState
 from lib.remedies import remedy
@@ -33,6 +33,24 @@ class Hand:
     customer_id: str
     subscription_id: str | None = None
     reason: str | None = None
+
+
+async def whose(bridge: SubscriptionManager, customer_id: str | None, subscription_id: str | None) -> str:
+    """The customer that is meant by either id.
+
+    Raises:
+        Declined: nobody has it, or they are not the one who has the other.
+    """
+    if subscription_id is not None:
+        owner = await bridge.customer_of_subscription(subscription_id)
+        if owner is None or customer_id not in (None, owner):
+            whom = f"{customer_id} has no" if owner is not None else "Stripe does not know"
+            raise Declined("unknown_subscription", f"{whom} {subscription_id}", field="subscriptionId")
+        return owner
+    assert customer_id is not None
+    if not await bridge.knows_customer(customer_id):
+        raise Declined("unknown_customer", f"Stripe does not know {customer_id}", field="customerId")
+    return customer_id
 
 
 async def listing(
@@ -111,11 +129,8 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
     }
 
 
-async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: str) -> PassReport:
+async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: Literal["admin", "dispute", "refund"]) -> PassReport:
     """Lift an admin's hold, or waive the present dispute or refund."""
-    if hold_name not in ("admin", "dispute", "refund"):
-        detail = "hold must be admin, dispute or refund; the others follow Stripe and are lifted there"
-        raise RequestError(422, "invalid_field", detail, field="hold")
 
     async def edit(lease_id: str) -> None:
         async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as connection:
@@ -132,7 +147,7 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
     """Keep an unpaid subscription on until a date; `None` takes it back.
 
     Raises:
-        RequestError: 409 when nothing is owed: the date is about a debt, and would be forgotten.
+        Declined: when nothing is owed: the date is about a debt, and would be forgotten.
     """
     if until is not None:
         # Whether anything is owed shows in a dry run (a real pass might suspend just now what the date is to keep on).
@@ -140,7 +155,7 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
         before = await bridge.reconcile(hand.customer_id, actor=hand.actor, dry_run=True)
         asked = _asked(before, hand)
         if asked and not any(service.grace_until or Hold.UNPAID in service.holds for service in asked):
-            raise RequestError(409, "not_behind", "nothing is owed just now, so there is nothing to wait for")
+            raise Declined("not_behind", "nothing is owed just now, so there is nothing to wait for")
 
     async def edit(lease_id: str) -> None:
         note = _note(hand, "grace", until=until.isoformat() if until else None)
@@ -150,7 +165,7 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     asked = _asked(report, hand)
     if until is not None and asked and all(service.grace_override is None for service in asked):
-        raise RequestError(409, "not_behind", "it has been paid just now, so the date was not kept")
+        raise Declined("not_behind", "it has been paid just now, so the date was not kept")
     return report
 
 
@@ -169,7 +184,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
         missing: list[int] = []
         sites: list[str] = []
         if memory.org_id is None:
-            raise RequestError(409, "nothing_gone", "nothing of this customer is missing in the panel")
+            raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
         try:
             org = await bridge.enhance.org(memory.org_id)
             gone = org.deleted
@@ -180,7 +195,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
             detail = (
                 f"the token may not look at organisation {memory.org_id}: give it back in the panel, or wipe it there"
             )
-            raise RequestError(409, "panel_org_closed", detail) from error
+            raise Declined("panel_org_closed", detail) from error
         if not gone:
             alive = {s.id for s in await bridge.enhance.subscriptions(memory.org_id) if not s.deleted}
             missing = [
@@ -193,7 +208,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
             ]
             sites = await _gone_websites(bridge, hand, memory, alive)
             if not missing and not sites:
-                raise RequestError(409, "nothing_gone", "nothing of this customer is missing in the panel")
+                raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
         async with due.holding(bridge.db, lease_id) as connection:
             if gone:
                 await work.forget_org(connection, hand.customer_id)
@@ -226,15 +241,15 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     """Wipe the hosting of what has ended for good. Nothing brings it back but a backup.
 
     Raises:
-        RequestError: 422 when `confirm` does not repeat the id, 409 while it has not ended, or outside of live mode.
+        Declined: when `confirm` does not repeat the id, while it has not ended, or outside of live mode.
     """
     named = hand.subscription_id or hand.customer_id
     if confirm != named:
         detail = f"this wipes all data; repeat the id in confirm: {named!r}"
-        raise RequestError(422, "confirmation_needed", detail, field="confirm")
+        raise Declined("confirmation_needed", detail, field="confirm")
     mode = bridge.settings.provisioning_mode
     if mode != "live":
-        raise RequestError(409, "not_live", f"PROVISIONING_MODE is {mode}: nothing is wiped")
+        raise Declined("not_live", f"PROVISIONING_MODE is {mode}: nothing is wiped")
     # Memory may be behind: what was bought again since must show before anything is wiped.
     before = await bridge.reconcile(hand.customer_id, actor=hand.actor)
     if not before.decided:
@@ -244,9 +259,9 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
         memory, _ = await memories.load(bridge.db, hand.customer_id)
         services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
         if not services or memory.org_id is None:
-            raise RequestError(404, "unknown_subscription", f"nothing of {named} is in the panel", field=_named(hand))
+            raise Declined("unknown_subscription", f"nothing of {named} is in the panel", field=_named(hand))
         if not all(Hold.ENDED in s.holds or s.state is ServiceState.TERMINATED for s in services):
-            raise RequestError(409, "not_ended", "only the hosting of an ended subscription can be wiped")
+            raise Declined("not_ended", "only the hosting of an ended subscription can be wiped")
         try:
             present = {s.id for s in await bridge.enhance.subscriptions(memory.org_id)}
         except NotFound:
@@ -291,11 +306,11 @@ async def _editing(
     """A transaction under the lease for a change to services that are remembered; `note` is written with it.
 
     Raises:
-        RequestError: 404, none is. LeaseLost: nothing was written.
+        Declined: none is. LeaseLost: nothing was written.
     """
     if not await work.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
-        raise RequestError(404, "unknown_subscription", detail, field=_named(hand))
+        raise Declined("unknown_subscription", detail, field=_named(hand))
     async with due.holding(bridge.db, lease_id) as connection:
         yield connection
         await ledger.add(connection, [note])

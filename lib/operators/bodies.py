@@ -1,0 +1,101 @@
+"""What callers of the admin routes send, as types: the routes, the OpenAPI document and the tests share them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from lib.errors import Fault
+from lib.web.typed import Given, Id, Sentence, Text
+
+LONGEST_GRACE = timedelta(days=3653)
+
+
+class Sync(Given):
+    """Whose pass to run now: exactly one of `subscriptionId`, `customerId` and `all`."""
+
+    subscription_id: Id | None = None
+    customer_id: Id | None = None
+    all: bool = False
+    dry_run: bool = False
+
+    def faults(self) -> Iterable[Fault]:
+        if sum((self.customer_id is not None, self.subscription_id is not None, self.all)) != 1:
+            yield Fault("", "invalid", "send exactly one of subscriptionId, customerId and all")
+        if self.all and self.dry_run:
+            yield Fault("dryRun", "invalid", "a dry run takes one customer")
+
+
+class _OfSomebody(Given):
+    """An action on the services of one customer, or of one of their subscriptions only."""
+
+    customer_id: Id | None = None
+    subscription_id: Id | None = None
+    reason: Sentence | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        if self.customer_id is None and self.subscription_id is None:
+            yield Fault("customerId", "missing", "customerId or subscriptionId is needed")
+
+
+class Retry(_OfSomebody, tag_field="action", tag="retry"):
+    """Run the pass now."""
+
+
+class Release(_OfSomebody, tag_field="action", tag="release"):
+    """Let pass what waits for a person's word."""
+
+
+class HoldServices(_OfSomebody, tag_field="action", tag="hold"):
+    """Suspend until it is lifted."""
+
+
+class Lift(_OfSomebody, tag_field="action", tag="lift"):
+    """Lift an admin's hold, or waive the present dispute or refund."""
+
+    hold: Literal["admin", "dispute", "refund"] = "admin"
+
+
+class Grace(_OfSomebody, kw_only=True, tag_field="action", tag="grace"):
+    """Keep what is unpaid on until a date; null takes it back. A date without a time zone is in UTC."""
+
+    until: Text | None
+
+    def faults(self) -> Iterable[Fault]:
+        yield from super().faults()
+        try:
+            when = self.when
+        except (ValueError, OverflowError):
+            yield Fault("until", "invalid", "until must be an ISO 8601 date")
+            return
+        if when is not None and when > datetime.now(UTC) + LONGEST_GRACE:
+            yield Fault("until", "invalid", "until must be within the next ten years")
+
+    @property
+    def when(self) -> datetime | None:
+        """The date, aware."""
+        if self.until is None:
+            return None
+        when = datetime.fromisoformat(self.until)
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+class Recreate(_OfSomebody, tag_field="action", tag="recreate"):
+    """Make anew what was deleted in the panel by hand."""
+
+
+class HardDelete(_OfSomebody, tag_field="action", tag="hardDelete"):
+    """Wipe the hosting of what has ended; `confirm` repeats the id."""
+
+    confirm: Text | None = None
+
+
+class ReleaseBrake(Given, tag_field="action", tag="releaseBrake"):
+    """Let suspensions go on, for all."""
+
+    reason: Sentence | None = None
+
+
+Work = Retry | Release | HoldServices | Lift | Grace | Recreate | HardDelete | ReleaseBrake
+"""What only a person may decide."""

@@ -1,0 +1,28 @@
+"""Bytes in, within bounds."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from lib.errors import Declined
+
+MAX_BODY = 1024 * 1024
+"""Bytes. Stripe's largest events are far smaller, and Vercel itself ends at 4.5 MB."""
+
+
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+    """The raw body.
+
+    Raises:
+        Declined: 413 above `limit` bytes, however it was sent.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
+        raise Declined("too_large", f"the body is larger than {limit} bytes")
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise Declined("too_large", f"the body is larger than {limit} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)

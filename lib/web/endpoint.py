@@ -1,0 +1,152 @@
+"""One ASGI app for each function file: the guard first, then the request as a typed value, one verb, an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
+
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from lib import config
+from lib.errors import Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
+from lib.log import bound, configure, get_logger
+from lib.web.body import read_body
+from lib.web.guard import Guard
+from lib.web.problem import problem, status_of
+
+log = get_logger()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[T]):
+    """A request that the guard let in."""
+
+    request: Request
+    actor: str
+    """The name behind the bearer key; empty for a stranger."""
+    given: T
+    """The typed query or body; `None` where the route takes neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A typed answer with another status than 200, or with work to do once it is sent."""
+
+    body: Any
+    status: int = 200
+    background: BackgroundTask | None = None
+
+
+Handler = Callable[[Ask[Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What a route does for one method, and in which shapes: the OpenAPI document is made from these."""
+
+    handler: Handler
+    query: Any = None
+    """The struct of its query parameters."""
+    body: Any = None
+    """The struct of its JSON body, or a union of structs told apart by a tag."""
+    answers: Mapping[int, Any] | None = None
+    """Status -> struct of the answer."""
+    csv: bool = False
+    """Whether ``Accept: text/csv`` gives the whole filter."""
+
+
+def endpoint(*, guard: Guard, **verbs: Verb | Handler) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """An ASGI app for one function file: ``app = endpoint(guard=admin, GET=show, POST=change)``.
+
+    A file that names no guard does not start. Errors become problem documents; every answer carries a request id and is
+    never cached. The app tells its `guard` and `verbs` to whoever documents or tests it.
+    """
+    table = {method: verb if isinstance(verb, Verb) else Verb(verb) for method, verb in verbs.items()}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"unexpected {scope['type']} connection")
+        request = Request(scope, receive)
+        request_id = request.headers.get("x-vercel-id") or request.headers.get("x-request-id") or str(uuid4())
+        began = time.monotonic()
+        with bound(request_id=request_id[:200], path=scope["path"]):
+            response = await _answer(request, guard, table)
+            response.headers["X-Request-Id"] = request_id.encode("ascii", "replace").decode()[:200]
+            response.headers.setdefault("Cache-Control", "no-store")
+            log.debug("answered", status=response.status_code, ms=round((time.monotonic() - began) * 1000, 1))
+            await response(scope, receive, send)
+
+    app.guard = guard  # type: ignore[attr-defined]
+    app.verbs = table  # type: ignore[attr-defined]
+    return app
+
+
+async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> Response:
+    verb = verbs.get("GET" if request.method == "HEAD" else request.method)
+    if verb is None:
+        allowed = ", ".join(sorted(verbs))
+        return problem(405, "method_not_allowed", f"this route takes {allowed}", headers={"Allow": allowed})
+    try:
+        actor = guard.check(request, config.current)
+        if isinstance(actor, Response):
+            return actor
+        found = await verb.handler(Ask(request, actor or "", await _given(request, verb)))
+        return found if isinstance(found, Response) else _response(found)
+    except Exception as error:  # noqa: BLE001 - told to the caller, and logged where it was not foreseen
+        return _failed(error)
+
+
+async def _given(request: Request, verb: Verb) -> Any:
+    if verb.body is None and verb.query is None:
+        return None
+    from lib.web import typed  # msgspec is not on the bill of a webhook
+
+    if verb.body is not None:
+        return typed.read_json(await read_body(request), verb.body)
+    return typed.read_query(request.query_params, verb.query)
+
+
+def _response(found: Any) -> Response:
+    import msgspec
+
+    answer = found if isinstance(found, Answer) else Answer(found)
+    body = msgspec.json.encode(answer.body)
+    return Response(body, answer.status, media_type="application/json", background=answer.background)
+
+
+def _failed(error: Exception) -> Response:
+    match error:
+        case Declined():
+            headers = {"WWW-Authenticate": "Bearer"} if error.code == "unauthorized" else None
+            return problem(
+                status_of(error.code), error.code, error.detail, field=error.field, errors=error.faults, headers=headers
+            )
+        case SettingsError():
+            configure()
+            log.error("settings_wrong", problems=error.problems)
+            detail = "the environment of this deployment is not complete: " + "; ".join(error.problems)
+            return problem(503, "not_configured", detail)
+        case SchemaOutdated():
+            log.error("schema_outdated", error=str(error))
+            return problem(503, "schema_outdated", str(error), headers={"Retry-After": "60"})
+        case Denied():
+            log.error("denied", reason=error.reason, error=str(error))
+            return problem(502, error.reason, str(error))
+        case Retryable():
+            log.error("unavailable", error=str(error))
+            return problem(503, "unavailable", str(error), headers={"Retry-After": "10"})
+        case Refused():
+            return problem(502, error.reason, str(error))
+        case ClientDisconnect():
+            return problem(400, "client_gone", "the request ended before its body did")
+        case _:
+            log.error("request_crashed", exc_info=error)
+            return problem(500, "internal_error", "something unforeseen happened; the log has the request id")

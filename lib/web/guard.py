@@ -1,0 +1,92 @@
+"""Who may ask: each route names one guard, which is asked before anything of the request is read."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from lib.config import Secret, Settings
+from lib.errors import Declined
+
+Scheme = Literal["none", "admin", "optional_admin", "cron", "signature"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One way to be let in."""
+
+    name: Scheme
+    check: Callable[[Request, Callable[[], Settings]], str | Response | None]
+    """Who asks: the name behind a bearer key, `None` for a stranger who may; or the answer to one who is sent away.
+
+    Raises Declined (401) for one who may not.
+    """
+
+
+def bearer(request: Request) -> str | None:
+    """The bearer token of a request, if it brought one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def actor(request: Request, keys: Sequence[tuple[str, Secret]]) -> str:
+    """The name behind the request's bearer key. Compares with every key, in constant time.
+
+    Raises:
+        Declined: 401.
+    """
+    token = bearer(request)
+    names = [name for name, key in keys if token is not None and same(token, key)]
+    if not names:
+        raise Declined("unauthorized", "send a valid key as Authorization: Bearer ...")
+    return names[0]
+
+
+def same(token: str, secret: Secret) -> bool:
+    """Whether `token`, from a header (bytes read as Latin-1), is the secret, in constant time."""
+    return hmac.compare_digest(token.encode("latin-1", "replace"), secret.reveal().encode())
+
+
+def _cron(request: Request, settings: Callable[[], Settings]) -> str | None:
+    token = bearer(request)
+    if token is None or not same(token, settings().cron_secret):
+        raise Declined("unauthorized", "send CRON_SECRET as Authorization: Bearer ...")
+    return None
+
+
+def _optional_admin(request: Request, settings: Callable[[], Settings]) -> str | None:
+    return None if bearer(request) is None else actor(request, settings().admin_keys)
+
+
+def _page_or_admin(request: Request, settings: Callable[[], Settings]) -> str | Response:
+    if bearer(request) is None and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/", status_code=303)
+    return actor(request, settings().admin_keys)
+
+
+def _everybody(_: Request, __: Callable[[], Settings]) -> None:
+    return None
+
+
+admin = Guard("admin", lambda request, settings: actor(request, settings().admin_keys))
+"""A bearer key of `ADMIN_API_KEY`."""
+
+page_or_admin = Guard("admin", _page_or_admin)
+"""As `admin`; a browser that comes without a key is sent to the page, which asks for it."""
+
+optional_admin = Guard("optional_admin", _optional_admin)
+"""Everybody; who brings a key is told more, and a wrong one is refused like everywhere."""
+
+cron = Guard("cron", _cron)
+"""`CRON_SECRET` as the bearer."""
+
+signature = Guard("signature", _everybody)
+"""Whoever signed the body, which the handler verifies: it has to read it for that."""
+
+public = Guard("none", _everybody)
+"""Everybody."""

@@ -1,0 +1,78 @@
+"""Answers in JSON: what was asked for, or an RFC 9457 problem document with a stable `code`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from lib.errors import Fault
+
+STATUS: Mapping[str, int] = {
+    "bad_signature": 400,
+    "client_gone": 400,
+    "invalid_json": 400,
+    "unauthorized": 401,
+    "not_found": 404,
+    "unknown_customer": 404,
+    "unknown_subscription": 404,
+    "method_not_allowed": 405,
+    "too_large": 413,
+    "confirmation_needed": 422,
+    "invalid_field": 422,
+}
+"""The HTTP status of what is declined, by its code. Every other code means 409: not as things stand just now."""
+
+
+def status_of(code: str) -> int:
+    """The HTTP status for the code of something declined."""
+    return STATUS.get(code, 409)
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    field: str | None = None,
+    errors: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document.
+
+    Args:
+        field: the one field that it is about.
+        errors: every fault of the request, where there may be several.
+    """
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if field:
+        body["field"] = field
+    if errors:
+        body["errors"] = [{"field": fault.field, "code": fault.code, "detail": fault.detail} for fault in errors]
+    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def answer(body: Any, status: int = 200, **more: Any) -> Response:
+    """A JSON answer."""
+    return JSONResponse(jsonable(body), status_code=status, **more)
+
+
+def jsonable(value: Any) -> Any:
+    """`value` with times as ISO 8601 in UTC and everything else as JSON knows it."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(part) for part in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)

@@ -1,0 +1,53 @@
+"""Who may ask for what, by the table that every function file has to fill in."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lib import web
+from scripts._functions import ROOT, function_files
+from tests.world import World
+
+FILES = function_files()
+PUBLIC = {"api/webhook.py": "signature", "api/health.py": "optional_admin"}
+"""What strangers may reach, and how; everything else wants a key."""
+
+
+def load(path: Path) -> ModuleType:
+    """One function file, loaded afresh."""
+    spec = importlib.util.spec_from_file_location("under_test", ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_function_names_its_guard(path: Path) -> None:
+    """Whatever is not written down here as open to strangers asks for a key."""
+    app = load(path).app
+    expected = PUBLIC.get(path.as_posix(), "cron" if "cron" in path.parts else "admin")
+    assert app.guard.name == expected
+    assert app.verbs
+
+
+def test_a_file_without_a_guard_does_not_start() -> None:
+    """Forgetting it is no open door but a function that can't be loaded."""
+    with pytest.raises(TypeError, match="guard"):
+        web.endpoint(GET=None)  # type: ignore[call-arg, arg-type]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.as_posix() not in PUBLIC], ids=str)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer admin_fake_ke"}])
+async def test_strangers_are_refused_before_anything_is_read(world: World, path: Path, headers: dict[str, str]) -> None:
+    """Without a valid key every method of every guarded route is 401, also with a body that could not be read."""
+    address = "/" + path.with_suffix("").as_posix().replace("[job]", "drain")
+    async with world.functions() as client:
+        for method in load(path).app.verbs:
+            answer = await client.request(method, address, headers=headers, content=b"{" if method != "GET" else None)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+            assert answer.headers["www-authenticate"] == "Bearer"
+    assert world.stripe.calls == []
