@@ -59,6 +59,7 @@ REQUIRED = object()
 
 
 def _setting(env: str, parse: Callable[[str], Any], default: Any, help_text: str) -> Any:
+    """One setting; of a required one, `help_text` says what it is for and where it comes from."""
     return field(metadata={"env": env, "parse": parse, "default": default, "help": help_text})
 
 
@@ -87,13 +88,14 @@ def _split(value: str) -> SplitResult:
 
 def read_database_url(value: str) -> Secret:
     """The address of a Postgres database. ValueError says what is wrong with it, and never repeats it."""
+    scheme, colon, rest = value.partition(":")
     if _split(value).scheme not in ("postgres", "postgresql"):
         raise ValueError("must start with postgresql://")
     if re.search("%(?![0-9A-Fa-f]{2})", value):
         raise ValueError("holds a % that encodes nothing; in a password, write % as %25")
     if re.search(r"\s", value):
         raise ValueError("holds a blank; in a password, write it as %20")
-    return Secret(value)
+    return Secret(scheme.lower() + colon + rest)  # the driver knows it in small letters only
 
 
 def _stripe_key(value: str) -> Secret:
@@ -147,9 +149,9 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
-        if value not in choices:
+        if value.lower() not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
-        return value
+        return value.lower()
 
     return parse
 
@@ -159,30 +161,58 @@ class Settings:
     """The environment, checked. Field order is the order of ``.env.example`` and of the README's table."""
 
     database_url: Secret = _setting(
-        "DATABASE_URL", read_database_url, REQUIRED, "Postgres, Neon's pooled address (`...-pooler...`)."
+        "DATABASE_URL",
+        read_database_url,
+        REQUIRED,
+        "all that is remembered and done stands in this Postgres. Neon: Connect, the pooled address (-pooler in its "
+        "host); elsewhere postgresql://user:password@host/database.",
     )
     stripe_secret_key: Secret = _setting(
-        "STRIPE_SECRET_KEY", _stripe_key, REQUIRED, "A restricted Stripe key (`rk_live_...`) or a secret one."
+        "STRIPE_SECRET_KEY",
+        _stripe_key,
+        REQUIRED,
+        "reads at Stripe what is paid for. Stripe: Developers > API keys > Create restricted key, with the read "
+        "permissions of the README; it starts with rk_live_ or rk_test_.",
     )
     stripe_webhook_secrets: tuple[Secret, ...] = _setting(
         "STRIPE_WEBHOOK_SECRET",
         _secrets,
         REQUIRED,
-        "Signing secret of the webhook endpoint; several, comma-separated, during rotation.",
+        "proves that an event comes from Stripe. Stripe: Developers > Webhooks > your endpoint > Signing secret, or "
+        "what `stripe listen` prints; it starts with whsec_. Several, comma-separated, during rotation.",
     )
     enhance_api_url: str = _setting(
-        "ENHANCE_API_URL", _panel_url, REQUIRED, "Address of the panel, with or without `/api`."
+        "ENHANCE_API_URL",
+        _panel_url,
+        REQUIRED,
+        "where the panel answers. It is its address in a browser, such as https://panel.example.com.",
     )
     enhance_api_token: Secret = _setting(
-        "ENHANCE_API_TOKEN", _secret, REQUIRED, "Access token of the panel, role SuperAdmin."
+        "ENHANCE_API_TOKEN",
+        _secret,
+        REQUIRED,
+        "lets this bridge work in the panel. Panel: Settings > Access tokens > create, role SuperAdmin, no expiry.",
     )
     enhance_org_id: str = _setting(
-        "ENHANCE_ORG_ID", _uuid, REQUIRED, "Id (UUID) of the organisation that the token belongs to."
+        "ENHANCE_ORG_ID",
+        _uuid,
+        REQUIRED,
+        "the organisation whose customers and plans these are. Panel: Settings > Access tokens shows its id, a UUID.",
     )
     admin_keys: tuple[tuple[str, Secret], ...] = _setting(
-        "ADMIN_API_KEY", _admin_keys, REQUIRED, "Bearer key of the admin routes; several as `anna:key1,bob:key2`."
+        "ADMIN_API_KEY",
+        _admin_keys,
+        REQUIRED,
+        "guards /api/admin/ and the details of health. Make one: openssl rand -hex 32; several people: "
+        "anna:key1,bob:key2.",
     )
-    cron_secret: Secret = _setting("CRON_SECRET", _secret, REQUIRED, "Bearer secret that Vercel sends to cron routes.")
+    cron_secret: Secret = _setting(
+        "CRON_SECRET",
+        _secret,
+        REQUIRED,
+        "guards /api/cron/drain and /api/cron/sweep, which Vercel calls with it and nobody else may. Make one: "
+        "openssl rand -hex 32.",
+    )
     database_url_unpooled: Secret | None = _setting(
         "DATABASE_URL_UNPOOLED", read_database_url, None, "Direct Postgres address for migrations; Neon sets it."
     )

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import pickle
+import re
 import traceback
 from dataclasses import fields
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,6 +60,76 @@ def test_everything_missing_is_named_in_one_message() -> None:
             assert problem in str(error.value)
 
 
+@pytest.mark.parametrize("name", GOOD)
+def test_a_missing_setting_is_named_with_what_it_is_for_and_how_to_get_it(name: str) -> None:
+    """Nobody has to look elsewhere: the purpose comes first, then where it is copied from or how it is made."""
+    (problem,) = problems(**{name: ""})
+    purpose, _, source = problem.removeprefix(f"{name} is missing: ").partition(". ")
+    assert len(purpose.split()) >= 4
+    assert re.search(r"Stripe: |Panel: |Neon: |openssl rand|in a browser", source)
+
+
+def test_a_missing_cron_secret_names_what_it_guards() -> None:
+    """Whoever comes from the first version lacks this one alone, and reads what it protects and how to make it."""
+    (problem,) = problems(CRON_SECRET="")
+    for word in ("/api/cron/drain", "/api/cron/sweep", "Vercel", "openssl rand -hex 32"):
+        assert word in problem
+
+
+def test_the_first_versions_environment_starts_as_printed() -> None:
+    """Its block of settings, with real values and the one secret that it did not have yet, is understood."""
+    printed = {
+        "DATABASE_URL": "postgresql://app:dbpass_fake@db.example.com/app",
+        "STRIPE_SECRET_KEY": "sk_live_fake",
+        "STRIPE_WEBHOOK_SECRET": "whsec_fake",
+        "ENHANCE_API_URL": "https://panel.example.com/api",
+        "ENHANCE_API_TOKEN": "token_fake",
+        "ENHANCE_ORG_ID": "00000000-0000-4000-8000-00000000000A",
+        "ADMIN_API_KEY": "admin_fake",
+        "LOG_LEVEL": "INFO",
+    }
+    settings = Settings.load({**printed, "CRON_SECRET": "cron_fake"})
+    assert settings.log_level == "info"
+
+
+CHOICES = {
+    "LOG_LEVEL": "DEBUG",
+    "PROVISIONING_MODE": "Shadow",
+    "WELCOME": "None",
+    "PAUSE_COLLECTION": "SUSPEND",
+    "ON_DISPUTE": "Ignore",
+    "ON_DISPUTE_LOST": "IGNORE",
+    "ON_REFUND": "Suspend",
+    "ON_DOUBLE_PURCHASE": "Hold",
+}
+
+
+@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: str(field.metadata["env"]))
+def test_what_can_not_be_misunderstood_is_read_forgivingly(field: Any) -> None:
+    """Blanks around any value, and the case of every closed choice, change nothing."""
+    name = field.metadata["env"]
+    closed = "_one_of" in field.metadata["parse"].__qualname__
+    assert closed is (name in CHOICES)
+    plain = CHOICES[name].lower() if closed else GOOD.get(name) or MORE[name]
+    expected = getattr(Settings.load({**GOOD, name: plain}), field.name)
+    for typed in (f"  {plain}\t", f"{plain}\n", *([CHOICES[name], CHOICES[name].upper()] if closed else [])):
+        assert getattr(Settings.load({**GOOD, name: typed}), field.name) == expected
+
+
+MORE = {
+    "DATABASE_URL_UNPOOLED": "postgresql://app:dbpass_fake@db.example.com/app",
+    "STRIPE_API_BASE": "http://127.0.0.1:1",
+    "GRACE_DAYS": "3",
+    "RETENTION_DAYS": "30",
+    "BRAKE_MAX": "9",
+    "BRAKE_PERCENT": "9",
+    "PANEL_CONCURRENCY": "2",
+    "EVENT_RETENTION_DAYS": "60",
+    "HEALTH_MAX_LAG": "60",
+    "APP_VERSION": "1.2.3",
+}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -97,7 +169,7 @@ def test_everything_missing_is_named_in_one_message() -> None:
         ("BRAKE_PERCENT", "101"),
         ("EVENT_RETENTION_DAYS", "30"),
         ("HEALTH_MAX_LAG", "9" * 5000),
-        ("PROVISIONING_MODE", "Live"),
+        ("PROVISIONING_MODE", "alive"),
         ("PAUSE_COLLECTION", "yes"),
         ("ON_DISPUTE", "hold"),
         ("ON_DISPUTE_LOST", "hold"),
