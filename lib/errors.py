@@ -8,6 +8,7 @@
     ├── Retryable                try again later, with growing delay
     │   ├── Unavailable          the other side said no for now, or could not be reached: nothing happened
     │   │   ├── DatabaseUnavailable   ... of our own database: nothing can be remembered, so nothing may be done
+    │   │   │   └── DatabaseUnfit     ... it answers, and can't be used as it is: a person must mend it
     │   │   └── Denied                ... to our key, token or address: a matter of the settings, not of a customer
     │   ├── OutcomeUnknown       the answer was lost: it may have happened, look before doing it again
     │   ├── LeaseLost            another process holds this customer now; this pass must not touch anything more
@@ -82,6 +83,10 @@ class Unavailable(Retryable):
 
 class DatabaseUnavailable(Unavailable):
     """Our own database is away: the work stops where it stands, and its lease runs out by itself."""
+
+
+class DatabaseUnfit(DatabaseUnavailable):
+    """It answers and can't be used: its encoding, what this role may do, or other tables of our names in it."""
 
 
 class Denied(Unavailable):

@@ -45,6 +45,8 @@ class _Relay(logging.Handler):
     """Lines of a library, as ours: else they reach stderr as raw text of many lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if str(record.msg).startswith("error connecting in "):
+            return  # comes at every try; our own error says it once, with its cause
         said = record.getMessage()
         arguments = record.args if isinstance(record.args, tuple) else ()
         if any(type(argument).__name__ == "ProgrammingError" for argument in arguments):
@@ -72,7 +74,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=stream or _Stdout()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
-    pool = logging.getLogger("psycopg.pool")  # tells why a database can't be reached, at every try
+    pool = logging.getLogger("psycopg.pool")  # tells of connections that were lost
     pool.handlers, pool.propagate = [_Relay(logging.WARNING)], False
 
 

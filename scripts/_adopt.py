@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import csv
 import sys
 from collections import defaultdict
@@ -12,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts._console import actor, bridge, confirmed, table
+from lib.errors import BridgeError
+from scripts._console import actor, bridge, confirmed, finish, table
 
 if TYPE_CHECKING:
     from lib.enhance_client.client import Org
@@ -54,16 +54,13 @@ def main() -> None:
     if (options.file is None) != options.by_email:
         parser.error("name a file, or --by-email, and not both")
 
-    from lib.errors import BridgeError
+    async def adopt() -> int:
+        return await _adopt(options, "" if options.by_email else _text(options.file))
 
-    try:
-        raise SystemExit(asyncio.run(_adopt(options, "" if options.by_email else _text(options.file))))
-    except (BridgeError, OSError, _BadFile) as error:
-        print(f"It could not be done: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    finish(adopt, "It could not be done", "Who is linked already stays linked, each customer whole; run this again.")
 
 
-class _BadFile(Exception):
+class _BadFile(BridgeError):
     """The file as a whole can't be read."""
 
 

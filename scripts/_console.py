@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from lib.subscription_manager import SubscriptionManager
@@ -21,21 +22,39 @@ async def bridge() -> AsyncIterator[SubscriptionManager]:
     """A manager from the environment or .env; logs only what is wrong, and to stderr."""
     from lib import log
     from lib.config import Settings
-    from lib.errors import SettingsError
     from lib.subscription_manager import SubscriptionManager
     from scripts._environment import load_env_file
 
     load_env_file()
-    try:
-        settings = Settings.load(os.environ)
-    except SettingsError as error:
-        raise SystemExit(str(error)) from None
+    settings = Settings.load(os.environ)
     log.configure("error", stream=sys.stderr)
     manager = SubscriptionManager(settings)
     try:
         yield manager
     finally:
         await manager.close()
+
+
+def finish(work: Callable[[], Coroutine[Any, Any, int]], failed: str, interrupted: str) -> NoReturn:
+    """Run a program to its end: its own exit code, and 2 with one sentence for what could not be done.
+
+    Args:
+        failed: how the sentence begins, before the reason.
+        interrupted: what is left behind after Ctrl-C.
+    """
+    from lib.errors import BridgeError
+
+    try:
+        code = asyncio.run(work())
+    except (BridgeError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"{failed}: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {interrupted}", file=sys.stderr)
+        code = 2
+    raise SystemExit(code)
 
 
 def actor(given: str | None) -> str:

@@ -9,13 +9,21 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def load_env_file(path: Path = ROOT / ".env") -> None:
-    """Add what the file says to the environment. What is set there already wins."""
-    if not path.exists():
-        return
+    """Add what the file says to the environment. What is set there already wins.
+
+    Raises:
+        SettingsError: there is a file, and it can't be read.
+    """
+    from lib.errors import SettingsError
+
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return
     except UnicodeDecodeError:
-        raise SystemExit(f"{path} is not UTF-8: save it anew in that encoding.") from None
+        raise SettingsError([f"{path} is not UTF-8: save it anew in that encoding"]) from None
+    except OSError as error:
+        raise SettingsError([f"{path} can't be read: {error.strerror}"]) from None
     for name, value in parse(text):
         os.environ.setdefault(name, value)
 

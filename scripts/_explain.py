@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from scripts._console import bridge, table, when
+from scripts._console import bridge, finish, table, when
 
 if TYPE_CHECKING:
     from lib.model import PanelSubscription, Service, Subscription
@@ -41,13 +40,7 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    from lib.errors import BridgeError
-
-    try:
-        raise SystemExit(asyncio.run(_explain(options)))
-    except BridgeError as error:
-        print(f"It could not be read: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    finish(lambda: _explain(options), "It could not be read", "Nothing was written.")
 
 
 async def _explain(options: argparse.Namespace) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from scripts._console import actor, bridge, table, when
+from scripts._console import actor, bridge, finish, table, when
 
 if TYPE_CHECKING:
     from lib.database.erasure import Personal
@@ -33,13 +32,7 @@ def main() -> None:
     parser.add_argument("--actor", help="the name in the ledger (default: $USER)")
     options = parser.parse_args()
 
-    from lib.errors import BridgeError
-
-    try:
-        raise SystemExit(asyncio.run(_forget(options)))
-    except BridgeError as error:
-        print(f"It could not be done: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    finish(lambda: _forget(options), "It could not be done", "Either all of it was erased or nothing; run this again.")
 
 
 async def _forget(options: argparse.Namespace) -> int:
@@ -55,8 +48,9 @@ async def _forget(options: argparse.Namespace) -> int:
         print(_held(customer_id, found))
         if found.living and not options.force:
             print(
-                "\nRefused: the hosting above still exists. Let the subscription end and terminate it first, or add"
-                " --force: then these services and their domains stay as they are, and everything else is erased.",
+                "\nRefused: the hosting above still exists. Let the subscription end, then wipe it for good with the"
+                ' action hardDelete of /api/admin/work (README, "Decide by hand"); or add --force: then these services'
+                " and their domains stay as they are, and everything else is erased.",
                 file=sys.stderr,
             )
             return 1

@@ -27,8 +27,8 @@ def main() -> None:
     from scripts._environment import load_env_file
     from scripts._functions import function_files, functions_app
 
-    load_env_file()
     try:
+        load_env_file()
         Settings.load(os.environ)
     except SettingsError as error:
         raise SystemExit(str(error)) from None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
-from scripts._console import bridge, table
+from scripts._console import bridge, finish, table
 
 if TYPE_CHECKING:
     from lib.subscription_manager import SubscriptionManager
@@ -44,16 +43,7 @@ def main() -> None:
     parser.add_argument("--no-drain", action="store_true", help="only mark what differs; others run it")
     options = parser.parse_args()
 
-    from lib.errors import BridgeError
-
-    try:
-        raise SystemExit(asyncio.run(_sweep(drains=not options.no_drain)))
-    except BridgeError as error:
-        print(f"\nThe sweep stopped: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\nInterrupted; the next sweep goes on from here.", file=sys.stderr)
-        raise SystemExit(2) from None
+    finish(lambda: _sweep(drains=not options.no_drain), "The sweep stopped", "The next sweep goes on from here.")
 
 
 async def _sweep(*, drains: bool) -> int:

@@ -10,6 +10,9 @@ from contextlib import suppress
 PAUSE = 2.0
 """Seconds between looks at an empty queue: one cheap indexed query each."""
 
+LONGEST_PAUSE = 30.0
+"""Seconds between tries while nothing works at all: each pause is twice the one before."""
+
 SLICE = 5.0
 """Seconds in which one drain claims passes. A stop waits for the passes in hand and for no more than them."""
 
@@ -31,8 +34,8 @@ def main() -> None:
     from lib.errors import SettingsError
     from scripts._environment import load_env_file
 
-    load_env_file()
     try:
+        load_env_file()
         Settings.load(os.environ)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
@@ -51,7 +54,7 @@ async def _work() -> None:
     ours = manager()
     log = get_logger()
     log.info("worker_started")
-    sweep_at = 0.0
+    sweep_at, pause, told = 0.0, PAUSE, ""
     while not stop.is_set():
         idle = True
         try:
@@ -64,12 +67,17 @@ async def _work() -> None:
                 stopped = swept is not None and swept.stopped is not None
                 sweep_at = sweep_at if stopped else 0.0
                 idle = idle and (swept is None or swept.elsewhere or stopped)
-        except BridgeError as error:
-            log.warning("worker_waits", reason=str(error))
-        except Exception:  # whatever it is, the passes of everybody else must not wait for a restart
-            log.exception("worker_stumbled")
+            pause, told = PAUSE, ""
+        except Exception as error:  # whatever it is, the passes of everybody else must not wait for a restart
+            if str(error) != told:  # the same cause is told once
+                told = str(error)
+                if isinstance(error, BridgeError):
+                    log.warning("worker_waits", reason=told)
+                else:
+                    log.exception("worker_stumbled")
+            pause = min(pause * 2, LONGEST_PAUSE)
         if idle:
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), PAUSE)
+                await asyncio.wait_for(stop.wait(), pause)
     await ours.close()
     log.info("worker_stopped")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ import stripe
 
 from lib.stripe_events import SUBSCRIBE_TO
 from scripts._doctor import Verdict, examine, redactor, webhook_address
+from scripts._postgres import Postgres
 from scripts.sim.server import serve
 from tests.world import World, make_world
 
@@ -141,7 +143,7 @@ Break = Callable[[World], object]
             (
                 "behind",
                 "Database",
-                lambda w: w.sql("DELETE FROM schema_migrations"),
+                lambda w: (w.sql("DROP SCHEMA public CASCADE"), w.sql("CREATE SCHEMA public")),
                 Verdict.FAIL,
                 "waits for its migrations",
                 "./scripts/migrate",
@@ -394,7 +396,7 @@ async def test_a_database_that_is_away(world: World) -> None:
     found = await diagnosis(world, DATABASE_URL="postgresql://postgres:fake_password@127.0.0.1:1/none")
     assert list(found) == ["Database"]
     assert found["Database"][0] is Verdict.FAIL
-    assert "DATABASE_URL leads to no database: " in found["Database"][1] and "refused" in found["Database"][1]
+    assert found["Database"][1].startswith("DATABASE_URL: the database can't be reached: nobody answers at its address")
 
 
 async def test_a_user_who_may_only_read(world: World) -> None:
@@ -402,7 +404,55 @@ async def test_a_user_who_may_only_read(world: World) -> None:
     name = world.environ["DATABASE_URL"].rpartition("/")[2]
     world.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     found = await diagnosis(world)
-    assert found["Database"][1].startswith("this user may not write")
+    assert found["Database"][1].startswith("this user may not create tables")
+
+
+async def test_another_programs_tables_are_named(world: World) -> None:
+    """Before anything is migrated, the operator reads that this database is somebody else's."""
+    world.sql("DROP SCHEMA public CASCADE")
+    world.sql("CREATE SCHEMA public")
+    world.sql("CREATE TABLE customers (id integer)")
+    found = await diagnosis(world)
+    assert found["Database"][0] is Verdict.FAIL
+    assert "another program's tables are in this database: customers" in found["Database"][1]
+    assert "database of its own" in found["Database"][2]
+    world.sql("CREATE TABLE schema_migrations (version varchar)")
+    assert "schema_migrations in it is another program's" in (await diagnosis(world))["Database"][1]
+
+
+async def test_a_database_in_another_encoding(world: World, postgres: Postgres) -> None:
+    """It would take the migrations and fail at the first foreign name."""
+    name = f"ascii_{os.getpid()}"
+    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
+        options = "TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
+        admin.execute(f"CREATE DATABASE {name} {options}".encode())
+    found = await diagnosis(world, DATABASE_URL=postgres.dsn(name))
+    postgres.drop_database(name)
+    assert found["Database"][0] is Verdict.FAIL
+    assert "encoding is SQL_ASCII" in found["Database"][1] and "ENCODING 'UTF8'" in found["Database"][1]
+
+
+async def test_a_role_without_rights_is_told_which(world: World) -> None:
+    """Tables that it may not write, tables that it does not own, and a schema in which it may create nothing."""
+    role = f"poor_doctor_{os.getpid()}"
+    world.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'fake'")
+    parts = urlsplit(world.environ["DATABASE_URL"])
+    address = parts._replace(netloc=f"{role}:fake@{parts.hostname}:{parts.port}").geturl()
+    try:
+        world.sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        said = [f for s, f in [pair async for pair in examine({**world.environ, "DATABASE_URL": address})]
+                if s == "Database" and f.verdict is Verdict.FAIL]  # fmt: skip
+        assert said[0].said.startswith("this user may not write actions, brake, customers")
+        assert "postgres" in said[0].remedy
+        assert "permission denied for schema public" in said[1].said and "GRANT CREATE" in said[1].remedy
+        world.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        world.sql(f"GRANT CREATE ON SCHEMA public TO {role}")
+        found = await diagnosis(world, DATABASE_URL=address)
+        assert found["Database"][0] is Verdict.WARN
+        assert found["Database"][1].startswith("this user does not own actions, brake")
+    finally:
+        world.sql(f"DROP OWNED BY {role}")
+        world.sql(f"DROP ROLE {role}")
 
 
 async def test_a_live_key_wants_an_endpoint_and_less_power(world: World) -> None:

@@ -1,6 +1,9 @@
 """`GET /api/health`: says whether money can become hosting, and nothing more to strangers."""
 
+import os
+
 import httpx
+import psycopg
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -8,8 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lib.database import connection, latest_version
+from lib.database.migrate import migrations
 from lib.subscription_manager import health
-from scripts._postgres import free_port
+from scripts._postgres import Postgres, free_port
 from scripts.sim.server import serve
 from tests.tools import dump
 from tests.world import ADMIN_KEY, World
@@ -84,6 +88,22 @@ async def test_an_outdated_schema_is_503(world: World) -> None:
     world.sql("CREATE SCHEMA public")
     answer = await ask(world, BEARER)
     assert (answer.status_code, answer.json()["checks"]["database"], answer.json()["migration"]) == (503, "outdated", 0)
+
+
+async def test_a_database_that_can_not_keep_all_text_is_503(world: World, postgres: Postgres) -> None:
+    """Also when its migrations were applied somehow; who has the key reads the remedy."""
+    name = f"ascii_health_{os.getpid()}"
+    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
+        options = "TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
+        admin.execute(f"CREATE DATABASE {name} {options}".encode())
+    address = postgres.dsn(name)
+    with psycopg.connect(address, autocommit=True, client_encoding="UTF8") as connection:
+        for migration in migrations():
+            connection.execute(migration.sql.encode())
+    answer = await ask(world, BEARER, DATABASE_URL=address)
+    assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "failing")
+    assert "ENCODING 'UTF8'" in answer.json()["errors"]["database"]
+    postgres.drop_database(name)
 
 
 async def test_a_newer_schema_is_fine(world: World) -> None:

@@ -56,3 +56,26 @@ def test_a_sweep_that_is_refused_stops_neither_the_worker_nor_the_passes(world: 
         assert process.wait(timeout=30) == 0
     assert "worker_stopped" in log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+def test_a_database_that_can_not_be_used_is_told_once(world: World, tmp_path: Path) -> None:
+    """Another program's tables: the worker says so once, with the remedy, and goes on by itself when it is mended."""
+    world.sql("DROP SCHEMA public CASCADE")
+    world.sql("CREATE SCHEMA public")
+    world.sql("CREATE TABLE customers (id integer)")
+    log = tmp_path / "worker.log"
+    with worker(world, log):
+        wait_for(log, '"worker_waits"')
+        world.sql("CREATE TABLE looked (at timestamptz)")
+        looks = "SELECT count(*) AS n FROM pg_stat_database WHERE datname = current_database() AND xact_rollback > %s"
+        rolled_back = world.sql("SELECT xact_rollback AS n FROM pg_stat_database WHERE datname = current_database()")
+        end = time.monotonic() + 60
+        while not world.sql(looks, rolled_back[0]["n"] + 1)[0]["n"]:  # it has looked twice more
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        said = log.read_text()
+        assert said.count("worker_waits") == 1
+        assert "already exists" in said and "database of its own" in said
+        assert "Traceback" not in said and "library_said" not in said
+        world.sql("DROP TABLE customers")
+        wait_for(log, '"schema_migrated"')

@@ -1,7 +1,8 @@
 """Bring the schema up to date: numbered files, each in one transaction with its own bookkeeping row.
 
-The lock is a transaction's, so it also works behind a pooler in transaction mode: two deployments that start at once
-wait for one another, file by file.
+A file is a transaction of its own and ends with that row, so that one pasted by hand into an SQL editor or run with
+`psql` is known here afterwards. The lock is a transaction's, so it also works behind a pooler in transaction mode: two
+deployments that start at once wait for one another, file by file.
 """
 
 from __future__ import annotations
@@ -10,22 +11,46 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.database.connection import Database
-from lib.errors import BridgeError, SchemaOutdated
+import psycopg
+
+from lib.database.connection import Connection, Database
+from lib.errors import BridgeError, DatabaseUnfit
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "scripts" / "migrations"
+
+OWN_DATABASE = "give this bridge a database of its own (CREATE DATABASE ...) and put its address into DATABASE_URL"
 
 _LOCK = 0x5B1D6E01
 """Arbitrary, but ours: the advisory lock of migrations."""
 
+_BOOK = """
+    CREATE TABLE IF NOT EXISTS schema_migrations (
+        version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())
+"""
+
+_FITNESS = """
+    SELECT current_setting('server_encoding') AS encoding, book IS NOT NULL AS there, (
+        SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = book
+            AND (attname, atttypid) IN (('version', 'integer'::regtype), ('name', 'text'::regtype))) AS ours
+    FROM to_regclass('schema_migrations') AS book
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: its number, its name and its statements."""
+    """One file: its number, its name and its statements, without the BEGIN and COMMIT around them."""
 
     version: int
     name: str
     sql: str
+
+    def __str__(self) -> str:
+        return f"{self.version:04}_{self.name}"
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that it creates."""
+        return re.findall(r"^CREATE (?:UNLOGGED )?TABLE (?!IF NOT EXISTS)(\w+)", self.sql, re.MULTILINE)
 
 
 def migrations() -> list[Migration]:
@@ -39,19 +64,38 @@ def migrations() -> list[Migration]:
         match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", path.name)
         if not match:
             raise BridgeError(f"migration {path.name} must be named NNNN_name.sql")
-        found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
+        statements = re.sub(r"^(BEGIN|COMMIT);\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        found.append(Migration(int(match[1]), match[2], statements))
     if [m.version for m in found] != list(range(1, len(found) + 1)):
         raise BridgeError("migrations must be numbered 0001, 0002 ... without gaps")
     return found
 
 
 async def schema_version(db: Database) -> int:
-    """The newest applied migration; 0 when there is none."""
-    try:
-        row = await db.row("SELECT max(version) AS version FROM schema_migrations")
-    except SchemaOutdated:
-        return 0
-    return (row and row["version"]) or 0
+    """The newest applied migration before which none is missing; 0 when there is none.
+
+    Raises:
+        DatabaseUnfit: no migration can help this database.
+    """
+    known = await _known(db)
+    missing = [migration.version for migration in migrations() if migration.version not in known]
+    return missing[0] - 1 if missing else max(known, default=0)
+
+
+async def _known(db: Database) -> set[int]:
+    """Every migration that was applied."""
+    fitness = await db.row(_FITNESS)
+    assert fitness is not None
+    if fitness["encoding"] != "UTF8":
+        raise DatabaseUnfit(
+            f"the database's encoding is {fitness['encoding']}, in which names and events can't be kept; make another"
+            " one: CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
+        )
+    if not fitness["there"]:
+        return set()
+    if not fitness["ours"]:
+        raise DatabaseUnfit(f"the table schema_migrations in it is another program's; {OWN_DATABASE}")
+    return {row["version"] for row in await db.rows("SELECT version FROM schema_migrations")}
 
 
 def latest_version() -> int:
@@ -59,21 +103,68 @@ def latest_version() -> int:
     return len(migrations())
 
 
+async def strangers(db: Database) -> list[str]:
+    """Tables that missing migrations are to create and that are there already: another program's."""
+    known = await _known(db)
+    wanted = [table for migration in migrations() if migration.version not in known for table in migration.tables]
+    rows = await db.rows(
+        "SELECT name FROM unnest(%(names)s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NOT NULL",
+        {"names": wanted},
+    )
+    return [row["name"] for row in rows]
+
+
 async def migrate(db: Database) -> list[Migration]:
-    """Apply what is missing; what was applied by this call, in order. A failure stops at the file it is in."""
+    """Apply what is missing; what was applied by this call, in order. A failure stops at the file it is in.
+
+    Raises:
+        DatabaseUnfit: that file can't be applied to this database; nothing of it was.
+    """
+    known = await _known(db)
     applied = []
     for migration in migrations():
+        if migration.version in known:
+            continue
         async with db.transaction() as connection:
-            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            await connection.execute(
-                "CREATE TABLE IF NOT EXISTS schema_migrations ("
-                " version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-            )
-            claimed = await connection.execute(
-                "INSERT INTO schema_migrations (version, name) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1",
-                (migration.version, migration.name),
-            )
-            if await claimed.fetchone():
-                await connection.execute(migration.sql)
-                applied.append(migration)
+            try:
+                if await _apply(connection, migration):
+                    applied.append(migration)
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                raise DatabaseUnfit(f"migration {migration} could not be applied: {_told(error)}") from error
     return applied
+
+
+async def _apply(connection: Connection, migration: Migration) -> bool:
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    await connection.execute(_BOOK)
+    known = await connection.execute("SELECT 1 FROM schema_migrations WHERE version = %s", (migration.version,))
+    if await known.fetchone():
+        return False
+    await connection.execute(migration.sql)
+    await connection.execute(
+        "INSERT INTO schema_migrations (version, name) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (migration.version, migration.name),
+    )
+    return True
+
+
+def _told(error: psycopg.Error) -> str:
+    """The database's words and what to do, in one sentence."""
+    words = str(error).partition("\n")[0]
+    match error:
+        case (
+            psycopg.errors.DuplicateTable() | psycopg.errors.DuplicateObject() | psycopg.errors.DuplicateFunction()
+            | psycopg.errors.DuplicateColumn()
+        ):  # fmt: skip
+            return f"{words}, and it is not this bridge's; {OWN_DATABASE}"
+        case psycopg.errors.InsufficientPrivilege():
+            return (
+                f"{words}; use the role that owns the database and its tables, or as that role:"
+                " GRANT CREATE ON SCHEMA public TO the role of the address"
+            )
+        case psycopg.errors.InvalidSchemaName():
+            return f"{words}; CREATE SCHEMA public, or a search_path that names a schema which exists"
+        case _:
+            return f"{words}; nothing of it was done"

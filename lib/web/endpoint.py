@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lib import config
-from lib.errors import Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
+from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
 from lib.log import bound, configure, get_logger
 from lib.web.body import read_body
 from lib.web.guard import Guard
@@ -140,6 +140,10 @@ def _failed(error: Exception) -> Response:
         case Denied():
             log.error("denied", reason=error.reason, error=str(error))
             return problem(502, error.reason, str(error))
+        case DatabaseUnavailable():
+            log.error("unavailable", error=str(error))  # names host and user, which are nobody's business
+            detail = "the database can't be used just now; the log, or health with the bearer, says why"
+            return problem(503, "unavailable", detail, headers={"Retry-After": "10"})
         case Retryable():
             log.error("unavailable", error=str(error))
             return problem(503, "unavailable", str(error), headers={"Retry-After": "10"})

@@ -2,6 +2,15 @@
 -- (actions), and what the operator sells (plan_mappings, plan_rules).
 -- Everything is keyed by the billing provider's customer, so that a sharded Postgres could split it.
 
+BEGIN;
+
+-- What has been applied. Each file ends with its own row, so that one pasted into an SQL editor is known afterwards.
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version    integer     PRIMARY KEY,
+    name       text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
 -- A received provider event, kept whole: the body byte for byte as it came.
 CREATE TABLE events (
     provider    text        NOT NULL DEFAULT 'stripe',
@@ -274,3 +283,6 @@ BEGIN
 END $$;
 CREATE TRIGGER plan_rules_nudge AFTER INSERT OR UPDATE OR DELETE ON plan_rules
     FOR EACH ROW EXECUTE FUNCTION plan_rule_changed();
+
+INSERT INTO schema_migrations (version, name) VALUES (1, 'foundation');
+COMMIT;

@@ -1,5 +1,7 @@
 -- The whole lifecycle: disputes and refunds, sweeps, the brake, shadow mode.
 
+BEGIN;
+
 -- A dispute as Stripe last said, and the subscription whose invoice its charge paid.
 CREATE TABLE disputes (
     provider        text        NOT NULL DEFAULT 'stripe',
@@ -111,3 +113,6 @@ CREATE TABLE shadow_plans (
     planned_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (provider, customer_id)
 );
+
+INSERT INTO schema_migrations (version, name) VALUES (2, 'lifecycle');
+COMMIT;
