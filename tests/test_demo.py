@@ -95,6 +95,7 @@ class Serving:
     """A demo that has told its story and serves."""
 
     folder: Path
+    process: subprocess.Popen[str]
     told: str
 
     @property
@@ -115,10 +116,11 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("serving")
     with demo(folder) as process:
         told = read_until(process, "Serving")
-        yield Serving(folder, told)
+        yield Serving(folder, process, told)
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None and process.stderr is not None
-        assert (process.stdout.read(), process.stderr.read()) == ("\nStopping.\n", "")
+        assert process.stdout.read().endswith("\nStopping.\n")
+        assert process.stderr.read() == ""
         assert process.wait() == 0
     for address in re.findall(r"^   (?:Stripe|Enhance panel|Functions) +(http://\S+?),", told, re.MULTILINE):
         with pytest.raises(httpx.ConnectError):
@@ -325,11 +327,12 @@ def test_status_shows_everybody_and_where_to_look(ask: Callable[..., str], servi
 
 
 def test_what_no_command_did_is_delivered_too(ask: Callable[..., str], serving: Serving) -> None:
-    """A subscription cancelled at the simulated Stripe by curl is suspended in the panel without anybody's help."""
+    """A subscription cancelled by curl is suspended in the panel by itself, and the demo's terminal tells of it."""
     found = re.search(r"sub_\w+", ask("buy", "--domain", "curl.example"))
     assert found
     url, key = serving.found(r"Stripe +curl (http://\S+) -u (sk_test_\w+):").groups()
     assert httpx.delete(f"{url}/{found[0]}", auth=(key, "")).json()["status"] == "canceled"
+    read_until(serving.process, "   POST /api/webhook  200  1 event: customer.subscription.deleted")
     wait_until(lambda: "curl.example suspended" in ask("status", found[0]), "the panel to follow")
 
 

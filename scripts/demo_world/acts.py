@@ -250,7 +250,9 @@ def _became(stage: Stage, sub: Obj, before: int) -> Iterator[str]:
     for line in told(deliveries):
         yield f"   {line}"
     yield from follow(stage, began)
-    if all(delivery.taken for delivery in deliveries) and stage.told == changed:
+    if not all(delivery.taken for delivery in deliveries):
+        yield f"   The functions did not take it. Why, their log may tell: {shown(stage.place.log)}"
+    elif stage.told == changed:
         yield f"   {time.monotonic() - began:5.1f} s  nothing to change in the panel"
     yield from _stands(stage, sub, named=False)
 

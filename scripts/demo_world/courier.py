@@ -30,7 +30,7 @@ class Delivery:
     """By the courier's clock; meaningless once it is over."""
     tries: int = 0
     answer: str = ""
-    """The status of the last answer, or why there was none."""
+    """The status of the last answer, or that there was none."""
     taken: bool = False
     over: bool = False
     """Taken, or given up: only a sweep finds it then."""
@@ -59,13 +59,14 @@ class Courier:
                     self._try(delivery)
             return wanted
 
-    def deliver_due(self) -> None:
-        """Deliver what is new, and repeat what it is time to repeat."""
+    def deliver_due(self) -> list[Delivery]:
+        """Deliver what is new, repeat what it is time to repeat, and answer both."""
         with self._lock:
             self._collect()
-            for delivery in self.waiting():
-                if delivery.next_try <= self._clock():
-                    self._try(delivery)
+            wanted = [delivery for delivery in self.waiting() if delivery.next_try <= self._clock()]
+            for delivery in wanted:
+                self._try(delivery)
+            return wanted
 
     def waiting(self) -> list[Delivery]:
         """What is still on its way."""
@@ -75,14 +76,15 @@ class Courier:
         """How long until it is tried next."""
         return max(0.0, delivery.next_try - self._clock())
 
-    def run(self, stop: threading.Event) -> None:
-        """Deliver until told to stop."""
+    def run(self, stop: threading.Event, tell: Callable[[str], None]) -> None:
+        """Deliver until told to stop, and tell what nobody asked for."""
         while not stop.wait(LOOK):
-            self.deliver_due()
+            for line in told(self.deliver_due()):
+                tell(f"   {line}")
 
     def _collect(self) -> None:
-        events = self._stripe.events
-        new, self._seen = events[self._seen :], len(events)
+        new = self._stripe.events[self._seen :]
+        self._seen += len(new)
         endpoints = [one for one in list(self._stripe.webhook_endpoints.values()) if one["status"] == "enabled"]
         for event in new:
             urls = [one["url"] for one in endpoints if {event["type"], "*"} & set(one["enabled_events"])]
@@ -94,7 +96,7 @@ class Courier:
         try:
             answer = self._stripe.deliver(delivery.url, delivery.event)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            delivery.answer = str(error) or type(error).__name__
+            delivery.answer = f"no answer ({str(error) or type(error).__name__})"
         else:
             delivery.answer, delivery.taken = str(answer.status_code), answer.is_success
         delivery.over = delivery.taken or delivery.tries > len(self._waits)
@@ -109,6 +111,8 @@ def told(deliveries: Sequence[Delivery]) -> list[str]:
         those = [delivery for delivery in deliveries if delivery.answer == answer]
         kinds = list(dict.fromkeys(delivery.event["type"] for delivery in those))
         number = f"{len(those)} event" + ("" if len(those) == 1 else "s")
+        first = those[0]
+        rest = "" if first.taken else ", given up" if first.over else ", sent again later"
         line = f"POST /api/webhook  {answer}  {number}: {', '.join(kinds[:3])}{' ...' if len(kinds) > 3 else ''}"
-        lines.append(line if those[0].taken else f"{line}: will be sent again")
+        lines.append(line + rest)
     return lines

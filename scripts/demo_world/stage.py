@@ -140,7 +140,7 @@ def serve(stage: Stage) -> None:
     import httpx
 
     stop = threading.Event()
-    courier = threading.Thread(target=stage.courier.run, args=(stop,), name="courier", daemon=True)
+    courier = threading.Thread(target=stage.courier.run, args=(stop, say.say), name="courier", daemon=True)
     courier.start()
     try:
         while not stop.wait(CRON):
