@@ -43,13 +43,15 @@ def ensure() -> None:
 
 
 def let_the_reader_leave() -> None:
-    """End quietly when nobody reads the output to its end (`... | head`), as other commands do."""
+    """End quietly when nobody reads the output to its end (`... | head`) or at Ctrl-C, as other commands do."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     others = sys.excepthook
 
     def hook(kind, error, trace):  # type: ignore[no-untyped-def]
         if issubclass(kind, BrokenPipeError):
             os._exit(128 + signal.SIGPIPE)
+        if issubclass(kind, KeyboardInterrupt):  # while packages are installed or loaded; later each script says more
+            os._exit(128 + signal.SIGINT)
         others(kind, error, trace)
 
     sys.excepthook = hook

@@ -85,6 +85,13 @@ def test_a_script_whose_output_nobody_reads_ends_quietly() -> None:
     assert (ended.returncode, ended.stderr) == (141, "")
 
 
+def test_a_script_that_is_interrupted_in_its_set_up_ends_quietly() -> None:
+    """Ctrl-C while packages are installed or loaded: no traceback, and the exit code that a shell shows for it."""
+    program = "from scripts._bootstrap import let_the_reader_leave; let_the_reader_leave(); raise KeyboardInterrupt"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_nobody_imports_a_function() -> None:
     """A function file is an entrance: what two of them share lives in `lib`."""
     for folder in ("api", "lib"):
