@@ -196,7 +196,7 @@ class Service:
     """Why it is not (yet) as bought: `settlement`, `double_purchase`, `change_waits_for_payment` ...
 
     Shown to people. What is remembered without one of the first two has been admitted: it is made without asking for
-    its money again."""
+    its money again. `domain_differs` is for reading only: the metadata name another domain than its website has."""
 
     @property
     def made(self) -> bool:
@@ -212,6 +212,8 @@ class ActionKind(StrEnum):
     ADD_OWNER = "add_owner"
     CREATE_SUBSCRIPTION = "create_subscription"
     CREATE_WEBSITE = "create_website"
+    MOVE_WEBSITE = "move_website"
+    """From an ended service to the one that was bought again with its domain."""
     SEND_WELCOME = "send_welcome"
     RENAME_ORG = "rename_org"
     SUSPEND = "suspend"
@@ -239,6 +241,8 @@ class Intent:
     """The plan it was made with, as the mapping spells it."""
     token: str | None = None
     """Which of the panel's tokens it was made with, if it is a suspension."""
+    website: str | None = None
+    """The website that was to be moved, if it is a move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +381,10 @@ class Goal:
     """The plan it should be on; `None`: the present one stays."""
     create_website: bool = True
     server_group_id: str | None = None
+    awaits: str | None = None
+    """The domain of the website that it is bought with and does not have yet; empty while nobody knows which."""
+    website_from: ServiceKey | None = None
+    """The ended service whose website it gets."""
     wake_at: datetime | None = None
     """When this goal may change by the clock alone."""
 

@@ -314,6 +314,7 @@ def test_a_customers_life_by_one_line_commands(ask: Callable[..., str]) -> None:
     assert "Panel    shop9.example suspended" in told
     told = ask("comeback", "bo")
     assert re.search(r"Bo Example, whose \S+ has ended, buys again with the domain shop9\.example: sub_", told)
+    assert "website moved to the new hosting subscription" in told
     told = ask("refund", "bo", "--amount", "5")
     assert re.search(r"Stripe +active, .*5\.00 EUR refunded", told)
     assert ask("status", "bo").count("Bo Example: bo@shop9.example") == 2

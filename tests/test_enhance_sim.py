@@ -572,6 +572,80 @@ async def test_a_website_needs_a_live_subscription_with_room() -> None:
     assert said(await p.website(org, sub, "no domain")) == (400, "invalid_argument", "domain")
 
 
+async def test_a_website_moves_to_another_subscription_of_its_org() -> None:
+    """Out of a suspended one it comes to life; a suspended, deleted or foreign target refuses, and nothing changes."""
+    p = panel()
+    org, sub = await p.customer()
+    site = (await p.website(org, sub, "anna.example")).json()["id"]
+    path = f"/orgs/{org}/websites/{site}"
+    _, theirs = await p.customer("bob@example.com")
+    second, third = [(await p.subscribe(org, 1)).json()["id"] for _ in range(2)]
+
+    async def move(target: int | str) -> tuple[int, Any]:
+        answer = await p.call("PATCH", path, {"subscriptionId": target, "isSuspended": True})
+        assert answer.status_code != 204
+        shown = await p.get(path)
+        assert (shown["subscriptionId"], shown["suspendedBy"]) == (sub, None)
+        return answer.status_code, answer.json()["detail"]
+
+    assert await move(theirs) == (404, "subscription")
+    p.sim.suspend_by_hand(third)
+    assert await move(third) == (400, "subscription")
+    p.sim.resume_by_hand(third)
+    p.sim.delete_by_hand(third)
+    assert await move(third) == (400, "subscription")
+
+    p.sim.suspend_by_hand(sub)
+    assert (await p.get(path))["status"] == "disabled"
+    assert (await p.call("PATCH", path, {"subscriptionId": second})).status_code == 204
+    shown = await p.get(path)
+    assert (shown["subscriptionId"], shown["status"], shown["suspendedBy"]) == (second, "active", None)
+    await p.call("DELETE", f"/orgs/{org}/subscriptions/{sub}")
+    assert (await p.get(path))["status"] == "active"
+    assert p.sim.violations == []
+
+
+async def test_the_number_of_a_subscription_is_a_number() -> None:
+    """The panel's types are strict: the same digits as text move nothing."""
+    p = panel()
+    org, sub = await p.customer()
+    site = (await p.website(org, sub, "anna.example")).json()["id"]
+    answer = await p.call("PATCH", f"/orgs/{org}/websites/{site}", {"subscriptionId": str(sub)})
+    assert answer.status_code in (400, 422)
+    assert p.sim.violations != []
+
+
+async def test_only_the_master_org_moves_a_website_beyond_the_plan() -> None:
+    """A reseller's token needs quota left; the master organisation's may overdraw it."""
+    for role, status in (("reseller", 400), ("mo", 204)):
+        p = panel(role=role)
+        org, sub = await p.customer()
+        second = (await p.subscribe(org, 1)).json()["id"]
+        site = (await p.website(org, sub, "anna.example")).json()["id"]
+        for domain in ("one.example", "two.example"):
+            await p.website(org, second, domain)
+        answer = await p.call("PATCH", f"/orgs/{org}/websites/{site}", {"subscriptionId": second})
+        assert answer.status_code == status, role
+
+
+async def test_a_panel_may_write_a_suspension_into_each_website() -> None:
+    """Then a website that is moved out stays off until it is resumed itself; one that stays comes back by itself."""
+    p = panel()
+    p.sim.state.suspends_each_website = True
+    org, sub = await p.customer()
+    second = (await p.subscribe(org, 1)).json()["id"]
+    site = (await p.website(org, sub, "anna.example")).json()["id"]
+    path = f"/orgs/{org}/websites/{site}"
+    p.sim.suspend_by_hand(sub)
+    p.sim.resume_by_hand(sub)
+    assert (await p.get(path))["suspendedBy"] is None
+    p.sim.suspend_by_hand(sub)
+    await p.call("PATCH", path, {"subscriptionId": second})
+    assert (await p.get(path))["suspendedBy"] == p.sim.staff_id
+    await p.call("PATCH", path, {"isSuspended": False})
+    assert (await p.get(path))["status"] == "active"
+
+
 async def test_website_lists_filter_recurse_and_keep_deleted_rows() -> None:
     """Search is partial, recursion reaches customers, and the master's lists hold deleted sites unless told not to."""
     p = panel()

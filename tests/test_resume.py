@@ -130,6 +130,29 @@ async def is_gone(world: World, buyer: Buyer) -> None:
     assert world.service(buyer.subscription)["state"] == "terminated"
 
 
+def come_back(world: World, buyer: Buyer) -> None:
+    """Ended, and bought again with the same domain."""
+    domain = world.service(buyer.subscription)["domain"]
+    world.stripe.cancel(buyer.subscription)
+    buyer.subscription = world.buy(buyer.customer, domain=domain)
+
+
+async def has_it_back(world: World, buyer: Buyer) -> None:
+    """The one website is on and the new service's, here and there; the ended hosting is held without it."""
+    made_once(world, buyer, subscriptions=2)
+    row = world.service(buyer.subscription)
+    (old,) = world.sql(
+        "SELECT * FROM services WHERE customer_id = %s AND subscription_id <> %s", buyer.customer, buyer.subscription
+    )
+    assert (row["state"], old["state"], old["holds"], old["website_id"]) == ("live", "suspended", ["ended"], None)
+    site = world.panel.websites[str(row["website_id"])]
+    shown = world.panel.show(site.id)
+    assert (shown["subscriptionId"], shown["status"]) == (row["panel_subscription_id"], "active")
+    before = world.dump()
+    await world.sync(buyer.customer)
+    assert world.dump() == before
+
+
 SCENARIOS = {
     "provision": Scenario(lambda *_: None, is_on, new=True),
     "suspend": Scenario(let_lapse, is_held_by_us),
@@ -143,6 +166,7 @@ SCENARIOS = {
         is_gone,
         environ={"RETENTION_DAYS": "30"},
     ),
+    "win back": Scenario(come_back, has_it_back),
 }
 
 

@@ -282,7 +282,9 @@ async def compare_websites(
             FROM page
             JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid AND NOT page.gone
             JOIN actions a ON a.provider = s.provider AND a.customer_id = s.customer_id AND a.state = 'applied'
-                AND a.kind = 'create_website' AND a.subscription_id = s.subscription_id AND a.slot = s.slot
+                AND (a.kind = 'create_website'
+                    OR a.kind = 'move_website' AND page.subscription_id = s.panel_subscription_id)
+                AND a.subscription_id = s.subscription_id AND a.slot = s.slot
             WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
             ON CONFLICT (action_id, state) DO NOTHING
         ), differing AS (

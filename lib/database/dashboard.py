@@ -25,6 +25,11 @@ async def numbers(db: Database) -> dict[str, Any]:
                 'slot', slot, 'domain', domain)), '[]') FROM (
                 SELECT * FROM services WHERE website_gone AND state <> 'terminated'
                 ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS g) AS websites_gone_from,
+            (SELECT count(*) FROM services WHERE waits_for = 'domain_differs') AS domains_differ,
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customerId', customer_id, 'subscriptionId', subscription_id,
+                'slot', slot, 'domain', domain)), '[]') FROM (
+                SELECT * FROM services WHERE waits_for = 'domain_differs'
+                ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS v) AS domains_differ_of,
             (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
             (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{}') FROM (
                 SELECT parked_reason, count(*) AS n FROM queue

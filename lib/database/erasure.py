@@ -15,7 +15,7 @@ from lib.policy.naming import marks
 ERASED = "erased"
 """Stands in the ledger where personal data stood."""
 
-_PERSONAL = frozenset({"name", "email", "domain", "friendly_name"})
+_PERSONAL = frozenset({"name", "email", "domain", "awaited", "friendly_name"})
 """Keys of the ledger's facts that hold nothing else."""
 
 _PARTS = ("before", "after", "facts")

@@ -37,6 +37,7 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
             (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
                  'at', i.at, 'plan', i.facts ->> 'plan', 'token', i.facts ->> 'token', 'lost_at', u.at,
+                 'website', i.facts ->> 'website',
                  'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
              FROM actions i
              LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
@@ -161,7 +162,9 @@ async def remember_customer(
 
 
 async def remember_services(db: Database, memory: Memory, services: Sequence[Service], lease_id: str) -> None:
-    """Write these services of a customer whose row exists.
+    """Write these services of a customer whose row exists, all of them or none.
+
+    A website that goes from one to another is taken from the one before it is given to the other.
 
     Raises:
         LeaseLost: another process holds this customer now.
@@ -204,8 +207,11 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             grace_until timestamptz, grace_override timestamptz, ended_at timestamptz, retain_until timestamptz,
             released boolean, adopted boolean, waits_for text)
         WHERE {_HELD}
+        ORDER BY website_id IS NOT NULL, subscription_id, slot
         ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
-            {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now()
+            {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now(),
+            website_off = services.website_off AND services.website_id IS NOT DISTINCT FROM excluded.website_id,
+            website_gone = services.website_gone AND services.website_id IS NOT DISTINCT FROM excluded.website_id
         RETURNING 1
         """,  # noqa: S608 - the column names are the literals above
         {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows), "lease": lease_id},
@@ -290,6 +296,7 @@ def _intent(row: dict[str, Any]) -> Intent:
         lost_at=_when(row["lost_at"]),
         plan=row["plan"],
         token=row["token"],
+        website=row["website"],
     )
 
 

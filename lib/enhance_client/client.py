@@ -63,6 +63,10 @@ class Website:
     off: bool = False
     """Disabled or suspended, by itself or with its subscription."""
     plan_id: int | None = None
+    suspended_by: str | None = None
+    """Who suspended it, by itself or with its subscription or organisation."""
+    size: int | None = None
+    """Bytes on disk."""
 
 
 class EnhanceClient:
@@ -277,6 +281,19 @@ class EnhanceClient:
         """One website as it stands, a soft-deleted one too."""
         return _website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))
 
+    async def move_website(self, org_id: str, website_id: str, subscription_id: int) -> None:
+        """Put a website under another subscription of its organisation; the panel may refuse what is over its quota."""
+        await self._update_website(org_id, website_id, {"subscriptionId": subscription_id})
+
+    async def resume_website(self, org_id: str, website_id: str) -> None:
+        """Switch one website on again, whoever had suspended it: the caller must know that it was we."""
+        await self._update_website(org_id, website_id, {"isSuspended": False})
+
+    async def _update_website(self, org_id: str, website_id: str, change: dict[str, int | bool]) -> None:
+        # Not repeated at once after no answer came: the first try may land when what it was for has ended.
+        route = f"/orgs/{org_id}/websites/{website_id}"
+        await self._transport.request("PATCH", route, body=change, repeat_lost=False)
+
     async def website_of(self, domain: str) -> Website | None:
         """The website with this domain, of ourselves or any customer; a living one before a deleted one.
 
@@ -391,4 +408,6 @@ def _website(row: Row) -> Website:
         deleted=row.get("status") == "deleted",
         off=row.get("status") == "disabled" or row.get("suspendedBy") is not None,
         plan_id=None if row.get("planId") is None else int(row["planId"]),
+        suspended_by=row.get("suspendedBy"),
+        size=None if row.get("size") is None else int(row["size"]),
     )

@@ -53,6 +53,7 @@ ALLOWED = tuple(
         ("GET", "/orgs/{id}/websites"),
         ("POST", "/orgs/{id}/websites"),
         ("GET", "/orgs/{id}/websites/{id}"),
+        ("PATCH", "/orgs/{id}/websites/{id}"),
     )
 )
 """Every route this project may ever call. The token could do far more, so a bug must not be able to."""

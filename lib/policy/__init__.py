@@ -14,17 +14,22 @@ from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans
 from lib.policy.plans import on_plan, plans_meant
 from lib.policy.recognise import observe, recognise
 from lib.policy.retry import MAX_ATTEMPTS, retry_at
-from lib.policy.usage import may_be_over, over
+from lib.policy.usage import may_be_over, over, over_with
+from lib.policy.websites import WAITED_FOR, has_ended, held_website, kept_back, same_domain
 
 __all__ = [
     "MAX_ATTEMPTS",
     "SETTLE",
+    "WAITED_FOR",
     "InvalidDomain",
     "clean_name",
     "desired",
     "fingerprint",
     "friendly_name",
+    "has_ended",
+    "held_website",
     "imagine",
+    "kept_back",
     "mark",
     "marked_name",
     "marks",
@@ -34,9 +39,11 @@ __all__ = [
     "observe",
     "on_plan",
     "over",
+    "over_with",
     "plans_meant",
     "recognise",
     "retry_at",
+    "same_domain",
     "settles_at",
     "sought_domains",
     "unsure_plans",

@@ -200,7 +200,8 @@ def _bought(
     policy = replace(policy, on_double_purchase="provision")
     wanted = desired(replace(payer, subscriptions=tuple(standing)), memory, catalogue, policy, now)
     for problem in wanted.problems:
-        if problem.reason != "invalid_domain":  # the website is there already, whatever the metadata say
+        # The website is there already, whatever the metadata say.
+        if problem.reason not in ("invalid_domain", "same_domain_purchase"):
             raise _Doubt(problem.reason, problem.detail)
     goals = [goal for goal in wanted.goals if goal.want is Want.ON]
     if not goals:

@@ -27,6 +27,7 @@ from lib.model import (
 )
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.items import addons_without_base, kind_of, match, plan_of
+from lib.policy.websites import UNKNOWN, arrange, awaited, differs
 
 KNOWN_STATUSES = frozenset(
     {"incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "paused", "canceled"}
@@ -40,6 +41,8 @@ LATE = timedelta(hours=1)
 """How long after its announced date Stripe may take to end a trial or a subscription before we look again."""
 
 _PLAN_MAY_CHANGE = ("active", "trialing")
+
+_OVER = ("canceled", "incomplete_expired")
 
 
 def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, now: datetime) -> Wanted:
@@ -69,7 +72,22 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
                     service.key.subscription_id,
                 )
             )
-    return Wanted(tuple(goals), tuple(dict.fromkeys(problems)))
+    goals, trouble = arrange(goals, _may_wait(payer, memory, listed))
+    return Wanted(tuple(goals), tuple(dict.fromkeys([*problems, *trouble])))
+
+
+def _may_wait(payer: Payer, memory: Memory, listed: set[str]) -> set[str]:
+    """The domains for whose websites purchases may wait of which we can't tell what they are."""
+    domains = set()
+    for subscription in payer.subscriptions:
+        known = [s for s in memory.services if s.key.subscription_id == subscription.id]
+        if subscription.status not in KNOWN_STATUSES and not (known and all(s.website_id for s in known)):
+            domains.update(_domains(subscription)[0] or [UNKNOWN])
+    for service in memory.services:
+        unlisted = service.key.subscription_id not in listed and Hold.ENDED not in service.holds
+        if unlisted and service.website_id is None:
+            domains.add(service.domain or UNKNOWN)
+    return domains
 
 
 def _double_purchases(bought: list[list[Goal]]) -> tuple[list[list[Goal]], list[Problem]]:
@@ -138,7 +156,7 @@ def _of_subscription(
     running = [service for service in known if service.made and service.state is not ServiceState.TERMINATED]
     # An admin who holds a subscription, for abuse say, holds what is bought to it as well.
     all_held = bool(running) and all(Hold.ADMIN in service.holds for service in running)
-    taken = {service.domain for service in known if service.website_id is not None}
+    taken = {service.domain for _, service in pairs if service.website_id is not None}
     free_domains = [domain for domain in domains if domain not in taken]
     for item, service in pairs:
         mapping = catalogue.mappings.get(item.price_id)
@@ -160,6 +178,7 @@ def _of_subscription(
         )
         goals.append(goal)
         problems += trouble
+    goals = _with_websites(subscription, goals, domains, catalogue)
     lonely = addons_without_base(subscription, wanted_items, catalogue)
     problems += lonely
     # A service whose own item is called an add-on all of a sudden is more likely a mapping gone wrong than its end.
@@ -168,6 +187,21 @@ def _of_subscription(
         undecided = bool(lonely) and service.item_id in addons
         goals.append(_surplus(subscription, service, policy, now, undecided=undecided))
     return goals, problems
+
+
+def _with_websites(
+    subscription: Subscription, goals: list[Goal], domains: list[str], catalogue: Catalogue
+) -> list[Goal]:
+    """The goals of a subscription with what each still waits for, and whether its domain was changed afterwards."""
+    if subscription.status in _OVER:
+        return goals
+    waiting = awaited(subscription, [goal.service for goal in goals], domains, catalogue.mappings)
+    result = []
+    for goal, domain in zip(goals, waiting, strict=True):
+        if goal.service.waits_for is None and differs(goal.service, subscription, domains):
+            goal = replace(goal, service=replace(goal.service, waits_for="domain_differs"))
+        result.append(replace(goal, awaits=domain))
+    return result
 
 
 def _is_admitted(service: Service, known: list[Service]) -> bool:
@@ -185,7 +219,7 @@ def _undecided(service: Service, rule: str) -> Goal:
 def _domains(subscription: Subscription) -> tuple[list[str], list[Problem]]:
     """The domains in the subscription's metadata, one for each service in order; separated by commas or spaces."""
     domains: list[str] = []
-    if subscription.status in ("canceled", "incomplete_expired"):  # no website is made for what has ended
+    if subscription.status in _OVER:  # no website is made for what has ended
         return [], []
     for typed in (subscription.domain or "").replace(",", " ").split():
         try:
@@ -257,7 +291,7 @@ def _state(
 ) -> Goal:
     """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan."""
     service = replace(service, waits_for=None, grace_until=None)
-    if subscription.status in ("canceled", "incomplete_expired"):
+    if subscription.status in _OVER:
         return _ended(service, subscription.status, subscription.ended_at, policy, now)
     service = replace(service, ended_at=None, retain_until=None)
     rule: str

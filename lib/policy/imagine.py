@@ -34,6 +34,10 @@ def imagine(action: Action, memory: Memory, actual: Actual) -> tuple[Memory, Act
             return memory, replace(actual, subscriptions=(*actual.subscriptions, made))
         case ActionKind.CREATE_WEBSITE:
             return _with(memory, replace(service, website_id=IMAGINED)), actual
+        case ActionKind.MOVE_WEBSITE:
+            source = next(s for s in memory.services if str(s.key) == action.details["from"])
+            memory = _with(memory, replace(source, website_id=None))
+            return _with(memory, replace(service, website_id=source.website_id)), actual
         case ActionKind.SUSPEND:
             memory = _with(memory, replace(service, suspended_by=IMAGINED, state=ServiceState.SUSPENDED))
             return memory, _changed(actual, service, suspended_by=IMAGINED)

@@ -35,13 +35,15 @@ SETTLE = {
     ActionKind.CREATE_SUBSCRIPTION: (timedelta(seconds=30), timedelta(seconds=90)),
     ActionKind.CREATE_WEBSITE: (timedelta(seconds=90), timedelta(minutes=5)),
     ActionKind.SUSPEND: (timedelta(seconds=10), timedelta(seconds=90)),
+    ActionKind.MOVE_WEBSITE: (timedelta(seconds=10), timedelta(seconds=90)),
 }
 """How long an action may still take effect: (the panel answered with an error, the answer was lost). It counts from the
 end of the last try, or from the intent when nobody was left to write that down.
 
 Only afterwards does not finding it mean that it never happened. Creating a website is the slow one: panels have been
 seen to finish it long after the client gave up; the other creations get three times what a client waits for. A
-suspension is here because one that appears unexpected would be taken for somebody else's and never be lifted.
+suspension is here because one that appears unexpected would be taken for somebody else's and never be lifted; a move of
+a website because what it was moved for may have ended when it comes late.
 """
 
 
@@ -131,15 +133,7 @@ def _candidates(
         if goal.want is Want.ON and goal.plan is not None and not on_plan(found, goal.plan, plans):
             change = {"plan": goal.plan, "from": found.plan_name}
             yield Action(ActionKind.CHANGE_PLAN, goal.rule, goal.key, change)
-    for goal, found in present:
-        service = goal.service
-        if goal.want is Want.ON and goal.create_website and service.domain and service.website_id is None:
-            if found.suspended_by is None:  # the panel refuses websites on a suspended subscription
-                details: dict[str, str | int | None] = {
-                    "domain": service.domain,
-                    "server_group": goal.server_group_id,
-                }
-                yield Action(ActionKind.CREATE_WEBSITE, goal.rule, goal.key, details)
+    yield from _websites(present)
     for goal, found in present:
         if mark(goal.key) not in found.friendly_name and not goal.service.adopted and goal.want is Want.ON:
             name = f"{found.friendly_name} {mark(goal.key)}".strip()
@@ -156,9 +150,31 @@ def _candidates(
         if goal.want is Want.OFF and found.suspended_by is None:
             holds = ",".join(sorted(goal.service.holds))
             yield Action(ActionKind.SUSPEND, goal.rule, goal.key, {"holds": holds})
+    waiting = sorted({goal.awaits for goal in wanted.goals if goal.awaits})
     for goal, _ in present:
         if goal.want is Want.GONE:
-            yield Action(ActionKind.TERMINATE, goal.rule, goal.key)
+            # A website that we do not know of may be in it: looked for before anything is deleted.
+            yield Action(ActionKind.TERMINATE, goal.rule, goal.key, {"awaited": " ".join(waiting)} if waiting else {})
+
+
+def _websites(present: list[tuple[Goal, PanelSubscription]]) -> Iterator[Action]:
+    """The websites that are missing: fetched from the ended service that has it, else made."""
+    by_key = {goal.key: (goal.service, found) for goal, found in present}
+    for goal, found in present:
+        service = goal.service
+        if goal.want is not Want.ON or not goal.create_website or not service.domain or service.website_id is not None:
+            continue
+        if found.suspended_by is not None:  # the panel refuses websites on a suspended subscription
+            continue
+        details: dict[str, str | int | None] = {"domain": service.domain}
+        if goal.website_from in by_key:
+            source, old = by_key[goal.website_from]
+            details |= {"website": source.website_id, "from": str(source.key), "to": str(goal.key)}
+            details |= {"from_subscription": old.id, "to_subscription": found.id}
+            yield Action(ActionKind.MOVE_WEBSITE, "win_back", goal.key, details)
+        else:
+            details["server_group"] = goal.server_group_id
+            yield Action(ActionKind.CREATE_WEBSITE, goal.rule, goal.key, details)
 
 
 def _to_provide_for(wanted: Wanted, memory: Memory) -> list[Goal]:

@@ -22,5 +22,18 @@ def over(used: tuple[Resource, ...], plan: tuple[Resource, ...]) -> str:
     return ", ".join(f"{name} {usage} of {limit}" for name, usage, limit in found)
 
 
+def over_with(moving: tuple[Resource, ...], there: tuple[Resource, ...], plan: tuple[Resource, ...]) -> str:
+    """Which resources a website that moves in would use beyond what a plan allows, with the numbers.
+
+    Args:
+        moving: what the website uses.
+        there: what is used already where it goes.
+    """
+    used = {r.name: r.usage for r in there}
+    # What was transferred this month stays with the subscription that transferred it.
+    both = [Resource(r.name, None, r.usage + used.get(r.name, 0)) for r in moving if r.name != "transfer"]
+    return over(tuple(both), plan)
+
+
 def _limits(plan: tuple[Resource, ...]) -> dict[str, int]:
     return {r.name: r.total for r in plan if r.total is not None}

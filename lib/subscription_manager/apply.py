@@ -9,21 +9,28 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lib.database import due, ledger
-from lib.errors import Conflict, Refused, Unavailable
+from lib.errors import Conflict, NotFound, Refused, Unavailable
 from lib.model import Action, ActionKind, Actual, Memory, PanelPlan, Resource, Service, ServiceState
-from lib.policy import clean_name, may_be_over, over
-from lib.subscription_manager.panel import Panel, service_of
+from lib.policy import WAITED_FOR, clean_name, may_be_over, over
+from lib.subscription_manager import moving
+from lib.subscription_manager.panel import Panel, awaited_in, holder_of, refuse_keeping, service_of
 from lib.subscription_manager.step import Step, Waiting, truth_behind
+
+if TYPE_CHECKING:
+    from lib.enhance_client import Website
 
 WEBSITE_LEASE = timedelta(seconds=120)
 """Longer than the slowest website call, so that a living process never loses it half-way."""
 
 TURN = timedelta(seconds=5)
 """When to come back for a turn at what is done one at a time."""
+
+DELETION_WAITS = timedelta(days=1)
+"""When to look again whether hosting may be deleted; what frees it makes the customer due besides."""
 
 WEBSITE_PATIENCE = 15.0
 """Seconds that a pass waits for its turn to create a website, before it lets another customer have its place."""
@@ -62,7 +69,9 @@ class Applier:
             case ActionKind.CREATE_SUBSCRIPTION:
                 return await self._create_subscription(action, memory, service)
             case ActionKind.CREATE_WEBSITE:
-                return await self._create_website(action, memory, service), actual
+                return await self._create_website(action, memory, actual, service), actual
+            case ActionKind.MOVE_WEBSITE:
+                return await self._move_website(action, memory, actual, service), actual
             case ActionKind.CHANGE_PLAN:
                 return await self._change_plan(action, memory, actual, service)
             case ActionKind.MARK:
@@ -91,7 +100,10 @@ class Applier:
                 _refuse_excess(service, shown.resources, plan)
             case ActionKind.CREATE_WEBSITE:
                 assert service is not None
-                await self._panel.foresee_website(service)
+                await self._panel.foresee_website(memory, service)
+            case ActionKind.MOVE_WEBSITE:
+                assert service is not None
+                await self._foresee_move(action, memory, actual, service)
 
     async def _create_org(self, action: Action, memory: Memory) -> Memory:
         name = str(action.details["name"])
@@ -192,6 +204,11 @@ class Applier:
         """Suspend, resume or terminate, then look: who the panel says suspended it is how we know it as ours."""
         assert memory.org_id is not None and service.panel_subscription_id is not None
         number = service.panel_subscription_id
+        if awaited := str(action.details.get("awaited") or ""):
+            found_there = await awaited_in(self._enhance, memory.org_id, number, awaited)
+            if found_there:
+                said = f"{service.key} is not deleted while another purchase waits for {found_there}, which is in it"
+                raise Waiting(said, why=WAITED_FOR, again=DELETION_WAITS)
         async with self._step(action, before={"holds": sorted(service.holds), "state": service.state}) as step:
             # Looking and remembering belong to the step: while they fail its intent stays open, and a suspension
             # that is found later is known as ours.
@@ -224,34 +241,94 @@ class Applier:
         await self._verify(step, seen, {"suspended_by": by, **token})
         return memory, actual
 
-    async def _create_website(self, action: Action, memory: Memory, service: Service) -> Memory:
-        """Create the website, one at a time over all processes; what exists already is taken over if it is ours."""
+    async def _create_website(self, action: Action, memory: Memory, actual: Actual, service: Service) -> Memory:
+        """Create the website, one at a time over all processes; what exists already is taken over if it is theirs."""
         assert memory.org_id is not None and service.panel_subscription_id is not None and service.domain is not None
         await self._turn()
         try:
-            found = await self._panel.find_website(memory.org_id, service)
-            if found is None:
-                group = action.details.get("server_group")
-                async with self._step(action) as step:
-                    try:
-                        found = await step.send(
-                            self._enhance.create_website(
-                                memory.org_id,
-                                service.panel_subscription_id,
-                                service.domain,
-                                str(group) if group else None,
-                            )
+            found = await self._panel.find_website(memory, service)
+            if found is not None:
+                return await self._take_over(memory, actual, service, found)
+            group = action.details.get("server_group")
+            async with self._step(action) as step:
+                try:
+                    website_id = await step.send(
+                        self._enhance.create_website(
+                            memory.org_id,
+                            service.panel_subscription_id,
+                            service.domain,
+                            str(group) if group else None,
                         )
-                    except Conflict:  # somebody was faster: they or we, an hour ago
-                        found = await self._panel.find_website(memory.org_id, service)
-                        if found is None:
-                            raise
-                    memory = await self._panel.remember_service(memory, replace(service, website_id=found))
-                    step.after = {"website_id": found, "domain": service.domain}
-                return memory
-            return await self._panel.remember_service(memory, replace(service, website_id=found))
+                    )
+                except Conflict:  # somebody was faster: they or we, an hour ago
+                    found = await self._panel.find_website(memory, service)
+                    if found is None or found.subscription_id != service.panel_subscription_id:
+                        raise
+                    website_id = found.id
+                memory = await moving.remember(self._panel, memory, service, website_id)
+                step.after = {"website_id": website_id, "domain": service.domain}
+            return memory
         finally:
             await due.give_back_lease(self._db, "website", self._pass.lease_id)
+
+    async def _move_website(self, action: Action, memory: Memory, actual: Actual, service: Service) -> Memory:
+        """Fetch the website of an ended service, wherever it is by now; what is not to be had is not sought again."""
+        source = self._source(action, memory)
+        assert memory.org_id is not None and source.website_id is not None
+        try:
+            website = await self._enhance.website(memory.org_id, source.website_id)
+        except NotFound:
+            return await self._panel.remember_service(memory, replace(source, website_id=None))
+        if website.domain != service.domain and not website.deleted:
+            found = await self._panel.find_website(memory, service)
+            if found is None or found.id != website.id:  # its owner gave it another domain
+                return await self._panel.remember_service(memory, replace(source, domain=website.domain))
+        refuse_keeping(memory, service, website)
+        return await self._take_over(memory, actual, service, website)
+
+    async def _take_over(self, memory: Memory, actual: Actual, service: Service, website: Website) -> Memory:
+        """Make a website of this customer the one of `service`: moved out of an ended one, if it is not there yet."""
+        assert memory.org_id is not None and service.panel_subscription_id is not None
+        number = service.panel_subscription_id
+        source = holder_of(memory, website)
+        if website.subscription_id == number or source is None:
+            return await moving.remember(self._panel, memory, service, website.id)
+        old = source.panel_subscription_id
+        details = {"domain": service.domain, "website": website.id, "from": str(source.key), "to": str(service.key)}
+        move = Action(ActionKind.MOVE_WEBSITE, "win_back", service.key, details)
+        await moving.refuse_excess(self._panel, await self._counted(memory, actual, source), source, service, website)
+        async with self._step(move, before={"panel_subscription_id": old}) as step:
+            await step.send(self._enhance.move_website(memory.org_id, website.id, number))
+            website = await self._enhance.website(memory.org_id, website.id)
+            if website.subscription_id != number:
+                raise _not_shown(step)  # inside the step: the intent stays open, and the next pass looks for it
+            website = await moving.switch_on(self._panel, memory, source, website)
+            memory = await moving.remember(self._panel, memory, service, website.id)
+            step.after = {**details, "panel_subscription_id": number}
+        await self._verify(step, True, {"panel_subscription_id": number, "off": website.off})
+        return memory
+
+    async def _foresee_move(self, action: Action, memory: Memory, actual: Actual, service: Service) -> None:
+        source = self._source(action, memory)
+        assert memory.org_id is not None and source.website_id is not None
+        website = await self._enhance.website(memory.org_id, source.website_id)
+        refuse_keeping(memory, service, website)
+        await moving.refuse_excess(self._panel, actual, source, service, website)
+
+    def _source(self, action: Action, memory: Memory) -> Service:
+        return next(s for s in memory.services if str(s.key) == action.details["from"])
+
+    async def _counted(self, memory: Memory, actual: Actual, source: Service) -> Actual:
+        """The panel's side with the usage of `source` counted afresh, if the panel counts what is suspended."""
+        assert memory.org_id is not None and source.panel_subscription_id is not None
+        try:
+            used = await self._enhance.usage(memory.org_id, source.panel_subscription_id)
+        except Refused:
+            return actual
+        subscriptions = [
+            replace(s, resources=used) if s.id == source.panel_subscription_id else s for s in actual.subscriptions
+        ]
+        return replace(actual, subscriptions=tuple(subscriptions))
 
     async def _turn(self) -> None:
         end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE

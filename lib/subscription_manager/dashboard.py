@@ -55,6 +55,7 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
         "suspendedInPanel": numbers["panel_suspended"],
         "organisationsSuspendedInPanel": numbers["orgs_suspended"],
         "websitesGone": {"total": numbers["websites_gone"], "services": numbers["websites_gone_from"]},
+        "domainsDiffer": {"total": numbers["domains_differ"], "services": numbers["domains_differ_of"]},
         "queue": {
             "due": numbers["due"],
             "oldestSeconds": round(load.oldest_seconds, 1),

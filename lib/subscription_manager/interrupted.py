@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from lib.database import ledger
-from lib.errors import Refused
+from lib.errors import NotFound, Refused
 from lib.model import ActionKind, Actual, Intent, Memory, ServiceState
 from lib.policy import SETTLE, marked_name, on_plan, settles_at
+from lib.subscription_manager import moving
 from lib.subscription_manager.panel import Panel, service_of
 
 
@@ -36,6 +37,8 @@ class Interrupted:
                     done = service is not None and service.made
                 case ActionKind.CREATE_WEBSITE:
                     memory, done = await self._website(memory, intent)
+                case ActionKind.MOVE_WEBSITE:
+                    memory, done = await self._move(memory, actual, intent)
                 case ActionKind.SUSPEND:
                     memory, done = await self._suspension(memory, actual, intent)
                 case ActionKind.HARD_DELETE:
@@ -75,12 +78,31 @@ class Interrupted:
             return memory, False
         if service.website_id is None:
             try:
-                found = await self._panel.find_website(memory.org_id, service)
+                found = await self._panel.find_website(memory, service)
             except Refused:  # told again, and parked, when it is tried again
                 return memory, False
-            if found is None:
+            if found is None or found.subscription_id != service.panel_subscription_id:
                 return memory, False
-            memory = await self._panel.remember_service(memory, replace(service, website_id=found))
+            memory = await moving.remember(self._panel, memory, service, found.id)
+        return memory, True
+
+    async def _move(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
+        """Where the website is says whether it was moved; it is looked at, not moved again."""
+        service = service_of(memory, intent.service)
+        if service is None or intent.website is None or memory.org_id is None:
+            return memory, False
+        try:
+            website = await self._panel.enhance.website(memory.org_id, intent.website)
+        except NotFound:
+            return memory, False
+        if website.deleted or website.subscription_id != service.panel_subscription_id:
+            return memory, False
+        if service.website_id != website.id:
+            found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
+            if found is not None and found.suspended_by is None:
+                source = next((s for s in memory.services if s.website_id == website.id), None)
+                await moving.switch_on(self._panel, memory, source, website)
+            memory = await moving.remember(self._panel, memory, service, website.id)
         return memory, True
 
     async def _suspension(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:

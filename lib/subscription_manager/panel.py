@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib.database import Database
+from lib.database import Database, adoption
 from lib.database import memory as memories
 from lib.errors import Denied, NotFound, Refused, Retryable
 from lib.model import Actual, Memory, PanelPlan, Service, ServiceKey
+from lib.policy import has_ended, held_website, kept_back, same_domain
 from lib.subscription_manager.step import Pass
 
 if TYPE_CHECKING:
-    from lib.enhance_client import EnhanceClient
+    from lib.enhance_client import EnhanceClient, Website
 
 
 class Panel:
@@ -52,22 +53,23 @@ class Panel:
         self._plans = await self.enhance.plans()
         return replace(actual, plans=self._plans)
 
-    async def find_website(self, org_id: str, service: Service) -> str | None:
-        """The id of this service's own website when it exists already; `None` when its domain is free.
+    async def find_website(self, memory: Memory, service: Service) -> Website | None:
+        """The website of this service's domain when this customer has it already; `None` when the domain is free.
+
+        It is this service's own, or that of one of their ended services, which gives it up.
 
         Raises:
             Refused: somebody else has it, a deleted site reserves it, or the panel prohibits it.
         """
-        assert service.domain is not None
-        status, website_id = await self.enhance.check_domain(org_id, service.domain)
+        assert service.domain is not None and memory.org_id is not None
+        status, website_id = await self.enhance.check_domain(memory.org_id, service.domain)
         match status:
             case "notInUse":
                 return None
             case "inUseCurrentOrg" if website_id is not None:
-                website = await self.enhance.website(org_id, website_id)
-                if website.subscription_id == service.panel_subscription_id and not website.deleted:
-                    return website.id
-                raise _taken(service.domain, "is a website of this customer under another subscription")
+                website = await self.enhance.website(memory.org_id, website_id)
+                refuse_keeping(memory, service, website)
+                return website
             case "inUseDeletedSite":
                 raise _reserved(service.domain)
             case "prohibited":
@@ -75,9 +77,9 @@ class Panel:
                     "domain_prohibited", f"the panel does not allow {service.domain}; change metadata.domain in Stripe"
                 )
             case _:
-                raise _taken(service.domain, "is in use elsewhere in the panel")
+                raise _taken(service.domain, await self._whose(service.domain))
 
-    async def foresee_website(self, service: Service) -> None:
+    async def foresee_website(self, memory: Memory, service: Service) -> None:
         """Look through the lists for what `find_website` would refuse; what only the check knows does not show.
 
         Raises:
@@ -88,25 +90,78 @@ class Panel:
             website = await self.enhance.website_of(service.domain)
         except (Refused, Retryable):  # a call that a live pass does not make must not stop a dry one
             return
-        if website is None or (website.subscription_id == service.panel_subscription_id and not website.deleted):
+        if website is None:
             return
         if website.deleted:
             raise _reserved(service.domain)
-        raise _taken(service.domain, "is in use in the panel")
+        if website.org_id != memory.org_id:
+            raise _taken(service.domain, await self._owner(website.org_id))
+        refuse_keeping(memory, service, website)
+
+    async def _whose(self, domain: str) -> str:
+        """Whose a domain in another organisation is, if the panel shows it and they are ours."""
+        try:
+            website = await self.enhance.website_of(domain)
+        except (Refused, Retryable):  # it is in use, whoever has it
+            return ""
+        return await self._owner(website.org_id) if website is not None and not website.deleted else ""
+
+    async def _owner(self, org_id: str) -> str:
+        return (await adoption.owners(self.db, [org_id])).get(org_id, "") if org_id else ""
 
     async def remember(self, memory: Memory, *, named: bool = False) -> None:
         """Write down the customer; `named`: the organisation's new name, too. LeaseLost when the lease is."""
         lease, livemode = self.current.lease_id, self.current.settings.livemode
         await memories.remember_customer(self.db, memory, lease, livemode=livemode, named=named)
 
-    async def remember_service(self, memory: Memory, service: Service) -> Memory:
-        """Write down one service; the memory with it."""
-        await memories.remember_services(self.db, memory, [service], self.current.lease_id)
-        return replace(memory, services=tuple(service if s.key == service.key else s for s in memory.services))
+    async def remember_service(self, memory: Memory, *changed: Service) -> Memory:
+        """Write down one service, or several that change together; the memory with them."""
+        await memories.remember_services(self.db, memory, changed, self.current.lease_id)
+        by_key = {service.key: service for service in changed}
+        return replace(memory, services=tuple(by_key.get(s.key, s) for s in memory.services))
 
 
-def _taken(domain: str, where: str) -> Refused:
-    return Refused("domain_in_use", f"{domain} {where}; change metadata.domain in Stripe")
+def _taken(domain: str, customer_id: str) -> Refused:
+    whose = f"is a website of customer {customer_id}" if customer_id else "is in use elsewhere in the panel"
+    return Refused("domain_in_use", f"{domain} {whose}; change metadata.domain in Stripe")
+
+
+def refuse_keeping(memory: Memory, service: Service, website: Website) -> None:
+    """Refuse the website of another subscription of this customer, unless that is one of ours that gives it up."""
+    assert service.domain is not None
+    if website.deleted:
+        raise _reserved(service.domain)
+    if website.subscription_id == service.panel_subscription_id:
+        return
+    has_it = holder_of(memory, website)
+    if has_it is None:
+        said = f"{service.domain} is under hosting subscription {website.subscription_id} of this customer"
+        raise Refused(
+            "domain_in_use", f"{said}, which is none of ours: move it in the panel, or change metadata.domain"
+        )
+    if not has_ended(has_it):
+        problem = same_domain(service.key, has_it.key, service.domain)
+    elif why := kept_back(has_it):
+        problem = held_website(service.key, service.domain, why)
+    else:
+        return
+    raise Refused(problem.reason, problem.detail)
+
+
+async def awaited_in(enhance: EnhanceClient, org_id: str, panel_subscription_id: int, awaited: str) -> str | None:
+    """Which of these domains (parted by blanks) is one of a website in a hosting subscription."""
+    for domain in awaited.split():
+        status, website_id = await enhance.check_domain(org_id, domain)
+        if status == "inUseCurrentOrg" and website_id is not None:
+            if (await enhance.website(org_id, website_id)).subscription_id == panel_subscription_id:
+                return domain
+    return None
+
+
+def holder_of(memory: Memory, website: Website) -> Service | None:
+    """The service in whose hosting a website of this customer is."""
+    number = website.subscription_id
+    return next((s for s in memory.services if number is not None and s.panel_subscription_id == number), None)
 
 
 def _reserved(domain: str) -> Refused:

@@ -14,7 +14,9 @@ from lib.database import memory as memories
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
 from lib.model import ActionKind, Hold, Memory, Service, ServiceKey, ServiceState
+from lib.policy import WAITED_FOR
 from lib.remedies import remedy
+from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.report import PassReport
 from lib.subscription_manager.step import Step
 
@@ -255,6 +257,8 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     if not before.decided:
         raise Unavailable(f"whether it has ended can't be seen just now: {before.as_json()['outcome']}")
 
+    awaited = " ".join(sorted({goal.awaits for goal in before.goals if goal.awaits}))
+
     async def edit(lease_id: str) -> None:
         memory, _ = await memories.load(bridge.db, hand.customer_id)
         services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
@@ -262,6 +266,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
             raise Declined("unknown_subscription", f"nothing of {named} is in the panel", field=_named(hand))
         if not all(Hold.ENDED in s.holds or s.state is ServiceState.TERMINATED for s in services):
             raise Declined("not_ended", "only the hosting of an ended subscription can be wiped")
+        await _refuse_waited_for(bridge, memory.org_id, services, awaited)
         try:
             present = {s.id for s in await bridge.enhance.subscriptions(memory.org_id)}
         except NotFound:
@@ -273,6 +278,22 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
                 await _wipe(bridge, hand, memory.org_id, service, lease_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def _refuse_waited_for(
+    bridge: SubscriptionManager, org_id: str, services: Sequence[Service], awaited: str
+) -> None:
+    """Refuse to wipe a website that another purchase of the same customer waits for."""
+    for service in services:
+        assert service.panel_subscription_id is not None
+        if service.state is not ServiceState.TERMINATED:
+            try:
+                domain = await awaited_in(bridge.enhance, org_id, service.panel_subscription_id, awaited)
+            except NotFound:
+                continue
+            if domain is not None:
+                detail = f"another purchase waits for {domain}, which is in {service.key}: see what stops its move"
+                raise Declined(WAITED_FOR, detail)
 
 
 async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: Service, lease_id: str) -> None:

@@ -88,10 +88,14 @@ def together(*states: tuple[str, State], order: int = 1) -> World:
 
 
 def outcome(end: World, name: str) -> object:
-    """What became of a subscription's service, without the panel's number for it."""
+    """What became of a subscription's service, without the panel's number for it and what is looked for before."""
     key = ServiceKey(name, 1)
     remembered, found = end.service(key), end.panel(key)
-    changes = [(action.kind, action.rule, dict(action.details)) for action in end.done if action.service == key]
+    changes = [
+        (action.kind, action.rule, {name: value for name, value in action.details.items() if name != "awaited"})
+        for action in end.done
+        if action.service == key
+    ]
     return (
         remembered and replace(remembered, panel_subscription_id=None),
         found and replace(found, id=0),

@@ -174,6 +174,8 @@ class World:
                 self._need(found.suspended_by is None, "a website on something suspended")
                 self._need(bool(action.details["domain"]), "a website without a domain")
                 self._remember(service, website_id=f"website-{key}")
+            case ActionKind.MOVE_WEBSITE:
+                self._move_website(action, service, found)
             case ActionKind.SUSPEND:
                 # What a panel writes when it suspends twice is not known: it may put our name over somebody else's.
                 self._need(found.suspended_by is None, "suspending what is suspended")
@@ -190,6 +192,8 @@ class World:
                 self._remember(service, plan=str(action.details["plan"]))
             case ActionKind.TERMINATE:
                 self._need(self.policy.retention_days is not None, "deleting without a retention")
+                spared = service.website_id is None or service.domain not in self.awaited()
+                self._need(spared, "deleting a website that a purchase waits for")
                 self._change(found, deleted=True)
                 self._remember(service, state=ServiceState.TERMINATED)
             case ActionKind.MARK:
@@ -200,6 +204,32 @@ class World:
                 self._change(found, friendly_name=name)
             case _:
                 raise Impossible(f"{action.kind} of a service")
+
+    def _move_website(self, action: Action, service: Service, found: PanelSubscription) -> None:
+        source = next((s for s in self.memory.services if str(s.key) == action.details["from"]), None)
+        if source is None or source.website_id is None:
+            raise Impossible("moving a website that nobody has")
+        old = self.panel(source.key)
+        self._need(old is not None and not old.deleted, "moving a website out of what is deleted")
+        self._need(old is not None and old.suspended_by in (None, OURS), "lifting somebody else's suspension")
+        self._need(found.suspended_by is None, "moving a website to something suspended")
+        self._need(service.website_id is None, "a second website")
+        self._need(source.domain == service.domain == action.details["domain"], "another domain's website")
+        self._need(Hold.ENDED in source.holds and Hold.ADMIN not in source.holds, "taking a website from who has it")
+        self._remember(source, website_id=None)
+        self._remember(service, website_id=source.website_id)
+
+    def awaited(self) -> set[str]:
+        """Domains of living purchases whose website is not theirs yet, read from Stripe's side alone."""
+        domains: set[str] = set()
+        for bought in self.payer.subscriptions:
+            if bought.status in ("canceled", "incomplete_expired") or self.payer.deleted or not bought.domain:
+                continue
+            have = {s.domain for s in self.memory.services if s.key.subscription_id == bought.id and s.website_id}
+            places = sum(item.quantity for item in bought.items)
+            lacking = [domain for domain in bought.domain.replace(",", " ").split() if domain not in have]
+            domains.update(lacking[: max(places - len(have), 0)])
+        return domains
 
     def _need(self, fact: bool, otherwise: str) -> None:
         if not fact:

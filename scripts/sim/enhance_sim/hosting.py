@@ -192,13 +192,15 @@ def patch_website(ask: Ask) -> Answer:
     body = ask.body
     if body.get("orgId") is not None:
         raise Refusal(400, "invalid_argument", "org", "Moving between orgs is not simulated")
-    life(ask, one, gone=ask.world.website_status(one) == "deleted")
+    gone = ask.world.website_status(one) == "deleted"
+    target = body.get("subscriptionId")
+    if target is not None and not (gone and body.get("status") is None):
+        # First, because it is what can be refused: a refused call must change nothing.
+        ask.world.move_website(one, _held(ask, org, target) if isinstance(target, int) else None)
+    life(ask, one, gone=gone)
     if body.get("status") in ("active", "disabled"):
         one.status = body["status"]
     one.php_version = body.get("phpVersion") or one.php_version
-    target = body.get("subscriptionId")
-    if target is not None:
-        ask.world.move_website(one, _held(ask, org, target) if isinstance(target, int) else None)
     ask.world.touch()
     return NO_CONTENT
 

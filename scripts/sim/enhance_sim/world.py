@@ -138,6 +138,8 @@ class World:
         }
         self.reseller_quota: int | None = None
         self.resuspend_overwrites = False
+        # Whether suspending a subscription is written into each of its websites, where it stays when they are moved.
+        self.suspends_each_website = False
         self._emails: dict[tuple[str, str], str] = {}
         self._last = datetime.min.replace(tzinfo=UTC)
         self._next_plan = 1
@@ -434,9 +436,14 @@ class World:
             raise self.refused("quota", "Not enough quota: websites")
 
     def move_website(self, site: Website, target: Subscription | None) -> None:
-        """Put a site under another subscription; only the master org may overdraw its quota."""
-        if target is not None and self.role != "mo":
-            self._within_quota(target)
+        """Put a site under another subscription of its org; only the master org may overdraw its quota."""
+        if target is not None and target.id == site.subscription_id:
+            return
+        if target is not None:
+            if self.subscription_gone(target) or target.suspended_by:
+                raise self.refused("subscription", "Subscription is not active")
+            if self.role != "mo":
+                self._within_quota(target)
         if site.subscription_id is not None:
             self.subscriptions[site.subscription_id].website_ids.remove(site.id)
         site.subscription_id = target.id if target else None
@@ -446,6 +453,10 @@ class World:
 
     def suspend(self, thing: Org | Subscription | Website, suspended: bool, actor: str) -> None:
         """Suspend or resume; who suspended first stays in the record unless told otherwise."""
+        if isinstance(thing, Subscription) and self.suspends_each_website:
+            for site in (self.websites[one] for one in thing.website_ids):
+                if suspended or site.suspended_by == thing.suspended_by:
+                    self.suspend(site, suspended, actor)
         if not suspended:
             thing.suspended_by = None
         elif thing.suspended_by is None or self.resuspend_overwrites:

@@ -1,0 +1,64 @@
+"""A website that goes from an ended service to the one that was bought again with its domain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lib.errors import Refused
+from lib.model import Actual, Memory, PanelPlan, Resource, Service
+from lib.policy import over_with
+from lib.subscription_manager.panel import Panel
+
+if TYPE_CHECKING:
+    from lib.enhance_client import Website
+
+
+async def refuse_excess(panel: Panel, actual: Actual, source: Service, target: Service, website: Website) -> None:
+    """Refuse a website that needs more than the plan of `target` leaves, as the panel shows it.
+
+    The panel itself lets a token of the master organisation go beyond any plan.
+
+    Raises:
+        Refused: it does not fit; the numbers are in the message.
+    """
+    shown = {s.id: s for s in actual.subscriptions}
+    old, new = shown.get(source.panel_subscription_id or 0), shown.get(target.panel_subscription_id or 0)
+    if new is None:
+        return
+    plan = PanelPlan(new.plan_id, new.plan_name, new.resources)
+    if not new.resources and target.plan is not None:  # only imagined so far
+        plan = await panel.enhance.plan(target.plan)
+    excess = over_with(_used(old.resources if old else (), website), new.resources, plan.resources)
+    if excess:
+        said = f"{website.domain} does not fit into plan {plan.name} of {target.key}: {excess}"
+        raise Refused("website_too_big", said)
+
+
+def _used(shown: tuple[Resource, ...], website: Website) -> tuple[Resource, ...]:
+    """What a website uses: all that its subscription uses, when it is alone there; else its size."""
+    count = next((r.usage for r in shown if r.name == "websites"), 1)
+    alone = [r for r in shown if r.name != "websites"] if count <= 1 else []
+    if not any(r.name == "diskspace" for r in alone):
+        alone.append(Resource("diskspace", None, website.size or 0))
+    return (Resource("websites", None, 1), *alone)
+
+
+async def switch_on(panel: Panel, memory: Memory, source: Service | None, website: Website) -> Website:
+    """Lift a suspension that came to the website with the one that we made of its old subscription.
+
+    A panel that writes it into each website would leave it there; anybody else's stays.
+    """
+    assert memory.org_id is not None
+    ours = source is not None and source.suspended_by is not None and website.suspended_by == source.suspended_by
+    if not ours:
+        return website
+    await panel.enhance.resume_website(memory.org_id, website.id)
+    return await panel.enhance.website(memory.org_id, website.id)
+
+
+async def remember(panel: Panel, memory: Memory, target: Service, website_id: str) -> Memory:
+    """Write down that the website is the one of `target`, and no other service's any more: both or neither."""
+    before = [replace(s, website_id=None) for s in memory.services if s.website_id == website_id]
+    others = [s for s in before if s.key != target.key]
+    return await panel.remember_service(memory, *others, replace(target, website_id=website_id))
