@@ -36,6 +36,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # As the launcher ends up, with the interpreter of this run instead of the project's own.
 COMMAND = [sys.executable, "-c", "from scripts._demo import main; main()"]
 
+PLACE = "a place"
+"""The folder of a demo's files; its blank is for the commands that are printed."""
+
 FOREIGN = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
     "DATABASE_URL_UNPOOLED": "postgresql://nobody@127.0.0.1:1/none",
@@ -62,7 +65,7 @@ def demo(folder: Path, *arguments: str, preexec: Callable[[], None] | None = Non
     # Tests that run in the background ignore Ctrl-C, and all that they start inherits that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [*COMMAND, "--at", str(folder / "place"), *arguments],
+        [*COMMAND, "--at", str(folder / PLACE), *arguments],
         cwd=ROOT,
         env=environ,
         stdout=subprocess.PIPE,
@@ -101,7 +104,7 @@ class Serving:
     @property
     def place(self) -> Place:
         """Where its files are."""
-        return Place(self.folder / "place")
+        return Place(self.folder / PLACE)
 
     def found(self, pattern: str) -> re.Match[str]:
         """A part of what it told."""
@@ -125,7 +128,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     for address in re.findall(r"^   (?:Stripe|Enhance panel|Functions) +(http://\S+?),", told, re.MULTILINE):
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)
-    assert leftovers(folder) == ["place/demo.lock", "place/demo.log"]
+    assert leftovers(folder) == [f"{PLACE}/demo.lock", f"{PLACE}/demo.log"]
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -168,7 +171,7 @@ def test_killed_it_leaves_no_process_and_the_next_one_clears_the_rest(tmp_path: 
     for fact in ("hosting suspended", "hosting live again", "1 org, 1 login, 1 member, 1 subscription, 1 website"):
         assert fact in told
     assert "pass_ended" not in told
-    assert leftovers(tmp_path) == ["place/demo.lock", "place/demo.log"]
+    assert leftovers(tmp_path) == [f"{PLACE}/demo.lock", f"{PLACE}/demo.log"]
 
 
 def test_the_story_says_where_time_is_skipped(serving: Serving) -> None:
@@ -186,7 +189,7 @@ def test_it_can_be_stopped_half_way(tmp_path: Path, beginning: str, name: str) -
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert process.wait() == 130
-    assert set(leftovers(tmp_path)) <= {"place/demo.lock", "place/demo.log"}
+    assert set(leftovers(tmp_path)) <= {f"{PLACE}/demo.lock", f"{PLACE}/demo.log"}
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
@@ -198,8 +201,8 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with demo(tmp_path, "--once", preexec=no_room) as process:
         told, errors = process.communicate()
     assert (process.returncode, told) == (1, "")
-    assert re.fullmatch(r"\S+/place/demo\.json can't be written: File too large\. .+ with --at\.\n", errors), errors
-    assert leftovers(tmp_path) == ["place/demo.lock"]
+    assert re.fullmatch(rf"\S+/{PLACE}/demo\.json can't be written: File too large\. .+ with --at\.\n", errors), errors
+    assert leftovers(tmp_path) == [f"{PLACE}/demo.lock"]
 
 
 # --- beside others ----------------------------------------------------------------------------------------------------
@@ -207,7 +210,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_second_demo_names_the_first_and_leaves_it_alone(serving: Serving) -> None:
     """It says which process runs since when and how to see it; log, settings and commands of the first stay."""
-    files = (serving.place.settings, serving.place.log, serving.folder / "place" / "demo.json")
+    files = (serving.place.settings, serving.place.log, serving.folder / PLACE / "demo.json")
     before = [file.read_bytes() for file in files]
     with demo(serving.folder, "--once") as process:
         told, errors = process.communicate()
@@ -224,7 +227,7 @@ def test_its_settings_are_all_of_them_and_win_over_a_real_env_file(
     serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a `.env` or a shell around says, a script under demo.env knows the demo's world and nothing else."""
-    script = f""". {serving.place.settings}; exec "$0" -c 'import json, os; print(json.dumps(dict(os.environ)))'"""
+    script = f""". '{serving.place.settings}'; exec "$0" -c 'import json, os; print(json.dumps(dict(os.environ)))'"""
     foreign = dict.fromkeys(known_settings(), "foreign")
     shell = subprocess.run(
         ["sh", "-ac", script, sys.executable], env={**os.environ, **foreign, **FOREIGN}, capture_output=True, check=True
@@ -272,7 +275,7 @@ def test_where_to_look_is_true(serving: Serving) -> None:
     assert "Ada Example" in names
     url, key = serving.found(r"Stripe +curl (http://\S+) -u (sk_test_\w+):").groups()
     assert httpx.get(url, auth=(key, "")).json()["data"][-1]["id"] == "sub_1Sim00000001"
-    settings, script, customer = serving.found(r"Explain +\(set -a; \. (\S+); \./scripts/(\w+) (cus_\w+)\)").groups()
+    settings, script, customer = serving.found(r"Explain +\(set -a; \. (.+); \./scripts/(\w+) (cus_\w+)\)").groups()
     command = f'set -a; . {settings}; exec "$0" -c "from scripts._{script} import main; main()" {customer}'
     environ = {**os.environ, **FOREIGN}
     ended = subprocess.run(
@@ -359,7 +362,7 @@ def test_commands_are_programs(serving: Serving) -> None:
     """As a person types them: exit code 0 with the answer on stdout, 1 with one sentence on stderr."""
     for words, code in ((["status", "ada"], 0), (["pay", "nobody"], 1)):
         ended = subprocess.run(
-            [*COMMAND, "--at", str(serving.folder / "place"), *words],
+            [*COMMAND, "--at", str(serving.folder / PLACE), *words],
             cwd=ROOT, env={**os.environ, **FOREIGN}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert ended.returncode == code, ended.stderr

@@ -18,7 +18,7 @@ from scripts.demo_world.people import (
     name_of,
     subscriptions,
 )
-from scripts.demo_world.say import columns, count, day, money, shown
+from scripts.demo_world.say import columns, count, day, money, shown, typed
 from scripts.demo_world.stage import PRICE, Stage
 from scripts.demo_world.watch import follow, newest_change, standing
 from scripts.sim.stripe_sim import Obj
@@ -234,7 +234,7 @@ def where_to_look(stage: Stage) -> Iterator[str]:
     yield f"   Dashboard curl {stage.base}/api/admin/dashboard {key}"
     yield f"   Stripe    curl {stage.stripe_url}/v1/subscriptions -u {stage.stripe.secret_key}:"
     yield f"   Panel     curl '{panel}/customers' -H 'Authorization: Bearer {stage.panel.token}'"
-    yield f"   Explain   (set -a; . {shown(stage.place.settings)}; ./scripts/explain {customer})"
+    yield f"   Explain   (set -a; . {typed(stage.place.settings)}; ./scripts/explain {customer})"
     yield f"   Database  psql {stage.database_url}"
     yield f"   Log       {shown(stage.place.log)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -63,6 +64,12 @@ def day(at: datetime | float) -> str:
 def shown(path: Path) -> str:
     """A path as it can be typed in the project's folder."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def typed(path: Path) -> str:
+    """The same for a shell, whatever it is called."""
+    known = shown(path)
+    return shlex.quote(known if "/" in known else f"./{known}")
 
 
 def _styled(code: str, text: str) -> str:
