@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lib.errors import SettingsError
 from scripts._environment import load_env_file, parse
 from scripts._functions import function_files, functions_app
 
@@ -107,5 +108,5 @@ def test_any_editors_file_is_read_or_refused_in_words(tmp_path: Path, monkeypatc
     load_env_file(file)
     assert os.environ["FIRST"] == "1"
     file.write_bytes(b"FIRST=\xe4\n")
-    with pytest.raises(SystemExit, match="not UTF-8"):
+    with pytest.raises(SettingsError, match="not UTF-8"):
         load_env_file(file)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from lib.errors import Fault
 from lib.web.typed import Given, Id, Sentence, Text
@@ -99,3 +101,44 @@ class ReleaseBrake(Given, tag_field="action", tag="releaseBrake"):
 
 Work = Retry | Release | HoldServices | Lift | Grace | Recreate | HardDelete | ReleaseBrake
 """What only a person may decide."""
+
+
+Outcome = Literal["accepted", "ignored", "unreadable"]
+Source = Literal["webhook", "sweep"]
+
+
+class EventsFilter(Given):
+    """Which events. Times are ISO 8601, or so long ago: `-90m`, `-2h`, `-7d`."""
+
+    type: Text | None = None
+    outcome: Outcome | None = None
+    source: Source | None = None
+    customer: Id | None = None
+    object: Id | None = None
+    from_: Text | None = msgspec.field(default=None, name="from")
+    to: Text | None = None
+
+
+class ReplayThese(Given, kw_only=True, tag_field="action", tag="replay"):
+    """Play events again: these, or all that match a filter (`dryRun` first; then what it answered)."""
+
+    event_ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=200)] | None = None
+    filter: EventsFilter | None = None
+    from_: Text | None = msgspec.field(default=None, name="from")
+    to: Text | None = None
+    type: Text | None = None
+    dry_run: bool = False
+    expected: int | None = None
+    as_of: Text | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        ranged = self.filter is not None or any(part is not None for part in (self.from_, self.to, self.type))
+        if ranged == (self.event_ids is not None):
+            yield Fault("", "invalid", "send eventIds, or a filter (or from, to and type)")
+        if (self.expected is None) != (self.as_of is None):
+            yield Fault("expected", "missing", "expected and asOf go together: send back what the dry run answered")
+
+    @property
+    def meant(self) -> EventsFilter:
+        """The filter, however it was sent."""
+        return self.filter or EventsFilter(type=self.type, from_=self.from_, to=self.to)

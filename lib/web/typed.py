@@ -149,9 +149,8 @@ def _faults(found: Any, kind: Any, path: str) -> Iterator[Fault]:
         yield Fault(path, "invalid", f"{path or 'the body'} must be a JSON object")
         return
     structs = _structs(kind)
-    if len(structs) > 1:
-        tag = structs[0].__struct_config__.tag_field
-        assert tag is not None
+    tag = structs[0].__struct_config__.tag_field
+    if tag is not None:
         tagged = {str(struct.__struct_config__.tag): struct for struct in structs}
         chosen = found.get(tag)
         if not isinstance(chosen, str) or chosen not in tagged:

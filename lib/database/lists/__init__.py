@@ -1,0 +1,1 @@
+"""What operators page through: each list is a range of one index, begun behind the last row of the page before."""

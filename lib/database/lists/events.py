@@ -1,0 +1,123 @@
+"""Events as a list: newest first, as Stripe's own list of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lib.database.connection import Database
+from lib.database.lists.like import prefix
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events; what is `None` is not asked for."""
+
+    since: datetime
+    until: datetime
+    type: str | None = None
+    """Exact, or with ``*`` at its end the beginning of it."""
+    outcome: str | None = None
+    source: str | None = None
+    customer_id: str | None = None
+    object_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """A received event; the body only where it was asked for."""
+
+    provider: str
+    event_id: str
+    type: str
+    livemode: bool | None
+    object_id: str | None
+    customer_id: str | None
+    created_at: datetime | None
+    received_at: datetime
+    outcome: str
+    error: str | None
+    source: str
+    body: str
+
+
+_COLUMNS = (
+    "provider, event_id, type, livemode, object_id, customer_id, created_at, received_at, outcome, error, source, body"
+)
+
+
+async def events(
+    db: Database, found: EventFilter, after: Sequence[Any] | None, limit: int
+) -> tuple[list[EventRow], tuple[Any, ...] | None]:
+    """A page of events, newest first, and the key of its last row when there are more."""
+    rows = await db.rows(
+        f"""
+        SELECT {_COLUMNS} FROM events
+        WHERE {where(found)}{" AND (received_at, event_id) < (%(after0)s, %(after1)s)" if after else ""}
+        ORDER BY received_at DESC, event_id DESC LIMIT %(limit)s
+        """,
+        {**parameters(found), "limit": limit + 1, **{f"after{n}": value for n, value in enumerate(after or ())}},
+    )
+    page = [EventRow(**row) for row in rows[:limit]]
+    return page, (page[-1].received_at, page[-1].event_id) if len(rows) > limit else None
+
+
+async def event(db: Database, event_id: str) -> EventRow | None:
+    """One event; `None` when it was never received, or has been pruned."""
+    row = await db.row(
+        f"SELECT {_COLUMNS} FROM events WHERE provider = 'stripe' AND event_id = %(id)s", {"id": event_id}
+    )
+    return EventRow(**row) if row else None
+
+
+async def count(db: Database, found: EventFilter) -> int:
+    """How many there are."""
+    row = await db.row(f"SELECT count(*) AS n FROM events WHERE {where(found)}", parameters(found))
+    return int(row["n"]) if row else 0
+
+
+async def standing(db: Database, subjects: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """How the queue stands with these (kind, key): only those that it still has."""
+    rows = await db.rows(
+        """
+        SELECT d.kind, d.key, d.due_at, d.last_error, d.waits_for, d.parked_reason,
+            CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
+                WHEN d.parked_reason IS NOT NULL THEN 'parked'
+                WHEN d.last_error IS NOT NULL THEN 'failing'
+                WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state
+        FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key) JOIN due d USING (kind, key)
+        """,
+        {"kinds": [kind for kind, _ in subjects], "keys": [key for _, key in subjects]},
+    )
+    return {(row["kind"], row["key"]): row for row in rows}
+
+
+def where(found: EventFilter) -> str:
+    """The condition: a range of the time of arrival, or of one customer's events, and what else they must be."""
+    parts = ["received_at >= %(since)s AND received_at < %(until)s"]
+    if found.type is not None:
+        parts.append("type LIKE %(type)s" if found.type.endswith("*") else "type = %(type)s")
+    if found.outcome is not None:
+        parts.append("outcome = %(outcome)s")
+    if found.source is not None:
+        parts.append("source = %(source)s")
+    if found.customer_id is not None:
+        parts.append("provider = 'stripe' AND customer_id = %(customer)s")
+    if found.object_id is not None:
+        parts.append("object_id = %(object)s")
+    return " AND ".join(parts)
+
+
+def parameters(found: EventFilter) -> dict[str, Any]:
+    """What the condition is filled with."""
+    return {
+        "since": found.since,
+        "until": found.until,
+        "type": prefix(found.type[:-1]) if found.type and found.type.endswith("*") else found.type,
+        "outcome": found.outcome,
+        "source": found.source,
+        "customer": found.customer_id,
+        "object": found.object_id,
+    }

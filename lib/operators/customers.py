@@ -1,0 +1,57 @@
+"""Customers for operators: found by what one knows of them, and one with everything that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lib.database import memory as memories
+from lib.database import work
+from lib.database.lists.customers import CustomerFilter, CustomerRow, customers
+from lib.database.lists.timeline import timeline
+from lib.errors import Declined
+from lib.operators.views import CustomerView, Timeline, TimelineEntry
+from lib.web.page import pack_cursor, unpack_cursor
+
+if TYPE_CHECKING:
+    from lib.subscription_manager.manager import SubscriptionManager
+
+TIMELINE = "timeline"
+
+
+async def search(
+    bridge: SubscriptionManager, found: CustomerFilter, after: Sequence[Any] | None, limit: int
+) -> tuple[list[CustomerRow], tuple[Any, ...] | None]:
+    """A page of customers, and the key behind which the next one begins."""
+    return await customers(bridge.db, found, after, limit)
+
+
+async def show(
+    bridge: SubscriptionManager, customer_id: str, *, cursor: str | None, limit: int, planned: bool, live: bool
+) -> CustomerView:
+    """One customer with services, queue and a page of their timeline.
+
+    Args:
+        cursor: where the page of the timeline begins.
+        planned: also what shadow mode only wrote down.
+        live: ask Stripe and the panel as well, and tell what a pass would do.
+
+    Raises:
+        Declined: nothing is remembered of them, and nothing is in the queue.
+    """
+    after = unpack_cursor(TIMELINE, cursor, str, str, str)
+    memory, _ = await memories.load(bridge.db, customer_id)
+    queued = await work.row_of(bridge.db, customer_id)
+    happened, key = await timeline(bridge.db, customer_id, after, limit, planned=planned)
+    ever = memory.known or queued or happened or (await timeline(bridge.db, customer_id, None, 1, planned=True))[0]
+    if not ever:
+        raise Declined("unknown_customer", f"nothing is remembered of {customer_id}", field="id")
+    explanation = None
+    if live:
+        from lib.subscription_manager.explain import explain
+
+        explanation = (await explain(bridge, customer_id, facts=0)).as_json()
+        explanation.pop("timeline")
+    entries = [TimelineEntry.of(one) for one in happened]
+    page = Timeline(data=entries, next_cursor=pack_cursor(TIMELINE, key) if key else None)
+    return CustomerView.of(memory, queued, page, explanation)
