@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -329,24 +328,3 @@ class Settings:
     def policy(self) -> Policy:
         """The part of the settings that decisions depend on."""
         return Policy(**{choice.name: cast(Any, getattr(self, choice.name)) for choice in fields(Policy)})
-
-
-_current: Settings | None = None
-
-
-def current() -> Settings:
-    """The settings of this process, read from its environment on first use.
-
-    Raises:
-        SettingsError: naming everything that is missing or wrong; asked again, it looks again.
-    """
-    global _current
-    if _current is None:
-        _current = Settings.load(os.environ)
-    return _current
-
-
-def forget() -> None:
-    """Read the environment anew on next use."""
-    global _current
-    _current = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from lib import config, log
+from lib import environment, log
 from lib.subscription_manager.manager import SubscriptionManager
 
 _current: tuple[asyncio.AbstractEventLoop, SubscriptionManager] | None = None
@@ -20,7 +20,7 @@ def manager() -> SubscriptionManager:
     global _current
     loop = asyncio.get_running_loop()
     if _current is None or _current[0] is not loop:
-        settings = config.current()
+        settings = environment.current()
         log.configure(settings.log_level)
         # Connections belong to their loop; a loop that ended takes its own along.
         _current = (loop, SubscriptionManager(settings))
@@ -31,7 +31,7 @@ async def forget() -> None:
     """Close it and read the environment anew on next use."""
     global _current
     found, _current = _current, None
-    config.forget()
+    environment.forget()
     if found is not None:
         with contextlib.suppress(RuntimeError):  # its loop has ended
             await found[1].close()

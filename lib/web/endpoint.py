@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from lib import config
+from lib import environment
 from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
 from lib.log import bound, configure, get_logger
 from lib.web.body import read_body
@@ -95,7 +95,7 @@ async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> 
         allowed = ", ".join(sorted(verbs))
         return problem(405, "method_not_allowed", f"this route takes {allowed}", headers={"Allow": allowed})
     try:
-        actor = guard.check(request, config.current)
+        actor = guard.check(request, environment.current)
         if isinstance(actor, Response):
             return actor
         found = await verb.handler(Ask(request, actor or "", await _given(request, verb)))
