@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from lib.database import memory as memories
-from lib.errors import LeaseLost
+from lib.errors import LeaseLost, OutcomeUnknown
 from tests.world import ADMIN_KEY, World
 
 DAY = 86400
@@ -137,6 +137,29 @@ async def test_what_our_suspension_did_to_the_website_is_undone(world: World, wr
     new = world.buy(customer)
     await world.sync(customer)
     assert has_it(world, new)
+
+
+@pytest.mark.parametrize("happened", [True, False])
+async def test_a_move_that_ended_before_the_website_was_switched_on_is_completed(world: World, happened: bool) -> None:
+    """The website lies in the new hosting, still off by our old suspension: the next pass switches it on."""
+    world.panel.state.suspends_each_website = True
+    customer, _ = await ended(world)
+    new = world.buy(customer)
+    async with world.bridge() as manager:
+        switch_on = manager.enhance.resume_website
+
+        async def lost(org_id: str, website_id: str) -> None:
+            if happened:
+                await switch_on(org_id, website_id)
+            raise OutcomeUnknown("no answer")
+
+        manager.enhance.resume_website = lost  # type: ignore[method-assign]
+        await manager.reconcile(customer)
+    assert site(world)["subscriptionId"] == hosting(world, new).id
+    assert world.dangling() != []
+    await world.sync(customer)
+    assert has_it(world, new)
+    assert (world.dangling(), moves(world)) == ([], 2)
 
 
 async def test_a_website_that_staff_suspended_stays_so(world: World) -> None:
@@ -529,3 +552,17 @@ async def test_a_sweep_finds_nothing_to_do_after_a_move(world: World) -> None:
     assert has_it(world, new)
     row = world.service(old)
     assert (row["website_off"], row["website_gone"]) == (False, False)
+
+
+async def test_a_move_that_nobody_read_back_is_verified_by_the_sweep(world: World) -> None:
+    """The list shows the website where it was moved to, which is the proof."""
+    customer, _ = await ended(world)
+    world.buy(customer)
+    await world.sync(customer)
+    world.sql("ALTER TABLE actions DISABLE TRIGGER actions_append_only")
+    world.sql("DELETE FROM actions WHERE kind = 'move_website' AND state = 'verified'")
+    world.sql("ALTER TABLE actions ENABLE TRIGGER actions_append_only")
+    async with world.bridge() as manager:
+        await manager.sweep(deadline=time.monotonic() + 60)
+    seen = world.sql("SELECT rule FROM actions WHERE kind = 'move_website' AND state = 'verified'")
+    assert seen == [{"rule": "seen_by_sweep"}]
