@@ -12,32 +12,46 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn, Optional
+from typing import NoReturn, Optional, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / ".local"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".requirements"
+RUNTIME = "requirements-serve.txt"
+DEVELOPER = "requirements-dev.txt"
+LEVELS = ("requirements.txt", RUNTIME, DEVELOPER)
+"""Files of pinned packages, each with those before it."""
 OLDEST = (3, 11)
 NEWEST = (3, 14)
 
 
-def ensure() -> None:
+def ensure(developer: bool = False) -> None:
     """Return inside the project's environment, with the project root first on the path.
 
     Called with another Python, it makes or refreshes the environment and starts the script again in it.
+
+    Args:
+        developer: the script needs the tools and the embedded PostgreSQL too; serving and working need the packages of
+            the functions and a web server, and nothing else.
     """
     let_the_reader_leave()
-    wanted = _fingerprint()
-    if not _ready(wanted):
-        if {"-h", "--help"} & set(sys.argv) and sys.version_info[:2] >= OLDEST:
-            return  # an explanation needs no packages
-        try:
-            _set_up(wanted)
-        except PermissionError as error:
-            _stop(f"{error.filename} can't be written: run this as the owner of {ROOT}, or check the project out anew.")
-    if Path(sys.prefix) != VENV:
-        os.execv(str(PYTHON), [str(PYTHON), *sys.argv])  # noqa: S606
+    level = DEVELOPER if developer else RUNTIME
+    try:
+        if not _ready(level):
+            if {"-h", "--help"} & set(sys.argv) and sys.version_info[:2] >= OLDEST:
+                return  # an explanation needs no packages
+            _set_up(level)
+        if Path(sys.prefix) != VENV:
+            os.execv(str(PYTHON), [str(PYTHON), *sys.argv])  # noqa: S606
+    except PermissionError as error:
+        _stop(
+            f"{error.filename or VENV} can't be used: it belongs to another user, or to a Python that only they may"
+            f" run. Remove it as that user (rm -rf '{VENV}' '{LOCAL / 'setup.lock'}'), or check the project out anew."
+        )
+    except OSError as error:
+        _stop(f"{error.filename or VENV} can't be written: {error.strerror}.")
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
 
@@ -57,41 +71,53 @@ def let_the_reader_leave() -> None:
     sys.excepthook = hook
 
 
-def _fingerprint() -> str:
+def _fingerprint(level: str) -> str:
     digest = hashlib.sha256()
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in LEVELS[: LEVELS.index(level) + 1]:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
 
-def _ready(wanted: str) -> bool:
-    # PYTHON is a link: after an upgrade of the system's Python it may point nowhere.
-    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted
+def _ready(level: str) -> bool:
+    # PYTHON is a link: after an upgrade of the system's Python it may point nowhere, or to one that knows no packages.
+    if not (PYTHON.exists() and STAMP.exists()) or _fingerprint(level) not in STAMP.read_text().split():
+        return False
+    packages = VENV / "lib" / ("python%d.%d" % sys.version_info[:2]) / "site-packages"
+    return Path(sys.prefix) != VENV or packages.exists()
 
 
-def _set_up(wanted: str) -> None:
-    local = ROOT / ".local"
-    local.mkdir(exist_ok=True)
-    with (local / "setup.lock").open("w") as lock:
+def _set_up(level: str) -> None:
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _ready(wanted):  # another script was here first
+        if _ready(level):  # another script was here first
             return
-        if not (PYTHON.exists() and STAMP.exists()):
+        if not _sound():
             python = _find_python()
             _say(f"Setting up {VENV} with {python} (once; about a minute) ...")
             if VENV.exists():
                 shutil.rmtree(str(VENV))
             _run([python, "-m", "venv", str(VENV)])
         else:
-            _say(f"The pinned packages have changed: refreshing {VENV} ...")
+            _say(f"Bringing the packages in {VENV} up to date ...")
             STAMP.unlink()
-        _run([str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check",
-              "-r", str(ROOT / "requirements-dev.txt")])  # fmt: skip
-        STAMP.write_text(wanted)
+        _run([str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(ROOT / level)])
+        STAMP.write_text("\n".join(_fingerprint(name) for name in LEVELS[: LEVELS.index(level) + 1]))
+
+
+def _sound() -> bool:
+    """Whether there is an environment that was finished once, with the Python that it was made with."""
+    if not (PYTHON.exists() and STAMP.exists()):
+        return False
+    version = _version(str(PYTHON))
+    return version is not None and (VENV / "lib" / ("python%d.%d" % version)).exists()
 
 
 def _find_python() -> str:
-    names = [sys.executable] + ["python3.%d" % minor for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+    # Not the environment's own, which is about to be removed.
+    names = [getattr(sys, "_base_executable", sys.executable)] + [
+        "python3.%d" % minor for minor in range(NEWEST[1], OLDEST[1] - 1, -1)
+    ]
     without_venv = None
     for name in names:
         path = shutil.which(name)
@@ -106,10 +132,13 @@ def _find_python() -> str:
     _stop(f"Python 3.11, 3.12, 3.13 or 3.14 is needed; this is {found} and no other was found on PATH.")
 
 
-def _version(python: str) -> Optional[tuple]:  # type: ignore[type-arg]
+def _version(python: str) -> Optional[Tuple[int, int]]:
     # A version manager's stand-in can be on PATH without a Python behind it, so ask it.
     ask = [python, "-c", "import sys; print(*sys.version_info[:2])"]
-    answer = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.split()
+    try:
+        answer = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.split()
+    except OSError:  # another user's
+        return None
     return (int(answer[0]), int(answer[1])) if len(answer) == 2 else None
 
 
@@ -118,7 +147,13 @@ def _succeeds(command: list) -> bool:  # type: ignore[type-arg]
 
 
 def _run(command: list) -> None:  # type: ignore[type-arg]
-    status = subprocess.call(command)
+    # Ctrl-C is for this program, which then ends the command without the traceback that it would print.
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     if status:
         _stop(f"That did not work (exit {status}): {' '.join(command)}")
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 PACKAGES = ["api", "bench", "lib", "scripts", "tests"]
 
 
@@ -38,7 +39,8 @@ def _linters() -> list[tuple[str, list[str]]]:
         ("ruff check", [*python, "ruff", "check", "--quiet", ".", *launchers]),
         ("ruff format", [*python, "ruff", "format", "--quiet", "--check", ".", *launchers]),
         ("mypy", [*python, "mypy", *PACKAGES]),
-        ("import-linter", [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]),
+        # Not its program: that names the interpreter by a path, which is another one after the checkout was moved.
+        ("import-linter", [sys.executable, "-c", LINT_IMPORTS, "--no-cache", "--no-logo"]),
     ]
 
 

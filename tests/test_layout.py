@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts._bootstrap import LEVELS
 from scripts._functions import function_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,10 +53,12 @@ def test_a_page_can_neither_be_framed_nor_run_foreign_script() -> None:
 
 def test_requirements_are_flat_and_pinned() -> None:
     """Vercel refuses other lines, and an unpinned package would float from deployment to deployment."""
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    below = None
+    for name in LEVELS:
         lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
-        if name == "requirements-dev.txt":
-            lines.remove("-r requirements.txt")
+        if below:
+            lines.remove(f"-r {below}")
+        below = name
         assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; python_version .*)?", line)] == []
 
 
