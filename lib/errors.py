@@ -9,7 +9,8 @@
     │   ├── Unavailable          the other side said no for now, or could not be reached: nothing happened
     │   │   ├── DatabaseUnavailable   ... of our own database: nothing can be remembered, so nothing may be done
     │   │   │   └── DatabaseUnfit     ... it answers, and can't be used as it is: a person must mend it
-    │   │   └── Denied                ... to our key, token or address: a matter of the settings, not of a customer
+    │   │   ├── Denied                ... to our key, token or address: a matter of the settings, not of a customer
+    │   │   └── Incomplete            ... it answered, and left out what a decision needs
     │   ├── OutcomeUnknown       the answer was lost: it may have happened, look before doing it again
     │   ├── LeaseLost            another process holds this customer now; this pass must not touch anything more
     │   └── SchemaOutdated       the database waits for its migrations
@@ -95,6 +96,10 @@ class Denied(Unavailable):
     def __init__(self, reason: str, message: str, *, status: int | None = None) -> None:
         self.reason, self.status = reason, status
         super().__init__(f"{reason}: {message}")
+
+
+class Incomplete(Unavailable):
+    """An answer came and lacks what a decision needs, or says it in words that we don't know: it is no fact."""
 
 
 class OutcomeUnknown(Retryable):

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from lib import tally
 from lib.config import Secret
-from lib.errors import Denied, NotFound, Refused, Retryable, Unavailable
+from lib.errors import Denied, Incomplete, NotFound, Refused, Retryable, Unavailable
 from lib.model import Dispute, Invoice, Item, Payer, Refund, Subscription
+from lib.reading import Answer
 
 if TYPE_CHECKING:
     import stripe
@@ -32,10 +34,22 @@ PAGE = 100
 
 Json = Mapping[str, Any]
 
+INVOICE_STATUSES = frozenset({"draft", "open", "paid", "void", "uncollectible"})
+
+DISPUTE_STATUSES = frozenset(
+    {
+        "warning_needs_response", "warning_under_review", "warning_closed", "needs_response", "under_review",
+        "appeal_needs_response", "appeal_under_review", "prevented", "won", "lost",
+    }
+)  # fmt: skip
+"""Closed sets for us: on a word that is not among them nothing is decided, and what was known before stands."""
+
+_ENDED = ("canceled", "incomplete_expired")
+
 _PATHS = {
-    "subscription": "/v1/subscriptions/{}",
-    "checkout_session": "/v1/checkout/sessions/{}",
-    "invoice": "/v1/invoices/{}",
+    "subscription": "/v1/subscriptions",
+    "checkout_session": "/v1/checkout/sessions",
+    "invoice": "/v1/invoices",
 }
 """Kinds of objects that lead to a customer, and where they are read."""
 
@@ -54,11 +68,16 @@ class StripeClient:
         self.as_of: datetime | None = None
         """Stripe's clock at its last answer."""
 
-    async def payer(self, customer_id: str, remembered: Iterable[str] = ()) -> Payer:
+    async def payer(self, customer_id: str, remembered: Iterable[str] = (), *, known: bool = True) -> Payer:
         """The customer with all subscriptions in any status: one call, unless something unusual must be looked up.
 
         Args:
-            remembered: subscription ids that we answer for; those that the list lacks are asked for one by one.
+            remembered: subscription ids that we answer for or have heard of; those that the list lacks are asked for
+                one by one.
+            known: whether we remember this customer; with nothing to remember, an empty list is answer enough.
+
+        Raises:
+            NotFound: Stripe does not know the customer: the key is of another account or mode.
         """
         try:
             found = [
@@ -71,42 +90,56 @@ class StripeClient:
                 )
             ]
         except NotFound:
-            found = []  # the list of an unknown customer; whether they are unknown is asked below
-        for missing in set(remembered) - {s["id"] for s in found}:
+            if not known:
+                raise
+            found = []  # of an unknown customer, or so it says; whether they are unknown is asked below
+        whose = [_theirs(s).reference("customer") for s in found]
+        if strangers := set(whose) - {customer_id}:
+            raise Incomplete(f"Stripe's list of {customer_id} names {', '.join(sorted(strangers))}")
+        for missing in sorted(set(remembered) - {s["id"] for s in found}):
             try:
-                one = await self.get(f"/v1/subscriptions/{missing}", expand=["customer", "latest_invoice"])
+                one = await self.retrieve("/v1/subscriptions", missing, expand=["customer", "latest_invoice"])
             except NotFound:
                 continue
-            if _id(one.get("customer")) == customer_id:
+            if _theirs(one).reference("customer") == customer_id:
                 found.append(dict(one))
-        known = {s["id"] for s in found}
-        customer: Json | str | None = next((s["customer"] for s in found if isinstance(s.get("customer"), dict)), None)
-        if customer is None and (found or set(remembered) - known):
-            try:
-                customer = await self.get(f"/v1/customers/{customer_id}")
-            except NotFound:
-                customer = None
-        details: Json = customer if isinstance(customer, dict) else {}
+        details: Json | None = next((s["customer"] for s in found if isinstance(s["customer"], dict)), None)
+        if details is None and (found or known):
+            details = await self.retrieve("/v1/customers", customer_id)
+        name, email, deleted = _person(details, customer_id) if details is not None else (None, None, False)
         return Payer(
             id=customer_id,
-            email=details.get("email") or None,
-            name=details.get("name") or None,
-            deleted=bool(details.get("deleted")),
+            email=email,
+            name=name,
+            deleted=deleted,
             as_of=self.as_of,
             subscriptions=tuple([await self._subscription(s) for s in found]),
         )
 
-    async def subscriptions_page(self, after: str | None = None) -> tuple[list[tuple[str, Subscription]], str | None]:
-        """A page of (customer, subscription) over everybody in any status, and where the next one begins."""
+    async def subscriptions_page(
+        self, after: str | None = None
+    ) -> tuple[list[tuple[str, Subscription]], dict[str, str], str | None]:
+        """A page of (customer, subscription) over everybody in any status, and where the next one begins.
+
+        Between the two: what of the page lacks something, by subscription id, and what that is. One shape that we do
+        not understand says nothing about all the others.
+        """
         more = {"starting_after": after} if after else {}
-        page = await self.get("/v1/subscriptions", status="all", limit=PAGE, expand=["data.latest_invoice"], **more)
-        data = page.get("data") or []
-        found = [(str(_id(s.get("customer"))), read_subscription(s, await self._lines(s))) for s in data]
-        return found, data[-1]["id"] if data and page.get("has_more") else None
+        data, end = await self._listed(
+            "/v1/subscriptions", status="all", limit=PAGE, expand=["data.latest_invoice"], **more
+        )
+        found, unread = [], {}
+        for thing in data:
+            try:
+                customer = _theirs(thing).reference("customer")
+                found.append((customer, read_subscription(thing, await self._lines(thing))))
+            except Incomplete as error:
+                unread[thing["id"]] = str(error)
+        return found, unread, end
 
     async def events_page(
         self, since: datetime, after: str | None = None, *, undelivered: bool = False
-    ) -> tuple[list[Json], str | None]:
+    ) -> tuple[list[dict[str, Any]], str | None]:
         """A page of the account's events, newest first, and where the next one begins.
 
         Args:
@@ -119,110 +152,141 @@ class StripeClient:
     ) -> tuple[dict[str, str], str | None]:
         """A page of disputes or refunds, newest first, as id and status, and where the next one begins."""
         data, end = await self._page(f"/v1/{kind}s", since, after)
-        return {str(thing["id"]): str(thing.get("status")) for thing in data}, end
+        return {thing["id"]: Answer(thing, f"Stripe's {kind} {thing['id']}").text("status") for thing in data}, end
 
-    async def _page(self, path: str, since: datetime, after: str | None, **query: Any) -> tuple[list[Json], str | None]:
+    async def _page(
+        self, path: str, since: datetime, after: str | None, **query: Any
+    ) -> tuple[list[dict[str, Any]], str | None]:
         more = {"starting_after": after} if after else {}
-        page = await self.get(path, limit=PAGE, created={"gte": int(since.timestamp())}, **query, **more)
-        data = page.get("data") or []
-        return data, str(data[-1]["id"]) if data and page.get("has_more") else None
+        return await self._listed(path, limit=PAGE, created={"gte": int(since.timestamp())}, **query, **more)
+
+    async def _listed(self, path: str, **parameters: Any) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of any list, and behind which id the next one begins; `None` when Stripe says that this is all."""
+        data, more = _page_of(await self.get(path, **parameters), f"Stripe's list {path}")
+        end = data[-1]["id"] if more else None
+        if end is not None and end == parameters.get("starting_after"):
+            raise Incomplete(f"Stripe's list {path} does not go on behind {end}")
+        return data, end
 
     async def knows(self, customer_id: str) -> bool:
         """Whether there is or was such a customer."""
         try:
-            await self.get(f"/v1/customers/{customer_id}")
+            await self.retrieve("/v1/customers", customer_id)
         except NotFound:
             return False
         return True
 
-    async def _lines(self, thing: Json) -> list[Json]:
-        """Every item of a subscription; one call only where there are more than Stripe embeds."""
-        items = thing.get("items") or {}
-        if items.get("has_more"):
-            return [i async for i in self.each("/v1/subscription_items", subscription=thing["id"])]
-        return list(items.get("data") or [])
+    async def _lines(self, thing: Json) -> list[dict[str, Any]]:
+        """Every item of a subscription; one call only where there are more than Stripe embeds.
+
+        Raises:
+            Incomplete: there is none, and it has not ended: nobody subscribes to nothing.
+        """
+        subscription = _theirs(thing)
+        data, more = _page_of(subscription.plain("items"), f"items of {subscription.what}")
+        if more:
+            data = [i async for i in self.each("/v1/subscription_items", subscription=thing["id"])]
+        if not data and subscription.text("status") not in _ENDED:
+            raise subscription.lacks("items")
+        return data
 
     async def checkout_domain(self, subscription_id: str) -> str | None:
         """The domain that the buyer typed at Checkout: custom field `domain`, else the session's metadata."""
-        answer = await self.get("/v1/checkout/sessions", subscription=subscription_id, limit=1)
-        for session in answer.get("data") or []:
-            for field in session.get("custom_fields") or []:
-                if field.get("key") == "domain":
-                    value = (field.get(str(field.get("type"))) or {}).get("value")
-                    if value:
-                        return str(value)
-            domain = (session.get("metadata") or {}).get("domain")
-            if domain:
-                return str(domain)
+        sessions, _ = await self._listed("/v1/checkout/sessions", subscription=subscription_id, limit=1)
+        for session in sessions:
+            answer = Answer(session, f"Stripe's Checkout session {session['id']}")
+            for row in answer.rows("custom_fields"):
+                field = Answer(row, f"a custom field of {answer.what}")
+                if field.text("key") == "domain":
+                    typed = field.object_or_none(field.text("type"))
+                    if typed is not None and (value := typed.text_or_none("value")):
+                        return value
+            if domain := _domain(answer):
+                return domain
         return None
 
     async def customer_of(self, kind: str, object_id: str) -> str | None:
-        """The customer that an object leads to; `None` when it leads to nobody (a guest's payment, an unknown id)."""
+        """The customer that an object leads to; `None` when it leads to nobody (a guest's payment, an unknown id).
+
+        A subscription is always somebody's: one that names no customer lacks a field.
+        """
         if kind == "customer":
             return object_id
         try:
-            thing = await self.get(_PATHS[kind].format(object_id))
+            thing = await self.retrieve(_PATHS[kind], object_id)
         except NotFound:
             return None
-        return _id(thing.get("customer"))
+        answer = Answer(thing, f"Stripe's {kind} {object_id}")
+        return answer.reference("customer") if kind == "subscription" else answer.reference_or_none("customer")
 
     async def dispute(self, dispute_id: str) -> Dispute:
         """A dispute, with the customer and subscription that its charge leads to."""
-        thing = await self.get(f"/v1/disputes/{dispute_id}")
-        charge_id = _id(thing.get("charge"))
-        charge = await self.get(f"/v1/charges/{charge_id}") if charge_id else {}
-        _, subscription_id = await self._paid_by(_id(charge.get("payment_intent")) or _id(thing.get("payment_intent")))
+        dispute = Answer(await self.retrieve("/v1/disputes", dispute_id), f"Stripe's dispute {dispute_id}")
+        charge = await self._charge(dispute.reference("charge"))
+        _, subscription_id = await self._paid_by(
+            charge.reference_or_none("payment_intent") or dispute.reference_or_none("payment_intent")
+        )
         return Dispute(
             dispute_id=dispute_id,
-            customer_id=_id(charge.get("customer")),
+            customer_id=charge.reference_or_none("customer"),
             subscription_id=subscription_id,
-            charge_id=charge_id,
-            status=str(thing["status"]),
-            reason=thing.get("reason"),
-            amount=int(thing.get("amount") or 0),
-            currency=str(thing.get("currency")),
-            created_at=_time(thing.get("created")) or datetime.fromtimestamp(0, UTC),
+            charge_id=charge.text("id"),
+            status=dispute.one_of("status", DISPUTE_STATUSES),
+            reason=dispute.text_or_none("reason"),
+            amount=dispute.number("amount"),
+            currency=dispute.text("currency"),
+            created_at=dispute.time("created"),
         )
 
     async def refunds_of(self, charge_id: str) -> tuple[str | None, tuple[Refund, ...]]:
         """The customer of a charge, and every refund of it with the invoice that the charge had paid."""
-        charge = await self.get(f"/v1/charges/{charge_id}")
-        customer_id = _id(charge.get("customer"))
-        invoice_id, subscription_id = await self._paid_by(_id(charge.get("payment_intent")))
+        charge = await self._charge(charge_id)
+        customer_id = charge.reference_or_none("customer")
+        invoice_id, subscription_id = await self._paid_by(charge.reference_or_none("payment_intent"))
         refunds = [
             replace(
                 _refund(thing),
                 customer_id=customer_id,
                 subscription_id=subscription_id,
                 invoice_id=invoice_id,
-                charge_refunded=bool(charge.get("refunded")),
+                charge_refunded=charge.flag("refunded"),
             )
             async for thing in self.each("/v1/refunds", charge=charge_id)
         ]
         return customer_id, tuple(refunds)
 
+    async def _charge(self, charge_id: str) -> Answer:
+        return Answer(await self.retrieve("/v1/charges", charge_id), f"Stripe's charge {charge_id}")
+
     async def refund(self, refund_id: str) -> Refund:
         """A refund by itself: whose money it was only its charge tells, if it has one."""
-        return _refund(await self.get(f"/v1/refunds/{refund_id}"))
+        return _refund(await self.retrieve("/v1/refunds", refund_id))
 
     async def _paid_by(self, payment_intent: str | None) -> tuple[str | None, str | None]:
         """(invoice, subscription) that a payment paid; nothing for a one-time payment."""
         if payment_intent is None:
             return None, None
-        payments = await self.get(
+        payments, _ = await self._listed(
             "/v1/invoice_payments", payment={"type": "payment_intent", "payment_intent": payment_intent}, limit=1
         )
-        for payment in payments.get("data") or []:
-            invoice_id = _id(payment.get("invoice"))
-            if invoice_id is not None:
-                invoice = await self.get(f"/v1/invoices/{invoice_id}")
-                parent = (invoice.get("parent") or {}).get("subscription_details") or {}
-                return invoice_id, _id(parent.get("subscription")) or _id(invoice.get("subscription"))
+        for payment in payments:
+            invoice_id = Answer(payment, f"Stripe's invoice payment {payment['id']}").reference("invoice")
+            invoice = Answer(await self.retrieve("/v1/invoices", invoice_id), f"Stripe's invoice {invoice_id}")
+            parent = invoice.object_or_none("parent")
+            details = parent.object_or_none("subscription_details") if parent else None
+            return invoice_id, details.reference("subscription") if details else None
         return None, None
 
     async def check(self) -> None:
         """Prove that the key works, by a call that it needs anyway."""
-        await self.get("/v1/subscriptions", limit=1)
+        await self._listed("/v1/subscriptions", limit=1)
+
+    async def retrieve(self, path: str, object_id: str, **parameters: Any) -> Json:
+        """One object by its id: that one and no other."""
+        thing = await self.get(f"{path}/{quote(object_id, safe='')}", **parameters)
+        if thing.get("id") != object_id:
+            raise Incomplete(f"Stripe: GET {path}/{object_id}: the answer is not that object")
+        return thing
 
     async def get(self, path: str, **parameters: Any) -> Json:
         """One GET request; the answer as plain dictionaries."""
@@ -234,20 +298,21 @@ class StripeClient:
         except stripe.StripeError as error:
             raise _translated(error) from error
         self.as_of = _header_time(response.headers) or self.as_of
-        data: Json = response.data
+        data: object = response.data
+        if not isinstance(data, dict):
+            raise Incomplete(f"Stripe: GET {path}: the answer is no object")
         return data
 
     async def each(self, path: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
         """Every object of a list, page by page."""
-        after: dict[str, str] = {}
+        after: str | None = None
         while True:
-            page = await self.get(path, limit=PAGE, **after, **parameters)
-            data = page.get("data") or []
+            more = {"starting_after": after} if after else {}
+            data, after = await self._listed(path, limit=PAGE, **more, **parameters)
             for thing in data:
                 yield thing
-            if not page.get("has_more") or not data:
+            if after is None:
                 return
-            after = {"starting_after": data[-1]["id"]}
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
@@ -271,72 +336,114 @@ class StripeClient:
 
     async def _subscription(self, thing: Json) -> Subscription:
         lines = await self._lines(thing)
-        invoice = thing.get("latest_invoice")
-        if isinstance(invoice, str):
-            invoice = await self.get(f"/v1/invoices/{invoice}")
-        subscription = read_subscription({**thing, "latest_invoice": invoice}, lines)
+        invoice_id = _theirs(thing).reference_or_none("latest_invoice")
+        if invoice_id is not None and isinstance(thing["latest_invoice"], str):
+            thing = {**thing, "latest_invoice": await self.retrieve("/v1/invoices", invoice_id)}
+        subscription = read_subscription(thing, lines)
         if subscription.status == "past_due":
             opened = [
-                _fell_due(i) async for i in self.each("/v1/invoices", subscription=subscription.id, status="open")
+                _fell_due(Answer(i, f"Stripe's invoice {i['id']}"))
+                async for i in self.each("/v1/invoices", subscription=subscription.id, status="open")
             ]
-            subscription = replace(subscription, unpaid_since=min((o for o in opened if o), default=None))
+            subscription = replace(subscription, unpaid_since=min(opened, default=None))
         return subscription
 
 
-def read_subscription(thing: Json, lines: list[Json]) -> Subscription:
-    """A subscription from Stripe's JSON, with its latest invoice expanded; tolerant of shapes older than ours."""
-    invoice = thing.get("latest_invoice")
+def _page_of(raw: object, what: str) -> tuple[list[dict[str, Any]], bool]:
+    """The rows of one page of a list, each with its id, and whether more follow."""
+    page = Answer(raw, what)
+    data, more = page.rows("data"), page.flag("has_more")
+    for row in data:
+        Answer(row, f"a row of {what}").text("id")
+    if more and not data:
+        raise Incomplete(f"{what} goes on, and shows nothing")
+    return data, more
+
+
+def _theirs(thing: Json) -> Answer:
+    return Answer(thing, f"Stripe's subscription {thing.get('id')}")
+
+
+def _person(thing: Json, customer_id: str) -> tuple[str | None, str | None, bool]:
+    """(name, e-mail, deleted) of a customer."""
+    customer = Answer(thing, f"Stripe's customer {customer_id}")
+    if customer.text("id") != customer_id:
+        raise Incomplete(f"{customer.what} is another one: {thing.get('id')!r}")
+    if customer.plain("deleted") is True:  # a stub without anything else
+        return None, None, True
+    return customer.text_or_none("name"), customer.text_or_none("email"), False
+
+
+def read_subscription(thing: Json, lines: list[dict[str, Any]]) -> Subscription:
+    """A subscription from Stripe's JSON, with its latest invoice expanded.
+
+    Raises:
+        Incomplete: a field that a decision reads is missing, or of another kind.
+    """
+    said = _theirs(thing)
+    ends = said.flag("cancel_at_period_end")
+    status = said.text("status")
     return Subscription(
-        id=thing["id"],
-        status=str(thing.get("status")),
-        items=tuple(
-            Item(
-                id=str(line["id"]),
-                price_id=str(_id(line.get("price")) or _id(line.get("plan"))),
-                quantity=1 if line.get("quantity") is None else int(line["quantity"]),  # metered prices have none
-            )
-            for line in lines
-        ),
-        created=_time(thing.get("created")) or datetime.fromtimestamp(0, UTC),
-        latest_invoice=_invoice(invoice) if isinstance(invoice, dict) else None,
-        ended_at=_time(thing.get("ended_at")),
-        trial_end=_time(thing.get("trial_end")),
-        cancel_at=_time(thing.get("cancel_at"))
-        or (_period_end(thing, lines) if thing.get("cancel_at_period_end") else None),
-        collection_paused=thing.get("pause_collection") is not None,
-        domain=(thing.get("metadata") or {}).get("domain") or None,
+        id=said.text("id"),
+        status=status,
+        items=tuple(_item(line) for line in lines),
+        created=said.time("created"),
+        latest_invoice=_invoice(invoice) if (invoice := said.object_or_none("latest_invoice")) else None,
+        ended_at=said.time("ended_at") if status == "canceled" else said.time_or_none("ended_at"),
+        trial_end=said.time("trial_end") if status == "trialing" else said.time_or_none("trial_end"),
+        cancel_at=said.time_or_none("cancel_at") or (_period_end(lines) if ends else None),
+        collection_paused=said.object_or_none("pause_collection") is not None,
+        domain=_domain(said),
     )
+
+
+def _item(line: Json) -> Item:
+    item = Answer(line, f"Stripe's subscription item {line.get('id')}")
+    if item.maybe("quantity"):
+        quantity = item.number("quantity")
+    elif item.inner("price").inner("recurring").text("usage_type") == "metered":
+        quantity = 1  # metered prices have none
+    else:
+        raise item.lacks("quantity")
+    return Item(id=item.text("id"), price_id=item.reference("price"), quantity=quantity)
+
+
+def _domain(said: Answer) -> str | None:
+    """`metadata.domain`; `None` when there is none."""
+    metadata = said.inner("metadata")
+    return metadata.text_or_none("domain") if "domain" in metadata else None
 
 
 def _refund(thing: Json) -> Refund:
+    refund = Answer(thing, f"Stripe's refund {thing.get('id')}")
     return Refund(
-        refund_id=str(thing["id"]),
+        refund_id=refund.text("id"),
         customer_id=None,
         subscription_id=None,
         invoice_id=None,
-        charge_id=_id(thing.get("charge")),
-        status=str(thing["status"]),
-        amount=int(thing.get("amount") or 0),
-        currency=str(thing.get("currency")),
+        charge_id=refund.reference_or_none("charge"),
+        status=refund.text("status"),
+        amount=refund.number("amount"),
+        currency=refund.text("currency"),
         charge_refunded=False,
-        created_at=_time(thing.get("created")) or datetime.fromtimestamp(0, UTC),
+        created_at=refund.time("created"),
     )
 
 
-def _invoice(thing: Json) -> Invoice:
+def _invoice(invoice: Answer) -> Invoice:
     return Invoice(
-        id=thing["id"],
-        status=str(thing.get("status")),
-        created=_fell_due(thing) or datetime.fromtimestamp(0, UTC),
-        billing_reason=thing.get("billing_reason"),
-        amount_due=int(thing.get("amount_due") or 0),
+        id=invoice.text("id"),
+        status=invoice.one_of("status", INVOICE_STATUSES),
+        created=_fell_due(invoice),
+        billing_reason=invoice.text_or_none("billing_reason"),
+        amount_due=invoice.number("amount_due"),
     )
 
 
-def _fell_due(invoice: Json) -> datetime | None:
+def _fell_due(invoice: Answer) -> datetime:
     """When an invoice began to be owed: its due date where there is one, else when it was finalized or made."""
-    finalized = (invoice.get("status_transitions") or {}).get("finalized_at")
-    return _time(invoice.get("due_date")) or _time(finalized) or _time(invoice.get("created"))
+    finalized = invoice.inner("status_transitions").time_or_none("finalized_at")
+    return invoice.time_or_none("due_date") or finalized or invoice.time("created")
 
 
 def _header_time(headers: Mapping[str, str]) -> datetime | None:
@@ -346,19 +453,11 @@ def _header_time(headers: Mapping[str, str]) -> datetime | None:
         return None
 
 
-def _period_end(thing: Json, lines: list[Json]) -> datetime | None:
-    ends = [line["current_period_end"] for line in lines if line.get("current_period_end")]
-    return _time(min(ends) if ends else thing.get("current_period_end"))
-
-
-def _time(value: object) -> datetime | None:
-    return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
-
-
-def _id(value: object) -> str | None:
-    if isinstance(value, dict):
-        value = value.get("id")
-    return value if isinstance(value, str) and value else None
+def _period_end(lines: list[dict[str, Any]]) -> datetime | None:
+    """When the running period ends; the first of them, where items have several."""
+    return min(
+        (Answer(i, f"Stripe's subscription item {i['id']}").time("current_period_end") for i in lines), default=None
+    )
 
 
 def _translated(error: stripe.StripeError) -> Retryable | Refused:

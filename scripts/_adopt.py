@@ -15,7 +15,7 @@ from lib.errors import BridgeError
 from scripts._console import actor, bridge, confirmed, finish, table
 
 if TYPE_CHECKING:
-    from lib.enhance_client.client import Org
+    from lib.enhance_client import Org
     from lib.model import Memory
     from lib.policy.adoption import Match, Refusal, Row, Site
     from lib.subscription_manager import SubscriptionManager

@@ -569,8 +569,8 @@ async def _plans(
     if mappings and not trouble and stripe is not None and plans is not None:
         yield ok(f"all mapped prices and plans exist: {len(mappings)} mappings, {len(rules)} rules")
     if mappings and stripe is not None:
-        listed = await stripe.get("/v1/prices", active=True, type="recurring", limit=100)
-        strange = [price["id"] for price in listed["data"] if price["id"] not in kinds]
+        listed = stripe.each("/v1/prices", active=True, type="recurring")
+        strange = [price["id"] async for price in listed if price["id"] not in kinds]
         if strange:
             yield warn(
                 f"prices on sale at Stripe without a mapping: {_listed(strange)}",
@@ -613,7 +613,7 @@ async def _price(price: str, kind: str, stripe: StripeClient) -> Finding | None:
     from lib.errors import BridgeError, NotFound
 
     try:
-        found = await stripe.get(f"/v1/prices/{price}")
+        found = await stripe.retrieve("/v1/prices", price)
     except NotFound:
         return fail(
             f"Stripe has no price {price} in this mode",

@@ -1,5 +1,6 @@
 """The Stripe client: the truth in as few calls as it takes, in any shape that Stripe may send it."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import stripe
 
 from lib import stripe_client
 from lib.config import Secret
-from lib.errors import Denied, NotFound, Refused, Unavailable
+from lib.errors import Denied, Incomplete, NotFound, Refused, Unavailable
 from lib.stripe_client import StripeClient, read_subscription
 from scripts.sim.server import serve
 from scripts.sim.stripe_sim import StripeSim
@@ -20,6 +21,8 @@ NOW = 1_794_000_000
 DAY = 86_400
 BASE = "https://stripe.test"
 KEY = "sk_test_fake_key"
+GONE = object()
+"""Stands for a field that is not there."""
 
 
 def when(seconds: int) -> datetime:
@@ -129,10 +132,22 @@ async def test_an_unpaid_subscription_knows_since_when(sim: StripeSim, client: S
     assert when(NOW - 41 * DAY) < found.unpaid_since < when(NOW - 38 * DAY)
 
 
-async def test_somebody_unknown_has_nothing(client: StripeClient) -> None:
-    """A customer that Stripe never had is a payer without subscriptions, and no error."""
-    payer = await client.payer("cus_unknown", {"sub_unknown"})
-    assert (payer.subscriptions, payer.email, payer.deleted) == ((), None, False)
+@pytest.mark.parametrize("remembered", [(), ("sub_unknown",)])
+async def test_somebody_unknown_is_no_customer_without_anything(
+    client: StripeClient, remembered: tuple[str, ...]
+) -> None:
+    """A customer that Stripe never had is told from one who has nothing, whatever the list says."""
+    with pytest.raises(NotFound):
+        await client.payer("cus_unknown", remembered)
+
+
+async def test_with_nothing_to_remember_an_empty_list_is_answer_enough(sim: StripeSim, client: StripeClient) -> None:
+    """A customer of whom we know nothing and who has bought nothing costs one call."""
+    customer = str(sim.create_customer("ada@example.com", "Ada")["id"])
+    sim.calls.clear()
+    assert (await client.payer(customer, known=False)).subscriptions == ()
+    assert sim.count() == 1
+    assert (await client.payer(customer)).name == "Ada"
 
 
 async def test_a_deleted_customer_is_seen_with_what_they_had(sim: StripeSim, client: StripeClient) -> None:
@@ -155,11 +170,43 @@ async def test_a_subscription_of_somebody_else_is_not_theirs(sim: StripeSim, cli
 # --- shapes ---------------------------------------------------------------------------------------
 
 
+def item(**more: Any) -> dict[str, Any]:
+    """An item in today's shape."""
+    price = {"id": "price_1", "recurring": {"usage_type": "licensed"}}
+    return {"id": "si_1", "quantity": 1, "price": price, "current_period_end": NOW + DAY, **more}
+
+
 def subscription(**more: Any) -> dict[str, Any]:
-    """A subscription in today's shape."""
-    item = {"id": "si_1", "quantity": 1, "price": {"id": "price_1"}, "current_period_end": NOW + DAY}
-    found = {"id": "sub_1", "status": "active", "customer": "cus_1", "created": NOW, "latest_invoice": "in_1"}
-    return {**found, "items": {"data": [item], "has_more": False}, "metadata": {}, **more}
+    """A subscription in today's shape, as far as anything is read of it."""
+    return {
+        "id": "sub_1",
+        "status": "active",
+        "customer": "cus_1",
+        "created": NOW,
+        "latest_invoice": "in_1",
+        "ended_at": None,
+        "trial_end": None,
+        "cancel_at": None,
+        "cancel_at_period_end": False,
+        "pause_collection": None,
+        "items": {"data": [item()], "has_more": False},
+        "metadata": {},
+        **more,
+    }
+
+
+def invoice(**more: Any) -> dict[str, Any]:
+    """An invoice in today's shape, as far as anything is read of it."""
+    return {
+        "id": "in_1",
+        "status": "paid",
+        "created": NOW,
+        "due_date": None,
+        "status_transitions": {"finalized_at": None},
+        "billing_reason": "subscription_cycle",
+        "amount_due": 100,
+        **more,
+    }
 
 
 def listed(*data: Any) -> httpx.Response:
@@ -171,7 +218,7 @@ async def test_expansion_that_was_not_honoured_is_looked_up(api: respx.MockRoute
     """Where customer and invoice arrive as ids only, they are asked for, and the outcome is the same."""
     api.get("/v1/subscriptions").mock(return_value=listed(subscription()))
     api.get("/v1/customers/cus_1").respond(json={"id": "cus_1", "email": "ada@example.com", "name": None})
-    api.get("/v1/invoices/in_1").respond(json={"id": "in_1", "status": "paid", "created": NOW, "amount_due": 100})
+    api.get("/v1/invoices/in_1").respond(json=invoice())
     payer = await lone.payer("cus_1")
     assert (payer.email, payer.name) == ("ada@example.com", None)
     assert payer.subscriptions[0].latest_invoice is not None
@@ -199,58 +246,217 @@ async def test_a_deleted_customer_is_one_without_a_name(api: respx.MockRouter, l
         ({"cancel_at_period_end": True}, "cancel_at", when(NOW + DAY)),
         ({"cancel_at": NOW + 5}, "cancel_at", when(NOW + 5)),
         ({"cancel_at_period_end": False}, "cancel_at", None),
-        (
-            {"cancel_at_period_end": True, "current_period_end": NOW + 9, "items": {"data": []}},
-            "cancel_at",
-            when(NOW + 9),
-        ),
         ({"pause_collection": {"behavior": "void"}}, "collection_paused", True),
         ({"pause_collection": None}, "collection_paused", False),
-        ({"metadata": None}, "domain", None),
+        ({"metadata": {}}, "domain", None),
         ({"metadata": {"domain": ""}}, "domain", None),
+        ({"metadata": {"domain": "a\x00.ex\ud800ample"}}, "domain", "a.ex\ufffdample"),
         ({"latest_invoice": None}, "latest_invoice", None),
         ({"trial_end": NOW, "status": "trialing"}, "trial_end", when(NOW)),
-        ({"ended_at": NOW}, "ended_at", when(NOW)),
+        ({"ended_at": NOW, "status": "canceled"}, "ended_at", when(NOW)),
         ({"status": "of_tomorrow"}, "status", "of_tomorrow"),
     ],
 )
-def test_shapes_old_and_new_are_read(more: dict[str, Any], field: str, value: Any) -> None:
-    """Nulls, fields of older versions and unknown states are read as what they mean."""
+def test_what_is_said_is_read(more: dict[str, Any], field: str, value: Any) -> None:
+    """Nulls, both ways to end, and unknown states are read as what they mean."""
     thing = subscription(**{"latest_invoice": None, **more})
     assert getattr(read_subscription(thing, thing["items"]["data"]), field) == value
+
+
+METERED = {"id": "price_metered", "recurring": {"usage_type": "metered"}}
 
 
 @pytest.mark.parametrize(
     ("line", "price", "quantity"),
     [
-        ({"price": {"id": "price_1"}, "quantity": 3}, "price_1", 3),
+        ({"quantity": 3}, "price_1", 3),
         ({"price": "price_1", "quantity": 0}, "price_1", 0),
-        ({"price": None, "plan": {"id": "plan_old"}, "quantity": 2}, "plan_old", 2),
-        ({"price": {"id": "price_metered"}}, "price_metered", 1),
-        ({"price": {"id": "price_metered"}, "quantity": None}, "price_metered", 1),
+        ({"price": METERED, "quantity": None}, "price_metered", 1),
+        ({"price": METERED, "quantity": 4}, "price_metered", 4),
     ],
 )
 def test_an_item_is_a_price_and_a_quantity(line: dict[str, Any], price: str, quantity: int) -> None:
-    """Plans of before, prices as ids, metered prices without a quantity, and a quantity of nothing."""
-    (item,) = read_subscription(subscription(latest_invoice=None), [{"id": "si_1", **line}]).items
-    assert (item.price_id, item.quantity) == (price, quantity)
+    """Prices as ids, metered prices without a quantity, and a quantity of nothing."""
+    (found,) = read_subscription(subscription(latest_invoice=None), [item(**line)]).items
+    assert (found.price_id, found.quantity) == (price, quantity)
 
 
 @pytest.mark.parametrize(
-    ("invoice", "created"),
+    ("more", "created"),
     [
-        ({"created": NOW}, NOW),
-        ({"created": NOW, "status_transitions": {"finalized_at": NOW + 5}}, NOW + 5),
-        ({"created": NOW, "status_transitions": {"finalized_at": NOW + 5}, "due_date": NOW + 9}, NOW + 9),
-        ({"created": NOW, "status_transitions": None, "due_date": None}, NOW),
+        ({}, NOW),
+        ({"status_transitions": {"finalized_at": NOW + 5}}, NOW + 5),
+        ({"status_transitions": {"finalized_at": NOW + 5}, "due_date": NOW + 9}, NOW + 9),
     ],
 )
-def test_an_invoice_is_owed_from_its_due_date(invoice: dict[str, Any], created: int) -> None:
+def test_an_invoice_is_owed_from_its_due_date(more: dict[str, Any], created: int) -> None:
     """Its due date, else when it was finalized, else when it was made."""
-    thing = subscription(latest_invoice={"id": "in_1", "status": "open", **invoice})
-    found = read_subscription(thing, []).latest_invoice
+    thing = subscription(latest_invoice=invoice(status="open", **more))
+    found = read_subscription(thing, [item()]).latest_invoice
     assert found is not None
-    assert (found.created, found.amount_due) == (when(created), 0)
+    assert (found.created, found.amount_due) == (when(created), 100)
+
+
+@pytest.mark.parametrize("value", [GONE, None, [], 7, "", 1e30])
+@pytest.mark.parametrize("field", [
+    "id", "status", "customer", "created", "latest_invoice", "ended_at", "trial_end", "cancel_at",
+    "cancel_at_period_end", "pause_collection", "items", "metadata",
+])  # fmt: skip
+async def test_a_subscription_that_says_too_little_is_not_read(
+    api: respx.MockRouter, lone: StripeClient, field: str, value: Any
+) -> None:
+    """Whichever field is missing or of another kind, the error names it, in the customer's list as in everybody's."""
+    allowed = {
+        None: ("latest_invoice", "ended_at", "trial_end", "cancel_at", "pause_collection"),
+        7: ("created", "ended_at", "trial_end", "cancel_at"),
+    }
+    if not isinstance(value, list) and field in allowed.get(value, ()):
+        return
+    thing = subscription(latest_invoice=invoice(), customer={"id": "cus_1", "email": None, "name": None})
+    thing = {**thing, field: value}
+    if value is GONE:
+        del thing[field]
+    api.get("/v1/subscriptions").mock(return_value=listed(thing))
+    with pytest.raises(Incomplete, match=field):
+        await lone.payer("cus_1")
+    if field == "id":
+        return
+    found, unread, end = await lone.subscriptions_page()
+    assert (found, end) == ([], None)
+    assert field in unread["sub_1"]
+
+
+@pytest.mark.parametrize("value", [GONE, None, [], "", True, 1e30])
+@pytest.mark.parametrize("field", [
+    "id", "status", "created", "due_date", "status_transitions", "billing_reason", "amount_due",
+])  # fmt: skip
+def test_an_invoice_that_says_too_little_is_not_read(field: str, value: Any) -> None:
+    """A status is one that we know, and a date is there or said not to be."""
+    told = {None: ("due_date", "billing_reason"), "": ("billing_reason",), 1e30: ("amount_due",)}
+    if not isinstance(value, list) and field in told.get(value, ()):
+        return
+    thing = {**invoice(), field: value}
+    if value is GONE:
+        del thing[field]
+    with pytest.raises(Incomplete, match=field):
+        read_subscription(subscription(latest_invoice=thing), [item()])
+
+
+@pytest.mark.parametrize("change", [
+    {"id": GONE}, {"id": ""}, {"price": GONE}, {"price": None}, {"price": {}}, {"quantity": GONE}, {"quantity": None},
+    {"quantity": "3"}, {"quantity": 1.5}, {"quantity": None, "price": "price_1"},
+    {"quantity": None, "price": {"id": "price_1", "recurring": None}},
+])  # fmt: skip
+def test_an_item_that_says_too_little_is_not_read(change: dict[str, Any]) -> None:
+    """How often something was bought is never guessed, but for a metered price."""
+    line = {name: value for name, value in item(**change).items() if value is not GONE}
+    with pytest.raises(Incomplete):
+        read_subscription(subscription(latest_invoice=None), [line])
+
+
+@pytest.mark.parametrize("items", [
+    None, [], {}, {"data": []}, {"data": None, "has_more": False}, {"data": [], "has_more": False},
+    {"data": [], "has_more": True}, {"data": ["si_1"], "has_more": False}, {"data": [{}], "has_more": False},
+])  # fmt: skip
+async def test_nobody_subscribes_to_nothing(api: respx.MockRouter, lone: StripeClient, items: Any) -> None:
+    """A subscription that runs and shows no items is not read; who has paid must not lose hosting over it."""
+    person = {"id": "cus_1", "email": None, "name": None}
+    thing = subscription(items=items, latest_invoice=None, customer=person)
+    api.get("/v1/subscriptions").mock(return_value=listed(thing))
+    with pytest.raises(Incomplete, match="items"):
+        await lone.payer("cus_1")
+
+
+@pytest.mark.parametrize("page", [
+    {}, {"data": None, "has_more": False}, {"data": {}, "has_more": False}, {"data": []}, {"has_more": False},
+    {"data": [], "has_more": True}, {"data": [], "has_more": None}, {"data": ["x"], "has_more": False},
+    {"data": [{"object": "subscription"}], "has_more": False}, [], None, "ok", 7,
+])  # fmt: skip
+async def test_a_list_must_have_its_list(api: respx.MockRouter, lone: StripeClient, page: Any) -> None:
+    """What is no list, or one cut short, is never a customer or an account without anything."""
+    api.get(url__startswith=BASE).mock(return_value=httpx.Response(200, text=json.dumps(page)))
+    for read in (
+        lone.payer("cus_1"),
+        lone.subscriptions_page(),
+        lone.events_page(when(NOW)),
+        lone.statuses_page("dispute", when(NOW)),
+        lone.checkout_domain("sub_1"),
+        lone.check(),
+    ):
+        with pytest.raises(Incomplete):
+            await read
+
+
+async def test_a_list_that_does_not_go_on_is_no_list(api: respx.MockRouter, lone: StripeClient) -> None:
+    """The same page over and over ends with an error, not never."""
+    page = {"data": [subscription(latest_invoice=None)], "has_more": True}
+    api.get("/v1/subscriptions").mock(return_value=httpx.Response(200, json=page))
+    with pytest.raises(Incomplete, match="does not go on"):
+        await lone.payer("cus_1")
+
+
+async def test_a_list_of_others_is_not_theirs(api: respx.MockRouter, lone: StripeClient) -> None:
+    """Somebody else's subscription in a customer's list is no purchase of theirs."""
+    api.get("/v1/subscriptions").mock(return_value=listed(subscription(customer="cus_other", latest_invoice=None)))
+    with pytest.raises(Incomplete, match="cus_other"):
+        await lone.payer("cus_1")
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": "other"}, {"id": None}, [], "ok"])
+async def test_a_retrieve_must_have_the_id_that_was_asked_for(
+    api: respx.MockRouter, lone: StripeClient, answer: Any
+) -> None:
+    """Another object, or none, is no answer."""
+    api.get(url__startswith=BASE).mock(return_value=httpx.Response(200, json=answer))
+    for read in (
+        lone.knows("cus_1"),
+        lone.customer_of("subscription", "sub_1"),
+        lone.customer_of("invoice", "in_1"),
+        lone.dispute("dp_1"),
+        lone.refund("re_1"),
+        lone.refunds_of("ch_1"),
+    ):
+        with pytest.raises(Incomplete):
+            await read
+
+
+@pytest.mark.parametrize("field", ["charge", "status", "reason", "amount", "currency", "created"])
+async def test_a_dispute_that_says_too_little_is_not_read(
+    api: respx.MockRouter, lone: StripeClient, field: str
+) -> None:
+    """A dispute is remembered as a whole or not at all."""
+    dispute: dict[str, Any] = {
+        "id": "dp_1",
+        "charge": "ch_1",
+        "payment_intent": None,
+        "status": "won",
+        "reason": "fraudulent",
+    }
+    dispute |= {"amount": 5, "currency": "eur", "created": NOW}
+    charge = {"id": "ch_1", "customer": None, "payment_intent": None, "refunded": False}
+    api.get("/v1/charges/ch_1").respond(json=charge)
+    api.get("/v1/disputes/dp_1").respond(json=dispute)
+    assert (await lone.dispute("dp_1")).status == "won"
+    api.get("/v1/disputes/dp_1").respond(json={k: v for k, v in dispute.items() if k != field})
+    with pytest.raises(Incomplete, match=field):
+        await lone.dispute("dp_1")
+    api.get("/v1/disputes/dp_1").respond(json={**dispute, "status": "of_tomorrow"})
+    with pytest.raises(Incomplete, match="of_tomorrow"):
+        await lone.dispute("dp_1")
+
+
+@pytest.mark.parametrize("field", ["customer", "payment_intent", "refunded", "charge", "status", "amount", "currency"])
+async def test_a_refund_that_says_too_little_is_not_read(api: respx.MockRouter, lone: StripeClient, field: str) -> None:
+    """Whether the money went back in full is never guessed."""
+    charge = {"id": "ch_1", "customer": "cus_1", "payment_intent": None, "refunded": True}
+    refund = {"id": "re_1", "charge": "ch_1", "status": "succeeded", "amount": 5, "currency": "eur", "created": NOW}
+    for thing in (charge, refund):
+        thing.pop(field, None)
+    api.get("/v1/charges/ch_1").respond(json=charge)
+    if "payment_intent" in charge and "customer" in charge:
+        api.get("/v1/refunds").mock(return_value=listed(refund))
+    with pytest.raises(Incomplete, match=field):
+        await lone.refunds_of("ch_1")
 
 
 @pytest.mark.parametrize(
@@ -260,8 +466,9 @@ def test_an_invoice_is_owed_from_its_due_date(invoice: dict[str, Any], created: 
         ({"custom_fields": [{"key": "other", "type": "text", "text": {"value": "a.example"}}]}, None),
         ({"custom_fields": [{"key": "domain", "type": "text", "text": None}], "metadata": {"domain": "b.example"}},
          "b.example"),
-        ({"custom_fields": None, "metadata": None}, None),
+        ({}, None),
         ({"metadata": {"domain": "b.example"}}, "b.example"),
+        ({"custom_fields": [{"key": "domain", "type": "text", "text": {"value": "a\x00.example"}}]}, "a.example"),
         (None, None),
     ],
 )  # fmt: skip
@@ -270,7 +477,9 @@ async def test_the_domain_is_what_the_buyer_typed(
 ) -> None:
     """The custom field goes before the session's metadata; an empty one counts as none."""
     api.get("/v1/checkout/sessions").mock(
-        return_value=listed(*([] if session is None else [{"id": "cs_1", **session}]))
+        return_value=listed(
+            *([] if session is None else [{"id": "cs_1", "custom_fields": [], "metadata": {}, **session}])
+        )
     )
     assert await lone.checkout_domain("sub_1") == domain
 
@@ -281,7 +490,6 @@ async def test_the_domain_is_what_the_buyer_typed(
         ("subscription", {"customer": "cus_1"}, "cus_1"),
         ("invoice", {"customer": {"id": "cus_1"}}, "cus_1"),
         ("checkout_session", {"customer": None}, None),
-        ("checkout_session", {}, None),
     ],
 )
 async def test_an_object_leads_to_its_customer(
@@ -290,6 +498,18 @@ async def test_an_object_leads_to_its_customer(
     """As an id or expanded; a guest's payment leads to nobody."""
     api.get(url__regex=rf"{BASE}/v1/.*/x_1$").respond(json={"id": "x_1", **answer})
     assert await lone.customer_of(kind, "x_1") == customer
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("subscription", {"customer": None}), ("subscription", {}), ("checkout_session", {})]
+)
+async def test_what_names_no_customer_is_not_nobodys(
+    api: respx.MockRouter, lone: StripeClient, kind: str, answer: Any
+) -> None:
+    """A subscription is somebody's (some accounts show `customer_account` beside it), and any object says whose."""
+    api.get(url__regex=rf"{BASE}/v1/.*/x_1$").respond(json={"id": "x_1", "customer_account": "acct_1", **answer})
+    with pytest.raises(Incomplete, match="customer"):
+        await lone.customer_of(kind, "x_1")
 
 
 async def test_an_unknown_object_leads_to_nobody(client: StripeClient) -> None:

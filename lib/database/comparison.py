@@ -77,6 +77,23 @@ async def compare_subscriptions(
     return [row["key"] for row in rows]
 
 
+async def any_subscription(db: Database, *, provider: str = "stripe") -> bool:
+    """Whether we answer for any subscription."""
+    row = await db.row(
+        "SELECT EXISTS (SELECT FROM services WHERE provider = %(provider)s AND state <> 'terminated') AS found",
+        {"provider": provider},
+    )
+    return bool(row and row["found"])
+
+
+async def meet(db: Database, sweep: Sweep, kind: str, ids: Sequence[str]) -> None:
+    """Note what a list showed and nobody could read: it is not missing."""
+    await db.rows(
+        f"WITH page AS (SELECT unnest(%(ids)s::text[]) AS id WHERE {HELD}) {_SEEN}",
+        {"sweep": sweep.id, "holder": sweep.holder, "kind": kind, "ids": list(ids)},
+    )
+
+
 def _walked(sweep: Sweep, kind: str) -> dict[str, Any]:
     return {"sweep": sweep.id, "holder": sweep.holder, "kind": kind, "began": sweep.started_at}
 

@@ -10,15 +10,30 @@ import secrets
 import string
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any
 
 from lib.config import Secret
+from lib.enhance_client.rows import (
+    DOMAIN_STATUSES,
+    Org,
+    Row,
+    Website,
+    email_of,
+    known,
+    new_id,
+    new_number,
+    read_org,
+    read_plan,
+    read_subscription,
+    read_used,
+    read_website,
+)
 from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
-from lib.errors import Conflict, Denied, OutcomeUnknown, Refused, Unavailable
+from lib.errors import Conflict, Denied, Incomplete, NotFound, Refused
 from lib.model import PanelPlan, PanelSubscription, Resource
 from lib.policy.plans import plans_meant
+from lib.reading import Answer
 
 PAGE = 200
 """Rows of one list page; the panel's own maximum is not documented, 500 is in use elsewhere."""
@@ -32,41 +47,8 @@ PLANS_FRESH = 300.0
 CREATED_MARGIN = timedelta(minutes=15)
 """How far the panel's clock may be off when a search goes back to the time of an intent."""
 
-DomainStatus = Literal["notInUse", "inUseCurrentOrg", "inUseAnotherOrg", "inUseDeletedSite", "prohibited"]
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Org:
-    """A customer organisation as a listing shows it."""
-
-    id: str
-    name: str
-    deleted: bool
-    suspended_by: str | None
-    owner_email: str | None
-    owner_login_id: str | None
-    owner_member_id: str | None
-    subscriptions_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Website:
-    """A website: its primary domain and the subscription it lives in."""
-
-    id: str
-    domain: str
-    subscription_id: int | None
-    org_id: str
-    deleted: bool
-    off: bool = False
-    """Disabled or suspended, by itself or with its subscription."""
-    plan_id: int | None = None
-    suspended_by: str | None = None
-    """Who suspended it, by itself or with its subscription or organisation."""
-    size: int | None = None
-    """Bytes on disk."""
+OWN_ORG_FRESH = 60.0
+"""Seconds for which a wrong `ENHANCE_ORG_ID` is taken as known: it is asked about once, not for each customer."""
 
 
 class EnhanceClient:
@@ -79,6 +61,8 @@ class EnhanceClient:
         self._transport = Transport(url, token)
         self._org_id = org_id
         self._plans: tuple[float, tuple[PanelPlan, ...]] | None = None
+        self._wrong_org: tuple[float, Denied] | None = None
+        """Since when our own organisation is known to be wrong, on the steady clock."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -87,15 +71,28 @@ class EnhanceClient:
     # --- organisation, login, owner ---
 
     async def check(self) -> str:
-        """Prove that token and organisation fit together; the organisation's name."""
-        org = _org(await self._transport.request("GET", f"/orgs/{self._org_id}"))
-        if org.id != self._org_id or org.deleted:
-            raise Denied("panel_org", f"organisation {self._org_id} is deleted or not the token's own")
+        """Prove that token and organisation fit together; the organisation's name.
+
+        Raises:
+            Denied: `panel_org`, or the token's own trouble.
+        """
+        if self._wrong_org is not None and time.monotonic() - self._wrong_org[0] < OWN_ORG_FRESH:
+            raise self._wrong_org[1]
+        said = f"organisation {self._org_id} is deleted, unknown or not the token's own: check ENHANCE_ORG_ID"
+        wrong = Denied("panel_org", said)
+        try:
+            org = read_org(await self._transport.request("GET", f"/orgs/{self._org_id}"), self._org_id)
+        except NotFound as error:
+            self._wrong_org = time.monotonic(), wrong
+            raise wrong from error
+        if org.deleted:
+            self._wrong_org = time.monotonic(), wrong
+            raise wrong
         return org.name
 
     async def create_org(self, name: str) -> str:
         """Create a customer organisation; its id. The name is its only field, so it carries the mark."""
-        return _new_id(await self._transport.request("POST", f"/orgs/{self._org_id}/customers", body={"name": name}))
+        return new_id(await self._ours("POST", f"/orgs/{self._org_id}/customers", body={"name": name}))
 
     async def rename_org(self, org_id: str, name: str) -> None:
         """Give a customer organisation another name."""
@@ -103,12 +100,12 @@ class EnhanceClient:
 
     async def org(self, org_id: str) -> Org:
         """One organisation as it stands, a soft-deleted one too."""
-        return _org(await self._transport.request("GET", f"/orgs/{org_id}"))
+        return read_org(await self._transport.request("GET", f"/orgs/{org_id}"), org_id)
 
     async def orgs_page(self, offset: int) -> tuple[list[Org], int | None]:
         """A page of all customer organisations, oldest first, deleted ones too, and where the next one begins."""
         rows, after = await self._page(f"/orgs/{self._org_id}/customers", {"sortBy": "createdAt"}, offset, LARGE_PAGE)
-        return [_org(row) for row in rows], after
+        return [read_org(row) for row in rows], after
 
     async def find_org(self, mark: str, since: datetime) -> Org | None:
         """The living organisation whose name carries `mark` and that is not older than `since`, give or take.
@@ -124,8 +121,9 @@ class EnhanceClient:
             created = str(row.get("createdAt") or "")
             newest_first = newest_first and (not previous or created <= previous)
             previous = created
-            if mark in str(row.get("name")) and row.get("status") != "deleted":
-                found.append(_org(row))
+            org = read_org(row)
+            if mark in org.name and not org.deleted:
+                found.append(org)
             when = _when(created)
             if newest_first and when is not None and when < since - CREATED_MARGIN:
                 break
@@ -142,7 +140,7 @@ class EnhanceClient:
         """
         body = {"email": email, "name": name, "password": _password()}
         try:
-            return _new_id(await self._transport.request("POST", "/logins", body=body, query={"orgId": org_id}))
+            return new_id(await self._transport.request("POST", "/logins", body=body, query={"orgId": org_id}))
         except Conflict as conflict:
             found = await self._find_login(email)
             if found is None:
@@ -155,13 +153,13 @@ class EnhanceClient:
     async def _find_login(self, email: str) -> str | None:
         wanted = email.strip().casefold()
         async for row in self._each(f"/v2/orgs/{self._org_id}/customers/logins", {}):
-            if str(row.get("email")).strip().casefold() == wanted:
-                return str(row["id"])
+            if email_of(row) == wanted:
+                return known(row, "login").uuid("id")
         try:  # the whole realm, which only a token of the master organisation may see
             async for row in self._each("/logins", {"realmId": self._org_id}):
-                if str(row.get("email")).strip().casefold() == wanted:
-                    return str(row["id"])
-        except (Unavailable, Refused):
+                if email_of(row) == wanted:
+                    return known(row, "login").uuid("id")
+        except (Denied, Refused):
             return None
         return None
 
@@ -169,11 +167,12 @@ class EnhanceClient:
         """Make the login the organisation's owner, or find that it is; the member id."""
         body = {"loginId": login_id, "roles": ["Owner"]}
         try:
-            return _new_id(await self._transport.request("POST", f"/orgs/{org_id}/members", body=body))
+            return new_id(await self._transport.request("POST", f"/orgs/{org_id}/members", body=body))
         except Conflict:
             async for row in self._each(f"/orgs/{org_id}/members", {}):
-                if row.get("loginId") == login_id:
-                    return str(row["id"])
+                member = known(row, "member")
+                if member.uuid("loginId") == login_id:
+                    return member.uuid("id")
             raise
 
     async def send_recovery(self, email: str) -> None:
@@ -187,8 +186,8 @@ class EnhanceClient:
     async def plans(self, *, fresh: bool = False) -> tuple[PanelPlan, ...]:
         """Every plan of our organisation, at most `PLANS_FRESH` seconds old."""
         if fresh or self._plans is None or time.monotonic() - self._plans[0] > PLANS_FRESH:
-            rows = [row async for row in self._each(f"/orgs/{self._org_id}/plans", {})]
-            self._plans = (time.monotonic(), tuple(_plan(row) for row in rows))
+            rows = await self._all(f"/orgs/{self._org_id}/plans")
+            self._plans = (time.monotonic(), tuple(read_plan(row) for row in rows))
         return self._plans[1]
 
     async def plan(self, reference: str) -> PanelPlan:
@@ -215,13 +214,21 @@ class EnhanceClient:
         Raises:
             NotFound: the organisation is gone.
         """
-        return tuple([_subscription(row) async for row in self._each(self._of_customer(org_id), {})])
+        return tuple(read_subscription(row) for row in await self._all(self._of_customer(org_id)))
+
+    async def subscription(self, org_id: str, subscription_id: int) -> PanelSubscription:
+        """One hosting subscription as it stands, a soft-deleted one too."""
+        route = f"/orgs/{org_id}/subscriptions/{subscription_id}"
+        found = read_subscription(await self._transport.request("GET", route))
+        if found.id != subscription_id:
+            raise Incomplete(f"GET {route}: the answer is another one, {found.id}")
+        return found
 
     async def create_subscription(self, org_id: str, plan_id: int, friendly_name: str) -> int:
         """Create a hosting subscription; its id. Never repeat it without looking: the panel allows duplicates."""
         body = {"planId": plan_id, "friendlyName": friendly_name}
-        answer = await self._transport.request("POST", self._of_customer(org_id), body=body)
-        return int(_new_id(answer))
+        answer = await self._ours("POST", self._of_customer(org_id), body=body)
+        return new_number(answer)
 
     async def suspend(self, org_id: str, subscription_id: int) -> None:
         """Switch a hosting subscription off. The panel notes who did, in `suspendedBy`."""
@@ -249,10 +256,17 @@ class EnhanceClient:
         await self._transport.request("DELETE", route, query={"force": "true"}, wipe=True)
 
     async def usage(self, org_id: str, subscription_id: int) -> tuple[Resource, ...]:
-        """Fresh usage: the panel counts again before it answers."""
+        """Fresh usage: the panel counts again before it answers.
+
+        Raises:
+            Incomplete: it counted nothing; what is used then nobody knows.
+        """
         route = f"/orgs/{org_id}/subscriptions/{subscription_id}/calculate-resource-usage"
-        answer = await self._transport.request("PUT", route)
-        return tuple(_resource(row) for row in (answer or {}).get("items") or [])
+        said = Answer(await self._transport.request("PUT", route), f"the panel's usage of {subscription_id}")
+        counted = tuple(read_used(row, said.what) for row in said.rows("items"))
+        if not counted:
+            raise said.lacks("items")
+        return counted
 
     async def _update(
         self, org_id: str, subscription_id: int, change: dict[str, int | bool | str], *, repeat_lost: bool = True
@@ -262,10 +276,12 @@ class EnhanceClient:
 
     # --- domains and websites ---
 
-    async def check_domain(self, org_id: str, domain: str) -> tuple[DomainStatus, str | None]:
+    async def check_domain(self, org_id: str, domain: str) -> tuple[str, str | None]:
         """Whether a website could have this domain: (status, the website that has it in this organisation)."""
         answer = await self._transport.request("POST", f"/orgs/{org_id}/domains/check", body={"domain": domain})
-        return cast(DomainStatus, str(answer["status"])), answer.get("websiteId")
+        said = Answer(answer, f"the panel's check of {domain}")
+        status = said.one_of("status", DOMAIN_STATUSES)
+        return status, said.uuid("websiteId") if status == "inUseCurrentOrg" else None
 
     async def create_website(
         self, org_id: str, subscription_id: int, domain: str, server_group_id: str | None = None
@@ -275,11 +291,14 @@ class EnhanceClient:
         if server_group_id:
             body["serverGroupId"] = server_group_id
         route = f"/orgs/{org_id}/websites"
-        return _new_id(await self._transport.request("POST", route, body=body, patience=WEBSITE_TIMEOUT))
+        return new_id(await self._transport.request("POST", route, body=body, patience=WEBSITE_TIMEOUT))
 
     async def website(self, org_id: str, website_id: str) -> Website:
         """One website as it stands, a soft-deleted one too."""
-        return _website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))
+        found = read_website(await self._transport.request("GET", f"/orgs/{org_id}/websites/{website_id}"))
+        if found.id != website_id.lower():
+            raise Incomplete(f"the panel showed website {found.id} instead of {website_id}")
+        return found
 
     async def move_website(self, org_id: str, website_id: str, subscription_id: int) -> None:
         """Put a website under another subscription of its organisation; the panel may refuse what is over its quota."""
@@ -304,7 +323,7 @@ class EnhanceClient:
         query: dict[str, str | int] = {"search": domain, "recursion": "infinite"}
         rows, _ = await self._page(f"/orgs/{self._org_id}/websites", query, 0, PAGE)
         for row in rows:
-            website = _website(row)
+            website = read_website(row)
             if website.domain == domain and (found is None or found.deleted):
                 found = website
         return found
@@ -313,12 +332,26 @@ class EnhanceClient:
         """A page of the websites of all direct customers, deleted ones too, and where the next one begins."""
         query: dict[str, str | int] = {"recursion": "directCustomers", "sortBy": "createdAt"}
         rows, after = await self._page(f"/orgs/{self._org_id}/websites", query, offset, LARGE_PAGE)
-        return [_website(row) for row in rows], after
+        return [read_website(row) for row in rows], after
 
     # --- underneath ---
 
     def _of_customer(self, org_id: str) -> str:
         return f"/orgs/{self._org_id}/customers/{org_id}/subscriptions"
+
+    async def _ours(self, method: str, route: str, **options: Any) -> Any:
+        """A request to our own organisation. That *it* is unknown is no customer's matter.
+
+        Raises:
+            Denied: `panel_org`; known already, the panel is not asked again for a while.
+        """
+        if self._wrong_org is not None:
+            await self.check()
+        try:
+            return await self._transport.request(method, route, **options)
+        except NotFound:
+            await self.check()
+            raise
 
     async def _each(self, route: str, query: dict[str, str | int]) -> AsyncIterator[Row]:
         """Every row of a list. Ends by an empty page or by `total`: neither is promised alone."""
@@ -328,16 +361,49 @@ class EnhanceClient:
             for row in rows:
                 yield row
 
+    async def _all(self, route: str) -> list[Row]:
+        """Every row of a list from which something is missed, or made, when it is not whole.
+
+        Raises:
+            Incomplete: the panel counts more than it shows.
+        """
+        found: dict[str, Row] = {}
+        total: int | None = None
+        offset: int | None = 0
+        while offset is not None:
+            rows, total, offset = await self._counted(route, {}, offset, PAGE)
+            found.update({str(row["id"]): row for row in rows})
+        if total is not None and len(found) < total:
+            raise Incomplete(f"GET {route}: the panel counts {total} and shows {len(found)}")
+        return list(found.values())
+
     async def _page(
         self, route: str, query: dict[str, str | int], offset: int, limit: int
     ) -> tuple[list[Row], int | None]:
-        page = await self._transport.request("GET", route, query={**query, "offset": offset, "limit": limit})
-        rows = page.get("items") if isinstance(page, dict) else None
-        if not isinstance(rows, list):  # must never be taken for "there is nothing", or all would be made again
-            raise Unavailable(f"GET {route}: the answer holds no list")
+        rows, _, after = await self._counted(route, query, offset, limit)
+        return rows, after
+
+    async def _counted(
+        self, route: str, query: dict[str, str | int], offset: int, limit: int
+    ) -> tuple[list[Row], int | None, int | None]:
+        """A page of a list, how many rows the panel counts in all, and where the next page begins.
+
+        Raises:
+            Incomplete: there is no list, or none of the rows that there should be: it must never be taken for "there
+                is nothing", or all would be made again.
+        """
+        whole = {**query, "offset": offset, "limit": limit}
+        ask = self._ours if route.startswith(f"/orgs/{self._org_id}/") else self._transport.request
+        page = Answer(await ask("GET", route, query=whole), f"the panel's list {route}")
+        rows = page.rows("items")
+        for row in rows:
+            if row.get("id") is None:
+                raise Incomplete(f"a row of {page.what} lacks id")
+        total = page.count("total") if page.maybe("total") else None
         offset += len(rows)
-        total = page.get("total")
-        return rows, offset if rows and (total is None or offset < int(total)) else None
+        if not rows and total is not None and offset < total:
+            raise Incomplete(f"{page.what} counts {total} and shows none behind {offset}")
+        return rows, total, offset if rows and (total is None or offset < total) else None
 
 
 def _password() -> str:
@@ -348,66 +414,9 @@ def _password() -> str:
     return "".join(letters)
 
 
-def _new_id(answer: object) -> str:
-    """The id of what was just made; without one nobody knows what the panel's yes meant."""
-    found = answer.get("id") if isinstance(answer, dict) else None
-    if not found:
-        raise OutcomeUnknown("the panel accepted and named no id", answered=True)
-    return str(found)
-
-
 def _when(text: str) -> datetime | None:
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
         return None
     return when if when.tzinfo else None
-
-
-def _org(row: Row) -> Org:
-    return Org(
-        id=str(row["id"]),
-        name=str(row.get("name") or ""),
-        deleted=row.get("status") == "deleted",
-        suspended_by=row.get("suspendedBy"),
-        owner_email=row.get("ownerEmail"),
-        owner_login_id=row.get("ownerLoginId"),
-        owner_member_id=row.get("ownerId"),
-        subscriptions_count=int(row.get("subscriptionsCount") or 0),
-    )
-
-
-def _resource(row: Row) -> Resource:
-    total = row.get("total")
-    return Resource(str(row["name"]), None if total is None else int(total), int(row.get("usage") or 0))
-
-
-def _plan(row: Row) -> PanelPlan:
-    return PanelPlan(int(row["id"]), str(row["name"]), tuple(_resource(r) for r in row.get("resources") or []))
-
-
-def _subscription(row: Row) -> PanelSubscription:
-    return PanelSubscription(
-        id=int(row["id"]),
-        plan_id=int(row["planId"]),
-        plan_name=str(row.get("planName") or ""),
-        friendly_name=str(row.get("friendlyName") or ""),
-        deleted=row.get("status") == "deleted",
-        suspended_by=row.get("suspendedBy"),
-        resources=tuple(_resource(r) for r in row.get("resources") or []),
-    )
-
-
-def _website(row: Row) -> Website:
-    subscription = row.get("subscriptionId")
-    return Website(
-        id=str(row["id"]),
-        domain=str((row.get("domain") or {}).get("domain") or "").lower(),
-        subscription_id=None if subscription is None else int(subscription),
-        org_id=str(row.get("orgId") or ""),
-        deleted=row.get("status") == "deleted",
-        off=row.get("status") == "disabled" or row.get("suspendedBy") is not None,
-        plan_id=None if row.get("planId") is None else int(row["planId"]),
-        suspended_by=row.get("suspendedBy"),
-        size=None if row.get("size") is None else int(row["size"]),
-    )

@@ -121,6 +121,8 @@ class Sweeper:
         self._orphans: list[dict[str, str]] = []
         self._errors: dict[str, str] = {}
         self._restarted: set[str] = set()
+        self._unread: dict[str, str] = {}
+        """By phase, what of its list lacked something: the rest was compared."""
 
     async def run(self, *, deadline: float, progress: Progress | None = None) -> SweepReport:
         """Begin a sweep or go on with the one under way, until it is done or `deadline` (steady clock) has come.
@@ -192,6 +194,8 @@ class Sweeper:
         except (Refused, Denied) as error:  # such as a permission that the key lacks
             return self._left_out(phase, str(error)), None
         self._errors.pop(phase, None)
+        if phase in self._unread:
+            self._errors[phase] = self._unread[phase]
         return (phase, cursor) if cursor is not None else (_next(phase), None)
 
     def _restart(self, phase: str, why: FromTheStart) -> str | None:
@@ -252,15 +256,30 @@ class Sweeper:
         if cursor is None:
             await comparison.open_walk(self._db, sweep, "subscription")
         with _found_again(cursor):
-            page, after = await self._stripe.subscriptions_page(cursor)
+            page, unread, after = await self._stripe.subscriptions_page(cursor)
         rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in page]
-        self._counts["subscriptions"] += len(rows)
+        self._counts["subscriptions"] += len(rows) + len(unread)
         if rows:
             self._mark(await comparison.compare_subscriptions(self._db, sweep, rows))
+        if unread:
+            await self._pass_over(sweep, unread)
         if after is None:
             await self._all_there(sweep, "subscription")
+            if self._counts["subscriptions"] == 0 and await comparison.any_subscription(self._db):
+                said = (
+                    "no subscription at all is listed, and some are remembered: of which account and mode is the key?"
+                )
+                raise Denied("stripe_key", said)
             self._mark(await comparison.missing_subscriptions(self._db, sweep))
         return after
+
+    async def _pass_over(self, sweep: sweeps.Sweep, unread: Mapping[str, str]) -> None:
+        """Note what of a list could not be read: it is there, and how it stands nobody knows."""
+        self._counts["subscriptionsUnread"] += len(unread)
+        await comparison.meet(self._db, sweep, "subscription", list(unread))
+        for subscription_id, why in unread.items():
+            log.error("sweep_unread", subscription=subscription_id, error=why)
+        self._unread["subscriptions"] = f"{self._counts['subscriptionsUnread']} not compared, last: {why}"
 
     async def _money(self, kind: money.Kind, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         with _found_again(cursor):
