@@ -23,6 +23,7 @@ REMEDIES = {
     "duplicate_in_panel": "Two hosting subscriptions carry one mark: delete the surplus one in the panel, then retry.",
     "downgrade_blocked": "The customer uses more than the smaller plan allows: have it reduced, then retry.",
     "double_purchase": "Bought twice: release it, or refund and cancel one of the two in Stripe.",
+    "unknown_customer": "Stripe denies a customer we know: is STRIPE_SECRET_KEY of the same account and mode?",
     "unknown_subscription": "Stripe denies a subscription we know: is STRIPE_SECRET_KEY of the same account and mode?",
     "unknown_status": "Stripe uses a status that this version does not know: update the product.",
     "panel_conflict": "The panel says that it exists already: look there, then retry.",

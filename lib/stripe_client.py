@@ -442,8 +442,8 @@ def _invoice(invoice: Answer) -> Invoice:
 
 def _fell_due(invoice: Answer) -> datetime:
     """When an invoice began to be owed: its due date where there is one, else when it was finalized or made."""
-    finalized = invoice.inner("status_transitions").time_or_none("finalized_at")
-    return invoice.time_or_none("due_date") or finalized or invoice.time("created")
+    made, finalized = invoice.time("created"), invoice.inner("status_transitions").time_or_none("finalized_at")
+    return invoice.time_or_none("due_date") or finalized or made
 
 
 def _header_time(headers: Mapping[str, str]) -> datetime | None:

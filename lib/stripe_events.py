@@ -98,16 +98,19 @@ def _read(event: Any, text: str, livemode: bool) -> ReceivedEvent:
     if not (isinstance(event_id, str) and isinstance(kind, str) and _is_id(event_id) and _is_id(kind)):
         raise ValueError("id or type is not usable")
     nudges: tuple[tuple[str, str], ...] = ()
+    subscription_id = None
     if event["object"] == "v2.core.event":  # thin: only a related object's type and id
         related = event.get("related_object") or {}
         object_id, due_kind = _id(related), _THIN_KIND.get(str(related.get("type")))
         customer = object_id if due_kind == "customer" else None
+        subscription_id = object_id if due_kind == "subscription" else None
         if due_kind and object_id:
             nudges = ((due_kind, object_id),)
     else:
         thing = event["data"]["object"]
         object_id = _id(thing)
         customer = object_id if thing.get("object") == "customer" else _id(thing.get("customer"))
+        subscription_id = _subscription_of(thing)
         nudges = _nudges(kind, thing)
     mode = event.get("livemode")
     error = None
@@ -124,9 +127,19 @@ def _read(event: Any, text: str, livemode: bool) -> ReceivedEvent:
         livemode=mode if isinstance(mode, bool) else None,
         object_id=object_id,
         customer_id=customer,
+        subscription_id=subscription_id,
         created_at=_time(event.get("created")),
         error=error,
     )
+
+
+def _subscription_of(thing: Mapping[str, Any]) -> str | None:
+    """The subscription itself, or the one that a Checkout session, a schedule or an invoice belongs to."""
+    if thing.get("object") == "subscription":
+        return _id(thing)
+    parent = thing.get("parent")
+    details = parent.get("subscription_details") if isinstance(parent, dict) else None
+    return _id(thing.get("subscription")) or (_id(details.get("subscription")) if isinstance(details, dict) else None)
 
 
 def _nudges(kind: str, thing: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -163,13 +163,17 @@ class _Survey:
     async def _payers(self) -> dict[str, set[str]]:
         """E-mail, in one spelling, -> the Stripe customers with a running subscription who have it."""
         from lib.policy.adoption import ADOPTABLE, spelt
+        from lib.reading import Answer
 
         found: defaultdict[str, set[str]] = defaultdict(set)
         listing = self._manager.stripe.each("/v1/subscriptions", status="all", expand=["data.customer"])
         async for subscription in listing:
-            customer = subscription.get("customer")
-            if isinstance(customer, dict) and customer.get("email") and subscription.get("status") in ADOPTABLE:
-                found[spelt(customer["email"])].add(str(customer["id"]))
+            said = Answer(subscription, f"Stripe's subscription {subscription['id']}")
+            person = said.inner("customer")
+            gone = person.plain("deleted") is True
+            email = None if gone else person.text_or_none("email")
+            if email and said.text("status") in ADOPTABLE:
+                found[spelt(email)].add(person.text("id"))
         return found
 
     async def by_email(self) -> list[Row]:
@@ -257,6 +261,7 @@ class _Survey:
     async def _case(self, customer_id: str, rows: list[Row], owner: str | None, claimed: set[str]) -> _Case:
         from lib.database import adoption
         from lib.database import memory as memories
+        from lib.errors import Incomplete, NotFound
         from lib.policy import adoption as matching
         from lib.policy import clean_name
 
@@ -267,7 +272,11 @@ class _Survey:
         if refusal is not None or org is None:
             refusals = (refusal,) if refusal else ()
             return _Case(customer_id, rows[0].org_id, memory, matching.Match(refusals=refusals), ())
-        payer = await manager.stripe.payer(customer_id, {s.key.subscription_id for s in memory.services})
+        try:
+            payer = await manager.stripe.payer(customer_id, memory.heard_of)
+        except (NotFound, Incomplete) as error:  # of this one; the others are looked at all the same
+            unknown = matching.Refusal("customer_unknown", f"Stripe does not tell of them: {error}")
+            return _Case(customer_id, rows[0].org_id, memory, matching.Match(refusals=(unknown,)), ())
         subscriptions = await manager.enhance.subscriptions(org.id)
         taken = await adoption.takers(manager.db, [s.id for s in subscriptions])
         holdings = matching.Holdings(subscriptions, tuple(self._sites.get(org.id, ())), taken)

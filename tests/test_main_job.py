@@ -484,7 +484,7 @@ async def test_an_account_that_does_not_know_the_customer_changes_nothing(world:
     world.stripe.subscriptions.drop(subscription)
     world.stripe.customers.drop(customer)
     await world.sync(customer, RETENTION_DAYS="1")
-    assert parked(world) == ["unknown_subscription"]
+    assert parked(world) == ["unknown_customer"]
     assert not suspended(world)
 
 

@@ -18,6 +18,7 @@ from scripts._functions import functions_app
 from scripts.sim.enhance_sim import EnhanceSim
 from scripts.sim.server import serve
 from scripts.sim.stripe_sim import Obj, StripeSim
+from tests.tampering import Tampered
 
 BASIC = "basic-hosting-plan"
 ADMIN_KEY = "admin_fake_key"
@@ -27,9 +28,16 @@ CRON_SECRET = "cron_fake_secret"
 class World:
     """Stripe, the panel, the database, and the product between them."""
 
-    def __init__(self, stripe: StripeSim, panel: EnhanceSim, environ: dict[str, str]) -> None:
+    def __init__(
+        self,
+        stripe: StripeSim,
+        panel: EnhanceSim,
+        environ: dict[str, str],
+        answers: tuple[Tampered, Tampered],
+    ) -> None:
         self.stripe = stripe
         self.panel = panel
+        self.stripe_says, self.panel_says = answers
         self.environ = environ
         self.connection = psycopg.connect(
             environ["DATABASE_URL"], autocommit=True, row_factory=dict_row, prepare_threshold=None
@@ -173,14 +181,15 @@ class World:
 def make_world(database_url: str) -> Iterator[World]:
     """A world over an empty, migrated database."""
     stripe, panel = StripeSim(), EnhanceSim()
-    with serve(stripe.app) as stripe_url, serve(panel.app) as panel_url:
+    answers = Tampered(stripe.app), Tampered(panel.app)
+    with serve(answers[0]) as stripe_url, serve(answers[1]) as panel_url:
         environ = {
             "DATABASE_URL": database_url,
             **sim.settings(stripe, stripe_url, panel, panel_url),
             "ADMIN_API_KEY": ADMIN_KEY,
             "CRON_SECRET": CRON_SECRET,
         }
-        world = World(stripe, panel, environ)
+        world = World(stripe, panel, environ, answers)
         try:
             yield world
         finally:

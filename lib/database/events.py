@@ -21,14 +21,15 @@ async def accept(
         WITH incoming AS (
             SELECT * FROM unnest(
                 %(event_id)s::text[], %(type)s::text[], %(livemode)s::boolean[], %(object_id)s::text[],
-                %(customer_id)s::text[], %(created_at)s::timestamptz[], %(outcome)s::text[], %(error)s::text[],
-                %(body)s::text[]
-            ) AS e (event_id, type, livemode, object_id, customer_id, created_at, outcome, error, body)
+                %(customer_id)s::text[], %(subscription_id)s::text[], %(created_at)s::timestamptz[],
+                %(outcome)s::text[], %(error)s::text[], %(body)s::text[]
+            ) AS e (event_id, type, livemode, object_id, customer_id, subscription_id, created_at, outcome, error,
+                body)
         ), stored AS (
-            INSERT INTO events
-                (provider, source, event_id, type, livemode, object_id, customer_id, created_at, outcome, error, body)
-            SELECT %(provider)s, %(source)s, event_id, type, livemode, object_id, customer_id, created_at, outcome,
-                error, CASE WHEN EXISTS (  -- of whom was erased no body is kept again
+            INSERT INTO events (provider, source, event_id, type, livemode, object_id, customer_id, subscription_id,
+                created_at, outcome, error, body)
+            SELECT %(provider)s, %(source)s, event_id, type, livemode, object_id, customer_id, subscription_id,
+                created_at, outcome, error, CASE WHEN EXISTS (  -- of whom was erased no body is kept again
                     SELECT FROM customers c WHERE c.provider = %(provider)s AND c.customer_id = incoming.customer_id
                         AND c.erased_at IS NOT NULL) THEN '{{}}' ELSE body END
             FROM incoming ORDER BY event_id
@@ -53,6 +54,7 @@ async def accept(
             "livemode": [e.livemode for e in events],
             "object_id": [e.object_id for e in events],
             "customer_id": [e.customer_id for e in events],
+            "subscription_id": [e.subscription_id for e in events],
             "created_at": [e.created_at for e in events],
             "outcome": [e.outcome for e in events],
             "error": [e.error for e in events],
@@ -63,3 +65,12 @@ async def accept(
         },
     )
     return [row["event_id"] for row in rows]
+
+
+async def belong(db: Database, object_id: str, customer_id: str, *, provider: str = "stripe") -> None:
+    """Note whose the latest events about an object are that did not say so themselves."""
+    await db.rows(
+        "UPDATE events SET customer_id = %(customer)s WHERE provider = %(provider)s AND object_id = %(object)s"
+        " AND customer_id IS NULL AND received_at > now() - interval '3 days'",
+        {"provider": provider, "object": object_id, "customer": customer_id},
+    )

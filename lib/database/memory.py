@@ -55,6 +55,9 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
             ) AS refunded,
             (SELECT coalesce(jsonb_object_agg(subscription_id, fingerprint), '{}') FROM subscriptions
              WHERE provider = %(provider)s AND customer_id = %(customer)s) AS fingerprints,
+            (SELECT coalesce(jsonb_agg(DISTINCT subscription_id), '[]') FROM events
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
+                AND outcome = 'accepted' AND received_at > now() - interval '3 days') AS named,
             (SELECT max(received_at) FROM events
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
             ) AS session_event_at,
@@ -84,6 +87,7 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
         refunded_invoices=frozenset(row["refunded"]),
         fingerprints=row["fingerprints"],
         erased=customer.get("erased_at") is not None,
+        named=frozenset(row["named"]),
         session_event_at=row["session_event_at"],
     )
     mappings = {m["billing_plan_id"]: _mapping(m) for m in row["mappings"]}

@@ -68,6 +68,10 @@ class EnhanceClient:
         """Close every connection."""
         await self._transport.close()
 
+    def forget(self) -> None:
+        """Forget what is taken as known for a while: the plans, and that our own organisation is wrong."""
+        self._plans = self._wrong_org = None
+
     # --- organisation, login, owner ---
 
     async def check(self) -> str:

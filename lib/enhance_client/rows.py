@@ -49,7 +49,7 @@ class Website:
     plan_id: int | None = None
     suspended_by: str | None = None
     """Who suspended it, by itself or with its subscription or organisation."""
-    size: int | None = None
+    size: int = 0
     """Bytes on disk."""
 
 

@@ -28,6 +28,8 @@ class ReceivedEvent:
     livemode: bool | None = None
     object_id: str | None = None
     customer_id: str | None = None
+    subscription_id: str | None = None
+    """The subscription that it speaks of, or belongs to."""
     created_at: datetime | None = None
     error: str | None = None
 
@@ -272,8 +274,15 @@ class Memory:
     """Invoices whose money went back in full."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """What Stripe said of each subscription when we last came to rest (see `policy.fingerprint`)."""
+    named: frozenset[str] = frozenset()
+    """Subscriptions that events of the last days named: what a list lacks just then counts all the same."""
     session_event_at: datetime | None = None
     """When the last Checkout event of this customer came in: a reason to ask for the domain once more."""
+
+    @property
+    def heard_of(self) -> frozenset[str]:
+        """Every subscription of theirs that we answer for, have looked at, or were told of."""
+        return frozenset({s.key.subscription_id for s in self.services}) | self.fingerprints.keys() | self.named
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +481,8 @@ class Again:
     """What a person must solve besides."""
     wake_at: datetime | None = None
     """The nearest date of this customer's other services, which no failure may delay."""
+    parks: bool = True
+    """Whether it comes to be a person's turn when this goes on: not for what is nobody's own matter."""
 
 
 @dataclass(frozen=True, slots=True)

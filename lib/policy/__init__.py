@@ -9,15 +9,16 @@ from lib.policy.desired import desired, sought_domains
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.imagine import imagine
-from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
+from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
 from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans
 from lib.policy.plans import on_plan, plans_meant
 from lib.policy.recognise import observe, recognise
-from lib.policy.retry import MAX_ATTEMPTS, retry_at
-from lib.policy.usage import may_be_over, over, over_with
+from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
+from lib.policy.usage import may_be_over, over, over_with, uncounted
 from lib.policy.websites import WAITED_FOR, has_ended, held_website, kept_back, same_domain
 
 __all__ = [
+    "ENDLESS_ATTEMPTS",
     "MAX_ATTEMPTS",
     "SETTLE",
     "WAITED_FOR",
@@ -41,11 +42,13 @@ __all__ = [
     "over",
     "over_with",
     "plans_meant",
+    "readable",
     "recognise",
     "retry_at",
     "same_domain",
     "settles_at",
     "sought_domains",
+    "uncounted",
     "unsure_plans",
     "with_money_back",
 ]

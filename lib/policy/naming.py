@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lib.model import Payer, ServiceKey
+from lib.model import Memory, Payer, ServiceKey
 
 NAME_LIMIT = 100
 """The panel's own limit is not documented; no real name is longer."""
@@ -12,19 +12,26 @@ NAME_LIMIT = 100
 _MARK = re.compile(r"\[([A-Za-z]+_[^\s\[\]/]+)(?:/(\d{1,4}))?\]")
 
 
-def clean_name(payer: Payer) -> str:
-    """The organisation's name for a payer: their name, else their e-mail, else their id."""
-    for candidate in (payer.name, payer.email, payer.id):
-        text = " ".join("".join(c if c.isprintable() else " " for c in candidate or "").split())
-        text = text.replace("[", "(").replace("]", ")")[:NAME_LIMIT].strip()  # brackets are the mark's
-        if text:
-            return text
-    return payer.id
+def clean_name(payer: Payer, memory: Memory | None = None) -> str:
+    """The organisation's name for a payer: their name, else their e-mail, else their id.
+
+    Args:
+        memory: what is remembered of them, if anything: a name that was taken out at Stripe is still their name.
+    """
+    before = (memory.name, memory.email) if memory else (None, None)
+    candidates = (payer.name, before[0], payer.email, before[1])
+    return next((text for text in map(readable, candidates) if text), payer.id)
 
 
-def marked_name(payer: Payer) -> str:
+def readable(text: str | None) -> str:
+    """What of a name people can read, on one line and without the mark's brackets; empty when that is nothing."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
+    return line.replace("[", "(").replace("]", ")")[:NAME_LIMIT].strip()
+
+
+def marked_name(payer: Payer, memory: Memory | None = None) -> str:
     """The name an organisation is created with: it carries the customer id until the panel's id is remembered."""
-    return f"{clean_name(payer)} [{payer.id}]"
+    return f"{clean_name(payer, memory)} [{payer.id}]"
 
 
 def mark(key: ServiceKey) -> str:

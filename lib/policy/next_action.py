@@ -138,10 +138,11 @@ def _candidates(
         if mark(goal.key) not in found.friendly_name and not goal.service.adopted and goal.want is Want.ON:
             name = f"{found.friendly_name} {mark(goal.key)}".strip()
             yield Action(ActionKind.MARK, "our_mark", goal.key, {"friendly_name": name})
-    name = clean_name(payer)
+    name = clean_name(payer, memory)
     # Of who was erased no name is remembered: only the mark that a new organisation carries at first is taken off.
     stale = bool(marks(memory.org_name or "")) if memory.erased else memory.org_name != name
-    if memory.org_id is not None and stale and not payer.deleted:
+    nameless = memory.erased and name == payer.id  # the name that it had is not ours to know, and not to be lost
+    if memory.org_id is not None and stale and not payer.deleted and not nameless:
         yield Action(ActionKind.RENAME_ORG, "name_follows_stripe", details={"name": name})
     if policy.welcome == "panel_recovery" and not memory.welcomed and memory.member_id and payer.email:
         if any(goal.want is Want.ON for goal, _ in present):
@@ -198,7 +199,7 @@ def _provision(payer: Payer, wanted: Wanted, memory: Memory) -> Iterator[Action]
         return
     rule = goals[0].rule
     if memory.org_id is None:
-        yield Action(ActionKind.CREATE_ORG, rule, details={"name": marked_name(payer)})
+        yield Action(ActionKind.CREATE_ORG, rule, details={"name": marked_name(payer, memory)})
         return
     if memory.login_id is None:
         yield Action(ActionKind.CREATE_LOGIN, rule)

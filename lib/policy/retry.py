@@ -23,6 +23,10 @@ JITTER = 0.2
 """Spreads the passes that one outage failed together over a fifth of their delay."""
 
 
+ENDLESS_ATTEMPTS = 5
+"""Where the curve stays for what is nobody's own matter: once the settings are right all go on within an hour."""
+
+
 def retry_at(attempts: int, now: datetime, *, noise: float, wish: timedelta | None = None) -> datetime | None:
     """When to try again after `attempts` failures in a row (1 or more); `None` when it is a person's turn.
 

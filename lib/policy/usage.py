@@ -8,11 +8,17 @@ from lib.model import Resource
 def may_be_over(shown: tuple[Resource, ...], plan: tuple[Resource, ...]) -> bool:
     """Whether usage must be measured afresh before moving to `plan`: it is a smaller one, or is exceeded already.
 
-    What the panel shows was counted some time ago: it may be too low as well as too high.
+    What the panel shows was counted some time ago: it may be too low as well as too high. What it does not show at all
+    may be anything.
     """
     limits = _limits(plan)
     smaller = any(r.name in limits and (r.total is None or r.total > limits[r.name]) for r in shown)
-    return smaller or bool(over(shown, plan))
+    return smaller or bool(limits.keys() - {r.name for r in shown}) or bool(over(shown, plan))
+
+
+def uncounted(used: tuple[Resource, ...], shown: tuple[Resource, ...], plan: tuple[Resource, ...]) -> str:
+    """Which resources that a plan limits, and that the panel counts for this subscription, are not among `used`."""
+    return ", ".join(sorted((_limits(plan).keys() & {r.name for r in shown}) - {r.name for r in used}))
 
 
 def over(used: tuple[Resource, ...], plan: tuple[Resource, ...]) -> str:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lib.database import due, ledger
-from lib.errors import Conflict, NotFound, Refused, Unavailable
+from lib.errors import Conflict, Incomplete, NotFound, Refused, Unavailable
 from lib.model import Action, ActionKind, Actual, Memory, PanelPlan, Resource, Service, ServiceState
-from lib.policy import WAITED_FOR, clean_name, may_be_over, over
+from lib.policy import WAITED_FOR, clean_name, may_be_over, over, uncounted
 from lib.subscription_manager import moving
 from lib.subscription_manager.panel import Panel, awaited_in, holder_of, refuse_keeping, service_of
 from lib.subscription_manager.step import Step, Waiting, truth_behind
@@ -118,7 +118,9 @@ class Applier:
         assert memory.org_id is not None and self._pass.payer.email is not None
         async with self._step(action) as step:
             email = self._pass.payer.email
-            login_id = await step.send(self._enhance.create_login(memory.org_id, email, clean_name(self._pass.payer)))
+            login_id = await step.send(
+                self._enhance.create_login(memory.org_id, email, clean_name(self._pass.payer, memory))
+            )
             memory = replace(memory, login_id=login_id)
             await self._panel.remember(memory)
             step.after = {"login_id": login_id}
@@ -179,7 +181,10 @@ class Applier:
         number = service.panel_subscription_id
         before = next(s for s in actual.subscriptions if s.id == number)
         if may_be_over(before.resources, plan.resources):
-            _refuse_excess(service, await self._enhance.usage(memory.org_id, number), plan)
+            used = await self._enhance.usage(memory.org_id, number)
+            if missing := uncounted(used, before.resources, plan.resources):
+                raise Incomplete(f"the panel counted the use of {service.key} without {missing}")
+            _refuse_excess(service, used, plan)
         async with self._step(action, before={"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(memory.org_id, number, plan.id))
             memory = await self._panel.remember_service(memory, replace(service, plan=wanted, panel_plan_id=plan.id))

@@ -131,7 +131,7 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     memory, catalogue = await memories.load(bridge.db, customer_id)
     payer: Payer | None = None
     try:
-        payer = await bridge.stripe.payer(customer_id, {s.key.subscription_id for s in memory.services})
+        payer = await bridge.stripe.payer(customer_id, memory.heard_of)
         payer = with_money_back(payer, memory)
     except (Refused, Retryable) as error:
         away["stripe"] = str(error)

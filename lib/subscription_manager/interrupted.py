@@ -8,7 +8,7 @@ from datetime import datetime
 from lib.database import ledger
 from lib.errors import NotFound, Refused
 from lib.model import ActionKind, Actual, Intent, Memory, ServiceState
-from lib.policy import SETTLE, marked_name, on_plan, settles_at
+from lib.policy import SETTLE, on_plan, settles_at
 from lib.subscription_manager import moving
 from lib.subscription_manager.panel import Panel, service_of
 
@@ -68,7 +68,7 @@ class Interrupted:
             found = await self._panel.enhance.find_org(f"[{memory.customer_id}]", intent.at)
             if found is None:
                 return memory, False
-            memory = replace(memory, org_id=found.id, org_name=marked_name(self._pass.payer))
+            memory = replace(memory, org_id=found.id, org_name=found.name)
             await self._panel.remember(memory)
         return memory, True
 

@@ -40,7 +40,7 @@ def _used(shown: tuple[Resource, ...], website: Website) -> tuple[Resource, ...]
     count = next((r.usage for r in shown if r.name == "websites"), 1)
     alone = [r for r in shown if r.name != "websites"] if count <= 1 else []
     if not any(r.name == "diskspace" for r in alone):
-        alone.append(Resource("diskspace", None, website.size or 0))
+        alone.append(Resource("diskspace", None, website.size))
     return (Resource("websites", None, 1), *alone)
 
 

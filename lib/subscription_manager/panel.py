@@ -40,7 +40,7 @@ class Panel:
                 gone = (await self.enhance.org(memory.org_id)).deleted
                 return Actual(subscriptions=found, org_gone=gone, plans=self._plans)
         except NotFound:
-            return Actual(org_gone=True)
+            return Actual(org_gone=await self._gone(memory.org_id))
         except Denied as error:
             # One answer for a bad token and for an organisation that is not the token's: ask about our own.
             await self.enhance.check()
@@ -52,6 +52,21 @@ class Panel:
         """The same with the panel's list of plans, and so is everything that is seen after it in this pass."""
         self._plans = await self.enhance.plans()
         return replace(actual, plans=self._plans)
+
+    async def _gone(self, org_id: str) -> bool:
+        """Whether an organisation that our own is said not to have is really gone.
+
+        Raises:
+            Denied: it lives, so it is our own organisation that is another one now, or was theirs.
+        """
+        try:
+            gone = (await self.enhance.org(org_id)).deleted
+        except NotFound:
+            return True
+        if not gone:
+            said = f"organisation {org_id} lives, and not below ENHANCE_ORG_ID: is the setting right, or was it moved?"
+            raise Denied("panel_org", said)
+        return True
 
     async def find_website(self, memory: Memory, service: Service) -> Website | None:
         """The website of this service's domain when this customer has it already; `None` when the domain is free.

@@ -14,7 +14,7 @@ from lib.config import Settings
 from lib.database import Database, ledger
 from lib.database import memory as memories
 from lib.database import shadow as shadows
-from lib.errors import DatabaseUnavailable, LeaseLost, OutcomeUnknown, Refused, Retryable
+from lib.errors import DatabaseUnavailable, Denied, LeaseLost, NotFound, OutcomeUnknown, Refused, Retryable
 from lib.log import get_logger
 from lib.model import (
     Action,
@@ -39,6 +39,7 @@ from lib.policy import (
     next_action,
     normalise_domain,
     observe,
+    readable,
     recognise,
     settles_at,
     sought_domains,
@@ -187,9 +188,16 @@ class Reconciler:
     async def _observe(self, customer_id: str) -> _State | None:
         """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
         memory, catalogue = await memories.load(self._db, customer_id)
-        remembered = {service.key.subscription_id for service in memory.services}
-        payer = await self._stripe.payer(customer_id, remembered)
-        if not payer.subscriptions and not memory.services and memory.org_id is None and not memory.intents:
+        known = bool(memory.services or memory.intents) or memory.org_id is not None
+        try:
+            payer = await self._stripe.payer(customer_id, memory.heard_of, known=known)
+        except NotFound as error:
+            if known:
+                said = f"Stripe does not know customer {customer_id}, whom we remember; nothing was changed: {error}"
+                raise NotFound("unknown_customer", said) from error
+            log.info("customer_unknown", error=str(error))
+            return None
+        if not payer.subscriptions and not known:
             return None
         return _State(with_money_back(payer, memory), memory, memory, catalogue)
 
@@ -249,7 +257,8 @@ class Reconciler:
             waits = [error for error in state.errors if isinstance(error, Waiting)]
             dates = [goal.wake_at for goal in wanted.goals if goal.wake_at is not None]
             dates += [clock.now() + error.again for error in waits]
-            again = _again((failures or waits)[0], clock.now(), problems)
+            own = [error for error in failures if not isinstance(error, Denied)]
+            again = _again((own or failures or waits)[0], clock.now(), problems)
             why = waits[0].why if waits else None  # a release of the brake must find them, whatever failed besides
             return replace(again, why=why, wake_at=min(dates, default=None)), wanted
         if wait is not None and any(clock.now() < settles_at(intent) for intent in state.memory.intents):
@@ -420,7 +429,7 @@ def _remembering(state: _State, wanted: Wanted) -> Memory:
         known=True,
         services=tuple(known.values()),
         email=None if memory.erased else state.payer.email or memory.email,
-        name=None if memory.erased else state.payer.name or memory.name,
+        name=None if memory.erased else state.payer.name if readable(state.payer.name) else memory.name,
     )
 
 
@@ -442,7 +451,7 @@ def _shown(action: Action, *, erased: bool) -> dict[str, Any]:
 def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) -> Again:
     if isinstance(error, Waiting):
         return Again(str(error), at=now + error.again, failed=False, why=error.why, problems=problems)
-    return Again(str(error), problems=problems, wish=error.after)
+    return Again(str(error), problems=problems, wish=error.after, parks=not isinstance(error, Denied))
 
 
 def _email_note(current: Pass, memory: Memory) -> ledger.Fact:

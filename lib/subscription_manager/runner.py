@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lib import tally
-from lib.database import Database, due, erasure, ledger
-from lib.errors import BridgeError, DatabaseUnavailable, LeaseLost, NotFound
+from lib.database import Database, due, erasure, events, ledger
+from lib.errors import BridgeError, DatabaseUnavailable, Denied, LeaseLost, NotFound, Retryable
 from lib.log import bound, get_logger
 from lib.model import Again, Parked, Problem, Settled
-from lib.policy import retry_at
+from lib.policy import ENDLESS_ATTEMPTS, retry_at
 from lib.subscription_manager import money_back
 from lib.subscription_manager.report import PassReport
 
@@ -102,9 +102,13 @@ class Runner:
             return PassReport(pass_id, claim.key, Settled(), (), stripe_calls=calls["stripe"])
         except DatabaseUnavailable:
             raise
+        except Retryable as error:
+            outcome = Again(str(error), wish=error.after, parks=not isinstance(error, Denied))
+            return PassReport(pass_id, claim.key, outcome, (), stripe_calls=calls["stripe"])
         except BridgeError as error:
             return PassReport(pass_id, claim.key, Again(str(error)), (), stripe_calls=calls["stripe"])
         if customer_id is not None:
+            await events.belong(self._db, claim.key, customer_id)
             await erasure.empty_late(self._db, claim.key, customer_id)
             await due.mark(self._db, [("customer", customer_id)])
         else:
@@ -123,14 +127,17 @@ class Runner:
             case Parked(problems, wake_at):
                 notes = _notes(claim, report, problems)
                 held = await due.settle(self._db, claim, due_at=wake_at, problems=problems, notes=notes)
-            case Again(error, at, failed, why, wish, problems, wake_at):
+            case Again(error, at, failed, why, wish, problems, wake_at, parks):
                 early = failed and claim.retry_at is not None and claim.now < claim.retry_at
                 attempts = claim.attempts + (failed and not early)
+                if not parks:  # what it failed by itself before still counts, and nothing is added
+                    attempts = min(attempts, max(claim.attempts, ENDLESS_ATTEMPTS))
                 if early and claim.retry_at is not None:  # somebody asked in between; the curve goes on where it was
                     again: datetime | None = max(claim.retry_at, claim.now + (wish or timedelta()))
                 else:
                     noise = random.random()  # noqa: S311 - spreads retries, guards nothing
-                    again = at or retry_at(attempts, claim.now, noise=noise, wish=wish)
+                    tries = attempts if parks else min(attempts, ENDLESS_ATTEMPTS)
+                    again = at or retry_at(tries, claim.now, noise=noise, wish=wish)
                 if again is None:
                     given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
                     problems = (given_up, *problems)

@@ -191,6 +191,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
             org = await bridge.enhance.org(memory.org_id)
             gone = org.deleted
         except NotFound:
+            await bridge.enhance.check()  # of the right panel and organisation
             gone = True
         except Denied as error:
             await bridge.enhance.check()  # one answer for two things, see Panel.look
@@ -207,6 +208,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
                 and s.panel_subscription_id not in alive
                 and s.state is not ServiceState.TERMINATED
                 and hand.subscription_id in (None, s.key.subscription_id)
+                and await _is_gone(bridge, memory.org_id, s.panel_subscription_id)
             ]
             sites = await _gone_websites(bridge, hand, memory, alive)
             if not missing and not sites:
@@ -219,6 +221,14 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
             await ledger.add(connection, [_note(hand, "recreate", organisation=gone)])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def _is_gone(bridge: SubscriptionManager, org_id: str, panel_subscription_id: int) -> bool:
+    """Whether hosting that the list lacks is gone by its own word, too: what is forgotten is made a second time."""
+    try:
+        return (await bridge.enhance.subscription(org_id, panel_subscription_id)).deleted
+    except NotFound:
+        return True
 
 
 async def _gone_websites(bridge: SubscriptionManager, hand: Hand, memory: Memory, alive: set[int]) -> list[str]:
@@ -274,7 +284,9 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
         begun = {intent.service for intent in memory.intents if intent.kind is ActionKind.HARD_DELETE}
         for service in services:
             told = service.state is ServiceState.TERMINATED or service.key in begun  # the pass closes what was begun
-            if service.panel_subscription_id in present or not told:
+            number = service.panel_subscription_id
+            assert number is not None
+            if number in present or not told or not await _is_gone(bridge, memory.org_id, number):
                 await _wipe(bridge, hand, memory.org_id, service, lease_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
