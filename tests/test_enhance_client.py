@@ -74,7 +74,6 @@ async def wire() -> AsyncIterator[Transport]:
         ("DELETE", f"/orgs/{CUSTOMER}"),
         ("DELETE", f"/orgs/{CUSTOMER}/websites/{THING}"),
         ("PUT", f"/orgs/{CUSTOMER}"),
-        ("PATCH", f"/orgs/{CUSTOMER}/websites/{THING}"),
         ("POST", "/version"),
         ("GET", f"/orgs/{CUSTOMER}/subscriptions"),
         ("POST", f"/orgs/{CUSTOMER}/members/{THING}/sso"),
@@ -322,7 +321,7 @@ def hosting(**more: Any) -> dict[str, Any]:
 def website(**more: Any) -> dict[str, Any]:
     """A website as the panel shows it."""
     found = {"id": THING, "domain": {"domain": "shop.example"}, "orgId": CUSTOMER, "status": "active"}
-    return {**found, "subscriptionId": 7, "planId": 4, "suspendedBy": None, **more}
+    return {**found, "subscriptionId": 7, "planId": 4, "suspendedBy": None, "size": 0, **more}
 
 
 @pytest.mark.parametrize(
@@ -385,8 +384,8 @@ WRONG: list[Any] = [GONE, None, [], True, 1.5, ""]
         *(("subscriptions", hosting(), f) for f in ("id", "planId", "planName", "friendlyName", "status", "resources")),
         *(("orgs_page", org(), f) for f in ("id", "name", "status", "subscriptionsCount")),
         *(("org", org(), f) for f in ("id", "name", "status", "subscriptionsCount")),
-        *(("websites_page", website(), f) for f in ("id", "domain", "orgId", "status")),
-        *(("website", website(), f) for f in ("id", "domain", "orgId", "status")),
+        *(("websites_page", website(), f) for f in ("id", "domain", "orgId", "status", "size")),
+        *(("website", website(), f) for f in ("id", "domain", "orgId", "status", "size")),
         *(("plans", plan(4), f) for f in ("id", "name", "resources")),
         *(("subscription", hosting(), f) for f in ("id", "planId", "status", "resources")),
     ],
@@ -527,7 +526,7 @@ async def test_nulls_are_absent_fields(panel: respx.MockRouter, client: EnhanceC
     )
     panel.get(f"/orgs/{ORG}/plans").mock(return_value=httpx.Response(200, json=page([plan(4)], 1)))
     domain = {"domain": "shop.example"}
-    website = {"id": THING, "domain": domain, "subscriptionId": None, "orgId": CUSTOMER, "status": "active"}
+    website = {"id": THING, "domain": domain, "subscriptionId": None, "orgId": CUSTOMER, "status": "active", "size": 0}
     panel.get(f"/orgs/{CUSTOMER}/websites/{THING}").mock(return_value=httpx.Response(200, json=website))
     (found,) = await client.subscriptions(CUSTOMER)
     assert (found.id, found.friendly_name, found.suspended_by) == (7, "", None)
