@@ -431,7 +431,7 @@ async def test_the_key_of_another_account_suspends_nobody(world: World) -> None:
     world.stripe.customers.drop(customer)
     before = world.panel.world()
     await sweep(world, RETENTION_DAYS="1")
-    assert parked(world) == ["unknown_subscription"]
+    assert parked(world) == ["unknown_customer"]
     assert world.panel.world() == before
     assert world.only_subscription().suspended_by is None
 
