@@ -48,6 +48,7 @@ class Policy:
     on_refund: Literal["ignore", "suspend"] = "ignore"
     on_double_purchase: Literal["provision", "hold"] = "provision"
     welcome: Literal["panel_recovery", "none"] = "panel_recovery"
+    quantity_max: int = 100
 
 
 POLICY = Policy()
@@ -268,6 +269,12 @@ class Settings:
         _one_of("provision", "hold"),
         POLICY.on_double_purchase,
         "A second live subscription of the same customer and price: `provision` it, or `hold` it for a person.",
+    )
+    quantity_max: int = _setting(
+        "QUANTITY_MAX",
+        _whole(1, 100_000),
+        POLICY.quantity_max,
+        "Highest quantity of one item that is made unasked; the rest of a higher one waits for a person.",
     )
     brake_max: int = _setting(
         "BRAKE_MAX",

@@ -24,6 +24,8 @@ REMEDIES = {
     "downgrade_blocked": "The customer uses more than the smaller plan allows: have it reduced, then retry.",
     "double_purchase": "Bought twice: release it, or refund and cancel one of the two in Stripe.",
     "unknown_customer": "Stripe denies a customer we know: is STRIPE_SECRET_KEY of the same account and mode?",
+    "mapping_changed": "Put the mapping right; or release it, if that hosting is to end: nothing ends before.",
+    "quantity_unusual": "Correct the quantity in Stripe, or release it: then so many are made.",
     "unknown_subscription": "Stripe denies a subscription we know: is STRIPE_SECRET_KEY of the same account and mode?",
     "unknown_status": "Stripe uses a status that this version does not know: update the product.",
     "panel_conflict": "The panel says that it exists already: look there, then retry.",

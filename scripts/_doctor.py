@@ -551,6 +551,8 @@ def _said(status: int, body: Any) -> str:
 async def _plans(
     database: Database, stripe: StripeClient | None, plans: dict[int, str] | None
 ) -> AsyncIterator[Finding]:
+    async for finding in _without_effect(database):
+        yield finding
     mappings = await database.rows(
         "SELECT billing_plan_id, enhance_plan_id, kind FROM plan_mappings"
         " WHERE billing_provider = 'stripe' ORDER BY billing_plan_id"
@@ -576,6 +578,27 @@ async def _plans(
                 f"prices on sale at Stripe without a mapping: {_listed(strange)}",
                 "Whoever buys one is parked as unmapped_price. Map it; with kind 'ignore' if it buys no hosting.",
             )
+
+
+async def _without_effect(database: Database) -> AsyncIterator[Finding]:
+    """Rows that look like mappings and match nothing: the tables tidy what is written, not what stood there before."""
+    rows = await database.rows(
+        r"""
+        SELECT 'plan_mappings' AS "table", billing_provider AS provider, billing_plan_id AS price FROM plan_mappings
+        WHERE billing_provider NOT IN ('stripe', 'bank_transfer', 'cash_on_delivery')
+            OR concat_ws('|', billing_plan_id || '|', enhance_plan_id) ~ '(^|\|)\s|\s($|\|)'
+        UNION ALL
+        SELECT 'plan_rules', billing_provider, base_plan_id || ' with ' || addon_plan_id FROM plan_rules
+        WHERE billing_provider NOT IN ('stripe', 'bank_transfer', 'cash_on_delivery') OR base_plan_id = addon_plan_id
+            OR concat_ws('|', base_plan_id, addon_plan_id, enhance_plan_id) ~ '(^|\|)\s|\s($|\|)'
+        ORDER BY 1, 2, 3
+        """
+    )
+    for row in rows:
+        yield fail(
+            f"the row ({row['provider']!r}, {row['price']!r}) of {row['table']} has no effect",
+            "Its provider is not known, or there are blanks around its ids: delete it, or type it anew.",
+        )
 
 
 async def _of_mappings(

@@ -121,6 +121,7 @@ MORE = {
     "STRIPE_API_BASE": "http://127.0.0.1:1",
     "GRACE_DAYS": "3",
     "RETENTION_DAYS": "30",
+    "QUANTITY_MAX": "50",
     "BRAKE_MAX": "9",
     "BRAKE_PERCENT": "9",
     "PANEL_CONCURRENCY": "2",

@@ -368,6 +368,29 @@ Break = Callable[[World], object]
                 "INSERT INTO plan_rules",
             ),
             (
+                "row_from_before",
+                "Plans",
+                lambda w: w.sql(
+                    "ALTER TABLE plan_mappings DISABLE TRIGGER plan_mappings_tidy;"
+                    "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"
+                    " VALUES ('Stripe', 'price_basic_monthly', '1')"
+                ),
+                Verdict.FAIL,
+                "('Stripe', 'price_basic_monthly') of plan_mappings has no effect",
+                "type it anew",
+            ),
+            (
+                "blanks_from_before",
+                "Plans",
+                lambda w: w.sql(
+                    "ALTER TABLE plan_rules DISABLE TRIGGER plan_rules_tidy;"
+                    "INSERT INTO plan_rules VALUES ('strype', 'price_a ', 'price_b', 1, 'big-hosting-plan')"
+                ),
+                Verdict.FAIL,
+                "('strype', 'price_a  with price_b') of plan_rules has no effect",
+                "blanks",
+            ),
+            (
                 "rule_of_nothing",
                 "Plans",
                 lambda w: w.sql(

@@ -58,6 +58,9 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
             (SELECT coalesce(jsonb_agg(DISTINCT subscription_id), '[]') FROM events
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
                 AND outcome = 'accepted' AND received_at > now() - interval '3 days') AS named,
+            (SELECT coalesce(jsonb_object_agg(subscription_id, quantity_let_pass), '{}') FROM subscriptions
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND quantity_let_pass IS NOT NULL
+            ) AS let_pass,
             (SELECT max(received_at) FROM events
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
             ) AS session_event_at,
@@ -88,6 +91,7 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
         fingerprints=row["fingerprints"],
         erased=customer.get("erased_at") is not None,
         named=frozenset(row["named"]),
+        let_pass=row["let_pass"],
         session_event_at=row["session_event_at"],
     )
     mappings = {m["billing_plan_id"]: _mapping(m) for m in row["mappings"]}
@@ -180,6 +184,7 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             "item_id": s.item_id,
             "price_id": s.price_id,
             "plan": s.plan,
+            "made_for": s.made_for or None,
             "state": s.state.value,
             "panel_subscription_id": s.panel_subscription_id,
             "panel_plan_id": s.panel_plan_id,
@@ -205,7 +210,8 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
         INSERT INTO services (provider, customer_id, {", ".join(columns)})
         SELECT %(provider)s, %(customer)s, {", ".join(columns)}
         FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
-            subscription_id text, slot integer, item_id text, price_id text, plan text, state text,
+            subscription_id text, slot integer, item_id text, price_id text, plan text, made_for jsonb,
+            state text,
             panel_subscription_id integer, panel_plan_id integer, website_id uuid, domain text,
             domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
             grace_until timestamptz, grace_override timestamptz, ended_at timestamptz, retain_until timestamptz,
@@ -229,16 +235,23 @@ async def remember_fingerprints(
 ) -> None:
     """Write what Stripe says of these subscriptions now that their customer is at rest; nothing once overtaken."""
     rows = [
-        {"id": s.id, "fingerprint": digest, "prices": sorted({item.price_id for item in s.items})} for s, digest in said
+        {
+            "id": s.id,
+            "fingerprint": digest,
+            "prices": sorted({item.price_id for item in s.items}),
+            "quantity": max((item.quantity for item in s.items), default=0),
+        }
+        for s, digest in said
     ]
     await db.rows(
         f"""
-        INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint, prices)
-        SELECT %(provider)s, id, %(customer)s, fingerprint, prices
-        FROM jsonb_to_recordset(%(rows)s::jsonb) AS f (id text, fingerprint text, prices text[])
+        INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint, prices, quantity)
+        SELECT %(provider)s, id, %(customer)s, fingerprint, prices, quantity
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS f (id text, fingerprint text, prices text[], quantity bigint)
         WHERE {_HELD} ORDER BY id
         ON CONFLICT (provider, subscription_id) DO UPDATE SET fingerprint = excluded.fingerprint,
-            prices = excluded.prices, customer_id = excluded.customer_id, updated_at = now()
+            prices = excluded.prices, quantity = excluded.quantity, customer_id = excluded.customer_id,
+            updated_at = now()
         """,  # noqa: S608 - the condition below
         {
             "provider": memory.provider,
@@ -268,6 +281,7 @@ def _service(row: dict[str, Any]) -> Service:
         item_id=row["item_id"],
         price_id=row["price_id"],
         plan=row["plan"],
+        made_for=tuple((price, quantity) for price, quantity in row["made_for"] or ()),
         state=ServiceState(row["state"]),
         panel_subscription_id=row["panel_subscription_id"],
         panel_plan_id=row["panel_plan_id"],

@@ -148,11 +148,38 @@ async def grace(connection: Connection, customer_id: str, subscription_id: str |
     )
 
 
+async def held_back(db: Database, customer_id: str) -> set[str]:
+    """Which of the reasons that `release` is about are shown of a customer."""
+    rows = await db.rows(
+        """
+        SELECT DISTINCT p ->> 'reason' AS reason FROM due, jsonb_array_elements(problems) AS p
+        WHERE kind = 'customer' AND key = %(customer)s
+            AND p ->> 'reason' IN ('double_purchase', 'mapping_changed', 'quantity_unusual')
+        """,
+        {"customer": customer_id},
+    )
+    return {row["reason"] for row in rows}
+
+
 async def release(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
-    """Let a second purchase of the same price pass."""
+    """Let pass what waits for a person: a second purchase, a quantity, or the end of what is no hosting any more.
+
+    The quantity is the one that the last pass has shown; a higher one waits again.
+    """
+    whose = {"customer": customer_id, "id": subscription_id}
     await connection.execute(
-        f"UPDATE services SET released = true, updated_at = now() {_OF}",  # noqa: S608 - the condition above
-        {"customer": customer_id, "id": subscription_id},
+        f"""
+        UPDATE services SET updated_at = now(),
+            released = released OR waits_for IS DISTINCT FROM 'mapping_changed',
+            holds = CASE WHEN waits_for = 'mapping_changed'
+                THEN ARRAY(SELECT DISTINCT h FROM unnest(holds || 'ended'::text) AS h ORDER BY h) ELSE holds END
+        {_OF}
+        """,  # noqa: S608 - the condition above
+        whose,
+    )
+    await connection.execute(
+        f"UPDATE subscriptions SET quantity_let_pass = quantity {_OF}",  # noqa: S608 - the condition above
+        whose,
     )
 
 

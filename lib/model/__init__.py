@@ -170,6 +170,8 @@ class Service:
     price_id: str
     plan: str | None = None
     """The mapping's plan that we last made true: an id as digits, or a name."""
+    made_for: tuple[tuple[str, int], ...] = ()
+    """What had been bought when `plan` was made true: (price, quantity), its own price first. Empty: not known."""
     state: ServiceState = ServiceState.PENDING
     panel_subscription_id: int | None = None
     panel_plan_id: int | None = None
@@ -276,6 +278,8 @@ class Memory:
     """What Stripe said of each subscription when we last came to rest (see `policy.fingerprint`)."""
     named: frozenset[str] = frozenset()
     """Subscriptions that events of the last days named: what a list lacks just then counts all the same."""
+    let_pass: Mapping[str, int] = field(default_factory=dict)
+    """Subscription -> the quantity of one of its items that an admin let pass."""
     session_event_at: datetime | None = None
     """When the last Checkout event of this customer came in: a reason to ask for the domain once more."""
 
@@ -388,6 +392,8 @@ class Goal:
     rule: str
     plan: str | None = None
     """The plan it should be on; `None`: the present one stays."""
+    plan_rule: str | None = None
+    """Why it is to be moved there, when no change at Stripe asked for it: such moves are braked."""
     create_website: bool = True
     server_group_id: str | None = None
     awaits: str | None = None

@@ -332,6 +332,7 @@ class _Pairing:
                 state=ServiceState.LIVE,
                 # What was last made true; when it is not what was bought, a pass sees the difference.
                 plan=goal.plan if _fits(found, goal) else str(found.plan_id),
+                made_for=(),
                 panel_subscription_id=found.id,
                 panel_plan_id=found.plan_id,
                 panel_suspended=found.suspended_by is not None,

@@ -5,6 +5,8 @@ A subscription's trouble stays its own: each service gets a goal from its own su
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,7 +28,7 @@ from lib.model import (
     Wanted,
 )
 from lib.policy.domains import InvalidDomain, normalise_domain
-from lib.policy.items import addons_without_base, kind_of, match, plan_of
+from lib.policy.items import addons_without_base, bought_as, lay_out, plan_of
 from lib.policy.websites import UNKNOWN, arrange, awaited, differs
 
 KNOWN_STATUSES = frozenset(
@@ -49,11 +51,15 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
     """The goal of each service of `payer`, with the services as they are to be remembered."""
     bought: list[list[Goal]] = []
     problems: list[Problem] = []
+    remembered: dict[str, list[Service]] = {}
+    for service in memory.services:
+        remembered.setdefault(service.key.subscription_id, []).append(service)
     for subscription in sorted(payer.subscriptions, key=lambda s: (s.created, s.id)):
-        known = [s for s in memory.services if s.key.subscription_id == subscription.id]
+        known = remembered.get(subscription.id, [])
+        most = max(policy.quantity_max, memory.let_pass.get(subscription.id, 0))
         if payer.deleted and subscription.status != "canceled":
             subscription = replace(subscription, status="canceled")
-        found, trouble = _of_subscription(subscription, known, catalogue, policy, now)
+        found, trouble = _of_subscription(subscription, known, catalogue, policy, now, most)
         bought.append(found)
         problems += trouble
     if policy.on_double_purchase == "hold":
@@ -72,18 +78,18 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
                     service.key.subscription_id,
                 )
             )
-    goals, trouble = arrange(goals, _may_wait(payer, memory, listed))
+    goals, trouble = arrange(goals, _may_wait(payer, remembered, listed))
     return Wanted(tuple(goals), tuple(dict.fromkeys([*problems, *trouble])))
 
 
-def _may_wait(payer: Payer, memory: Memory, listed: set[str]) -> set[str]:
+def _may_wait(payer: Payer, remembered: Mapping[str, list[Service]], listed: set[str]) -> set[str]:
     """The domains for whose websites purchases may wait of which we can't tell what they are."""
     domains = set()
     for subscription in payer.subscriptions:
-        known = [s for s in memory.services if s.key.subscription_id == subscription.id]
+        known = remembered.get(subscription.id, [])
         if subscription.status not in KNOWN_STATUSES and not (known and all(s.website_id for s in known)):
             domains.update(_domains(subscription)[0] or [UNKNOWN])
-    for service in memory.services:
+    for service in (service for services in remembered.values() for service in services):
         unlisted = service.key.subscription_id not in listed and Hold.ENDED not in service.holds
         if unlisted and service.website_id is None:
             domains.add(service.domain or UNKNOWN)
@@ -99,11 +105,14 @@ def _double_purchases(bought: list[list[Goal]]) -> tuple[list[list[Goal]], list[
     """
     result: list[list[Goal]] = []
     problems: list[Problem] = []
-    for place, goals in enumerate(bought):
-        older = {g.service.price_id for found in bought[:place] for g in found if _is_bought(g)}
-        made = {g.service.price_id for f in bought if f is not goals for g in f if g.service.made and _is_bought(g)}
-        let_in = {g.service.price_id for g in goals if g.service.released or (g.service.made and _is_bought(g))}
-        taken = (older | made) - let_in
+    made_by = Counter(price for goals in bought for price in {g.service.price_id for g in goals if _is_made(g)})
+    older: set[str] = set()
+    for goals in bought:
+        let_in = {g.service.price_id for g in goals if g.service.released or _is_made(g)}
+        own = {g.service.price_id for g in goals if _is_made(g)}
+        prices = {g.service.price_id for g in goals}
+        taken = {p for p in prices if p in older or made_by[p] > (p in own)} - let_in
+        older |= {g.service.price_id for g in goals if _is_bought(g)}
         result.append([])
         for goal in goals:
             service = goal.service
@@ -116,6 +125,10 @@ def _double_purchases(bought: list[list[Goal]]) -> tuple[list[list[Goal]], list[
                 goal = Goal(waiting, Want.NOTHING, "double_purchase", wake_at=goal.wake_at)
             result[-1].append(goal)
     return result, problems
+
+
+def _is_made(goal: Goal) -> bool:
+    return goal.service.made and _is_bought(goal)
 
 
 def _is_bought(goal: Goal) -> bool:
@@ -139,7 +152,7 @@ def sought_domains(wanted: Wanted, memory: Memory) -> tuple[str, ...]:
 
 
 def _of_subscription(
-    subscription: Subscription, known: list[Service], catalogue: Catalogue, policy: Policy, now: datetime
+    subscription: Subscription, known: list[Service], catalogue: Catalogue, policy: Policy, now: datetime, most: int
 ) -> tuple[list[Goal], list[Problem]]:
     goals: list[Goal] = []
     problems: list[Problem] = []
@@ -147,22 +160,24 @@ def _of_subscription(
         detail = f"Stripe's status {subscription.status!r} of {subscription.id} is new to us; nothing was changed"
         problem = Problem("unknown_status", detail, subscription.id)
         return [_undecided(service, "unknown_status") for service in known], [problem]
-    wanted_items = [i for i in subscription.items if kind_of(i, catalogue) in ("service", None)]
-    wanted_items.sort(key=lambda item: kind_of(item, catalogue) is None)  # what has no mapping yet takes no place
-    pairs, surplus = match(subscription.id, wanted_items, known)
+    laid = lay_out(subscription, known, catalogue, most)
     domains, trouble = _domains(subscription)
-    if any(service.website_id is None for _, service in pairs):
+    if any(service.website_id is None for _, service in laid.pairs):
         problems += trouble
     running = [service for service in known if service.made and service.state is not ServiceState.TERMINATED]
     # An admin who holds a subscription, for abuse say, holds what is bought to it as well.
     all_held = bool(running) and all(Hold.ADMIN in service.holds for service in running)
-    taken = {service.domain for _, service in pairs if service.website_id is not None}
+    taken = {service.domain for _, service in laid.pairs if service.website_id is not None}
     free_domains = [domain for domain in domains if domain not in taken]
-    for item, service in pairs:
+    remembered = {service.key: service for service in known}
+    bought = {item.id: bought_as(subscription, item) for item in subscription.items}
+    for item, service in laid.pairs:
         mapping = catalogue.mappings.get(item.price_id)
-        service = replace(service, item_id=item.id, price_id=item.price_id)
-        if service.website_id is None and free_domains and mapping is not None and mapping.create_website:
-            service = replace(service, domain=free_domains.pop(0))
+        lost = service.key in laid.lost
+        if not lost:
+            service = replace(service, item_id=item.id, price_id=item.price_id)
+            if service.website_id is None and free_domains and mapping is not None and mapping.create_website:
+                service = replace(service, domain=free_domains.pop(0))
         if all_held and not service.made:
             service = replace(service, holds=service.holds | {Hold.ADMIN})
         goal, trouble = _goal(
@@ -174,19 +189,56 @@ def _of_subscription(
             policy,
             now,
             more=bool(running),
-            admitted=_is_admitted(service, known),
+            admitted=_is_admitted(remembered.get(service.key)),
         )
-        goals.append(goal)
+        if lost and subscription.status not in _OVER:
+            goal, trouble = _kept(item, service, goal, policy, now)
+        elif item.id in laid.unusual and goal.want is Want.ON and not service.made:
+            goal, trouble = _withheld(subscription, item, goal, most)
+        goals.append(_with_cause(goal, bought[item.id]))
         problems += trouble
     goals = _with_websites(subscription, goals, domains, catalogue)
-    lonely = addons_without_base(subscription, wanted_items, catalogue)
-    problems += lonely
-    # A service whose own item is called an add-on all of a sudden is more likely a mapping gone wrong than its end.
-    addons = {item.id for item in subscription.items if kind_of(item, catalogue) == "addon" and item.quantity > 0}
-    for service in surplus:
-        undecided = bool(lonely) and service.item_id in addons
-        goals.append(_surplus(subscription, service, policy, now, undecided=undecided))
-    return goals, problems
+    problems += addons_without_base(subscription, laid, catalogue)
+    goals += [_surplus(subscription, service, policy, now) for service in laid.surplus]
+    said = {problem.subject for problem in problems if problem.reason == "mapping_changed"}
+    return goals, [p for p in problems if p.reason != "unmapped_price" or p.subject not in said]
+
+
+def _with_cause(goal: Goal, bought: tuple[tuple[str, int], ...]) -> Goal:
+    """The goal that tells whether Stripe asked for its plan, or a mapping was edited or somebody moved it by hand."""
+    service = goal.service
+    if not service.made or (goal.plan is not None and goal.plan == service.plan):
+        if service.made_for != bought:
+            goal = replace(goal, service=replace(service, made_for=bought))
+        return replace(goal, plan_rule="plan_put_back") if service.made else goal
+    return replace(goal, plan_rule="mapping_edited") if goal.plan is not None and service.made_for == bought else goal
+
+
+def _kept(item: Item, service: Service, goal: Goal, policy: Policy, now: datetime) -> tuple[Goal, list[Problem]]:
+    """What a mapping does not call hosting any more, and is still paid for: as it is, until a person confirms.
+
+    Confirmed is what an admin has ended (`release`); it stays so until its item is hosting again.
+    """
+    if Hold.ENDED in service.holds:
+        return _ended(service, "mapping_confirmed", None, policy, now), []
+    detail = (
+        f"{service.key} is there for price {item.price_id}, which plan_mappings does not call hosting any more; correct"
+        " the row, or release it to end the hosting"
+    )
+    waiting = replace(goal.service, waits_for="mapping_changed")
+    goal = replace(goal, service=waiting, plan=None, create_website=False)
+    return goal, [Problem("mapping_changed", detail, item.price_id)]
+
+
+def _withheld(subscription: Subscription, item: Item, goal: Goal, most: int) -> tuple[Goal, list[Problem]]:
+    """A quantity that looks like a slip of the hand: what is there stays, no more is made before a person says so."""
+    detail = (
+        f"{subscription.id} has {item.quantity} of price {item.price_id}, and more than {most} are not made unasked;"
+        " correct the quantity in Stripe, or release it"
+    )
+    waiting = replace(goal.service, waits_for="quantity_unusual")
+    goal = Goal(waiting, Want.NOTHING, "quantity_unusual", wake_at=goal.wake_at)
+    return goal, [Problem("quantity_unusual", detail, subscription.id)]
 
 
 def _with_websites(
@@ -204,9 +256,8 @@ def _with_websites(
     return result
 
 
-def _is_admitted(service: Service, known: list[Service]) -> bool:
+def _is_admitted(remembered: Service | None) -> bool:
     """Whether it waits for nothing but being made: it is remembered from the moment on which it is to be."""
-    remembered = next((k for k in known if k.key == service.key), None)
     return remembered is not None and remembered.waits_for not in ("settlement", "double_purchase")
 
 
@@ -392,12 +443,10 @@ def _ended(service: Service, rule: str, ended_at: datetime | None, policy: Polic
     return Goal(replace(held, retain_until=end), Want.OFF, rule, wake_at=end)
 
 
-def _surplus(subscription: Subscription, service: Service, policy: Policy, now: datetime, *, undecided: bool) -> Goal:
+def _surplus(subscription: Subscription, service: Service, policy: Policy, now: datetime) -> Goal:
     service = replace(service, waits_for=None, grace_until=None)
     if service.state is ServiceState.TERMINATED:
         return Goal(service, Want.NOTHING, "terminated")
-    if undecided and service.made and Hold.ENDED not in service.holds:
-        return Goal(service, Want.KEEP, "unmapped_price")
     if subscription.status == "canceled":
         return _ended(service, "canceled", subscription.ended_at, policy, now)
     return _ended(service, "item_gone", None, policy, now)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from lib.model import (
     Catalogue,
     Hold,
@@ -22,38 +26,113 @@ def kind_of(item: Item, catalogue: Catalogue) -> str | None:
     return mapping.kind if mapping else None
 
 
-def match(
-    subscription_id: str, items: list[Item], known: list[Service]
-) -> tuple[list[tuple[Item, Service]], list[Service]]:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A subscription's items laid onto its services."""
+
+    pairs: tuple[tuple[Item, Service], ...]
+    """Each item as often as its quantity says, by the number of the service."""
+    surplus: tuple[Service, ...]
+    """What no item asks for any more."""
+    lost: frozenset[ServiceKey]
+    """Whose item is still there, and no mapping says any more that it is hosting."""
+    unusual: frozenset[str]
+    """Items with a quantity that nobody has let pass; of what is not made for them one stands for all."""
+
+
+def lay_out(subscription: Subscription, known: Sequence[Service], catalogue: Catalogue, most: int) -> Layout:
     """Pair items, as often as their quantity says, with services: by item id first, then by order, then new ones.
 
     Within one item those that exist and are not held as ended come first, so that the same ones stay surplus at every
     pass, and none is held for one that would have to be made.
+
+    Args:
+        known: the services of this subscription.
+        most: the highest quantity that is made without asking, and how many are begun at one time.
     """
-    free = sorted(
-        (s for s in known if s.state is not ServiceState.TERMINATED),
-        key=lambda s: (not s.made, Hold.ENDED in s.holds, s.key.slot),
-    )
+    own: dict[str, list[Service]] = {}
+    for service in sorted((s for s in known if s.state is not ServiceState.TERMINATED), key=_first_to_stay):
+        own.setdefault(service.item_id, []).append(service)
+    sold = [item for item in subscription.items if kind_of(item, catalogue) in ("service", None)]
+    sold.sort(key=lambda item: kind_of(item, catalogue) is None)  # what has no mapping yet takes no place
+    unusual = frozenset(item.id for item in sold if item.quantity > most)
     pairs: list[tuple[Item, Service]] = []
-    open_places: list[Item] = []
-    for item in items:
-        own = [s for s in free if s.item_id == item.id][: max(item.quantity, 0)]
-        pairs += [(item, s) for s in own]
-        free = [s for s in free if s not in own]
-        open_places += [item] * (max(item.quantity, 0) - len(own))
-    kept_items = {item.id for item in items}
+    for item in subscription.items:
+        staying = [s for s in own.get(item.id, ()) if _may_stay(item, s, catalogue, unusual)]
+        pairs += [(item, service) for service in staying[: max(item.quantity, 0)]]
+    lost = frozenset(service.key for item, service in pairs if _is_lost(item, service, catalogue))
+    taken = {service.key for _, service in pairs}
     # A service whose item still exists with a lower quantity is surplus, not a candidate for another item, unless
     # another item has a place for it: then it is moved there rather than one being made and one held.
-    free.sort(key=lambda s: (s.item_id in kept_items, not s.made, Hold.ENDED in s.holds, s.key.slot))
-    next_slot = max((s.key.slot for s in known), default=0) + 1
-    for item in open_places:
-        if free:
-            pairs.append((item, free.pop(0)))
-        else:
-            pairs.append((item, Service(ServiceKey(subscription_id, next_slot), item.id, item.price_id)))
-            next_slot += 1
+    sold_ids = {item.id for item in sold}
+    free = [service for services in own.values() for service in services if service.key not in taken]
+    free.sort(key=lambda s: (s.item_id in sold_ids, *_first_to_stay(s)))
+    pairs += _fill(subscription.id, sold, pairs, free, known, unusual, most)
+    taken |= {service.key for _, service in pairs}
     over = [s for s in known if s.state is ServiceState.TERMINATED]
-    return sorted(pairs, key=lambda pair: pair[1].key.slot), free + over
+    surplus = [s for s in free if s.key not in taken]
+    return Layout(tuple(sorted(pairs, key=lambda pair: pair[1].key.slot)), tuple(surplus + over), lost, unusual)
+
+
+def _first_to_stay(service: Service) -> tuple[bool, bool, int]:
+    return not service.made, Hold.ENDED in service.holds, service.key.slot
+
+
+def _may_stay(item: Item, service: Service, catalogue: Catalogue, unusual: frozenset[str]) -> bool:
+    """Whether a service belongs to its own item still."""
+    kind = kind_of(item, catalogue)
+    if kind in ("service", None):
+        return service.made or item.id not in unusual
+    # A mapping is no decision of the customer: what is bought as before stays with its item, whatever is written there.
+    # Another price that means nothing is one; a lone add-on is more likely a mapping gone wrong.
+    return service.made and (item.price_id == service.price_id or kind == "addon")
+
+
+def _is_lost(item: Item, service: Service, catalogue: Catalogue) -> bool:
+    kind = kind_of(item, catalogue)
+    if kind is not None:
+        return kind != "service"
+    return service.made and item.price_id in [price for price, _ in service.made_for[:1]]
+
+
+def _fill(
+    subscription_id: str,
+    items: Sequence[Item],
+    pairs: Sequence[tuple[Item, Service]],
+    free: Sequence[Service],
+    known: Sequence[Service],
+    unusual: frozenset[str],
+    most: int,
+) -> Iterator[tuple[Item, Service]]:
+    """The places that no service of the item's own takes: what is free moves there, then come new ones."""
+    filled = Counter(item.id for item, _ in pairs)
+    begun = sum(not service.made for _, service in pairs)
+    waiting = list(free)
+    next_slot = max((s.key.slot for s in known), default=0) + 1
+    for item in items:
+        asking, room = item.quantity - filled[item.id], most
+        if item.id in unusual:
+            moving = [service for service in waiting if service.made][:asking]
+            room = begun + 1
+        else:
+            moving = waiting[: max(asking, 0)]
+        moved = {service.key for service in moving}
+        waiting = [service for service in waiting if service.key not in moved]
+        begun += sum(not service.made for service in moving)
+        yield from ((item, service) for service in moving)
+        for _ in range(min(asking - len(moving), room - begun)):
+            yield item, Service(ServiceKey(subscription_id, next_slot), item.id, item.price_id)
+            next_slot += 1
+            begun += 1
+
+
+def bought_as(subscription: Subscription, item: Item) -> tuple[tuple[str, int], ...]:
+    """All that a plan can follow from, as `Service.made_for` has it: (price, quantity), the item's own price first.
+
+    Whatever a mapping says of them: what it says is not Stripe's change.
+    """
+    beside = [(other.price_id, other.quantity) for other in subscription.items if other is not item]
+    return ((item.price_id, 1), *sorted((price, quantity) for price, quantity in beside if quantity > 0))
 
 
 def plan_of(
@@ -95,9 +174,9 @@ def _rule(base: Item, addon: Item, catalogue: Catalogue) -> PlanRule | None:
     return max((r for r in bought if r.min_quantity <= addon.quantity), key=lambda r: r.min_quantity, default=None)
 
 
-def addons_without_base(subscription: Subscription, bases: list[Item], catalogue: Catalogue) -> list[Problem]:
+def addons_without_base(subscription: Subscription, laid: Layout, catalogue: Catalogue) -> list[Problem]:
     """An add-on changes the service beside it: alone it has been paid for and can't be given."""
-    if any(item.quantity > 0 for item in bases) or subscription.status in ("canceled", "incomplete_expired"):
+    if laid.pairs or subscription.status in ("canceled", "incomplete_expired"):
         return []
     return [
         Problem(

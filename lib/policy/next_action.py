@@ -132,7 +132,7 @@ def _candidates(
     for goal, found in present:
         if goal.want is Want.ON and goal.plan is not None and not on_plan(found, goal.plan, plans):
             change = {"plan": goal.plan, "from": found.plan_name}
-            yield Action(ActionKind.CHANGE_PLAN, goal.rule, goal.key, change)
+            yield Action(ActionKind.CHANGE_PLAN, goal.plan_rule or goal.rule, goal.key, change)
     yield from _websites(present)
     for goal, found in present:
         if mark(goal.key) not in found.friendly_name and not goal.service.adopted and goal.want is Want.ON:

@@ -107,10 +107,19 @@ async def retry(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 
 
 async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
-    """Let a second purchase pass."""
+    """Let pass what waits for a person: a second purchase, an unusual quantity, or the end of what is no hosting now.
+
+    Raises:
+        Declined: when a customer waits for several of these: one word to all might end hosting.
+    """
+    found = await work.held_back(bridge.db, hand.customer_id)
+    if hand.subscription_id is None and len(found) > 1:
+        detail = f"they wait for {' and '.join(sorted(found))}: name the subscription that is meant"
+        raise Declined("invalid_field", detail, field="subscriptionId")
 
     async def edit(lease_id: str) -> None:
-        async with _editing(bridge, hand, lease_id, _note(hand, "release")) as connection:
+        note = _note(hand, "release", waited=sorted(found))
+        async with _editing(bridge, hand, lease_id, note, known="quantity_unusual" in found) as connection:
             await work.release(connection, hand.customer_id, hand.subscription_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
@@ -334,14 +343,17 @@ def _named(hand: Hand) -> str:
 
 @asynccontextmanager
 async def _editing(
-    bridge: SubscriptionManager, hand: Hand, lease_id: str, note: ledger.Fact
+    bridge: SubscriptionManager, hand: Hand, lease_id: str, note: ledger.Fact, *, known: bool = False
 ) -> AsyncIterator[Connection]:
     """A transaction under the lease for a change to services that are remembered; `note` is written with it.
+
+    Args:
+        known: it is certain already that there is something to change.
 
     Raises:
         Declined: none is. LeaseLost: nothing was written.
     """
-    if not await work.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
+    if not known and not await work.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
         raise Declined("unknown_subscription", detail, field=_named(hand))
     async with due.holding(bridge.db, lease_id) as connection:

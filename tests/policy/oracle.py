@@ -6,7 +6,7 @@ the text leaves a choice, the verdict names every permitted end, and the reason 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -122,21 +122,24 @@ def verdict(world: Circumstances) -> Verdict:
             return Verdict(_some(Fate.OFF), frozenset({Hold.ADMIN}), frozenset(Hold), parked=parked, why="admin hold")
         return Verdict(as_it_is, parked=parked, why="a status that nobody knows")
 
-    # "`kind='ignore'` is a price that means nothing here." A service made for it is one whose item is gone.
+    # "A mapping was edited so that the item of a live subscription means nothing any more (`ignore`, `addon`, row
+    # gone): the service is kept as it is and parked `mapping_changed` until an admin confirms." What Stripe says of
+    # its subscription goes on to count. A price that was replaced by an ignored one is the customer's own doing.
+    if (mapping is None or mapping.kind != "service") and world.made and not terminated:
+        assert service is not None
+        same = service.price_id == subscription.items[0].price_id
+        if same or (mapping is not None and mapping.kind == "addon"):
+            return _kept(world)
+
+    # "`kind='ignore'` is a price that means nothing here." A service made for another one is one whose item is gone.
     if mapping is not None and mapping.kind == "ignore":
         return _surplus(world, "ignored price")
     # "An add-on without a rule, or a price without a mapping: the customer is parked as `unmapped_price`": a lone
-    # add-on has no base that it could change; a service made for it is one whose item is gone.
+    # add-on has no base that it could change.
     if mapping is not None and mapping.kind == "addon":
-        found = _surplus(world, "add-on without a base")
         live = subscription.status in LIVE_STATUSES and not world.customer_deleted
-        return Verdict(
-            found.fates | as_it_is,  # parked instead of surplus is a fair reading as well
-            found.holds,
-            found.holds_allowed,
-            parked=frozenset({"unmapped_price"}) if live else None,
-            why=found.why,
-        )
+        parked = frozenset({"unmapped_price"}) if live else None
+        return Verdict(as_it_is, parked=parked, why="add-on without a base")
 
     fates, holds, allowed, why = _on_or_off(world)
 
@@ -301,6 +304,17 @@ def _off(
     # The table names retention in the `canceled` row only; what else has ended may be read as being kept as long.
     deletable = retention_may_apply and world.policy.retention_days is not None
     return _some(Fate.OFF, *([Fate.DELETED] if deletable else [])), holds, frozenset(allowed), why
+
+
+def _kept(world: Circumstances) -> Verdict:
+    """Nothing ends by a mapping; what an admin has confirmed, and what Stripe ends, does."""
+    fates, holds, allowed, why = _on_or_off(world)
+    over = world.subscription.status in ("canceled", "incomplete_expired") or world.customer_deleted
+    if over:
+        return Verdict(fates, holds, allowed, why=f"means nothing, {why}", wakes_at=_wakes_at(world, fates))
+    if world.service is not None and Hold.ENDED in world.service.holds:
+        return replace(_surplus(world, "confirmed"), parked=None)
+    return Verdict(fates, holds, allowed, parked=frozenset({"mapping_changed"}), why=f"means nothing now, {why}")
 
 
 def _surplus(world: Circumstances, why: str) -> Verdict:

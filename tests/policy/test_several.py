@@ -490,7 +490,7 @@ def test_a_base_that_is_called_an_addon_by_mistake_ends_nothing() -> None:
     end = world(payer(subscription()), customer(service()), sold=catalogue(PlanMapping("price_1", kind="addon")))
     last = end.run()
     assert not end.done
-    assert [problem.reason for problem in last.problems] == ["unmapped_price"]
+    assert [problem.reason for problem in last.problems] == ["mapping_changed"]
 
 
 def test_an_addon_without_a_rule_parks_and_leaves_the_service() -> None:

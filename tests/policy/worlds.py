@@ -297,6 +297,7 @@ def service(name: str = "sub_1", slot: int = 1, **changes: Any) -> Service:
         item_id=name.replace("sub", "si"),
         price_id="price_1",
         plan="2",
+        made_for=(("price_1", 1),),
         state=ServiceState.LIVE,
         panel_subscription_id=100 * slot + sum(name.encode()),
         website_id=f"website-{name}/{slot}",
@@ -447,7 +448,7 @@ MEMORIES: dict[str, Memory] = {
     "held before it was made": customer(service(**_NEVER_MADE, holds=frozenset({Hold.ADMIN})), welcomed=False),
     "made without a website": customer(service(website_id=None), welcomed=False),
     "live": customer(service()),
-    "on another plan": customer(service(plan="1", price_id="price_0")),
+    "on another plan": customer(service(plan="1", price_id="price_0", made_for=(("price_0", 1),))),
     "suspended as unpaid": customer(
         service(state=ServiceState.SUSPENDED, suspended_by=OURS, holds=frozenset({Hold.UNPAID}))
     ),
