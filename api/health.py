@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lib.subscription_manager import health, manager
+from lib.operators import health
+from lib.subscription_manager import manager
 from lib.web import Ask, answer, endpoint, optional_admin
 
 

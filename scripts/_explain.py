@@ -13,8 +13,8 @@ from scripts._console import bridge, finish, table, when
 
 if TYPE_CHECKING:
     from lib.model import PanelSubscription, Service, Subscription
+    from lib.operators.explain import Explanation
     from lib.subscription_manager import SubscriptionManager
-    from lib.subscription_manager.explain import Explanation
 
 SHOWN = 40
 """Facts of the timeline unless more are asked for."""
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 async def _explain(options: argparse.Namespace) -> int:
-    from lib.subscription_manager.explain import explain
+    from lib.operators.explain import explain
 
     async with bridge() as manager:
         wanted = str(options.id).strip()
@@ -162,7 +162,7 @@ def _desired(known: Explanation) -> str:
 
 
 def _actual(known: Explanation) -> str:
-    from lib.subscription_manager.explain import state
+    from lib.operators.explain import state
 
     if "panel" in known.away:
         return f"  the panel is away: {known.away['panel']}"
@@ -187,7 +187,7 @@ def _actual(known: Explanation) -> str:
 
 
 def _suspender(found: PanelSubscription, service: Service | None) -> str | None:
-    from lib.subscription_manager.explain import suspended_by_us
+    from lib.operators.explain import suspended_by_us
 
     if found.suspended_by is None:
         return None
@@ -252,7 +252,7 @@ def _queue(known: Explanation) -> str:
 
 
 def _timeline(known: Explanation) -> str:
-    from lib.subscription_manager.explain import service_key
+    from lib.operators.explain import service_key
 
     heads = ("AT", "WHAT", "STATE", "SERVICE", "RULE", "BY", "")
     rows = [

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from lib.database import connection, latest_version
 from lib.database.migrate import migrations
-from lib.subscription_manager import health
+from lib.operators import health
 from scripts._postgres import Postgres, free_port
 from scripts.sim.server import serve
 from tests.tools import dump

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lib.subscription_manager import dashboard, manager
+from lib.operators import dashboard
+from lib.subscription_manager import manager
 from lib.web import Ask, answer, endpoint, page_or_admin
 
 

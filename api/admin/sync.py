@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from lib.operators import bodies
-from lib.subscription_manager import manager, work
+from lib.operators import bodies, hand
+from lib.subscription_manager import manager
 from lib.web import Ask, Verb, admin, answer, endpoint, work_deadline
 
 
@@ -17,7 +17,7 @@ async def sync(ask: Ask[bodies.Sync]) -> Response:
         begun = await bridge.begin_everything()
         background = BackgroundTask(bridge.sweep_quietly, deadline=work_deadline())
         return answer({"started": "sweep", **begun}, 202, background=background)
-    customer_id = await work.whose(bridge, given.customer_id, given.subscription_id)
+    customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)
     report = await bridge.reconcile(customer_id, actor=ask.actor, dry_run=given.dry_run)
     return answer(report.as_json())
 

@@ -7,8 +7,8 @@ from typing import Literal
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from lib.operators import bodies
-from lib.subscription_manager import manager, work
+from lib.operators import bodies, hand
+from lib.subscription_manager import manager
 from lib.subscription_manager.report import PassReport
 from lib.web import Ask, Verb, admin, answer, endpoint, work_deadline
 from lib.web.page import Listing, pack_cursor, unpack_cursor
@@ -26,7 +26,7 @@ async def listing(ask: Ask[Filter]) -> Response:
     """Rows of the queue with reason and remedy. Parameters: `state`, `reason`, `limit`, `cursor`."""
     given = ask.given
     after = unpack_cursor("work", given.cursor, str, str)
-    rows, key = await work.listing(
+    rows, key = await hand.listing(
         manager(),
         state=given.state,
         reason=given.reason,
@@ -40,28 +40,28 @@ async def act(ask: Ask[bodies.Work]) -> Response:
     """`{"action", "customerId" | "subscriptionId", "reason", "until", "hold", "confirm"}`: what the pass then did."""
     bridge, given = manager(), ask.given
     if isinstance(given, bodies.ReleaseBrake):
-        released = await work.release_brake(bridge, ask.actor)
+        released = await hand.release_brake(bridge, ask.actor)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
         return answer({"action": "releaseBrake", "released": released}, background=background)
-    customer_id = await work.whose(bridge, given.customer_id, given.subscription_id)
-    hand = work.Hand(ask.actor, customer_id, given.subscription_id, given.reason)
+    customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)
+    by = hand.Hand(ask.actor, customer_id, given.subscription_id, given.reason)
     also: dict[str, list[str]] = {}
     report: PassReport
     match given:
         case bodies.Retry():
-            report = await work.retry(bridge, hand)
+            report = await hand.retry(bridge, by)
         case bodies.Release():
-            report = await work.release(bridge, hand)
+            report = await hand.release(bridge, by)
         case bodies.HoldServices():
-            report, also = await work.hold(bridge, hand)
+            report, also = await hand.hold(bridge, by)
         case bodies.Lift():
-            report = await work.lift(bridge, hand, given.hold)
+            report = await hand.lift(bridge, by, given.hold)
         case bodies.Grace():
-            report = await work.grace(bridge, hand, given.when)
+            report = await hand.grace(bridge, by, given.when)
         case bodies.Recreate():
-            report = await work.recreate(bridge, hand)
+            report = await hand.recreate(bridge, by)
         case bodies.HardDelete():
-            report = await work.hard_delete(bridge, hand, given.confirm)
+            report = await hand.hard_delete(bridge, by, given.confirm)
     return answer({"action": given.__struct_config__.tag, **also, **report.as_json()})
 
 

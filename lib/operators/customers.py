@@ -48,7 +48,7 @@ async def show(
         raise Declined("unknown_customer", f"nothing is remembered of {customer_id}", field="id")
     explanation = None
     if live:
-        from lib.subscription_manager.explain import explain
+        from lib.operators.explain import explain
 
         explanation = (await explain(bridge, customer_id, facts=0)).as_json()
         explanation.pop("timeline")

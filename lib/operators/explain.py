@@ -11,9 +11,9 @@ from lib.database import memory as memories
 from lib.database.work import WorkRow
 from lib.errors import NotFound, Refused, Retryable
 from lib.model import Memory, PanelSubscription, Payer, Service, ServiceKey, Subscription
+from lib.operators.hand import queue_json, with_remedies
 from lib.policy import desired, with_money_back
 from lib.subscription_manager.report import PassReport
-from lib.subscription_manager.work import queue_json, with_remedies
 
 if TYPE_CHECKING:
     from lib.enhance_client import Org, Website
