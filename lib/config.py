@@ -158,7 +158,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The environment, checked. Field order is the order of ``.env.example`` and of the README's table."""
+    """The environment, checked. Field order is that of ``.env.example`` and of `docs/settings.md`."""
 
     database_url: Secret = _setting(
         "DATABASE_URL",
@@ -172,7 +172,8 @@ class Settings:
         _stripe_key,
         REQUIRED,
         "reads at Stripe what is paid for. Stripe: Developers > API keys > Create restricted key, with the read "
-        "permissions of the README; it starts with rk_live_ or rk_test_.",
+        "permissions of step 2 in docs/deploy.md; it starts with rk_live_ or rk_test_, and that decides which events "
+        "count.",
     )
     stripe_webhook_secrets: tuple[Secret, ...] = _setting(
         "STRIPE_WEBHOOK_SECRET",
@@ -214,28 +215,31 @@ class Settings:
         "openssl rand -hex 32.",
     )
     database_url_unpooled: Secret | None = _setting(
-        "DATABASE_URL_UNPOOLED", read_database_url, None, "Direct Postgres address for migrations; Neon sets it."
+        "DATABASE_URL_UNPOOLED",
+        read_database_url,
+        None,
+        "Direct Postgres address, for migrations; Neon's integration sets it.",
     )
     stripe_api_base: str = _setting(
-        "STRIPE_API_BASE", _http_url, "https://api.stripe.com", "Another Stripe host, for simulators."
+        "STRIPE_API_BASE", _http_url, "https://api.stripe.com", "Another host in Stripe's place, for simulators."
     )
     provisioning_mode: Literal["live", "shadow", "paused"] = _setting(
         "PROVISIONING_MODE",
         _one_of("live", "shadow", "paused"),
         "live",
-        "`live`; `shadow` records what it would do and writes nothing to the panel; `paused` runs no pass.",
+        "`live`; `shadow` decides and records, and writes nothing to the panel; `paused` stores events, no more.",
     )
     welcome: Literal["panel_recovery", "none"] = _setting(
         "WELCOME",
         _one_of("panel_recovery", "none"),
         POLICY.welcome,
-        "Set-password mail through the panel after the first provisioning, or `none`.",
+        "The panel mails a set-password link after the first provisioning; `none`: nobody does.",
     )
     grace_days: int = _setting(
         "GRACE_DAYS",
         _whole(0, 365),
         POLICY.grace_days,
-        "Days from the open invoice until an unpaid service is suspended.",
+        "Days from the open invoice until an unpaid service is suspended; a mapping may have its own.",
     )
     retention_days: int | None = _setting(
         "RETENTION_DAYS",
@@ -247,10 +251,13 @@ class Settings:
         "PAUSE_COLLECTION",
         _one_of("keep", "suspend"),
         POLICY.pause_collection,
-        "Whether Stripe's pause of payment collection keeps or suspends the service.",
+        "What a pause of payment collection at Stripe does to the service.",
     )
     on_dispute: Literal["suspend", "ignore"] = _setting(
-        "ON_DISPUTE", _one_of("suspend", "ignore"), POLICY.on_dispute, "What an open dispute does to the service."
+        "ON_DISPUTE",
+        _one_of("suspend", "ignore"),
+        POLICY.on_dispute,
+        "What an open dispute does to the service. Inquiries never suspend.",
     )
     on_dispute_lost: Literal["suspend", "ignore"] = _setting(
         "ON_DISPUTE_LOST",
@@ -268,7 +275,7 @@ class Settings:
         "ON_DOUBLE_PURCHASE",
         _one_of("provision", "hold"),
         POLICY.on_double_purchase,
-        "A second live subscription of the same customer and price: `provision` it, or `hold` it for a person.",
+        "A second live subscription of one customer to one price: `provision` it, or `hold` it for a person.",
     )
     quantity_max: int = _setting(
         "QUANTITY_MAX",
@@ -280,7 +287,7 @@ class Settings:
         "BRAKE_MAX",
         _whole(1, 1_000_000),
         20,
-        "Suspensions and terminations within an hour before the brake stops them.",
+        "Suspensions and terminations within an hour before the brake stops more.",
     )
     brake_percent: int = _setting(
         "BRAKE_PERCENT", _whole(1, 100), 5, "The same in percent of all live services, once there are 100."

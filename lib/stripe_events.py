@@ -61,7 +61,7 @@ SUBSCRIBE_TO = (
     "refund.failed",
     "refund.updated",
 )
-"""What a webhook endpoint should be subscribed to; the README and `./scripts/doctor` name the same list."""
+"""What a webhook endpoint should be subscribed to; `docs/deploy.md` and `./scripts/doctor` name the same list."""
 
 _THIN_KIND = {
     "customer": "customer",

@@ -353,7 +353,7 @@ async def _stripe(settings: Settings, stripe: StripeClient) -> AsyncIterator[Fin
     if settings.livemode and settings.stripe_secret_key.reveal().startswith("sk_"):
         yield warn(
             "this is a full secret key: whoever gets it can move your money",
-            "Make a restricted one with read permissions only (README, step 2).",
+            "Make a restricted one with read permissions only (docs/deploy.md, step 2).",
         )
 
 
@@ -377,7 +377,7 @@ async def _webhook(settings: Settings, stripe: StripeClient, url: str | None) ->
     mode = "live" if settings.livemode else "test"
     if not found:
         said = f"Stripe has no {mode} mode endpoint for {address or 'a URL that ends with /api/webhook'}"
-        remedy = "Stripe: Developers > Webhooks > Add destination, with the events of README, step 5."
+        remedy = "Stripe: Developers > Webhooks > Add destination, with the events of docs/deploy.md, step 5."
         if settings.livemode or url:
             yield fail(said, remedy)
         else:
@@ -391,9 +391,11 @@ async def _webhook(settings: Settings, stripe: StripeClient, url: str | None) ->
             yield ok(f"{where} is enabled")
         missing = [] if "*" in chosen else [kind for kind in SUBSCRIBE_TO if kind not in chosen]
         if missing:
-            yield fail(f"{where} is not sent {_listed(missing)}", "Select these events there (README, step 5).")
+            yield fail(f"{where} is not sent {_listed(missing)}", "Select these events there (docs/deploy.md, step 5).")
         elif "*" in chosen:
-            yield warn(f"{where} is sent every event (*): most are of no use here", "Select those of README, step 5.")
+            yield warn(
+                f"{where} is sent every event (*): most are of no use here", "Select those of docs/deploy.md, step 5."
+            )
         else:
             more = len(chosen - set(SUBSCRIBE_TO))
             yield ok(f"{where} is sent all {len(SUBSCRIBE_TO)} events{f', and {more} that are of no use' * bool(more)}")

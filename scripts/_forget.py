@@ -49,8 +49,8 @@ async def _forget(options: argparse.Namespace) -> int:
         if found.living and not options.force:
             print(
                 "\nRefused: the hosting above still exists. Let the subscription end, then wipe it for good with the"
-                ' action hardDelete of /api/admin/work (README, "Decide by hand"); or add --force: then these services'
-                " and their domains stay as they are, and everything else is erased.",
+                ' action hardDelete of /api/admin/work (docs/operate.md, "Decide by hand"); or add --force: then these'
+                " services and their domains stay as they are, and everything else is erased.",
                 file=sys.stderr,
             )
             return 1

@@ -1,11 +1,16 @@
-"""What is written for people stays true: settings, events, reasons, statements, scripts and links."""
+"""What is written for people stays true: settings, events, reasons, statements, commands, scripts and links."""
 
-import ast
+import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -13,20 +18,33 @@ import stripe
 
 from lib.config import REQUIRED, Settings
 from lib.operators import bodies
+from lib.remedies import REASONS, REFUSALS, WAITS
 from lib.stripe_events import SUBSCRIBE_TO
+from scripts import _docs
 from scripts._doctor import STRIPE_PERMISSIONS
 from scripts._environment import parse
+from tests.world import ADMIN_KEY, World
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
+README = PAGES["README.md"]
+DEPLOY = PAGES["docs/deploy.md"]
+OPERATE = PAGES["docs/operate.md"]
+SECURITY = PAGES["docs/security.md"]
 EXAMPLE = (ROOT / ".env.example").read_text()
 SETTINGS = {setting.metadata["env"]: setting.metadata["default"] for setting in fields(Settings)}
-REASONED = {"Denied", "Problem", "Refused", "NotFound", "Conflict"}
+SCRIPTS = {path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix}
+
+FIRST = ("health", "admin/dashboard", "admin/customers", "admin/sync")
+"""What the README shows of the routes; the pages have the others."""
+
+FIVE_MINUTES = 1500
+"""Words that a newcomer reads; what is longer belongs into a page of its own."""
 
 
-def section(title: str) -> str:
-    """One section of the README, with what is below it."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+def section(page: str, title: str) -> str:
+    """One section of a page, with what is below it."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert found, title
     return found[1]
 
@@ -39,23 +57,72 @@ def rows(text: str) -> list[list[str]]:
     return [row for number, row in enumerate(cells) if number not in heads and set(row[0]) != {"-"}]
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, *pages: str) -> list[str]:
+    """The fenced blocks in one language, of all pages or of these."""
+    texts = pages or tuple(PAGES.values())
+    return [
+        found for page in texts for found in re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    ]
 
 
-def shown(default: Any) -> str:
-    """A default as the README's table has it."""
-    if default is REQUIRED:
-        return "needed"
-    return "" if default is None else f"`{default}`"
+# --- pages made from the code -----------------------------------------------------------------------------------------
 
 
-def test_the_readme_has_every_setting_in_order() -> None:
-    """Names, order and defaults are those of the code."""
-    table = [(row[0].strip("`"), row[1]) for row in rows(section("Settings"))]
-    assert table == [(name, shown(default)) for name, default in SETTINGS.items()]
-    assert all(row[2] for row in rows(section("Settings")))
+@pytest.mark.parametrize("name", _docs.PAGES)
+def test_what_is_made_from_the_code_is_as_it_would_be_made(name: str) -> None:
+    """Nobody changed the page, or the code, alone: `python -m scripts._docs` writes it."""
+    assert PAGES[f"docs/{name}"] == _docs.PAGES[name]()
+
+
+def test_the_check_says_what_is_not_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing or changed page is named with the command, and nothing is written; without --check it is written."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/settings.md").write_text("changed by hand")
+    monkeypatch.setattr(_docs, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["_docs", "--check"])
+    with pytest.raises(SystemExit, match="1"):
+        _docs.main()
+    said = capsys.readouterr().err
+    assert all(f"docs/{name} is not up to date: python -m scripts._docs" in said for name in _docs.PAGES)
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["settings.md"]
+    monkeypatch.setattr(sys, "argv", ["_docs"])
+    _docs.main()
+    assert {path.name: path.read_text() for path in (tmp_path / "docs").iterdir()} == {
+        name: made() for name, made in _docs.PAGES.items()
+    }
+    monkeypatch.setattr(sys, "argv", ["_docs", "--check"])
+    with pytest.raises(SystemExit, match="0"):
+        _docs.main()
+
+
+def test_every_setting_is_there_in_order() -> None:
+    """Names, order and defaults are those of the code, and each says what it is for."""
+
+    def shown(default: Any) -> str:
+        return "needed" if default is REQUIRED else "" if default is None else f"`{default}`"
+
+    table = rows(PAGES["docs/settings.md"])
+    assert [(row[0].strip("`"), row[1]) for row in table] == [(name, shown(d)) for name, d in SETTINGS.items()]
+    assert all(len(row[3]) > 15 for row in table)
+
+
+def test_a_settings_limits_are_there() -> None:
+    """A number says its range and a choice its words, as the refusal does."""
+    allowed = {row[0].strip("`"): row[2] for row in rows(PAGES["docs/settings.md"])}
+    assert allowed["GRACE_DAYS"] == "0 to 365"
+    assert allowed["PROVISIONING_MODE"] == "live, shadow, paused"
+    assert allowed["DATABASE_URL"] == "must start with postgresql://"
+
+
+def test_every_reason_is_there() -> None:
+    """Nobody is parked, failing or waiting for a word that is written nowhere."""
+    words = [row[0].strip("`") for row in rows(PAGES["docs/reasons.md"])]
+    assert words == [*REASONS, *REFUSALS, *WAITS]
+
+
+# --- .env.example -----------------------------------------------------------------------------------------------------
 
 
 def test_the_example_has_every_setting_in_order() -> None:
@@ -77,51 +144,40 @@ def test_the_example_is_readable_and_fake() -> None:
         assert "fake" in given[name]
 
 
-def test_the_readme_lists_the_events_to_select() -> None:
+# --- deploying --------------------------------------------------------------------------------------------------------
+
+
+def test_the_events_to_select_are_listed() -> None:
     """The endpoint is subscribed by hand, from this list."""
-    (listed,) = [block for block in blocks("text") if block.startswith("charge.")]
+    (listed,) = [block for block in blocks("text", DEPLOY) if block.startswith("charge.")]
     assert listed.split() == list(SUBSCRIBE_TO)
-    assert f"API version **{stripe.api_version}**" in README
+    assert f"**{stripe.api_version}**" in DEPLOY
 
 
-def test_the_readme_lists_the_permissions() -> None:
-    """The doctor asks for what the README says to grant."""
-    table = [row[0] for row in rows(section("Deploy to Vercel and Neon")) if row[1] == "Read"]
-    assert table == [*STRIPE_PERMISSIONS, "Webhook Endpoints"]
+def test_the_permissions_are_listed() -> None:
+    """The doctor asks for what is said to be granted; each is explained once."""
+    wanted = [*STRIPE_PERMISSIONS, "Webhook Endpoints"]
+    (listed,) = [block for block in blocks("text", DEPLOY) if block.startswith("Subscriptions")]
+    assert listed.splitlines() == wanted
+    assert [row[0] for row in rows(section(SECURITY, "The Stripe key"))] == wanted
 
 
-def reasons() -> Iterator[tuple[str, str]]:
-    """Every reason that the code parks for, and where; those that are only passed on arise elsewhere."""
-    for path in sorted((ROOT / "lib").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REASONED):
-                continue
-            for part in ast.walk(node.args[0]):
-                if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                    yield part.value, f"{path.relative_to(ROOT)}:{node.lineno}"
+def test_only_settings_that_there_are_are_set() -> None:
+    """Whatever is named like a setting in any page is one."""
+    known = set(SETTINGS)
+    named = {name for page in PAGES.values() for name in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[\w,]+)?`", page)}
+    assert named - known == set()
+    assert {row[0] for row in rows(section(DEPLOY, "4. The project"))} >= {"`PROVISIONING_MODE`"}
 
 
-def test_the_readme_lists_every_action_of_an_admin() -> None:
-    """What an admin may decide, and what the README says they may, is the same."""
-    written = [row[0].strip("`") for row in rows(section("A customer is stuck")) if len(row) == 2]
-    known = [action.__struct_config__.tag for action in get_args(bodies.Work)]
-    assert sorted(written) == sorted(known)
-
-
-def test_the_readme_has_a_remedy_for_every_reason() -> None:
-    """Nobody is parked for something that is written nowhere, and nothing is written that can't happen any more."""
-    table = [row for row in rows(section("A customer is stuck")) if len(row) == 3]
-    written = {reason for row in table for reason in re.findall(r"`(\w+)`", row[0])}
-    arising = dict(reasons())
-    assert [f"{reason} ({where})" for reason, where in arising.items() if reason not in written] == []
-    assert written == set(arising)
-    assert all(row[1] and row[2] for row in table)
-
-
-def test_the_readme_explains_what_a_service_waits_for() -> None:
-    """Each word that `waits_for` may hold is explained."""
-    words = set(re.findall(r'waits_for="(\w+)"', "".join(p.read_text() for p in (ROOT / "lib/policy").glob("*.py"))))
-    assert [word for word in words if f"`{word}`" not in section("A customer is stuck")] == []
+def test_the_mapping_is_the_contract() -> None:
+    """This very statement is what operators type."""
+    statement = (
+        "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"
+        " VALUES ('stripe', 'price_basic_monthly', 'basic-hosting-plan');\n"
+    )
+    assert statement in README
+    assert statement in PAGES["docs/selling.md"]
 
 
 @pytest.mark.parametrize("block", blocks("sql"))
@@ -130,33 +186,153 @@ def test_statements_run(connection: psycopg.Connection, block: str) -> None:
     connection.execute(block.encode())
 
 
-def test_the_mapping_is_the_contract() -> None:
-    """This very statement is what operators type."""
-    assert (
-        "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"
-        " VALUES ('stripe', 'price_basic_monthly', 'basic-hosting-plan');\n" in README
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def commands(*pages: str) -> Iterator[list[str]]:
+    """Every command of the shell blocks, in words, with what the page's shell settings stand for."""
+    for block in blocks("sh", *pages):
+        for line in block.replace("\\\n", " ").replace("$BRIDGE", "https://YOUR-DOMAIN").splitlines():
+            words = shlex.split(line.replace("$KEY", "Authorization: Bearer YOUR_ADMIN_KEY"), comments=True)
+            if words and not re.match(r"[A-Z]+=", words[0]):
+                yield words
+
+
+CURLS = [words for words in commands() if words[0] == "curl" and "YOUR-DOMAIN" in words[1]]
+
+
+def written(words: list[str]) -> str:
+    """A command as a test's name."""
+    return " ".join(word for word in words[1:] if "Bearer" not in word and word != "-H").replace(
+        "https://YOUR-DOMAIN", ""
     )
 
 
-def test_every_script_is_written_down() -> None:
-    """README and scripts know each other."""
-    there = {path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix}
-    assert set(re.findall(r"\./scripts/(\w+)", README)) == there
+async def carried_out(world: World, words: list[str], known: dict[str, str]) -> tuple[int, Any]:
+    """Send what a `curl` would; the status and the answer."""
+    if "|" in words:
+        words = words[: words.index("|")]
+    headers, body, url = {}, None, words[1]
+    for option, value in zip(words[2::2], words[3::2], strict=True):
+        if option == "-H":
+            name, _, content = value.partition(": ")
+            headers[name] = content.replace("YOUR_ADMIN_KEY", ADMIN_KEY)
+        elif option == "-d":
+            body = value
+        else:
+            assert option == "-o", option
+    for placeholder, real in known.items():
+        url, body = url.replace(placeholder, real), body and body.replace(placeholder, real)
+    async with world.functions() as client:
+        path = url.removeprefix("https://YOUR-DOMAIN")
+        form = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl says of -d
+        answer = await (
+            client.get(path, headers=headers)
+            if body is None
+            else client.post(path, content=body, headers=headers | form)
+        )
+    return answer.status_code, answer.json() if "json" in answer.headers["content-type"] else answer.text
 
 
-def test_links_and_paths_lead_somewhere() -> None:
-    """Each heading, file and folder that is named exists."""
-    headings = {
-        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
-        for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+NOT_AS_THINGS_STAND = {"not_behind", "nothing_gone", "not_ended"}
+"""Why an action on somebody in good standing may be declined."""
+
+
+@pytest.mark.parametrize("words", CURLS, ids=written)
+async def test_what_curl_sends_is_understood(world: World, words: list[str]) -> None:
+    """Each line as it is printed does its work for a customer in good standing, or says why there is none to do."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    async with world.functions() as client:
+        for event in list(world.stripe.undelivered()):
+            await world.deliver(client, event)
+    known = {
+        "cus_...": customer,
+        "sub_...": subscription,
+        "evt_...": world.sql("SELECT event_id FROM events")[0]["event_id"],
     }
-    assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in headings] == []
-    files = re.findall(r"\]\(([\w./-]+)\)", README) + re.findall(r"`((?:lib|scripts|tests|api)/[\w./]+)`", README)
+    status, answer = await carried_out(world, words, known)
+    assert status in (200, 202) or (status == 409 and answer["code"] in NOT_AS_THINGS_STAND), (status, answer)
+    if status == 200 and "email=" in words[1]:
+        assert [row["customerId"] for row in answer["data"]] == [customer]
+
+
+def test_every_action_of_an_admin_is_written_down() -> None:
+    """What an admin may decide is explained, and has a line to copy."""
+    known = sorted(action.__struct_config__.tag for action in get_args(bodies.Work))
+    assert sorted(row[0].strip("`") for row in rows(section(OPERATE, "Decide by hand"))) == known
+    sent = [json.loads(words[words.index("-d") + 1]) for words in CURLS if "/work" in words[1] and "-d" in words]
+    assert sorted({body["action"] for body in sent}) == known
+
+
+def test_the_first_versions_lines_are_there() -> None:
+    """Dashboard, sync of a subscription, a search by e-mail and health are in the first five minutes."""
+    lines = [(urlsplit(words[1]), words[-1]) for words in commands(README) if words[0] == "curl"]
+    assert {url.path for url, _ in lines} == {f"/api/{name}" for name in FIRST}
+    assert ["email"] in [list(parse_qs(url.query)) for url, _ in lines]
+    assert '{"subscriptionId": "sub_..."}' in [body for _, body in lines]
+
+
+def test_every_script_is_written_down() -> None:
+    """README and scripts know each other, and no page names another one."""
+    assert set(re.findall(r"\./scripts/(\w+)", README)) == SCRIPTS
+    assert {name for page in PAGES.values() for name in re.findall(r"\./scripts/(\w+)", page)} == SCRIPTS
+
+
+@pytest.mark.parametrize("script", sorted({words[0] for words in commands() if words[0].startswith("./scripts/")}))
+def test_what_scripts_are_given_they_take(script: str) -> None:
+    """Each option, and each command of the demo, that a page shows is in the script's help."""
+    name = script.rpartition("/")[2]
+    told = subprocess.run(
+        [sys.executable, "-c", f"from scripts._{'checks' if name == 'test' else name} import main; main()", "--help"],
+        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    shown = {word for words in commands() if words[0] == script for word in words[1:] if word.startswith("--")}
+    assert [option for option in shown if option not in told] == []
+    if name == "demo":
+        named = set(re.findall(r"`(?:\./scripts/demo )?([a-z]+)`", section(README, "Try it")))
+        assert {"buy", "fail", "pay", "cancel", "comeback", "dispute", "refund"} <= named
+        assert [command for command in named if not re.search(rf"^ +{command} ", told, re.MULTILINE)] == []
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+def test_a_newcomer_reads_five_minutes() -> None:
+    """The README stays short: what is more is in the pages."""
+    assert len(README.split()) <= FIVE_MINUTES
+
+
+def anchors(page: str) -> set[str]:
+    """What a link may point to within a page."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_and_paths_lead_somewhere(name: str) -> None:
+    """Each heading, page, file, folder and route that is named exists."""
+    page, folder = PAGES[name], (ROOT / name).parent
+    for link in re.findall(r"\]\(([^)\s]+)\)", page):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (folder / path).resolve() if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text()), link
+    files = re.findall(r"`((?:lib|scripts|tests|api|docs)/[\w./]+)`", page)
     assert [file for file in files if not (ROOT / file).exists()] == []
-    routes = set(re.findall(r"/api/((?:admin/|cron/)?\w+)", README))
-    for route in routes - {"api"}:
+    for route in set(re.findall(r"/api/((?:admin/|cron/)?\w+)", page)) - {"api", "admin", "cron"}:
         parameter = ROOT / "api" / f"{route.rpartition('/')[0]}/[job].py"
         assert (ROOT / "api" / f"{route}.py").exists() or parameter.exists(), route
+
+
+def test_every_page_is_in_the_index() -> None:
+    """Whoever begins at the index or at the README finds every page."""
+    for index, folder in (("docs/README.md", ""), ("README.md", "docs/")):
+        linked = set(re.findall(rf"\]\({folder}(\w+\.md)(?:#[\w-]+)?\)", PAGES[index]))
+        assert {path.name for path in ROOT.glob("docs/*.md")} - {"README.md"} <= linked, index
 
 
 def test_the_changelog_is_newest_first() -> None:

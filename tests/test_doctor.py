@@ -32,7 +32,7 @@ def world(database_url: str) -> Iterator[World]:
 
 
 def add_endpoint(world: World, **changes: Any) -> None:
-    """A webhook endpoint as the README says, or with something else about it."""
+    """A webhook endpoint as docs/deploy.md says, or with something else about it."""
     sdk = stripe.StripeClient(world.stripe.secret_key, base_addresses={"api": world.environ["STRIPE_API_BASE"]})
     wanted: Any = {
         "url": f"{URL}/api/webhook?x-vercel-protection-bypass=fake_bypass",

@@ -1,0 +1,147 @@
+"""Write the pages of `docs/` that are made from the code, so that nothing is said twice: settings and reasons."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lib.config import REQUIRED, Settings
+from lib.remedies import REASONS, REFUSALS, WAITS, Reason
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SETTINGS = """\
+<!-- Made from `lib/config.py` by `python -m scripts._docs`: change it there. -->
+# Settings
+
+On Vercel: Settings > Environment Variables, then deploy again, since settings are read at deployment. Elsewhere: the
+environment, or a file `.env` (the environment wins); [.env.example](../.env.example) is one to begin with. All that is
+missing or wrong is reported at once, by every function and by `./scripts/doctor`.
+
+An empty setting counts as one that is not set. Blanks around a value, a slash at the end of an address and the case of
+a choice mean nothing. After a change that concerns everybody (`GRACE_DAYS`, for example):
+[give everybody a pass](operate.md#run-a-pass-now).
+
+"""
+"""What stands above the table of the settings."""
+
+WORDS = """\
+<!-- Made from `lib/remedies.py` by `python -m scripts._docs`: change it there. -->
+# Reasons
+
+Every word that the queue, the dashboard and the timeline use for something that is not (yet) as bought.
+[operate.md](operate.md) says how to see it and how to act.
+
+## Parked: a person must act
+
+A parked customer is tried again by each new event, by each sweep and by a sync, so most of these end by themselves
+once the cause is gone. `problems` in the queue has each with its detail. Their other subscriptions go on.
+
+{reasons}
+## Failing: the settings
+
+What is nobody's own matter parks nobody: it is tried again until it works, and the last error begins with one of
+these. They concern everybody, and `GET /api/health` with a key tells them, too.
+
+{refusals}
+## Waiting: by itself
+
+Words of `waits_for`, of a service or of its row in the queue. Waiting is not failing. Any other word there is the rule
+whose date is waited for: `active` or `trialing` when Stripe has announced an end, `canceled` for the retention; of a
+service it may also be a reason of the first table.
+
+{waits}"""
+"""The page of all reasons, with a place for each table."""
+
+_CODE = re.compile(
+    r"(?<![`/\w.])(\./scripts/\w+|metadata\.domain|docs/\w+\.md|[A-Za-z]+(?:_[A-Za-z]+)+(?:=\w+)?|kind '\w+')(?![`\w])"
+)
+"""What stands in plain sentences and is code: names with an underscore, scripts, Stripe's field."""
+
+
+def main() -> None:
+    """Write every page, or with --check say which of them is not as it would be written."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts._docs",
+        description="Writes docs/settings.md and docs/reasons.md from the code.",
+        epilog="Exit code: 0 the pages are written, or equal, 1 with --check: some are not.",
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
+    options = parser.parse_args()
+    stale = [name for name, made in PAGES.items() if _read(ROOT / "docs" / name) != made()]
+    if options.check:
+        for name in stale:
+            print(f"docs/{name} is not up to date: python -m scripts._docs", file=sys.stderr)
+        raise SystemExit(1 if stale else 0)
+    for name in stale:
+        (ROOT / "docs" / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"docs/{name}")
+
+
+def settings() -> str:
+    """The page of all settings, in the order of `Settings`."""
+    rows = []
+    for setting in fields(Settings):
+        about = setting.metadata
+        meaning = coded(about["help"])
+        name, default, allowed = f"`{about['env']}`", _default(about["default"]), _allowed(about["parse"])
+        rows.append((name, default, allowed, meaning[:1].upper() + meaning[1:]))
+    return SETTINGS + _table(("setting", "default", "allowed", "meaning"), rows)
+
+
+def reasons() -> str:
+    """The page of all that customers are parked for, fail for or wait for."""
+    tables = {
+        "reasons": _reasons("reason", REASONS),
+        "refusals": _reasons("error", REFUSALS),
+        "waits": _reasons("waits_for", WAITS),
+    }
+    return WORDS.format(**tables)
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"settings.md": settings, "reasons.md": reasons}
+"""The name of each page in `docs/`, and what makes it."""
+
+
+def _reasons(name: str, known: Mapping[str, Reason]) -> str:
+    rows = [(f"`{word}`", coded(reason.means), coded(reason.remedy)) for word, reason in known.items()]
+    return _table((name, "what it means", "what to do"), rows)
+
+
+def coded(text: str) -> str:
+    """`text` with what is code in it marked as code."""
+    return _CODE.sub(lambda found: "`" + found[1].replace("'", "").replace("kind ", "kind=") + "`", text)
+
+
+def _default(default: Any) -> str:
+    if default is REQUIRED:
+        return "needed"
+    return "" if default is None else f"`{default}`"
+
+
+def _allowed(parse: Callable[[str], Any]) -> str:
+    """What a setting accepts, in the words that refuse anything else."""
+    try:
+        parse("\0?")
+    except ValueError as refused:
+        said = str(refused).removeprefix("must be ").removeprefix("a whole number from ").removeprefix("one of ")
+        return re.sub(r"( \(.*\)| such as .*)$", "", said)
+    return ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+if __name__ == "__main__":
+    main()
