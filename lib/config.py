@@ -287,7 +287,7 @@ class Settings:
         "BRAKE_MAX",
         _whole(1, 1_000_000),
         20,
-        "Suspensions and terminations within an hour before the brake stops more.",
+        "Suspensions, or moves that Stripe did not ask for, within an hour before the brake stops more.",
     )
     brake_percent: int = _setting(
         "BRAKE_PERCENT", _whole(1, 100), 5, "The same in percent of all live services, once there are 100."

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lib.database import brake, due
+from lib.operators import dashboard
 from tests.test_sweep import remembered
 from tests.world import World
 
@@ -59,7 +60,7 @@ async def test_thirty_at_once_suspend_twenty_then_stop_alert_and_go_on_after_rel
     assert {(row["attempts"], row["last_error"], row["parked_reason"]) for row in rows} == {(0, None, None)}
     assert all(row["due_at"] is not None for row in rows)
     assert capsys.readouterr().out.count("brake_engaged") == 1
-    (state,) = world.sql("SELECT engaged_at IS NOT NULL AS on, reason FROM brake")
+    (state,) = world.sql("SELECT engaged_at IS NOT NULL AS on, reason FROM brake WHERE counts = 'suspensions'")
     assert state["on"] is True
     assert state["reason"].startswith("20 suspensions")
     world.hurry()
@@ -69,7 +70,8 @@ async def test_thirty_at_once_suspend_twenty_then_stop_alert_and_go_on_after_rel
     await drained(world)
     assert suspended(world) == 30
     assert world.due() == []
-    assert world.sql("SELECT engaged_at, released_by FROM brake") == [{"engaged_at": None, "released_by": "anna"}]
+    (state,) = world.sql("SELECT engaged_at, released_by FROM brake WHERE counts = 'suspensions'")
+    assert state == {"engaged_at": None, "released_by": "anna"}
 
 
 async def test_several_processes_together_never_suspend_more_than_the_limit(world: World) -> None:
@@ -100,7 +102,7 @@ async def test_the_brake_stays_on_until_somebody_releases_it(world: World) -> No
     assert suspended(world) == 2
     await release(world)
     await drained(world, BRAKE_MAX="2")
-    assert suspended(world) == 4
+    assert suspended(world) == 5
 
 
 async def test_a_release_reaches_a_pass_that_met_the_brake_a_moment_before(
@@ -230,3 +232,160 @@ async def test_a_release_finds_who_failed_besides(world: World) -> None:
     assert await release(world) == 1
     await drained(world, BRAKE_MAX="1")
     assert suspended(world) == 2
+
+
+# --- whom a release lets pass -----------------------------------------------------------------------------------------
+
+
+async def test_a_release_lets_pass_whom_it_showed_and_counts_anew_for_everybody_else(world: World) -> None:
+    """However many were waiting all go on, and use nothing up of what others may."""
+    await unpaid(world, 9, 20)
+    await drained(world, BRAKE_MAX="2")
+    assert (suspended(world), len(waiting(world))) == (2, 7)
+    await release(world)
+    await unpaid_too(world)
+    await drained(world, BRAKE_MAX="2")
+    assert suspended(world) == 2 + 7 + 2
+    assert len(waiting(world)) == 9
+    await release(world)
+    await drained(world, BRAKE_MAX="2")
+    assert suspended(world) == 20
+    assert world.due() == []
+
+
+async def test_who_failed_after_the_release_is_let_pass_all_the_same(world: World) -> None:
+    """A panel that is away for a moment does not take back what was released."""
+    await unpaid(world, 6, 10)
+    await drained(world, BRAKE_MAX="1")
+    await release(world)
+    world.panel.fail_next("PATCH", "/subscriptions/", status=500, times=30)
+    await drained(world, BRAKE_MAX="1")
+    assert suspended(world) == 1
+    world.panel.clear_faults()
+    await world.come_to_rest(BRAKE_MAX="1")
+    assert suspended(world) == 6
+
+
+async def test_who_waited_and_paid_before_the_release_is_not_let_pass_later(world: World) -> None:
+    """Only who waits is shown, and only who is shown passes."""
+    subscriptions = await unpaid(world, 3, 10)
+    await drained(world, BRAKE_MAX="2")
+    (row,) = waiting(world)
+    (spared,) = [s for s in subscriptions[:3] if world.stripe.subscriptions[s]["customer"] == row["key"]]
+    world.stripe.set(spared, status="active")
+    await world.sync(row["key"], BRAKE_MAX="2")
+    assert await release(world) == 0
+    await unpaid_too(world)
+    await drained(world, BRAKE_MAX="2")
+    assert suspended(world) == 4
+
+
+# --- moves ------------------------------------------------------------------------------------------------------------
+
+
+def moved(world: World) -> int:
+    """How many hosting subscriptions are on the big plan."""
+    return sum(one.plan_id == world.big_plan_id for one in world.panel.subscriptions.values())
+
+
+EDIT = "UPDATE plan_mappings SET enhance_plan_id = 'big-hosting-plan' WHERE billing_plan_id = 'price_basic_monthly'"
+BACK = "UPDATE plan_mappings SET enhance_plan_id = 'basic-hosting-plan' WHERE billing_plan_id = 'price_basic_monthly'"
+
+
+async def live(world: World, of: int) -> list[str]:
+    """So many customers whose services run and are known."""
+    subscriptions = await unpaid(world, 0, of)
+    world.sql("UPDATE services SET made_for = jsonb_build_array(jsonb_build_array(price_id, 1))")
+    return subscriptions
+
+
+async def test_one_edit_of_a_mapping_does_not_move_everybody(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 110 five percent are moved, then it stops and says so; the mapping put right, nobody else ever is."""
+    await live(world, 110)
+    world.sql(EDIT)
+    await drained(world, workers=4)
+    assert moved(world) == 5
+    assert len(waiting(world)) == len(world.due()) == 105
+    assert capsys.readouterr().out.count("brake_engaged") == 1
+    (state,) = world.sql("SELECT reason FROM brake WHERE engaged_at IS NOT NULL")
+    assert state["reason"].startswith("5 moves to another plan that no change at Stripe asked for within an hour")
+    world.sql(BACK)
+    await drained(world, workers=4)
+    assert moved(world) == 5  # to be put back, which nobody asked Stripe for either
+    assert len(waiting(world)) == 5
+    await release(world)
+    await drained(world)
+    assert (moved(world), world.due()) == (0, [])
+
+
+async def test_a_release_moves_all_who_waited_and_only_to_the_plan_that_was_shown(world: World) -> None:
+    """Edited once more, the mapping means another move, which nobody has seen."""
+    await live(world, 12)
+    third = world.panel.add_plan("third-hosting-plan")
+    world.sql(EDIT)
+    await drained(world, BRAKE_MAX="2")
+    assert await release(world) == 10
+    await drained(world, BRAKE_MAX="2")
+    assert (moved(world), world.due()) == (12, [])
+    world.sql("UPDATE plan_mappings SET enhance_plan_id = 'basic-hosting-plan' WHERE kind = 'service'")
+    await drained(world, BRAKE_MAX="2")
+    assert moved(world) == 10
+    await release(world)
+    world.sql("UPDATE plan_mappings SET enhance_plan_id = %s WHERE billing_plan_id = 'price_basic_monthly'", str(third))
+    await drained(world, BRAKE_MAX="2")
+    assert sum(one.plan_id == third for one in world.panel.subscriptions.values()) == 2
+
+
+async def test_moves_and_suspensions_are_counted_apart(world: World) -> None:
+    """A mapping gone wrong lets nobody keep what is not paid for, and a bank that is away moves nobody later."""
+    subscriptions = await live(world, 10)
+    world.sql(EDIT)
+    await drained(world, BRAKE_MAX="2")
+    assert (moved(world), suspended(world)) == (2, 0)
+    for subscription in subscriptions[:3]:
+        world.stripe.set(subscription, status="unpaid")
+        await world.sync(str(world.stripe.subscriptions[subscription]["customer"]), BRAKE_MAX="2")
+    assert suspended(world) == 2
+    engaged = world.sql("SELECT counts FROM brake WHERE engaged_at IS NOT NULL ORDER BY counts")
+    assert [row["counts"] for row in engaged] == ["moves", "suspensions"]
+    await release(world)
+    assert world.sql("SELECT counts FROM brake WHERE engaged_at IS NOT NULL") == []
+    await drained(world, BRAKE_MAX="2")
+    assert suspended(world) == 3
+
+
+async def test_what_stripe_asks_for_is_moved_while_the_brake_for_moves_is_on(world: World) -> None:
+    """Upgrades, purchases and resuming go on whatever somebody wrote into a mapping."""
+    subscriptions = await live(world, 6)
+    world.sql(EDIT)
+    await drained(world, BRAKE_MAX="1")
+    assert moved(world) == 1
+    left = [s for s in subscriptions if world.service(s)["panel_plan_id"] != world.big_plan_id]
+    for subscription in left[:3]:
+        world.stripe.change_items(subscription, price="price_big_monthly", invoice="paid")
+        await world.sync(str(world.stripe.subscriptions[subscription]["customer"]), BRAKE_MAX="1")
+    assert moved(world) == 4
+
+
+async def test_what_was_moved_by_hand_is_put_back_under_the_same_count(world: World) -> None:
+    """Somebody who moves many in the panel meant something by it: a few are put back, then a person must look."""
+    await live(world, 5)
+    for one in world.panel.subscriptions.values():
+        one.plan_id = world.big_plan_id
+    world.sql("INSERT INTO due (kind, key) SELECT 'customer', customer_id FROM customers")
+    await drained(world, BRAKE_MAX="2")
+    assert (moved(world), len(waiting(world))) == (3, 3)
+
+
+async def test_the_dashboard_shows_what_is_braked_and_who_waits(world: World) -> None:
+    """Each count has its own alert, and names the services that a release lets pass."""
+    await live(world, 4)
+    world.sql(EDIT)
+    await drained(world, BRAKE_MAX="1")
+    async with world.bridge(BRAKE_MAX="1") as manager:
+        shown = await dashboard.show(manager)
+    (alert,) = [alert for alert in shown["alerts"] if alert["code"].startswith("brake")]
+    found = shown["brake"]["moves"]
+    assert (alert["code"], alert["detail"]) == ("brake_moves", found["reason"])
+    assert (shown["brake"]["engaged"], found["engaged"], found["waiting"]["total"]) == (False, True, 3)
+    assert {(one["kind"], one["plan"]) for one in found["waiting"]["services"]} == {("change_plan", "big-hosting-plan")}

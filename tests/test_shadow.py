@@ -82,7 +82,7 @@ async def test_shadow_mode_over_a_running_world_shows_the_differences_and_keeps_
     await sweep(world, **SHADOW, **settings)
     assert wrote(world) == []
     assert world.sql(decided) == before
-    assert world.sql("SELECT engaged_at FROM brake") == [{"engaged_at": None}]
+    assert world.sql("SELECT counts FROM brake WHERE engaged_at IS NOT NULL") == []
     assert world.due() == []
     shown = plans(world)
     by_customer = [shown.get(str(world.stripe.subscriptions[s]["customer"])) for s in subscriptions]

@@ -1,19 +1,36 @@
-"""The brake: counts suspensions and terminations over all processes, and stops further ones until it is released."""
+"""The brake: counts over all processes, stops what there is too much of, and waits for a person to release it.
+
+It counts suspensions and terminations together, and apart from them the moves to another plan that no change at Stripe
+asked for.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from psycopg.rows import DictRow
 
 from lib.database import ledger
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 from lib.errors import LeaseLost
+from lib.model import ActionKind
+from lib.policy import UNASKED_MOVES
+
+Counts = Literal["suspensions", "moves"]
 
 WINDOW = timedelta(hours=1)
-"""Within which suspensions are counted together."""
+"""Within which suspensions, or moves, are counted together."""
 
 LIVE_FOR_PERCENT = 100
 """Fewer live services than this make no meaningful percentage."""
+
+LET_PASS_FOR = timedelta(days=1)
+"""How long a release holds for what it let pass: longer than any number of passes and their repetitions take."""
+
+SHOWN = 50
+"""How many of those who wait are named."""
 
 _LOCK = 0x5B1D6E03
 """Arbitrary, but ours: makes counting and adding one a single step."""
@@ -21,19 +38,30 @@ _LOCK = 0x5B1D6E03
 
 @dataclass(frozen=True, slots=True)
 class Brake:
-    """Whether the brake is engaged, since when and why; who released it last."""
+    """Whether the brake is engaged, since when and why; who released it last, and who waits for the next release."""
 
     engaged_at: datetime | None
     reason: str | None
     released_at: datetime | None
     released_by: str | None
+    waiting: int
+    """Services."""
+    services: list[dict[str, Any]]
+    """The first of these: customerId, subscriptionId, slot, kind, plan."""
 
+
+_WHICH: dict[Counts, str] = {
+    "suspensions": "i.kind IN ('suspend', 'terminate')",
+    # As the index has them: a list that is a parameter would not be looked up there.
+    "moves": f"i.kind = 'change_plan' AND i.rule IN ({', '.join(repr(rule) for rule in sorted(UNASKED_MOVES))})",
+}
 
 _COUNT = """
     WITH begun AS MATERIALIZED (
         SELECT i.action_id, i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
-        WHERE i.kind IN ('suspend', 'terminate') AND i.state = 'intent'
+        WHERE {which} AND i.state = 'intent' AND b.counts = %(counts)s
             AND i.at > greatest(statement_timestamp() - %(window)s, b.released_at)
+            AND i.facts ->> 'brake' IS DISTINCT FROM 'let_pass'
     ), recent AS (
         -- Looked up one by one: as a join the planner would read the whole ledger for it.
         SELECT * FROM begun
@@ -46,15 +74,29 @@ _COUNT = """
             WHERE 'live' <> (SELECT state FROM services AS s WHERE (s.provider, s.subscription_id, s.slot)
                 = (r.provider, r.subscription_id, r.slot))) AS were_live,
         (SELECT count(*) FROM recent) AS recent
-    FROM brake b
+    FROM brake b WHERE b.counts = %(counts)s
 """
 """Suspensions wait for each other's lock while this runs: it must not read the whole ledger."""
 
+_NAMES: dict[Counts, str] = {
+    "suspensions": "suspensions or terminations",
+    "moves": "moves to another plan that no change at Stripe asked for",
+}
+
+
+def counted(fact: ledger.Fact) -> Counts | None:
+    """Under which count an action is braked; `None`: never."""
+    if fact.kind in (ActionKind.SUSPEND, ActionKind.TERMINATE):
+        return "suspensions"
+    return "moves" if fact.kind == ActionKind.CHANGE_PLAN and fact.rule in UNASKED_MOVES else None
+
 
 async def intend_braked(
-    db: Database, fact: ledger.Fact, lease_id: str, *, most: int, percent: int
+    db: Database, fact: ledger.Fact, lease_id: str, counts: Counts, *, most: int, percent: int
 ) -> tuple[bool, str | None]:
-    """Write the intent of a suspension or termination, unless the brake is engaged or engages by it.
+    """Write the intent of what is counted, unless the brake is engaged or engages by it.
+
+    What a release has shown as waiting passes, and is not counted.
 
     Returns:
         Whether it was written; else why not. The second is set by the very call that engaged the brake, too.
@@ -62,61 +104,135 @@ async def intend_braked(
     Raises:
         LeaseLost: another process may hold this customer now.
     """
-    # As many live services as make the percentage reach `most`: how many more there are changes nothing.
-    enough = max(LIVE_FOR_PERCENT, -(-most * 100 // percent) if percent else 0)
     async with db.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        cursor = await connection.execute(_COUNT, {"window": WINDOW, "enough": enough})
-        row = await cursor.fetchone()
-        assert row is not None
-        if row["engaged_at"] is not None:
-            return False, None
-        # What was suspended in the window was live before it, and counts into the hundred.
-        base = row["live"] + row["were_live"]
-        limit = min(most, base * percent // 100) if base >= LIVE_FOR_PERCENT else most
-        if row["recent"] >= limit:
-            cursor = await connection.execute(
-                """
-                UPDATE brake SET engaged_at = clock_timestamp(),
-                    reason = %(recent)s || ' suspensions or terminations within an hour, '
-                        || (SELECT count(*) FROM services WHERE state = 'live') || ' services live'
-                RETURNING reason
-                """,
-                {"recent": str(row["recent"])},
-            )
-            engaged = await cursor.fetchone()
-            assert engaged is not None
-            return False, str(engaged["reason"])
+        if await _lets_pass(connection, fact):
+            fact = replace(fact, facts={**(fact.facts or {}), "brake": "let_pass"})
+        else:
+            row = await _count(connection, counts, most=most, percent=percent)
+            if row["engaged_at"] is not None:
+                await _stop(connection, fact, counts)
+                return False, None
+            # What was suspended in the window was live before it, and counts into the hundred.
+            base = row["live"] + row["were_live"]
+            limit = min(most, base * percent // 100) if base >= LIVE_FOR_PERCENT else most
+            if row["recent"] >= limit:
+                await _stop(connection, fact, counts)
+                return False, await _engage(connection, counts, row["recent"])
         if not await ledger.add_intent(connection, fact, lease_id):
             raise LeaseLost("the lease of this pass is over; it stops before the next change")
         return True, None
 
 
-async def read(db: Database) -> Brake:
-    """How the brake stands."""
-    row = await db.row("SELECT engaged_at, reason, released_at, released_by FROM brake")
+async def _count(connection: Connection, counts: Counts, *, most: int, percent: int) -> DictRow:
+    # As many live services as make the percentage reach `most`: how many more there are changes nothing.
+    enough = max(LIVE_FOR_PERCENT, -(-most * 100 // percent) if percent else 0)
+    cursor = await connection.execute(
+        _COUNT.format(which=_WHICH[counts]), {"counts": counts, "window": WINDOW, "enough": enough}
+    )
+    row = await cursor.fetchone()
     assert row is not None
-    return Brake(**row)
+    return row
+
+
+async def _engage(connection: Connection, counts: Counts, recent: int) -> str:
+    cursor = await connection.execute(
+        """
+        UPDATE brake SET engaged_at = clock_timestamp(),
+            reason = %(recent)s || ' ' || %(name)s || ' within an hour, '
+                || (SELECT count(*) FROM services WHERE state = 'live') || ' services live'
+        WHERE counts = %(counts)s RETURNING reason
+        """,
+        {"counts": counts, "recent": str(recent), "name": _NAMES[counts]},
+    )
+    engaged = await cursor.fetchone()
+    assert engaged is not None
+    return str(engaged["reason"])
+
+
+def _which(fact: ledger.Fact) -> dict[str, object]:
+    assert fact.service is not None
+    return {
+        "provider": fact.provider,
+        "customer": fact.customer_id,
+        "subscription": fact.service.subscription_id,
+        "slot": fact.service.slot,
+        "kind": str(fact.kind),
+        "plan": str((fact.facts or {}).get("plan") or ""),
+    }
+
+
+async def _lets_pass(connection: Connection, fact: ledger.Fact) -> bool:
+    """Whether a release was shown just this: the same change of the same service, to the same plan."""
+    cursor = await connection.execute(
+        "SELECT 1 FROM braked WHERE provider = %(provider)s AND subscription_id = %(subscription)s AND slot = %(slot)s"
+        " AND kind = %(kind)s AND plan = %(plan)s AND released_at > clock_timestamp() - %(for)s",
+        {**_which(fact), "for": LET_PASS_FOR},
+    )
+    return await cursor.fetchone() is not None
+
+
+async def _stop(connection: Connection, fact: ledger.Fact, counts: Counts) -> None:
+    await connection.execute(
+        """
+        INSERT INTO braked (provider, customer_id, subscription_id, slot, counts, kind, plan)
+        VALUES (%(provider)s, %(customer)s, %(subscription)s, %(slot)s, %(counts)s, %(kind)s, %(plan)s)
+        ON CONFLICT (provider, subscription_id, slot, kind) DO UPDATE SET plan = excluded.plan,
+            stopped_at = clock_timestamp(), released_at = NULL
+        """,
+        {**_which(fact), "counts": counts},
+    )
+
+
+async def read(db: Database) -> dict[Counts, Brake]:
+    """How the brake stands, by what it counts."""
+    rows = await db.rows(
+        """
+        WITH waiting AS (
+            SELECT b.* FROM braked b JOIN due d ON d.kind = 'customer' AND d.key = b.customer_id
+            WHERE b.released_at IS NULL AND d.waits_for = 'brake'
+        )
+        SELECT counts, engaged_at, reason, released_at, released_by,
+            (SELECT count(*) FROM waiting w WHERE w.counts = brake.counts) AS waiting,
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customerId', customer_id, 'subscriptionId', subscription_id,
+                'slot', slot, 'kind', kind, 'plan', nullif(plan, ''))), '[]') FROM (
+                SELECT * FROM waiting w WHERE w.counts = brake.counts
+                ORDER BY stopped_at, subscription_id, slot LIMIT %(shown)s) AS s) AS services
+        FROM brake
+        """,
+        {"shown": SHOWN},
+    )
+    return {row.pop("counts"): Brake(**row) for row in rows}
 
 
 async def release(db: Database, actor: str) -> int:
-    """Release the brake and make those due who waited for it; how many. Nothing, when it is not on.
+    """Release the brake, let pass whom it has shown as waiting, and make those due; how many. Nothing, when it is off.
 
-    Whoever has a pass just now may have met the brake a moment ago, and is made due as well.
+    Whoever has a pass just now may have met the brake a moment ago, and is made due as well. For everybody else it
+    counts anew.
     """
-    rows = await db.rows(
-        """
-        WITH released AS (
-            UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = clock_timestamp(), released_by = %(actor)s
-            WHERE engaged_at IS NOT NULL RETURNING 1
-        ), braked AS (
-            SELECT kind, key FROM due
-            WHERE (waits_for = 'brake' OR lease_id IS NOT NULL) AND EXISTS (SELECT FROM released)
-            ORDER BY kind, key FOR UPDATE
-        )
-        UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
-        FROM braked WHERE (due.kind, due.key) = (braked.kind, braked.key) RETURNING 1
-        """,
-        {"actor": actor},
+    async with db.transaction() as connection:
+        # What was stopped a moment ago is written by then, and what comes after finds the brake released.
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        cursor = await connection.execute(_RELEASE, {"actor": actor, "for": LET_PASS_FOR})
+        return len(await cursor.fetchall())
+
+
+_RELEASE = """
+    WITH released AS (
+        UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = clock_timestamp(), released_by = %(actor)s
+        WHERE engaged_at IS NOT NULL RETURNING counts
+    ), waiting AS (
+        SELECT kind, key FROM due
+        WHERE (waits_for = 'brake' OR lease_id IS NOT NULL) AND EXISTS (SELECT FROM released)
+        ORDER BY kind, key FOR UPDATE
+    ), forgotten AS (
+        DELETE FROM braked WHERE released_at < clock_timestamp() - %(for)s
+    ), shown AS (
+        UPDATE braked SET released_at = clock_timestamp() FROM waiting, released
+        WHERE braked.released_at IS NULL AND braked.counts = released.counts
+            AND waiting.kind = 'customer' AND waiting.key = braked.customer_id
     )
-    return len(rows)
+    UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
+    FROM waiting WHERE (due.kind, due.key) = (waiting.kind, waiting.key) RETURNING 1
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,7 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
     ended = await sweeps.newest(bridge.db, ended=True)
     services = numbers["services"]
     parked = sum(numbers["parked"].values())
-    alerts = []
-    if stopped.engaged_at:
-        alerts.append({"code": "brake", "detail": stopped.reason, "remedy": "Look at what is due, then releaseBrake."})
+    alerts = _brake_alerts(stopped)
     if parked:
         alerts.append({"code": "parked", "detail": f"{parked} wait for a person", "remedy": "See /api/admin/work."})
     if bridge.settings.provisioning_mode != "live":
@@ -64,13 +63,10 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
             "parked": {"total": parked, "byReason": numbers["parked"]},
         },
         "brake": {
-            "engaged": stopped.engaged_at is not None,
-            "engagedAt": stopped.engaged_at,
-            "reason": stopped.reason,
-            "releasedAt": stopped.released_at,
-            "releasedBy": stopped.released_by,
+            **_brake_json(stopped["suspensions"]),
             "max": bridge.settings.brake_max,
             "percent": bridge.settings.brake_percent,
+            "moves": _brake_json(stopped["moves"]),
         },
         "shadow": {
             "customers": numbers["shadow_customers"],
@@ -80,6 +76,34 @@ async def show(bridge: SubscriptionManager) -> dict[str, Any]:
         "sweep": sweeps.as_json(newest) if newest else None,
         "events": {"lastDay": numbers["events_day"], "newestWebhookAt": numbers["newest_webhook"]},
         "actionsLastDay": numbers["actions_day"],
+    }
+
+
+def _brake_alerts(stopped: Mapping[brake.Counts, brake.Brake]) -> list[dict[str, Any]]:
+    """That the brake is on, and for what."""
+    told: list[tuple[brake.Counts, str, str]] = [
+        ("suspensions", "brake", "Look at who waits, then releaseBrake."),
+        (
+            "moves",
+            "brake_moves",
+            "Put plan_mappings and plan_rules right, or let those who wait be moved: releaseBrake.",
+        ),
+    ]
+    return [
+        {"code": code, "detail": stopped[counts].reason, "remedy": remedy}
+        for counts, code, remedy in told
+        if stopped[counts].engaged_at
+    ]
+
+
+def _brake_json(found: brake.Brake) -> dict[str, Any]:
+    return {
+        "engaged": found.engaged_at is not None,
+        "engagedAt": found.engaged_at,
+        "reason": found.reason,
+        "releasedAt": found.released_at,
+        "releasedBy": found.released_by,
+        "waiting": {"total": found.waiting, "services": found.services},
     }
 
 

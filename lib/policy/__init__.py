@@ -11,7 +11,7 @@ from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.imagine import imagine
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
 from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans
-from lib.policy.plans import on_plan, plans_meant
+from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
 from lib.policy.recognise import observe, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
 from lib.policy.usage import may_be_over, over, over_with, uncounted
@@ -21,6 +21,7 @@ __all__ = [
     "ENDLESS_ATTEMPTS",
     "MAX_ATTEMPTS",
     "SETTLE",
+    "UNASKED_MOVES",
     "WAITED_FOR",
     "InvalidDomain",
     "clean_name",

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 
 from lib.model import PanelPlan, PanelSubscription
 
+UNASKED_MOVES = frozenset({"mapping_edited", "plan_put_back"})
+"""Rules of moves to another plan that no change at Stripe asked for: a mapping or rule says something else now, or
+somebody moved it in the panel."""
+
 _NUMBER = re.compile(r"[0-9]{1,10}")
 """ASCII only: `²` and `٣` are digits to some functions and no numbers to others. The ids are 32 bit."""
 

@@ -259,7 +259,8 @@ class Reconciler:
             dates += [clock.now() + error.again for error in waits]
             own = [error for error in failures if not isinstance(error, Denied)]
             again = _again((own or failures or waits)[0], clock.now(), problems)
-            why = waits[0].why if waits else None  # a release of the brake must find them, whatever failed besides
+            # A release of the brake must find them, whatever failed or is waited for besides.
+            why = next((wait.why for wait in waits if wait.why == "brake"), waits[0].why if waits else None)
             return replace(again, why=why, wake_at=min(dates, default=None)), wanted
         if wait is not None and any(clock.now() < settles_at(intent) for intent in state.memory.intents):
             # No success yet: the failures in a row are not forgotten over it.

@@ -13,7 +13,7 @@ from lib.config import Settings
 from lib.database import Database, brake, ledger
 from lib.errors import OutcomeUnknown, Refused, Retryable, Unavailable
 from lib.log import get_logger
-from lib.model import ActionKind, Payer, ServiceKey
+from lib.model import Payer, ServiceKey
 
 log = get_logger()
 
@@ -81,15 +81,18 @@ class Step:
         self._sent = True
 
     async def __aenter__(self) -> Step:
-        if self.fact.kind not in (ActionKind.SUSPEND, ActionKind.TERMINATE):
+        counts = brake.counted(self.fact)
+        if counts is None:
             await ledger.intend(self._db, self.fact, self._lease_id)
             return self
         most, percent = self._settings.brake_max, self._settings.brake_percent
-        written, engaged = await brake.intend_braked(self._db, self.fact, self._lease_id, most=most, percent=percent)
+        written, engaged = await brake.intend_braked(
+            self._db, self.fact, self._lease_id, counts, most=most, percent=percent
+        )
         if engaged:
             log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
         if not written:
-            raise Waiting("the brake is on; an admin must release it", why="brake", again=BRAKED)
+            raise Waiting(f"the brake for {counts} is on; an admin must release it", why="brake", again=BRAKED)
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
