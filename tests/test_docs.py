@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import psycopg
 import pytest
 import stripe
@@ -198,76 +199,66 @@ def commands(*pages: str) -> Iterator[list[str]]:
                 yield words
 
 
-CURLS = [words for words in commands() if words[0] == "curl" and "YOUR-DOMAIN" in words[1]]
+def curls(*pages: str) -> list[list[str]]:
+    """The commands among them that ask the deployment, without what they are piped to."""
+    ours = [words for words in commands(*pages) if words[0] == "curl" and "YOUR-DOMAIN" in words[1]]
+    return [words[: words.index("|")] if "|" in words else words for words in ours]
 
 
-def written(words: list[str]) -> str:
-    """A command as a test's name."""
-    return " ".join(word for word in words[1:] if "Bearer" not in word and word != "-H").replace(
-        "https://YOUR-DOMAIN", ""
-    )
-
-
-async def carried_out(world: World, words: list[str], known: dict[str, str]) -> tuple[int, Any]:
-    """Send what a `curl` would; the status and the answer."""
-    if "|" in words:
-        words = words[: words.index("|")]
-    headers, body, url = {}, None, words[1]
+async def sent(client: httpx.AsyncClient, words: list[str]) -> httpx.Response:
+    """The answer to what a `curl` sends."""
+    path, headers, body = words[1].removeprefix("https://YOUR-DOMAIN"), {}, None
     for option, value in zip(words[2::2], words[3::2], strict=True):
         if option == "-H":
             name, _, content = value.partition(": ")
             headers[name] = content.replace("YOUR_ADMIN_KEY", ADMIN_KEY)
         elif option == "-d":
-            body = value
+            body, headers["Content-Type"] = value, "application/x-www-form-urlencoded"  # as curl says of it
         else:
             assert option == "-o", option
-    for placeholder, real in known.items():
-        url, body = url.replace(placeholder, real), body and body.replace(placeholder, real)
-    async with world.functions() as client:
-        path = url.removeprefix("https://YOUR-DOMAIN")
-        form = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl says of -d
-        answer = await (
-            client.get(path, headers=headers)
-            if body is None
-            else client.post(path, content=body, headers=headers | form)
-        )
-    return answer.status_code, answer.json() if "json" in answer.headers["content-type"] else answer.text
+    if body is None:
+        return await client.get(path, headers=headers)
+    return await client.post(path, content=body, headers=headers)
 
 
 NOT_AS_THINGS_STAND = {"not_behind", "nothing_gone", "not_ended"}
 """Why an action on somebody in good standing may be declined."""
 
 
-@pytest.mark.parametrize("words", CURLS, ids=written)
-async def test_what_curl_sends_is_understood(world: World, words: list[str]) -> None:
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if curls(page)])
+async def test_what_curl_sends_is_understood(world: World, name: str) -> None:
     """Each line as it is printed does its work for a customer in good standing, or says why there is none to do."""
     customer = world.customer()
     subscription = world.buy(customer)
     async with world.functions() as client:
         for event in list(world.stripe.undelivered()):
             await world.deliver(client, event)
-    known = {
-        "cus_...": customer,
-        "sub_...": subscription,
-        "evt_...": world.sql("SELECT event_id FROM events")[0]["event_id"],
-    }
-    status, answer = await carried_out(world, words, known)
-    assert status in (200, 202) or (status == 409 and answer["code"] in NOT_AS_THINGS_STAND), (status, answer)
-    if status == 200 and "email=" in words[1]:
-        assert [row["customerId"] for row in answer["data"]] == [customer]
+        (event_id,) = world.sql("SELECT event_id FROM events LIMIT 1")[0].values()
+        known = {"cus_...": customer, "sub_...": subscription, "evt_...": event_id}
+        for words in curls(PAGES[name]):
+            for placeholder, real in known.items():
+                words = [word.replace(placeholder, real) for word in words]
+            answer = await sent(client, words)
+            told = (shlex.join(words), answer.text)
+            assert answer.status_code in (200, 202, 409), told
+            assert answer.status_code != 409 or answer.json()["code"] in NOT_AS_THINGS_STAND, told
+            if "email=" in words[1]:
+                assert [row["customerId"] for row in answer.json()["data"]] == [customer], told
 
 
 def test_every_action_of_an_admin_is_written_down() -> None:
     """What an admin may decide is explained, and has a line to copy."""
     known = sorted(action.__struct_config__.tag for action in get_args(bodies.Work))
     assert sorted(row[0].strip("`") for row in rows(section(OPERATE, "Decide by hand"))) == known
-    sent = [json.loads(words[words.index("-d") + 1]) for words in CURLS if "/work" in words[1] and "-d" in words]
-    assert sorted({body["action"] for body in sent}) == known
+    bodies_sent = [
+        json.loads(words[words.index("-d") + 1]) for words in curls() if "/work" in words[1] and "-d" in words
+    ]
+    assert sorted({body["action"] for body in bodies_sent}) == known
 
 
 def test_the_first_versions_lines_are_there() -> None:
     """Dashboard, sync of a subscription, a search by e-mail and health are in the first five minutes."""
-    lines = [(urlsplit(words[1]), words[-1]) for words in commands(README) if words[0] == "curl"]
+    lines = [(urlsplit(words[1]), words[-1]) for words in curls(README)]
     assert {url.path for url, _ in lines} == {f"/api/{name}" for name in FIRST}
     assert ["email"] in [list(parse_qs(url.query)) for url, _ in lines]
     assert '{"subscriptionId": "sub_..."}' in [body for _, body in lines]
