@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from scripts._console import bridge, finish, table, when
+from scripts._whose import whose
 
 if TYPE_CHECKING:
     from lib.model import PanelSubscription, Service, Subscription
     from lib.operators.explain import Explanation
-    from lib.subscription_manager import SubscriptionManager
 
 SHOWN = 40
 """Facts of the timeline unless more are asked for."""
@@ -23,7 +23,7 @@ SIDES = {"stripe": "Stripe", "panel": "The panel"}
 
 
 def main() -> None:
-    """Print the explanation; exit code 1 when nobody knows the id."""
+    """Print the explanation; exit code 1 when it can't be told whose."""
     parser = argparse.ArgumentParser(
         prog="scripts/explain",
         description="Says of one customer what Stripe says (truth), what should be and by which rule (desired), what "
@@ -31,9 +31,14 @@ def main() -> None:
         "Only reads: nothing is written anywhere. Settings come from the environment or from .env; the environment "
         "wins.",
         epilog="While Stripe or the panel is away, the rest is shown with what is remembered. "
-        "Exit code: 0 explained, 1 nobody knows the id, 2 it could not be read, or not all of it.",
+        "Exit code: 0 explained, 1 nobody is known by it, or several are (they are listed), 2 it could not be read, or"
+        " not all of it.",
     )
-    parser.add_argument("id", metavar="CUSTOMER|SUBSCRIPTION", help="a Stripe id: cus_... or sub_...")
+    parser.add_argument(
+        "wanted",
+        metavar="CUSTOMER|SUBSCRIPTION|E-MAIL|DOMAIN",
+        help="a Stripe id (cus_... or sub_...), or a whole e-mail address or domain, in any case",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     parser.add_argument(
         "--last", type=int, default=SHOWN, metavar="N", help="facts of the timeline to show (%(default)s)"
@@ -47,16 +52,21 @@ async def _explain(options: argparse.Namespace) -> int:
     from lib.operators.explain import explain
 
     async with bridge() as manager:
-        wanted = str(options.id).strip()
-        customer_id = await _customer(manager, wanted)
-        if customer_id is None:
+        wanted = str(options.wanted).strip()
+        found = await whose(manager, wanted)
+        if not found:
             print(
-                f"Neither Stripe nor this bridge knows {wanted!r}. Give a customer (cus_...) or a subscription"
-                " (sub_...) of the account and mode of STRIPE_SECRET_KEY.",
+                f"Neither Stripe nor this bridge knows {wanted!r}. Give a customer (cus_...), a subscription (sub_...)"
+                " or an e-mail address of the account and mode of STRIPE_SECRET_KEY, or a domain that was hosted.",
                 file=sys.stderr,
             )
             return 1
-        known = await explain(manager, customer_id, facts=max(options.last, 1))
+        if len(found) > 1:
+            rows = [(person.customer_id, person.name, person.email, ", ".join(person.domains)) for person in found]
+            print(f"{len(found)} customers fit {wanted!r}; name one by its id.\n", file=sys.stderr)
+            print(table(("CUSTOMER", "NAME", "E-MAIL", "DOMAINS"), rows), file=sys.stderr)
+            return 1
+        known = await explain(manager, found[0].customer_id, facts=max(options.last, 1))
         if options.json:
             print(json.dumps(known.as_json(), indent=2, default=_plain))
         else:
@@ -65,24 +75,6 @@ async def _explain(options: argparse.Namespace) -> int:
         for side, error in known.away.items():
             print(f"{SIDES[side]} could not be read: {error}", file=sys.stderr)
         return 2 if known.away else 0
-
-
-async def _customer(manager: SubscriptionManager, wanted: str) -> str | None:
-    from lib.database import ledger, work
-    from lib.errors import Refused, Retryable
-
-    if not wanted or "/" in wanted or not wanted.isascii() or not wanted.isprintable():
-        return None
-    try:
-        if wanted.startswith("sub_"):
-            return await manager.customer_of_subscription(wanted)
-        return wanted if await manager.knows_customer(wanted) else None
-    except (Refused, Retryable) as error:
-        if isinstance(error, Refused) and error.reason == "stripe_refused":  # an id that Stripe can't even read
-            return None
-        if await work.row_of(manager.db, wanted) or await ledger.timeline(manager.db, wanted, limit=1):
-            return wanted
-        raise
 
 
 def _told(known: Explanation) -> Iterator[tuple[str, str]]:

@@ -228,3 +228,56 @@ async def test_who_is_only_in_the_queue_while_stripe_is_away(world: World) -> No
     unknown = run(world, "cus_nobody")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "could not be read" in unknown.stderr and "Traceback" not in unknown.stderr
+
+
+# --- whom is meant ----------------------------------------------------------------------------------------------------
+
+
+async def test_people_are_found_by_what_they_say_at_the_telephone(world: World) -> None:
+    """A whole e-mail address or domain, in any case and spelling; also the address that only Stripe knows yet."""
+    customer = world.customer(email="Ada@Example.com")
+    world.buy(customer, domain="bücher.example")
+    await world.sync(customer)
+    for wanted in ("ada@example.com", "ADA@EXAMPLE.COM", "bücher.example", "https://www.Bücher.example/", customer):
+        assert told(world, wanted)["customerId"] == customer
+    other = world.customer("Ben", "ben@example.com")
+    assert told(world, "ben@example.com")["customerId"] == other
+    world.sql("UPDATE customers SET panel_email = 'old@example.com'")
+    assert told(world, "Old@example.com")["customerId"] == customer
+
+
+@pytest.mark.parametrize(
+    "wanted", ["ada@example.co", "da@example.com", "ada@example.com.example", "shop.example.org", "."]
+)
+async def test_a_part_of_it_finds_nobody(world: World, wanted: str) -> None:
+    """Only the whole counts: a stranger's story must not be read to the wrong person."""
+    customer = world.customer()
+    world.buy(customer)
+    await world.sync(customer)
+    done = run(world, wanted)
+    assert done.returncode == 1
+    assert "knows" in done.stderr and done.stdout == ""
+
+
+async def test_several_are_listed_and_none_is_explained(world: World) -> None:
+    """One e-mail may be that of many customers at Stripe: the operator chooses."""
+    first, second = world.customer("Ada One"), world.customer("Ada Two")
+    world.buy(first)
+    await world.sync(first)
+    done = run(world, "ada@example.com")
+    assert done.returncode == 1
+    for shown in (first, second, "Ada One", "Ada Two", "shop.example"):
+        assert shown in done.stderr
+    assert done.stdout == ""
+
+
+async def test_while_stripe_is_away_memory_answers(world: World) -> None:
+    """Who is remembered is found all the same."""
+    customer = world.customer()
+    world.buy(customer)
+    await world.sync(customer)
+    world.stripe.down = True
+    done = run(world, "ada@example.com", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["customerId"] == customer
+    assert run(world, "nobody@example.com").returncode == 2
