@@ -172,6 +172,7 @@ async def test_hosting_that_runs_is_refused(world: World) -> None:
     done = run(world, customer, "--yes")
     assert done.returncode == 1
     assert "--force" in done.stderr and "shop.example" in done.stdout
+    assert "action hardDelete of /api/admin/work" in done.stderr  # what there is to wipe it with, by its name
     assert everything(world) == before
 
 

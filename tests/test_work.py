@@ -1044,6 +1044,10 @@ async def test_a_confirmed_hard_delete_wipes_what_has_ended(world: World) -> Non
         body = {"action": "hardDelete", "subscriptionId": subscription, "confirm": subscription, "reason": "GDPR"}
         answer = await client.post(WORK, json=body, headers=ANNA)
         assert answer.status_code == 200, answer.text
+    assert [(a["kind"], a["rule"], a["service"]) for a in answer.json()["actions"]] == [
+        ("hard_delete", "by_hand", subscription)
+    ]
+    assert [(s["slot"], s["state"]) for s in answer.json()["services"]] == [(1, "terminated")]
     assert (world.panel.subscriptions, world.panel.websites) == ({}, {})
     assert world.panel.world()["orgs"] == 1
     assert world.service(subscription)["state"] == "terminated"

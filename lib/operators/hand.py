@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -13,7 +13,7 @@ from lib.database import brake, due, ledger, work
 from lib.database import memory as memories
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
-from lib.model import ActionKind, Hold, Memory, Service, ServiceKey, ServiceState
+from lib.model import Action, ActionKind, Hold, Memory, Service, ServiceKey, ServiceState
 from lib.policy import WAITED_FOR
 from lib.remedies import remedy
 from lib.subscription_manager.panel import awaited_in
@@ -277,6 +277,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
         raise Unavailable(f"whether it has ended can't be seen just now: {before.as_json()['outcome']}")
 
     awaited = " ".join(sorted({goal.awaits for goal in before.goals if goal.awaits}))
+    wiped: dict[ServiceKey, Action] = {}
 
     async def edit(lease_id: str) -> None:
         memory, _ = await memories.load(bridge.db, hand.customer_id)
@@ -297,8 +298,11 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
             assert number is not None
             if number in present or not told or not await _is_gone(bridge, memory.org_id, number):
                 await _wipe(bridge, hand, memory.org_id, service, lease_id)
+                details = {"panel_subscription_id": service.panel_subscription_id}
+                wiped[service.key] = Action(ActionKind.HARD_DELETE, "by_hand", service.key, details)
 
-    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+    return replace(report, actions=(*wiped.values(), *report.actions))
 
 
 async def _refuse_waited_for(

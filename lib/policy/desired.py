@@ -161,6 +161,9 @@ def _of_subscription(
         problem = Problem("unknown_status", detail, subscription.id)
         return [_undecided(service, "unknown_status") for service in known], [problem]
     laid = lay_out(subscription, known, catalogue, most)
+    if subscription.status in _OVER:  # what has ended is no new service, also not beside one that is gone
+        there = {service.key for service in known}
+        laid = replace(laid, pairs=tuple(pair for pair in laid.pairs if pair[1].key in there))
     domains, trouble = _domains(subscription)
     if any(service.website_id is None for _, service in laid.pairs):
         problems += trouble
