@@ -1,5 +1,6 @@
 """`./scripts/serve` as a process of its own: what is served, and what is said when it can't be."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from scripts._serve import _listen
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,6 +64,28 @@ def test_a_delivered_event_provisions_and_sigterm_ends_it(world: World) -> None:
             time.sleep(0.05)
         process.terminate()
         assert process.wait(timeout=30) == 0
+
+
+async def test_an_answer_does_not_wait_for_the_next_packet() -> None:
+    """What is accepted on the socket of `./scripts/serve` sends each answer at once (TCP_NODELAY), on both families."""
+    for host in ("127.0.0.1", "::1"):
+        try:
+            listening = _listen(host, 0)
+        except SystemExit:  # a machine without IPv6
+            assert host == "::1"
+            continue
+        answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def met(
+            _: asyncio.StreamReader, writer: asyncio.StreamWriter, answered: asyncio.Future[int] = answered
+        ) -> None:
+            answered.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(met, sock=listening) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+            assert await answered == 1
+            writer.close()
 
 
 def test_a_port_that_is_taken_is_named(world: World, taken: int) -> None:
