@@ -8,7 +8,9 @@
     ├── Retryable                try again later, with growing delay
     │   ├── Unavailable          the other side said no for now, or could not be reached: nothing happened
     │   │   ├── DatabaseUnavailable   ... of our own database: nothing can be remembered, so nothing may be done
-    │   │   │   └── DatabaseUnfit     ... it answers, and can't be used as it is: a person must mend it
+    │   │   │   ├── DatabaseUnfit     ... it answers, and can't be used as it is: a person must mend it
+    │   │   │   ├── NoAnswer          a statement took too long: somebody holds a lock, or the database is busy
+    │   │   │   └── Conflicted        two transactions were in each other's way, and this one was undone whole
     │   │   ├── Denied                ... to our key, token or address: a matter of the settings, not of a customer
     │   │   └── Incomplete            ... it answered, and left out what a decision needs
     │   ├── OutcomeUnknown       the answer was lost: it may have happened, look before doing it again
@@ -88,6 +90,14 @@ class DatabaseUnavailable(Unavailable):
 
 class DatabaseUnfit(DatabaseUnavailable):
     """It answers and can't be used: its encoding, what this role may do, or other tables of our names in it."""
+
+
+class NoAnswer(DatabaseUnavailable):
+    """A statement was given up because it took too long; it may wait for a lock that somebody holds."""
+
+
+class Conflicted(DatabaseUnavailable):
+    """Another transaction was in the way (a deadlock, a serialization failure): undone whole, and worth repeating."""
 
 
 class Denied(Unavailable):

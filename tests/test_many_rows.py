@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from lib.database import due
 from tests.world import World
 
@@ -79,11 +81,19 @@ async def test_an_event_and_its_pass_read_the_rows_of_their_customer_only(world:
     assert {name: after[name] - before[name] for name in after if after[name] - before[name] > FEW} == {}
 
 
-async def test_a_claim_out_of_a_long_queue_reads_what_it_claims(world: World) -> None:
-    """Everybody waits for the lock under which a claim reads: a backlog must not make that longer."""
+@pytest.mark.parametrize(
+    ("priority", "waiting"), [("0", True), ("1", True), ("length(key) %% 2", False)], ids=["asked", "routine", "later"]
+)
+async def test_a_claim_out_of_a_long_queue_reads_what_it_claims(world: World, priority: str, waiting: bool) -> None:
+    """Everybody waits for the lock under which a claim reads: a backlog, or many dates, must not make that longer."""
     fill(world)
-    world.sql("UPDATE due SET due_at = now() - interval '1 minute'")
-    world.sql("VACUUM ANALYZE due")
+    world.sql(f"UPDATE due SET priority = {priority}")  # noqa: S608
+    if waiting:
+        world.sql("UPDATE due SET due_at = now() - interval '1 minute'")
+    world.sql(
+        "INSERT INTO due (kind, key, priority) SELECT 'customer', 'cus_due' || n, n %% 2 FROM generate_series(1, 6) n"
+    )
+    world.sql("VACUUM FULL ANALYZE due")
     before = read_in_sequence(world)
     async with world.bridge() as manager:
         for _ in range(3):
@@ -91,3 +101,7 @@ async def test_a_claim_out_of_a_long_queue_reads_what_it_claims(world: World) ->
             await due.settle(manager.db, claim)
     after = read_in_sequence(world)
     assert after["due"] - before["due"] < FEW
+    assert (
+        world.sql("SELECT idx_tup_read AS n FROM pg_stat_user_indexes WHERE indexrelname = 'due_claim_idx'")[0]["n"]
+        < FEW
+    )

@@ -11,13 +11,23 @@ from lib.database.connection import Database
 from lib.database.sweeps import HELD, Sweep
 
 _NUDGE = f"""
-    INSERT INTO due (kind, key) SELECT DISTINCT 'customer', customer_id FROM differing
+    INSERT INTO due (kind, key, priority)
+    SELECT DISTINCT 'customer', customer_id, {due.Priority.ROUTINE.value} FROM differing
     WHERE customer_id IS NOT NULL AND NOT EXISTS (SELECT FROM due parked
         WHERE parked.kind = 'customer' AND parked.key = customer_id AND parked.parked_reason IS NOT NULL)
     ORDER BY customer_id
     {due.NUDGE} RETURNING key
 """  # noqa: S608 - the constant of the queue
 """Who is parked is left out: the sweep gives them their one try at its end."""
+
+_LOCKED = """
+    locked AS MATERIALIZED (
+        SELECT 1 FROM due d WHERE d.kind = 'customer' AND d.key IN ({customers}) ORDER BY d.key FOR UPDATE
+    ), first AS MATERIALIZED (SELECT count(*) FROM locked)
+"""
+"""Whoever locks rows of several tables takes those of the queue first, as every pass and every edit does: else two of
+them could wait for each other. Only of those who may be made due: a claim passes over what is locked. What updates the
+other table joins `first`, and so comes after it."""
 
 _WHOLE = """
     EXISTS (SELECT FROM sweep_seen WHERE sweep_id = %(sweep)s AND kind = 'walk' AND id = %(kind)s)
@@ -164,11 +174,11 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
                 SELECT page.subscriptions - count(*)::integer AS surplus FROM services s
                 WHERE s.provider = c.provider AND s.customer_id = c.customer_id
                     AND s.panel_subscription_id IS NOT NULL AND s.state <> 'terminated') AS counted
-        ), changed AS (
+        ), {_LOCKED.format(customers="SELECT customer_id FROM met WHERE flipped OR renamed")}, changed AS (
             UPDATE customers c SET org_gone = met.gone, org_suspended = met.suspended, panel_name = met.kept_name,
                 panel_email = met.kept_email, panel_surplus = met.surplus, updated_at = now(),
                 org_name = CASE WHEN met.renamed THEN met.name ELSE c.org_name END
-            FROM met
+            FROM met, first
             WHERE c.provider = %(provider)s AND c.customer_id = met.customer_id
                 AND (c.org_gone, c.org_suspended, c.panel_name, c.panel_email, c.panel_surplus)
                     IS DISTINCT FROM (met.gone, met.suspended, met.kept_name, met.kept_email, met.surplus)
@@ -267,15 +277,19 @@ async def compare_websites(
     One that went or came back costs one pass, which tells a deleted website from a deleted subscription; one that is
     off for a cause of its own costs one when it is first seen so.
     """
+    differing = """
+        SELECT s.customer_id FROM page JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid
+        WHERE (s.website_off, s.website_gone) IS DISTINCT FROM (page.off, page.gone)
+    """
     rows = await db.rows(
         f"""
         WITH page AS (
             SELECT * FROM unnest(%(ids)s::text[], %(subscriptions)s::integer[], %(plans)s::integer[],
                 %(gone)s::boolean[], %(off)s::boolean[]) AS p (id, subscription_id, plan_id, gone, off)
             WHERE {HELD}
-        ), seen AS ({_SEEN}), changed AS (
+        ), seen AS ({_SEEN}), {_LOCKED.format(customers=differing)}, changed AS (
             UPDATE services s SET website_off = page.off, website_gone = page.gone, updated_at = now()
-            FROM page, services before
+            FROM page, first, services before
             WHERE s.provider = %(provider)s AND s.website_id = page.id::uuid
                 AND before.provider = s.provider AND before.subscription_id = s.subscription_id
                 AND before.slot = s.slot
@@ -362,10 +376,12 @@ async def _note_gone(
     unclear: Sequence[str],
     provider: str,
 ) -> list[str]:
+    theirs = f"SELECT customer_id FROM {table} WHERE provider = %(provider)s AND {kind}_id = ANY(%(gone)s::uuid[])"  # noqa: S608
     rows = await db.rows(
         f"""
-        WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {HELD}), seen AS ({_SEEN}), noted AS (
-            UPDATE {table} t SET {kind}_gone = true, updated_at = now()
+        WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {HELD}), seen AS ({_SEEN}),
+        {_LOCKED.format(customers=theirs)}, noted AS (
+            UPDATE {table} t SET {kind}_gone = true, updated_at = now() FROM first
             WHERE t.provider = %(provider)s AND t.{kind}_id = ANY(%(gone)s::uuid[]) AND {HELD}
             RETURNING t.customer_id
         ), differing AS (

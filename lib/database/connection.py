@@ -7,10 +7,10 @@ lock that is used (`pg_advisory_xact_lock`) ends with its transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from lib.config import Secret
 from lib.database.unreachable import why
-from lib.errors import DatabaseUnavailable, DatabaseUnfit, SchemaOutdated
+from lib.errors import Conflicted, DatabaseUnavailable, DatabaseUnfit, NoAnswer, SchemaOutdated
 
 CONNECT_TIMEOUT = 5.0
 """Seconds. Waking a sleeping Neon branch takes less than one; Stripe's checkout waits ten for us."""
@@ -27,9 +27,16 @@ PATIENCE = 30.0
 """Seconds for one statement: far above any of ours on a healthy database, below every function's time limit."""
 
 POOL_SIZE = 8
-"""Connections of one instance: passes run a few at a time, and webhooks need one short statement each."""
+"""Connections of one instance for its work: a few passes at a time, each with one short statement at a time."""
+
+TRIES = 3
+"""How often a statement or a transaction is begun that was undone through no fault of its own."""
+
+_CONFLICT = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 Connection = psycopg.AsyncConnection[DictRow]
+
+T = TypeVar("T")
 
 _OUTDATED = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 
@@ -57,33 +64,37 @@ class _Told(psycopg.AsyncConnection[DictRow]):
 class Database:
     """A handle to Postgres for one event loop. Opens nothing until it is first used."""
 
-    def __init__(self, url: Secret) -> None:
+    def __init__(self, url: Secret, *, size: int = POOL_SIZE) -> None:
         self._url = url
         self._attempt = _Attempt()
+        self._size = size
         self._pool: AsyncConnectionPool[Connection] | None = None
 
-    async def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
+    async def rows(
+        self, statement: str, parameters: Mapping[str, Any] | None = None, *, patience: float | None = None
+    ) -> list[DictRow]:
         """Run one statement in its own transaction; all its rows.
 
-        A connection that turns out to be dead (the database slept meanwhile) is replaced once: every statement of ours
-        may run twice without harm.
+        It is sent again, twice at most, when it was undone for a reason that is none of its own (`_worth_another`):
+        every statement of ours may run twice without harm.
+
+        Args:
+            patience: seconds to wait for it, a lock that somebody holds included; `PATIENCE` unless told.
 
         Raises:
             DatabaseUnavailable: the database can't be reached or refused for now.
             DatabaseUnfit: it answers, and this role may not do what is needed.
             SchemaOutdated: a table or column is missing.
         """
-        for last in (False, True):
+        for left in reversed(range(TRIES)):
             async with self._translated(), self._open() as pool, pool.connection(timeout=CONNECT_TIMEOUT) as connection:
                 try:
-                    async with asyncio.timeout(PATIENCE):
+                    async with asyncio.timeout(PATIENCE if patience is None else patience):
                         cursor = await connection.execute(statement, parameters)
                         return await cursor.fetchall() if cursor.description else []
-                except psycopg.OperationalError:
-                    if last or not connection.broken:
+                except psycopg.Error as error:
+                    if not left or not await _worth_another(error, connection, pool):
                         raise
-                # Where one connection died asleep the others did, too.
-                await pool.check()
         raise AssertionError("unreachable")
 
     async def row(self, statement: str, parameters: Mapping[str, Any] | None = None) -> DictRow | None:
@@ -102,7 +113,10 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """A short transaction; never held open during a network call.
 
-        As for `rows`, a connection that died asleep is replaced once: then nothing of the transaction has begun.
+        As for `rows`, a connection that died asleep is replaced: then nothing of the transaction has begun.
+
+        Raises:
+            Conflicted: it was undone because of another one, and may be begun anew (see `transact`).
         """
         async with self._translated(), self._open() as pool, AsyncExitStack() as stack:
             for last in (False, True):
@@ -115,7 +129,22 @@ class Database:
                         raise
                 await stack.aclose()
                 await pool.check()
-            yield connection
+            try:
+                yield connection
+            except psycopg.errors.ReadOnlySqlTransaction:
+                await pool.drain()
+                raise
+
+    async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """`work` inside a transaction, begun anew when another one was in its way; bounded, as in `rows`."""
+        for left in reversed(range(TRIES)):
+            try:
+                async with self.transaction() as connection:
+                    return await work(connection)
+            except Conflicted:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
 
     async def close(self) -> None:
         """Close every connection; the handle may be used again."""
@@ -139,7 +168,7 @@ class Database:
                     "client_encoding": "UTF8",
                 },
                 min_size=0,
-                max_size=POOL_SIZE,
+                max_size=self._size,
                 max_idle=60.0,
                 # Give up on a dead database quickly: the next request tries afresh, Stripe delivers again meanwhile.
                 reconnect_timeout=CONNECT_TIMEOUT,
@@ -164,14 +193,30 @@ class Database:
         except psycopg.errors.ReadOnlySqlTransaction as error:  # a replica, or the old primary of a failover
             raise DatabaseUnavailable(f"the database only lets itself be read: {_first_line(error)}") from error
         except TimeoutError as error:
-            raise DatabaseUnavailable("the database does not answer in time") from error
+            raise NoAnswer("the database does not answer in time") from error
         except PoolTimeout as error:
             cause = self._attempt.error
             detail = f": {why(cause)}" if cause else ", or all its connections are in use"
             raise DatabaseUnavailable(f"the database can't be reached{detail}") from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _CONFLICT as error:
+            raise Conflicted(f"the database undid it because of another transaction: {_first_line(error)}") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+            # Internal errors are the server's own state, such as a storage that is away (XX000).
             raise DatabaseUnavailable(f"the database failed: {error}") from error
 
 
 def _first_line(error: psycopg.Error) -> str:
     return str(error).partition("\n")[0]
+
+
+async def _worth_another(error: psycopg.Error, connection: Connection, pool: AsyncConnectionPool[Connection]) -> bool:
+    """Whether the same statement may well succeed now; makes way for it."""
+    if isinstance(error, _CONFLICT):  # it was undone so that another one could go on
+        return True
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        await pool.drain()  # after a failover: these connections lead to the server that was the first one before
+        return True
+    if connection.broken:
+        await pool.check()  # where one connection died asleep the others did, too
+        return True
+    return False

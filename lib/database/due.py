@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 
 from psycopg.types.json import Jsonb
 
@@ -27,9 +28,32 @@ _CLAIM_LOCK = 0x5B1D6E02
 """Arbitrary, but ours: makes counting the leases and taking one a single step."""
 
 
+class Priority(IntEnum):
+    """Whose turn is first. A pass that comes to rest ends a row's priority with it."""
+
+    ASKED = 0
+    """An event came in, or a person asked: somebody may be waiting for it."""
+    ROUTINE = 1
+    """A comparison found a difference, a date has come, or it is everybody's turn."""
+
+
+ROUTINE_SHARE = 0.1
+"""How many of the claims look at routine first, so that it comes on however much is asked for."""
+
+
+def turn(noise: float) -> Priority:
+    """Whose turn it is first. `noise`: from 0 to 1, the caller's random number."""
+    return Priority.ROUTINE if noise < ROUTINE_SHARE else Priority.ASKED
+
+
 NUDGE = """ON CONFLICT (kind, key) DO UPDATE
-    SET due_at = least(due.due_at, excluded.due_at), generation = due.generation + 1, updated_at = now()"""
-"""What every INSERT into `due` ends with: it is due no later than before, and a pass that runs just then runs again."""
+    SET due_at = least(due.due_at, excluded.due_at), priority = least(due.priority, excluded.priority),
+        generation = due.generation + 1, updated_at = now()"""
+"""What every INSERT into `due` ends with: it is due no later and no less urgently than before, and a pass that runs
+just then runs again."""
+
+KEPT_FOR = timedelta(minutes=1)
+"""For how long a row that a person waits for is left to them alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +72,49 @@ class Claim:
     """The database's time when it was claimed."""
 
 
+_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
+
+_THESE = f"""
+    FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS o (kind, key) JOIN due USING (kind, key)
+    WHERE (due_at <= statement_timestamp() OR %(force)s) AND {_FREE}
+"""
+_OF_PRIORITY = f"FROM due WHERE priority = {{priority}} AND due_at <= statement_timestamp() AND {_FREE}"
+"""Equal to each priority, and not just sorted by it: so the index finds where the due ones of it begin and end."""
+
+_PICK = "SELECT kind, key {rows} ORDER BY due_at LIMIT {places} FOR UPDATE OF due SKIP LOCKED"
+
+_PICK_THESE = "picked AS ({})".format(_PICK.format(rows=_THESE, places="(SELECT places FROM room)"))
+_PICK_DUE = ", ".join(
+    (
+        "ahead AS ({})".format(
+            _PICK.format(rows=_OF_PRIORITY.format(priority="%(first)s"), places="(SELECT places FROM room)")
+        ),
+        "behind AS ({})".format(
+            _PICK.format(
+                rows=_OF_PRIORITY.format(priority="1 - %(first)s"),
+                places="(SELECT places - (SELECT count(*) FROM ahead) FROM room)",
+            )
+        ),
+        "picked AS (SELECT * FROM ahead UNION ALL SELECT * FROM behind)",
+    )
+)
+
+_LOOK = """
+    SELECT (SELECT count(*) FROM due WHERE leased_until > statement_timestamp()) < %(concurrency)s
+        AND EXISTS (SELECT {rows}) AS worth_it
+"""
+
+_LOCK = """
+    SELECT set_config('idle_in_transaction_session_timeout', '10s', true), set_config('lock_timeout', '20s', true),
+        pg_advisory_xact_lock(%(lock)s)
+"""
+"""A process that is frozen while it holds the lock is cut off, and those who wait get their turn."""
+
 _CLAIM = """
     WITH room AS (
         SELECT greatest(0, least(%(limit)s, %(concurrency)s - count(*))) AS places
         FROM due WHERE leased_until > statement_timestamp()
-    ), picked AS (
-        SELECT kind, key FROM {rows}
-        WHERE (due_at <= statement_timestamp() OR %(force)s)
-            AND (leased_until IS NULL OR leased_until <= statement_timestamp())
-        ORDER BY due_at
-        LIMIT (SELECT places FROM room)
-        FOR UPDATE OF due SKIP LOCKED
-    )
+    ), {picked}
     UPDATE due
     SET lease_id = gen_random_uuid(), leased_until = statement_timestamp() + %(lease)s
     -- The limit a second time, as a number: else the planner expects a tenth of the queue, and reads all of it.
@@ -68,10 +123,6 @@ _CLAIM = """
     RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
         due.parked_reason, due.retry_at, statement_timestamp() AS now
 """
-_CLAIM_DUE = _CLAIM.format(rows="due")
-_CLAIM_THESE = _CLAIM.format(
-    rows="unnest(%(kinds)s::text[], %(keys)s::text[]) AS o (kind, key) JOIN due USING (kind, key)"
-)
 """Everybody waits for the lock while one of these runs, so they must find their rows by an index. `clock_timestamp()`
 could not be looked up in one; the time of the statement is the same here, because the lock was taken before it."""
 
@@ -83,27 +134,37 @@ async def claim(
     limit: int = 1,
     only: Sequence[tuple[str, str]] | None = None,
     force: bool = False,
+    first: Priority = Priority.ASKED,
 ) -> list[Claim]:
     """Lease up to `limit` rows that are due, oldest first, while fewer than `concurrency` leases exist anywhere.
 
+    A look without the lock comes first: with every event somebody asks, and mostly there is no room.
+
     Args:
         only: consider just these (kind, key) rows.
-        force: also rows whose time has not come or that are parked (an admin asks for a pass now).
+        force: of these also rows whose time has not come or that are parked (an admin asks for a pass now).
+        first: the priority that goes first; the other one takes what room it leaves.
     """
-    async with db.transaction() as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CLAIM_LOCK,))
-        cursor = await connection.execute(
-            _CLAIM_DUE if only is None else _CLAIM_THESE,
-            {
-                "limit": limit,
-                "concurrency": concurrency,
-                "force": force,
-                "kinds": [kind for kind, _ in only or ()],
-                "keys": [key for _, key in only or ()],
-                "lease": LEASE,
-            },
-        )
+    parameters = {
+        "limit": limit,
+        "concurrency": concurrency,
+        "force": force,
+        "kinds": [kind for kind, _ in only or ()],
+        "keys": [key for _, key in only or ()],
+        "lease": LEASE,
+        "first": first.value,
+    }
+    anything = _OF_PRIORITY.format(priority="ANY('{0, 1}')")
+    look = await db.row(_LOOK.format(rows=anything if only is None else _THESE), parameters)
+    if not look or not look["worth_it"]:
+        return []
+
+    async def take(connection: Connection) -> list[Claim]:
+        await connection.execute(_LOCK, {"lock": _CLAIM_LOCK})
+        cursor = await connection.execute(_CLAIM.format(picked=_PICK_DUE if only is None else _PICK_THESE), parameters)
         return [Claim(**row) for row in await cursor.fetchall()]
+
+    return await db.transact(take)
 
 
 @asynccontextmanager
@@ -131,27 +192,18 @@ async def renew(db: Database, lease_id: str) -> bool:
 
 
 _SETTLE = """
-    WITH dropped AS (
-        DELETE FROM due
-        WHERE lease_id = %(lease)s AND generation = %(generation)s
-            AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL
-        RETURNING 1
-    ), kept AS (
-        UPDATE due SET
-            lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, retry_at = %(retry_at)s,
-            last_error = %(error)s,
-            waits_for = %(waits_for)s,
-            due_at = CASE WHEN generation <> %(generation)s THEN clock_timestamp() ELSE %(due_at)s END,
-            parked_reason = CASE WHEN %(keeps)s THEN parked_reason ELSE %(reason)s END,
-            problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
-            parked_at = CASE WHEN %(keeps)s THEN parked_at WHEN %(reason)s::text IS NULL THEN NULL
-                WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
-            updated_at = clock_timestamp()
-        WHERE lease_id = %(lease)s
-            AND NOT (generation = %(generation)s AND %(due_at)s::timestamptz IS NULL AND %(reason)s::text IS NULL)
-        RETURNING 1
-    )
-    SELECT EXISTS (SELECT FROM dropped) OR EXISTS (SELECT FROM kept) AS held
+    UPDATE due SET
+        lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, retry_at = %(retry_at)s,
+        last_error = %(error)s,
+        waits_for = %(waits_for)s,
+        due_at = CASE WHEN %(nudged)s THEN clock_timestamp() ELSE %(due_at)s END,
+        priority = CASE WHEN %(nudged)s OR NOT %(answered)s THEN priority ELSE %(routine)s END,
+        parked_reason = CASE WHEN %(keeps)s THEN parked_reason ELSE %(reason)s END,
+        problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
+        parked_at = CASE WHEN %(keeps)s THEN parked_at WHEN %(reason)s::text IS NULL THEN NULL
+            WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
+        updated_at = clock_timestamp()
+    WHERE lease_id = %(lease)s
 """
 
 
@@ -166,6 +218,7 @@ async def settle(
     keeps_problems: bool = False,
     attempts: int = 0,
     retry_at: datetime | None = None,
+    answered: bool = False,
     notes: Sequence[ledger.Fact] = (),
 ) -> bool:
     """End a pass: drop the row, or leave it for `due_at`, or park it with its problems. False: the lease was lost.
@@ -174,29 +227,45 @@ async def settle(
 
     Args:
         keeps_problems: this pass decided nothing, so what was found before still stands.
+        answered: what was asked for is done as far as it can be; what follows at `due_at` is routine.
         notes: facts for the ledger, written together with the end or not at all.
     """
-    async with db.transaction() as connection:  # a statement alone may be sent twice, and would find the lease gone
+    reason = problems[0].reason if problems else None
+
+    async def end(connection: Connection) -> bool:
+        # In a statement of its own: one that waited here for a nudge to be committed would not see it.
         cursor = await connection.execute(
-            _SETTLE,
-            {
-                "lease": claim.lease_id,
-                "generation": claim.generation,
-                "due_at": due_at,
-                "error": error,
-                "waits_for": waits_for,
-                "keeps": keeps_problems,
-                "reason": problems[0].reason if problems else None,
-                "problems": Jsonb([asdict(problem) for problem in problems]),
-                "attempts": attempts,
-                "retry_at": retry_at,
-            },
+            "SELECT generation FROM due WHERE lease_id = %s FOR UPDATE", (claim.lease_id,)
         )
         row = await cursor.fetchone()
-        held = bool(row and row["held"])
-        if held and notes:
+        if row is None:
+            return False
+        nudged = row["generation"] != claim.generation
+        if not nudged and due_at is None and reason is None:
+            await connection.execute("DELETE FROM due WHERE lease_id = %s", (claim.lease_id,))
+        else:
+            await connection.execute(
+                _SETTLE,
+                {
+                    "lease": claim.lease_id,
+                    "nudged": nudged,
+                    "due_at": due_at,
+                    "error": error,
+                    "waits_for": waits_for,
+                    "keeps": keeps_problems,
+                    "reason": reason,
+                    "problems": Jsonb([asdict(problem) for problem in problems]),
+                    "attempts": attempts,
+                    "retry_at": retry_at,
+                    "answered": answered,
+                    "routine": Priority.ROUTINE.value,
+                },
+            )
+        if notes:
             await ledger.add(connection, notes)
-    return held
+        return True
+
+    return await db.transact(end)  # a statement alone may be sent twice, and would find the lease gone
 
 
 async def give_back(db: Database, claim: Claim) -> None:
@@ -208,15 +277,27 @@ async def give_back(db: Database, claim: Claim) -> None:
     )
 
 
-async def mark(db: Database, subjects: Sequence[tuple[str, str]]) -> int:
-    """Make (kind, key) rows due now; how many."""
+async def mark(
+    db: Database,
+    subjects: Sequence[tuple[str, str]],
+    *,
+    priority: Priority = Priority.ASKED,
+    patience: float | None = None,
+) -> int:
+    """Make (kind, key) rows due now; how many. `patience`: seconds to wait for somebody who holds one of them."""
     rows = await db.rows(
         f"""
-        INSERT INTO due (kind, key)
-        SELECT DISTINCT kind, key FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key) ORDER BY kind, key
+        INSERT INTO due (kind, key, priority)
+        SELECT DISTINCT kind, key, %(priority)s::smallint
+        FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key) ORDER BY kind, key
         {NUDGE} RETURNING 1
         """,  # noqa: S608 - the constant above
-        {"kinds": [kind for kind, _ in subjects], "keys": [key for _, key in subjects]},
+        {
+            "priority": priority.value,
+            "kinds": [kind for kind, _ in subjects],
+            "keys": [key for _, key in subjects],
+        },
+        patience=patience,
     )
     return len(rows)
 
@@ -226,23 +307,28 @@ async def mark_everybody(db: Database, at_once: int, spacing: timedelta, *, prov
     row = await db.row(
         f"""
         WITH marked AS (
-            INSERT INTO due (kind, key, due_at)
+            INSERT INTO due (kind, key, due_at, priority)
             SELECT 'customer', customer_id,
-                now() + greatest(0, row_number() OVER (ORDER BY customer_id) - %(at_once)s) * %(spacing)s::interval
+                now() + greatest(0, row_number() OVER (ORDER BY customer_id) - %(at_once)s) * %(spacing)s::interval,
+                %(priority)s
             FROM customers WHERE provider = %(provider)s ORDER BY customer_id
             {NUDGE} RETURNING 1
         )
         SELECT count(*) AS n FROM marked
         """,  # noqa: S608 - the constant above
-        {"provider": provider, "at_once": at_once, "spacing": spacing},
+        {"provider": provider, "at_once": at_once, "spacing": spacing, "priority": Priority.ROUTINE.value},
     )
     return int(row["n"]) if row else 0
 
 
 async def keep(db: Database, kind: str, key: str) -> None:
-    """Make sure that there is a row, without a nudge: a pass that ended meanwhile may have taken it away."""
+    """Make sure that there is a row, without a nudge: a pass that ended meanwhile may have taken it away.
+
+    It is due a little later, so that whoever waits for a pass of their own finds it free.
+    """
     await db.rows(
-        "INSERT INTO due (kind, key) VALUES (%(kind)s, %(key)s) ON CONFLICT DO NOTHING", {"kind": kind, "key": key}
+        "INSERT INTO due (kind, key, due_at) VALUES (%(kind)s, %(key)s, now() + %(later)s) ON CONFLICT DO NOTHING",
+        {"kind": kind, "key": key, "later": KEPT_FOR},
     )
 
 
@@ -251,7 +337,9 @@ class Load:
     """How the queue stands."""
 
     oldest_seconds: float
-    """How long the oldest due row has been waiting without anybody working on it."""
+    """How long the oldest row that was asked for has been waiting without anybody working on it."""
+    backlog_seconds: float
+    """The same of the oldest row that is only routine."""
     due: int
     parked: int
     failing: int
@@ -261,15 +349,17 @@ class Load:
 async def load(db: Database) -> Load:
     """How much is due and parked, and for how long the oldest waits."""
     row = await db.row(
-        """
+        f"""
         SELECT
-            coalesce(extract(epoch FROM clock_timestamp() - min(due_at) FILTER (WHERE due_at <= clock_timestamp()
-                AND (leased_until IS NULL OR leased_until <= clock_timestamp()))), 0)::float AS oldest_seconds,
-            count(*) FILTER (WHERE due_at <= clock_timestamp()) AS due,
+            coalesce(extract(epoch FROM clock_timestamp() - min(due_at) FILTER (WHERE waiting AND priority = 0)),
+                0)::float AS oldest_seconds,
+            coalesce(extract(epoch FROM clock_timestamp() - min(due_at) FILTER (WHERE waiting AND priority = 1)),
+                0)::float AS backlog_seconds,
+            count(*) FILTER (WHERE due_at <= statement_timestamp()) AS due,
             count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked,
             count(*) FILTER (WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
-        FROM due
-        """
+        FROM (SELECT *, due_at <= statement_timestamp() AND {_FREE} AS waiting FROM due) AS d
+        """  # noqa: S608 - the condition above
     )
     assert row is not None
     return Load(**row)

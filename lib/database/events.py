@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 from lib.database import due
 from lib.database.connection import Database
+from lib.errors import NoAnswer
 from lib.model import ReceivedEvent
+
+PROMPT = 2.0
+"""Seconds for storing events and marking their subjects, which takes milliseconds unless somebody holds a lock."""
+
+PATIENT = 6.0
+"""Seconds for storing them without that; both together are less than the ten that Stripe waits at a checkout."""
+
+POSTPONED = "nudge"
+"""The kind of a row whose pass makes another row due: its key is `kind:key`."""
 
 
 async def accept(
@@ -14,8 +24,26 @@ async def accept(
 ) -> list[str]:
     """Store events and mark their subjects due, in one statement for any number of them; the ids that were new.
 
-    Rows are locked in the order of their keys, so that two batches never wait for each other in a circle.
+    Rows are locked in the order of their keys, so that two batches never wait for each other in a circle. Where
+    somebody keeps a subject's row locked (a person's open transaction), the events are stored all the same: with a row
+    of its own that has the subject marked later.
     """
+    nudges = [(event.event_id, kind, key) for event in events for kind, key in event.nudges]
+    try:
+        return await _store(db, events, nudges, provider, source, PROMPT)
+    except NoAnswer:
+        postponed = [(event_id, POSTPONED, f"{kind}:{key}") for event_id, kind, key in nudges]
+        return await _store(db, events, postponed, provider, source, PATIENT)
+
+
+async def _store(
+    db: Database,
+    events: Sequence[ReceivedEvent],
+    nudges: Sequence[tuple[str, str, str]],
+    provider: str,
+    source: str,
+    patience: float,
+) -> list[str]:
     rows = await db.rows(
         f"""
         WITH incoming AS (
@@ -59,10 +87,11 @@ async def accept(
             "outcome": [e.outcome for e in events],
             "error": [e.error for e in events],
             "body": [e.body for e in events],
-            "nudge_event": [e.event_id for e in events for _ in e.nudges],
-            "nudge_kind": [kind for e in events for kind, _ in e.nudges],
-            "nudge_key": [key for e in events for _, key in e.nudges],
+            "nudge_event": [event_id for event_id, _, _ in nudges],
+            "nudge_kind": [kind for _, kind, _ in nudges],
+            "nudge_key": [key for _, _, key in nudges],
         },
+        patience=patience,
     )
     return [row["event_id"] for row in rows]
 

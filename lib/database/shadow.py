@@ -38,7 +38,8 @@ async def go_live(db: Database) -> int:
     rows = await db.rows(
         f"""
         WITH planned AS (DELETE FROM shadow_plans WHERE provider = 'stripe' RETURNING customer_id)
-        INSERT INTO due (kind, key) SELECT 'customer', customer_id FROM planned ORDER BY customer_id
+        INSERT INTO due (kind, key, priority)
+        SELECT 'customer', customer_id, {due.Priority.ROUTINE.value} FROM planned ORDER BY customer_id
         {due.NUDGE} RETURNING 1
         """  # noqa: S608 - the constant of the queue
     )

@@ -163,7 +163,9 @@ async def retry_parked(db: Database, sweep: Sweep) -> int:
                 AND (leased_until IS NULL OR leased_until < clock_timestamp()) AND {HELD}
             ORDER BY kind, key FOR UPDATE
         )
-        UPDATE due SET due_at = now(), generation = generation + 1, updated_at = now()
+        -- Whom an event has made due meanwhile keeps the priority of that.
+        UPDATE due SET due_at = now(), priority = CASE WHEN due_at <= now() THEN priority ELSE 1 END,
+            generation = generation + 1, updated_at = now()
         FROM stuck WHERE (due.kind, due.key) = (stuck.kind, stuck.key)
         RETURNING 1
         """,  # noqa: S608 - the condition is the literal above

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,6 +40,9 @@ EVERYBODY_AT_ONCE = 1000
 EVERYBODY_SPACING = timedelta(seconds=0.2)
 """When everybody is made due: so many now, the others at this distance, so that a purchase need not wait for them."""
 
+INBOX_SIZE = 8
+"""Connections that only acknowledgements use: one short statement each, whatever the passes are waiting for."""
+
 WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
 
@@ -61,6 +65,7 @@ class SubscriptionManager:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.db = Database(settings.database_url)
+        self.inbox = Database(settings.database_url, size=INBOX_SIZE)
         self.health_lock = asyncio.Lock()
         self.health_cache: object = None
         self._schema_checked = False
@@ -101,6 +106,7 @@ class SubscriptionManager:
             if name in self.__dict__:
                 await self.__dict__[name].close()
         await self.db.close()
+        await self.inbox.close()
 
     # --- accept ---
 
@@ -111,7 +117,8 @@ class SubscriptionManager:
             Unavailable: nothing was stored; the sender must send again.
         """
         received = {event.event_id: event for event in (read_event(b, livemode=self.settings.livemode) for b in bodies)}
-        new = set(await events.accept(self.db, list(received.values()), source=source))
+        db = self.inbox if source == "webhook" else self.db
+        new = set(await events.accept(db, list(received.values()), source=source))
         for event in received.values():
             if event.outcome == "unreadable" and event.event_id in new:
                 log.error("event_unreadable", event_id=event.event_id, error=event.error, source=source)
@@ -150,7 +157,8 @@ class SubscriptionManager:
         async def work() -> None:
             while time.monotonic() < deadline - TIME_FOR_A_PASS:
                 only = [waiting.pop(0)] if waiting else None
-                claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=only)
+                first = due.turn(random.random())  # noqa: S311 - shares turns, guards nothing
+                claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=only, first=first)
                 if claims:
                     report = await self.runner.run(claims[0], deadline=deadline)
                     drained.passes += 1

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from lib import tally
 from lib.database import Database, due, erasure, events, ledger
-from lib.errors import BridgeError, DatabaseUnavailable, Denied, LeaseLost, NotFound, Retryable
+from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, NoAnswer, NotFound, Retryable
 from lib.log import bound, get_logger
 from lib.model import Again, Parked, Problem, Settled
 from lib.policy import ENDLESS_ATTEMPTS, retry_at
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from lib.subscription_manager.reconcile import Reconciler
 
 log = get_logger()
+
+
+QUICK_REPEATS = 3
+"""How often in a row a pass that another transaction undid is repeated at once, and not on the retry curve."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,10 @@ class Runner:
                     except LeaseLost:
                         log.warning("lease_lost")
                         return None
+                    except Conflicted as error:  # the database is there: the place is given back, not left to run out
+                        log.warning("pass_undone", error=str(error))
+                        at = claim.now if claim.attempts < QUICK_REPEATS else None
+                        report = PassReport(pass_id, claim.key, Again(str(error), at=at), ())
                     except DatabaseUnavailable:
                         raise
                     except Exception as error:
@@ -91,6 +99,8 @@ class Runner:
                 deadline=deadline,
                 actor=actor,
             )
+        if claim.kind == events.POSTPONED:
+            return await self._mark_postponed(claim, pass_id)
         calls = tally.begin()
         try:
             if claim.kind in ("dispute", "refund", "charge"):
@@ -115,6 +125,15 @@ class Runner:
             log.info("object_without_customer", kind=claim.kind)
         return PassReport(pass_id, customer_id or claim.key, Settled(), (), stripe_calls=calls["stripe"])
 
+    async def _mark_postponed(self, claim: due.Claim, pass_id: str) -> PassReport:
+        """Make due whom an event was about while somebody kept their row locked."""
+        kind, _, key = claim.key.partition(":")
+        try:
+            await due.mark(self._db, [(kind, key)], patience=events.PROMPT)
+        except NoAnswer as error:
+            return PassReport(pass_id, claim.key, Again(f"the row of {key} is still locked: {error}"), ())
+        return PassReport(pass_id, claim.key, Settled(), ())
+
     async def _settle(self, claim: due.Claim, report: PassReport) -> PassReport | None:
         """End the lease; the report with what became of a failure in the queue: when it runs again, or parked.
 
@@ -123,10 +142,10 @@ class Runner:
         problems: tuple[Problem, ...] = ()
         match report.outcome:
             case Settled(wake_at, why):
-                held = await due.settle(self._db, claim, due_at=wake_at, waits_for=why)
+                held = await due.settle(self._db, claim, due_at=wake_at, waits_for=why, answered=True)
             case Parked(problems, wake_at):
                 notes = _notes(claim, report, problems)
-                held = await due.settle(self._db, claim, due_at=wake_at, problems=problems, notes=notes)
+                held = await due.settle(self._db, claim, due_at=wake_at, problems=problems, answered=True, notes=notes)
             case Again(error, at, failed, why, wish, problems, wake_at, parks):
                 early = failed and claim.retry_at is not None and claim.now < claim.retry_at
                 attempts = claim.attempts + (failed and not early)
@@ -152,6 +171,7 @@ class Runner:
                     keeps_problems=not problems and not report.decided,
                     attempts=attempts,
                     retry_at=again if failed else None,
+                    answered=again is None,
                     notes=_notes(claim, report, problems),
                 )
                 ended = Parked(problems, wake_at) if again is None else replace(report.outcome, at=next_look)

@@ -287,7 +287,8 @@ class Sweeper:
         changed = await money.changed(self._db, kind, statuses)
         unlisted = await money.undecided(self._db, kind, _listed_from(sweep)) if after is None else []
         if found := changed + unlisted:
-            self._counts["marked"] += await due.mark(self._db, [(kind, object_id) for object_id in found])
+            marks = [(kind, object_id) for object_id in found]
+            self._counts["marked"] += await due.mark(self._db, marks, priority=due.Priority.ROUTINE)
         return after
 
     # --- (c) panel ---
