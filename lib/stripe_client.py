@@ -67,6 +67,7 @@ class StripeClient:
         self._sdk: stripe.StripeClient | None = None
         self.as_of: datetime | None = None
         """Stripe's clock at its last answer."""
+        self.pulse = tally.Pulse()
 
     async def payer(self, customer_id: str, remembered: Iterable[str] = (), *, known: bool = True) -> Payer:
         """The customer with all subscriptions in any status: one call, unless something unusual must be looked up.
@@ -293,10 +294,11 @@ class StripeClient:
         import stripe
 
         tally.count("stripe")
-        try:
-            response = await self._client().raw_request_async("get", path, **parameters)
-        except stripe.StripeError as error:
-            raise _translated(error) from error
+        with self.pulse.watch():
+            try:
+                response = await self._client().raw_request_async("get", path, **parameters)
+            except stripe.StripeError as error:
+                raise _translated(error) from error
         self.as_of = _header_time(response.headers) or self.as_of
         data: object = response.data
         if not isinstance(data, dict):

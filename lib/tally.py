@@ -1,11 +1,19 @@
-"""Counts the outside calls of one pass, also while other passes run beside it in the same process."""
+"""Outside calls: counted for each pass, also while others run beside it, and how the last one to each side ended."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+
+from lib.errors import Denied, Retryable
 
 _current: ContextVar[Counter[str] | None] = ContextVar("tally", default=None)
+
+FORBIDDEN = 403
 
 
 def begin() -> Counter[str]:
@@ -20,3 +28,34 @@ def count(side: str) -> None:
     counter = _current.get()
     if counter is not None:
         counter[side] += 1
+
+
+@dataclass(slots=True)
+class Pulse:
+    """How the last call ended that says how a side is, as one client has seen it."""
+
+    ended: float | None = None
+    """On the steady clock; `None` before the first."""
+    took_ms: float = 0.0
+    error: str | None = None
+    """`None`: it was answered as it should be."""
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Note how the call in this block ends. What is unknown or forbidden to one call says nothing of the side."""
+        began = time.monotonic()
+        try:
+            yield
+        except Denied as failure:
+            if failure.status != FORBIDDEN:
+                self.note(began, str(failure))
+            raise
+        except Retryable as failure:
+            self.note(began, str(failure))
+            raise
+        self.note(began, None)
+
+    def note(self, began: float, error: str | None) -> None:
+        """A call that began then, on the steady clock, has ended just now."""
+        self.ended, self.error = time.monotonic(), error
+        self.took_ms = round((self.ended - began) * 1000, 1)

@@ -1,6 +1,8 @@
 """`GET /api/health`: says whether money can become hosting, and nothing more to strangers."""
 
+import asyncio
 import os
+from contextlib import AsyncExitStack
 
 import httpx
 import psycopg
@@ -12,6 +14,7 @@ from starlette.routing import Route
 
 from lib.database import connection, latest_version
 from lib.database.migrate import migrations
+from lib.errors import Denied
 from lib.operators import health
 from scripts._postgres import Postgres, free_port
 from scripts.sim.server import serve
@@ -198,8 +201,92 @@ async def test_many_probes_cost_one_look(world: World, monkeypatch: pytest.Monke
 
 
 async def test_looking_changes_nothing(world: World) -> None:
-    """A look makes only reads at both sides and writes nothing."""
+    """A look makes only reads at both sides, and writes down nothing but how they were found."""
     before = dump(world.connection)
     await ask(world, BEARER)
-    assert dump(world.connection) == before
+    after = dump(world.connection)
+    assert before.pop("pulses") != after.pop("pulses")
+    assert after == before
     assert {call.method for call in world.stripe.calls} | {call.method for call in world.panel.calls} == {"GET"}
+
+
+# --- the last real call is told ---------------------------------------------------------------------------------------
+
+
+async def test_while_passes_run_a_probe_costs_the_other_sides_nothing(world: World) -> None:
+    """A process that made no call itself tells how the passes of another one found both sides."""
+    world.buy(customer := world.customer())
+    await world.sync(customer)
+    calls = world.stripe.count(), len(world.panel.calls)
+    body = (await ask(world, BEARER)).json()
+    assert (body["checks"], world.stripe.count(), len(world.panel.calls)) == (FINE, *calls)
+    assert set(body["latenciesMs"]) == set(FINE)
+
+
+async def test_a_side_that_failed_a_pass_is_told_without_a_question(world: World) -> None:
+    """What the last real call met is what health says, until a later one meets something else."""
+    world.buy(customer := world.customer())
+    world.panel.down = True
+    await world.sync(customer)
+    calls = len(world.panel.calls)
+    assert (await ask(world)).json()["checks"] == {**FINE, "enhance": "failing"}
+    assert len(world.panel.calls) == calls
+    world.panel.down = False
+    world.hurry()
+    await world.come_to_rest()
+    calls = len(world.panel.calls)
+    assert (await ask(world)).json()["checks"] == FINE
+    assert len(world.panel.calls) == calls
+
+
+async def test_a_refusal_of_one_thing_says_nothing_of_the_side(world: World) -> None:
+    """An unknown object or a missing permission for one call is no sign that Stripe is away."""
+    await ask(world)
+    world.stripe.forbid("/v1/customers")
+    async with world.bridge() as bridge:
+        with pytest.raises(Denied):
+            await bridge.stripe.knows("cus_1")
+        world.stripe.clear_faults()
+        assert not await bridge.stripe.knows("cus_1")
+        await bridge.teller.tell()
+    assert (await ask(world)).json()["checks"] == FINE
+
+
+async def test_an_old_call_is_asked_anew_by_one_instance(world: World) -> None:
+    """After five minutes without a call one of several instances asks, once, and all tell what it found."""
+    await ask(world)
+    world.sql("UPDATE pulses SET beat_at = now() - interval '4 minutes'")
+    world.stripe.down = True
+    assert (await ask(world)).json()["checks"] == FINE
+    world.sql("UPDATE pulses SET beat_at = now() - interval '6 minutes'")
+    before = len(world.panel.calls)
+    async with AsyncExitStack() as instances:
+        bridges = [await instances.enter_async_context(world.bridge()) for _ in range(5)]
+        reports = await asyncio.gather(*(health.check(bridge) for bridge in bridges))
+    assert [report.checks for report in reports] == [{**FINE, "stripe": "failing"}] * 5
+    assert len(world.panel.calls) - before == 1
+
+
+async def test_who_asks_and_dies_is_replaced(world: World) -> None:
+    """A turn that nobody brings to an end is taken by the next one."""
+    await ask(world)
+    world.sql("UPDATE pulses SET beat_at = now() - interval '6 minutes', asked_until = now() + interval '1 second'")
+    assert (await ask(world)).json()["checks"] == FINE
+    assert [row["fresh"] for row in world.sql("SELECT beat_at > now() - interval '1 minute' AS fresh FROM pulses"
+                                              " WHERE name <> 'passes'")] == [True, True]  # fmt: skip
+
+
+@pytest.mark.parametrize(("last_pass", "status"), [("10 seconds", 200), ("20 minutes", 503), (None, 503)])
+async def test_a_backlog_of_routine_is_stuck_only_when_nothing_moves(
+    world: World, last_pass: str | None, status: int
+) -> None:
+    """Thousands whom a sweep found may take their time while passes run; once none ends any more it is an alarm."""
+    world.sql(
+        "INSERT INTO due (kind, key, due_at, priority)"
+        " SELECT 'customer', 'cus_' || n, now() - interval '1 hour', 1 FROM generate_series(1, 50) n"
+    )
+    world.sql("UPDATE pulses SET beat_at = now() - %s::interval WHERE name = 'passes'", last_pass)
+    answer = await ask(world, BEARER)
+    assert answer.status_code == status
+    assert answer.json()["oldestDueSeconds"] == 0
+    assert 3600 <= answer.json()["oldestRoutineSeconds"] < 3700

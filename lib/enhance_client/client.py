@@ -59,6 +59,7 @@ class EnhanceClient:
 
     def __init__(self, url: str, token: Secret, org_id: str) -> None:
         self._transport = Transport(url, token)
+        self.pulse = self._transport.pulse
         self._org_id = org_id
         self._plans: tuple[float, tuple[PanelPlan, ...]] | None = None
         self._wrong_org: tuple[float, Denied] | None = None

@@ -66,6 +66,7 @@ class Transport:
         self._url = url
         self._token = token
         self._http: httpx.AsyncClient | None = None
+        self.pulse = tally.Pulse()
 
     async def request(
         self,
@@ -130,6 +131,12 @@ class Transport:
         self, method: str, route: str, body: Any, query: dict[str, str | int] | None, patience: float
     ) -> Any:
         tally.count("panel")
+        with self.pulse.watch():
+            return await self._answered(method, route, body, query, patience)
+
+    async def _answered(
+        self, method: str, route: str, body: Any, query: dict[str, str | int] | None, patience: float
+    ) -> Any:
         try:
             async with asyncio.timeout(patience + 10):  # httpx limits each read, this limits a trickle
                 response = await self._client().request(

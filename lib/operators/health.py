@@ -1,4 +1,7 @@
-"""Whether this deployment can do its work: database, Stripe, panel, and how long due work has been waiting."""
+"""Whether this deployment can do its work: database, Stripe, panel, and how long due work has been waiting.
+
+Costs Stripe and the panel nothing while passes run: their last real call is told, whichever process made it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,18 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
-from lib.database import due, latest_version, schema_version
-from lib.errors import BridgeError, SchemaOutdated
+from lib.database import due, latest_version, pulses, schema_version
+from lib.errors import BridgeError, DatabaseUnavailable, SchemaOutdated
 from lib.log import get_logger
 from lib.subscription_manager.manager import SubscriptionManager
+from lib.subscription_manager.teller import TELL_EVERY
+
+if TYPE_CHECKING:
+    from lib.enhance_client import EnhanceClient
+    from lib.stripe_client import StripeClient
 
 log = get_logger()
 
@@ -20,6 +29,15 @@ FRESH = 5.0
 
 PATIENCE = 8.0
 """Seconds that one check may take; a probe itself usually gives up after ten."""
+
+TOLD_FOR = timedelta(minutes=5)
+"""For how long a real call says how a side is; then one process asks."""
+
+TURN = timedelta(seconds=6)
+"""For how long others wait for the one that asks."""
+
+LOOK_AGAIN = 0.2
+"""Seconds between two looks at what the other one found."""
 
 Check = Literal["ok", "failing", "outdated"]
 
@@ -34,14 +52,23 @@ class Health:
     errors: dict[str, str]
     latencies: dict[str, float]
     load: due.Load | None
+    last_pass: float | None
+    """Seconds since any process ended a pass."""
     migration: int | None
     max_lag: int
     taken: float
 
     @property
     def stuck(self) -> bool:
-        """Whether due work waits longer than `HEALTH_MAX_LAG` although it should run."""
-        return self.mode != "paused" and self.load is not None and self.load.oldest_seconds > self.max_lag
+        """Whether what was asked for waits longer than `HEALTH_MAX_LAG`, or nothing moves although there is routine.
+
+        A sweep may find thousands who differ: that they take their time is no reason for alarm while passes run.
+        """
+        if self.mode == "paused" or self.load is None:
+            return False
+        patience = max(self.max_lag, 2 * TELL_EVERY)
+        still = self.last_pass is None or self.last_pass > patience
+        return self.load.oldest_seconds > self.max_lag or (still and self.load.backlog_seconds > patience)
 
     @property
     def healthy(self) -> bool:
@@ -62,6 +89,7 @@ class Health:
                 "errors": self.errors,
                 "latenciesMs": self.latencies,
                 "oldestDueSeconds": round(self.load.oldest_seconds, 1) if self.load else None,
+                "oldestRoutineSeconds": round(self.load.backlog_seconds, 1) if self.load else None,
                 "due": self.load.due if self.load else None,
                 "parked": self.load.parked if self.load else None,
                 "migration": self.migration,
@@ -91,6 +119,12 @@ async def _look(bridge: SubscriptionManager) -> Health:
         if found["migration"] < latest_version():
             raise SchemaOutdated(f"migration {found['migration']} of {latest_version()} is applied")
         found["load"] = await due.load(bridge.db)
+        found["last_pass"] = await pulses.age(bridge.db, "passes")
+
+    async def side(name: pulses.Name) -> None:
+        error, latencies[name] = await _told(bridge, name)
+        if error is not None:
+            raise _Failing(error)
 
     async def timed(name: str, work: Awaitable[object]) -> None:
         began = time.monotonic()
@@ -102,13 +136,10 @@ async def _look(bridge: SubscriptionManager) -> Health:
             checks[name], errors[name] = "outdated", str(error)
         except (BridgeError, TimeoutError) as error:
             checks[name], errors[name] = "failing", str(error) or "no answer in time"
-        except Exception as error:  # such as an answer of an unknown shape: one check, and never the whole report
-            log.exception("check_crashed", check=name)
-            checks[name], errors[name] = "failing", f"unexpected answer: {type(error).__name__}"
-        latencies[name] = round((time.monotonic() - began) * 1000, 1)
+        latencies.setdefault(name, round((time.monotonic() - began) * 1000, 1))
 
     await asyncio.gather(
-        timed("database", database()), timed("stripe", bridge.stripe.check()), timed("enhance", bridge.enhance.check())
+        timed("database", database()), timed("stripe", side("stripe")), timed("enhance", side("enhance"))
     )
     return Health(
         version=bridge.settings.app_version,
@@ -117,7 +148,55 @@ async def _look(bridge: SubscriptionManager) -> Health:
         errors=errors,
         latencies=latencies,
         load=found.get("load"),
+        last_pass=found.get("last_pass"),
         migration=found.get("migration"),
         max_lag=bridge.settings.health_max_lag,
         taken=time.monotonic(),
     )
+
+
+class _Failing(BridgeError):
+    """A side that was found failing, by whichever process."""
+
+
+async def _told(bridge: SubscriptionManager, name: pulses.Name) -> tuple[str | None, float]:
+    """(what is wrong with a side, milliseconds of the call that showed it): told if it is known, else asked."""
+    while True:
+        try:
+            standing = await pulses.look(bridge.db, name, TOLD_FOR, TURN)
+        except (DatabaseUnavailable, SchemaOutdated):  # nobody can be asked how it was found: go by this process alone
+            pulse = _client(bridge, name).pulse
+            if pulse.ended is None or pulse.ended < time.monotonic() - TOLD_FOR.total_seconds():
+                await _ask(bridge, name)
+            return pulse.error, pulse.took_ms
+        if standing.fresh:
+            return standing.error, round(standing.took_ms or 0.0, 1)
+        if standing.ours:
+            await _ask(bridge, name)
+            pulse = _client(bridge, name).pulse
+            try:
+                await pulses.tell(bridge.db, [pulses.Beat(name, 0.0, pulse.error, pulse.took_ms)])
+            except (DatabaseUnavailable, SchemaOutdated) as error:
+                log.warning("pulse_untold", error=str(error))
+            return pulse.error, pulse.took_ms
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+async def _ask(bridge: SubscriptionManager, name: pulses.Name) -> None:
+    """Ask a side, and note in its client's pulse how it was found."""
+    client = _client(bridge, name)
+    began = time.monotonic()
+    error = None
+    try:
+        async with asyncio.timeout(TURN.total_seconds() - 1):
+            await client.check()
+    except (BridgeError, TimeoutError) as failure:
+        error = str(failure) or "no answer in time"
+    except Exception as failure:  # such as an answer of an unknown shape: one check, and never the whole report
+        log.exception("check_crashed", check=name)
+        error = f"unexpected answer: {type(failure).__name__}"
+    client.pulse.note(began, error)
+
+
+def _client(bridge: SubscriptionManager, name: pulses.Name) -> StripeClient | EnhanceClient:
+    return bridge.stripe if name == "stripe" else bridge.enhance

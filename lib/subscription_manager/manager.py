@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lib.subscription_manager.reconcile import Reconciler
     from lib.subscription_manager.runner import Runner
     from lib.subscription_manager.sweep import Progress, SweepReport
+    from lib.subscription_manager.teller import Teller
 
 log = get_logger()
 
@@ -100,6 +101,13 @@ class SubscriptionManager:
 
         return Runner(self.db, self.stripe, self.reconciler)
 
+    @cached_property
+    def teller(self) -> Teller:
+        """Tells all processes how the last calls of this one went."""
+        from lib.subscription_manager.teller import Teller
+
+        return Teller(self.db, lambda: {"stripe": self.stripe.pulse, "enhance": self.enhance.pulse})
+
     async def close(self) -> None:
         """Close every connection."""
         for name in ("stripe", "enhance"):
@@ -160,7 +168,7 @@ class SubscriptionManager:
                 first = due.turn(random.random())  # noqa: S311 - shares turns, guards nothing
                 claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=only, first=first)
                 if claims:
-                    report = await self.runner.run(claims[0], deadline=deadline)
+                    report = await self._run(claims[0], deadline=deadline)
                     drained.passes += 1
                     drained.outcomes[type(report.outcome).__name__.lower() if report else "lost"] += 1
                 elif only is None:
@@ -169,6 +177,13 @@ class SubscriptionManager:
 
         await asyncio.gather(*(work() for _ in range(min(workers, self.settings.panel_concurrency))))
         return drained
+
+    async def _run(self, claim: due.Claim, **how: Any) -> PassReport | None:
+        began = time.monotonic()
+        report = await self.runner.run(claim, **how)
+        if report is not None:
+            await self.teller.pass_ended(began)
+        return report
 
     async def drain_quietly(self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = ()) -> None:
         """`drain` for after a response: what fails stays due, so the failure is only logged."""
@@ -244,7 +259,7 @@ class SubscriptionManager:
             if claims and self.settings.provisioning_mode == "paused":
                 await due.give_back(self.db, claims[0])
                 raise Declined("paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
-            report = await self.runner.run(claims[0], actor=actor) if claims else None
+            report = await self._run(claims[0], actor=actor) if claims else None
             if report is not None:
                 return report
             if time.monotonic() > end:
@@ -289,7 +304,9 @@ class SubscriptionManager:
 
         await self.ensure_schema(migrates=True)
         sweeper = Sweeper(self.settings, self.db, self.stripe, self.enhance, self.accept)
-        return await sweeper.run(deadline=deadline, progress=progress)
+        report = await sweeper.run(deadline=deadline, progress=progress)
+        await self.teller.tell()
+        return report
 
     async def sweep_if_due(self, *, deadline: float) -> SweepReport | None:
         """Sweep when the last one began longer than `SWEEP_EVERY` ago or is unfinished; for those without a cron."""
