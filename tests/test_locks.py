@@ -12,6 +12,7 @@ import pytest
 from lib.config import Secret
 from lib.database import Database, comparison, due, events, sweeps
 from lib.database import memory as memories
+from lib.database import work as people
 from lib.errors import Conflicted
 from lib.model import Problem
 from lib.subscription_manager.manager import TIME_FOR_A_PASS
@@ -24,10 +25,15 @@ HOLDER = "00000000-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(params=["direct", "pooled"])
-async def db(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+def address(request: pytest.FixtureRequest) -> str:
     """This test's database, once directly and once through PgBouncer in transaction mode."""
-    url = request.getfixturevalue("database_url" if request.param == "direct" else "pooled_url")
-    database = Database(Secret(str(url)))
+    return str(request.getfixturevalue("database_url" if request.param == "direct" else "pooled_url"))
+
+
+@pytest.fixture
+async def db(address: str) -> AsyncIterator[Database]:
+    """A process' handle of that database."""
+    database = Database(Secret(address))
     yield database
     await database.close()
 
@@ -268,6 +274,29 @@ async def test_a_pass_that_was_undone_gives_its_place_back(world: World, monkeyp
     assert (drained.passes, drained.outcomes["again"]) == (3, 2)
     assert world.panel.world()["subscriptions"] == 1
     assert world.due() == []
+
+
+async def test_an_edit_that_was_undone_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's word is not lost to a deadlock, and not answered with an error: it is made under a new lease."""
+    subscription = world.buy(customer := world.customer())
+    await world.sync(customer)
+    hold, undone = people.hold, 0
+
+    async def victim(*args: Any, **named: Any) -> None:
+        nonlocal undone
+        await hold(*args, **named)
+        undone += 1
+        if undone == 1:
+            raise psycopg.errors.DeadlockDetected("deadlock detected")
+
+    monkeypatch.setattr(people, "hold", victim)
+    headers = {"Authorization": "Bearer admin_fake_key"}
+    async with world.functions() as client:
+        body = {"action": "hold", "subscriptionId": subscription}
+        answer = await client.post("/api/admin/work", json=body, headers=headers)
+    assert (answer.status_code, undone) == (200, 2)
+    assert world.service(subscription)["holds"] == ["admin"]
+    assert world.only_subscription().suspended_by is not None
 
 
 # --- another server is the first one now ------------------------------------------------------------------------------

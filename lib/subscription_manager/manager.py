@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
 from lib.database import memory as memories
-from lib.errors import BridgeError, Declined, LeaseLost, SchemaOutdated
+from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
 from lib.model import ReceivedEvent
 from lib.stripe_events import read_event
@@ -274,7 +274,7 @@ class SubscriptionManager:
     async def _edit(self, claim: due.Claim, edit: Callable[[str], Awaitable[None]]) -> bool:
         """Make a change under a lease; one that is refused gives the lease back and leaves the customer due.
 
-        False: the lease was lost, and the change is to be made again.
+        False: the lease was lost or the change undone, and it is to be made again.
         """
         try:
             async with self.runner.kept(claim):
@@ -282,6 +282,10 @@ class SubscriptionManager:
             return True
         except LeaseLost:
             log.warning("lease_lost", customer=claim.key)
+            return False
+        except Conflicted as error:
+            log.warning("edit_undone", customer=claim.key, error=str(error))
+            await due.give_back(self.db, claim)
             return False
         except BaseException:
             await due.give_back(self.db, claim)
