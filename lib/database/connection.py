@@ -7,6 +7,7 @@ lock that is used (`pg_advisory_xact_lock`) ends with its transaction.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -31,6 +32,9 @@ POOL_SIZE = 8
 
 TRIES = 3
 """How often a statement or a transaction is begun that was undone through no fault of its own."""
+
+GIVES_WAY = (0.02, 0.1)
+"""Seconds before one that was undone is begun anew."""
 
 _CONFLICT = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
@@ -144,6 +148,7 @@ class Database:
             except Conflicted:
                 if not left:
                     raise
+                await _give_way()
         raise AssertionError("unreachable")
 
     async def close(self) -> None:
@@ -209,9 +214,15 @@ def _first_line(error: psycopg.Error) -> str:
     return str(error).partition("\n")[0]
 
 
+async def _give_way() -> None:
+    """Let the other one go first, for whose sake this one was undone: else both may meet in the same way again."""
+    await asyncio.sleep(random.uniform(*GIVES_WAY))  # noqa: S311 - spreads repetitions, guards nothing
+
+
 async def _worth_another(error: psycopg.Error, connection: Connection, pool: AsyncConnectionPool[Connection]) -> bool:
     """Whether the same statement may well succeed now; makes way for it."""
-    if isinstance(error, _CONFLICT):  # it was undone so that another one could go on
+    if isinstance(error, _CONFLICT):
+        await _give_way()
         return True
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         await pool.drain()  # after a failover: these connections lead to the server that was the first one before
