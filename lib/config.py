@@ -299,7 +299,10 @@ class Settings:
         "EVENT_RETENTION_DAYS", _whole(31, 3650), 90, "Days that received events are kept."
     )
     health_max_lag: int = _setting(
-        "HEALTH_MAX_LAG", _whole(30, 86_400), 300, "Seconds that due work may wait before health answers 503."
+        "HEALTH_MAX_LAG",
+        _whole(30, 86_400),
+        300,
+        "Seconds that what was asked for may wait before health answers 503.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info", "Least level that is logged."
