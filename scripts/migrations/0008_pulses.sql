@@ -15,5 +15,5 @@ CREATE TABLE pulses (
 );
 INSERT INTO pulses (name) VALUES ('stripe'), ('enhance'), ('passes');
 
-INSERT INTO schema_migrations (version, name) VALUES (7, 'pulses');
+INSERT INTO schema_migrations (version, name) VALUES (8, 'pulses');
 COMMIT;

@@ -37,5 +37,5 @@ DROP TRIGGER plan_rules_nudge ON plan_rules;
 CREATE CONSTRAINT TRIGGER plan_rules_nudge AFTER INSERT OR UPDATE OR DELETE ON plan_rules
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION plan_rule_changed();
 
-INSERT INTO schema_migrations (version, name) VALUES (6, 'priority');
+INSERT INTO schema_migrations (version, name) VALUES (7, 'priority');
 COMMIT;
