@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from lib.subscription_manager import reconcile
 from tests.test_work import ADMIN, WORK, assert_problem, by_hand, done
 from tests.world import BASIC, World
 
@@ -158,3 +159,17 @@ async def test_an_unusual_quantity_waits_for_a_person_and_then_is_made(world: Wo
         assert (await done(client, "retry", customerId=customer))["outcome"]["state"] == "settled"
     assert world.panel.world()["subscriptions"] == 5
     assert suspended(world) == 3
+
+
+async def test_a_large_purchase_comes_in_passes_that_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that takes long gives its place back and goes on later, until all is there and nothing twice."""
+    monkeypatch.setattr(reconcile, "LONGEST_PASS", 0.0)
+    customer = world.customer()
+    world.stripe.subscribe(customer, [(BASIC_PRICE, 7)])
+    report = await world.sync(customer)
+    assert len(report.actions) == 1
+    assert report.as_json()["outcome"]["why"] == "more_to_do"
+    for _ in range(20):
+        await world.drain()
+    assert world.due() == []
+    assert world.panel.world()["subscriptions"] == 7

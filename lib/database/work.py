@@ -143,7 +143,9 @@ async def waive(
 async def grace(connection: Connection, customer_id: str, subscription_id: str | None, until: datetime | None) -> None:
     """Set, or take back, the one-off date until which what is unpaid stays on."""
     await connection.execute(
-        f"UPDATE services SET grace_override = %(until)s, updated_at = now() {_OF}",  # noqa: S608 - the condition above
+        # A date that was promised and is taken back is no promise any more.
+        "UPDATE services SET grace_override = %(until)s, updated_at = now(),"  # noqa: S608 - the condition above
+        f" grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN grace_until END {_OF}",
         {"customer": customer_id, "id": subscription_id, "until": until},
     )
 

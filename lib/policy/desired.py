@@ -194,6 +194,8 @@ def _of_subscription(
             more=bool(running),
             admitted=_is_admitted(remembered.get(service.key)),
         )
+        if mapping is None or mapping.kind != "service" or mapping.grace_days is not None:
+            goal = _as_promised(goal, service, now)
         if lost and subscription.status not in _OVER:
             goal, trouble = _kept(item, service, goal, policy, now)
         elif item.id in laid.unusual and goal.want is Want.ON and not service.made:
@@ -215,6 +217,19 @@ def _with_cause(goal: Goal, bought: tuple[tuple[str, int], ...]) -> Goal:
             goal = replace(goal, service=replace(service, made_for=bought))
         return replace(goal, plan_rule="plan_put_back") if service.made else goal
     return replace(goal, plan_rule="mapping_edited") if goal.plan is not None and service.made_for == bought else goal
+
+
+def _as_promised(goal: Goal, remembered: Service, now: datetime) -> Goal:
+    """The goal with the grace that runs already, where a mapping would end it sooner: it holds nobody retroactively."""
+    until = remembered.grace_until
+    if until is None or until <= now or remembered.grace_override is not None:
+        return goal
+    if goal.rule == "grace_over" and goal.service.holds == {Hold.UNPAID}:
+        running = replace(goal.service, holds=frozenset(), grace_until=until)
+        return replace(goal, service=running, want=Want.ON, rule="in_grace", wake_at=until)
+    if goal.rule == "in_grace" and goal.wake_at is not None and goal.wake_at < until:
+        return replace(goal, service=replace(goal.service, grace_until=until), wake_at=until)
+    return goal
 
 
 def _kept(item: Item, service: Service, goal: Goal, policy: Policy, now: datetime) -> tuple[Goal, list[Problem]]:

@@ -62,6 +62,9 @@ log = get_logger()
 MAX_ACTIONS = 100
 """No customer needs so many in one pass; a policy that never comes to rest must not hammer the panel."""
 
+LONGEST_PASS = 60.0
+"""Seconds after which a pass that has done something begins nothing more, and lets another customer have its place."""
+
 MAX_FAILURES = 3
 """After so many failures of one kind of action in one pass the panel, not the service, is the likely cause: the rest of
 that kind goes back to the queue, and every other kind goes on."""
@@ -236,6 +239,9 @@ class Reconciler:
             if decision.action.subject in {action.subject for action in state.actions}:
                 _stand_still(decision.action, state)
                 continue
+            if state.actions and not dry_run and time.monotonic() > clock.began + LONGEST_PASS:
+                state.errors.append(Waiting("it goes on after others", why="more_to_do", again=timedelta()))
+                break
             if clock.short():
                 state.errors.append(Waiting("this invocation ends soon", why="time", again=timedelta()))
                 break

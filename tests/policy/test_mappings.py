@@ -11,6 +11,7 @@ from lib.config import Policy
 from lib.model import ActionKind, Catalogue, Hold, Item, PlanMapping, PlanRule, ServiceKey, ServiceState
 from tests.policy.worlds import (
     INVOICES,
+    NOW,
     OURS,
     World,
     catalogue,
@@ -141,6 +142,27 @@ def test_the_site_and_the_login_of_who_is_kept_are_left_alone() -> None:
     end = world(payer(subscription(latest=PAID)), customer(service(website_id=None)), sold=NOTHING["row gone"])
     end.run()
     assert not end.done
+
+
+@pytest.mark.parametrize("after", [3, 0, "row gone", "ignored"])
+def test_a_mapping_ends_no_grace_before_its_date(after: Any) -> None:
+    """Who was told a date keeps it, whatever is written into the mapping meanwhile; then the hold comes."""
+    owed = subscription(status="past_due", unpaid_days=5, latest=INVOICES["open"])
+    promised = catalogue(replace(HOSTING, grace_days=20))
+    end = world(payer(owed), customer(service()), sold=promised, policy=Policy(grace_days=1))
+    end.run()
+    date = end.memory.services[0].grace_until
+    assert date == NOW + days(15)
+    end.catalogue = NOTHING[after] if isinstance(after, str) else catalogue(replace(HOSTING, grace_days=after))
+    for later in (1, 14):
+        end.now = NOW + days(later)
+        last = end.run()
+        assert last.wait is not None
+        assert last.wait.at == date
+        assert not end.done
+    end.now = date
+    end.run()
+    assert held(end) == {Hold.UNPAID}
 
 
 # --- plans ------------------------------------------------------------------------------------------------------------
