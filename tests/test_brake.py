@@ -384,8 +384,8 @@ async def test_the_dashboard_shows_what_is_braked_and_who_waits(world: World) ->
     await drained(world, BRAKE_MAX="1")
     async with world.bridge(BRAKE_MAX="1") as manager:
         shown = await dashboard.show(manager)
-    (alert,) = [alert for alert in shown["alerts"] if alert["code"].startswith("brake")]
-    found = shown["brake"]["moves"]
-    assert (alert["code"], alert["detail"]) == ("brake_moves", found["reason"])
-    assert (shown["brake"]["engaged"], found["engaged"], found["waiting"]["total"]) == (False, True, 3)
-    assert {(one["kind"], one["plan"]) for one in found["waiting"]["services"]} == {("change_plan", "big-hosting-plan")}
+    (alert,) = [alert for alert in shown.alerts if alert.code.startswith("brake")]
+    found = shown.brake.moves
+    assert (alert.code, alert.detail) == ("brake_moves", found.reason)
+    assert (shown.brake.engaged, found.engaged, found.waiting.total) == (False, True, 3)
+    assert {(one.kind, one.plan) for one in found.waiting.services} == {("change_plan", "big-hosting-plan")}

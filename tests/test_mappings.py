@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from lib.model import Again
 from lib.subscription_manager import reconcile
 from tests.test_work import ADMIN, WORK, assert_problem, by_hand, done
 from tests.world import BASIC, World
@@ -168,7 +169,8 @@ async def test_a_large_purchase_comes_in_passes_that_end(world: World, monkeypat
     world.stripe.subscribe(customer, [(BASIC_PRICE, 7)])
     report = await world.sync(customer)
     assert len(report.actions) == 1
-    assert report.as_json()["outcome"]["why"] == "more_to_do"
+    assert isinstance(report.outcome, Again)
+    assert report.outcome.why == "more_to_do"
     for _ in range(20):
         await world.drain()
     assert world.due() == []

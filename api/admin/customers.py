@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from lib.database.lists.customers import CustomerFilter
 from lib.operators import customers
-from lib.operators.views import CustomerSummary, CustomerView
+from lib.operators.views.customers import CustomerSummary, CustomerView
 from lib.subscription_manager import manager
 from lib.web import Ask, Verb, admin, endpoint
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
@@ -54,7 +54,7 @@ async def show(ask: Ask[Query]) -> Any:
     after = unpack_cursor(of, given.cursor, *[str] * found.key_length)
     rows, key = await customers.search(bridge, found, after, given.limit)
     page: Page[CustomerSummary] = Page(
-        data=[CustomerSummary.of(row) for row in rows], next_cursor=pack_cursor(of, key) if key else None
+        data=[CustomerSummary.of_row(row) for row in rows], next_cursor=pack_cursor(of, key) if key else None
     )
     return page
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
-
 from lib.operators import dashboard
+from lib.operators.views.overview import Dashboard
 from lib.subscription_manager import manager
-from lib.web import Ask, answer, endpoint, page_or_admin
+from lib.web import Ask, Verb, endpoint, page_or_admin
 
 
-async def show(_: Ask[None]) -> Response:
+async def show(_: Ask[None]) -> Dashboard:
     """Services by state and hold, the queue, the brake, the mode and what shadow mode would do, sweeps, alerts."""
-    return answer(await dashboard.show(manager()))
+    return await dashboard.show(manager())
 
 
-app = endpoint(guard=page_or_admin, GET=show)
+app = endpoint(guard=page_or_admin, GET=Verb(show, answers={200: Dashboard}))

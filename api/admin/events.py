@@ -12,7 +12,7 @@ from starlette.responses import Response
 from lib.database.lists.events import EventFilter
 from lib.errors import Declined
 from lib.operators import bodies, events
-from lib.operators.views import EventView, Matches, Replayed
+from lib.operators.views.events import EventView, Matches, Replayed
 from lib.subscription_manager import manager
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from msgspec import UNSET
 from starlette.background import BackgroundTask
-from starlette.responses import Response
 
 from lib.operators import bodies, hand
+from lib.operators.views.customers import QueueItem
+from lib.operators.views.overview import BrakeReleased
+from lib.operators.views.passes import ActedView
+from lib.remedies import remedy
 from lib.subscription_manager import manager
 from lib.subscription_manager.report import PassReport
-from lib.web import Ask, Verb, admin, answer, endpoint, work_deadline
-from lib.web.page import Listing, pack_cursor, unpack_cursor
+from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
+from lib.web.page import Listing, Page, pack_cursor, unpack_cursor
 from lib.web.typed import Text
 
 
@@ -22,7 +26,7 @@ class Filter(Listing):
     reason: Text | None = None
 
 
-async def listing(ask: Ask[Filter]) -> Response:
+async def listing(ask: Ask[Filter]) -> Page[QueueItem]:
     """Rows of the queue with reason and remedy. Parameters: `state`, `reason`, `limit`, `cursor`."""
     given = ask.given
     after = unpack_cursor("work", given.cursor, str, str)
@@ -33,19 +37,20 @@ async def listing(ask: Ask[Filter]) -> Response:
         cursor=(after[0], after[1]) if after else None,
         limit=given.limit,
     )
-    return answer({"data": rows, "nextCursor": pack_cursor("work", key) if key else None})
+    items = [QueueItem.of_row(row, remedy=remedy(row.parked_reason) if row.parked_reason else None) for row in rows]
+    return Page(data=items, next_cursor=pack_cursor("work", key) if key else None)
 
 
-async def act(ask: Ask[bodies.Work]) -> Response:
+async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     """`{"action", "customerId" | "subscriptionId", "reason", "until", "hold", "confirm"}`: what the pass then did."""
     bridge, given = manager(), ask.given
     if isinstance(given, bodies.ReleaseBrake):
         released = await hand.release_brake(bridge, ask.actor)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
-        return answer({"action": "releaseBrake", "released": released}, background=background)
+        return Answer(BrakeReleased(action="releaseBrake", released=released), background=background)
     customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)
     by = hand.Hand(ask.actor, customer_id, given.subscription_id, given.reason)
-    also: dict[str, list[str]] = {}
+    also: dict[str, Any] = {"held": UNSET, "not_held": UNSET}
     report: PassReport
     match given:
         case bodies.Retry():
@@ -62,7 +67,11 @@ async def act(ask: Ask[bodies.Work]) -> Response:
             report = await hand.recreate(bridge, by)
         case bodies.HardDelete():
             report = await hand.hard_delete(bridge, by, given.confirm)
-    return answer({"action": given.__struct_config__.tag, **also, **report.as_json()})
+    return ActedView.of_report(report, action=given.__struct_config__.tag, **also)
 
 
-app = endpoint(guard=admin, GET=Verb(listing, query=Filter), POST=Verb(act, body=bodies.Work))
+app = endpoint(
+    guard=admin,
+    GET=Verb(listing, query=Filter, answers={200: Page[QueueItem]}),
+    POST=Verb(act, body=bodies.Work, answers={200: ActedView | BrakeReleased}),
+)

@@ -47,7 +47,7 @@ class Brake:
     waiting: int
     """Services."""
     services: list[dict[str, Any]]
-    """The first of these: customerId, subscriptionId, slot, kind, plan."""
+    """The first of these: customer_id, subscription_id, slot, kind, plan."""
 
 
 _WHICH: dict[Counts, str] = {
@@ -194,8 +194,8 @@ async def read(db: Database) -> dict[Counts, Brake]:
         )
         SELECT counts, engaged_at, reason, released_at, released_by,
             (SELECT count(*) FROM waiting w WHERE w.counts = brake.counts) AS waiting,
-            (SELECT coalesce(jsonb_agg(jsonb_build_object('customerId', customer_id, 'subscriptionId', subscription_id,
-                'slot', slot, 'kind', kind, 'plan', nullif(plan, ''))), '[]') FROM (
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', customer_id,
+                'subscription_id', subscription_id, 'slot', slot, 'kind', kind, 'plan', nullif(plan, ''))), '[]') FROM (
                 SELECT * FROM waiting w WHERE w.counts = brake.counts
                 ORDER BY stopped_at, subscription_id, slot LIMIT %(shown)s) AS s) AS services
         FROM brake

@@ -21,13 +21,13 @@ async def numbers(db: Database) -> dict[str, Any]:
             ) AS holds,
             (SELECT count(*) FROM services WHERE panel_suspended) AS panel_suspended,
             (SELECT count(*) FROM services WHERE website_gone AND state <> 'terminated') AS websites_gone,
-            (SELECT coalesce(jsonb_agg(jsonb_build_object('customerId', customer_id, 'subscriptionId', subscription_id,
-                'slot', slot, 'domain', domain)), '[]') FROM (
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', customer_id,
+                'subscription_id', subscription_id, 'slot', slot, 'domain', domain)), '[]') FROM (
                 SELECT * FROM services WHERE website_gone AND state <> 'terminated'
                 ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS g) AS websites_gone_from,
             (SELECT count(*) FROM services WHERE waits_for = 'domain_differs') AS domains_differ,
-            (SELECT coalesce(jsonb_agg(jsonb_build_object('customerId', customer_id, 'subscriptionId', subscription_id,
-                'slot', slot, 'domain', domain)), '[]') FROM (
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', customer_id,
+                'subscription_id', subscription_id, 'slot', slot, 'domain', domain)), '[]') FROM (
                 SELECT * FROM services WHERE waits_for = 'domain_differs'
                 ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS v) AS domains_differ_of,
             (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
@@ -44,7 +44,7 @@ async def numbers(db: Database) -> dict[str, Any]:
             (SELECT coalesce(jsonb_object_agg(kind, n), '{}') FROM (
                 SELECT a ->> 'kind' AS kind, count(*) AS n FROM shadow_plans, jsonb_array_elements(actions) AS a
                 GROUP BY 1) AS k) AS shadow_actions,
-            (SELECT coalesce(jsonb_agg(jsonb_build_object('customerId', customer_id, 'actions', actions)), '[]') FROM (
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', customer_id, 'actions', actions)), '[]') FROM (
                 SELECT customer_id, actions FROM shadow_plans ORDER BY planned_at DESC LIMIT 50) AS p) AS shadow_plans,
             (SELECT count(*) FROM events WHERE received_at > now() - interval '1 day') AS events_day,
             (SELECT max(received_at) FROM events WHERE source = 'webhook') AS newest_webhook,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -189,17 +188,3 @@ async def prune_events(db: Database, days: int, limit: int = 5000) -> int:
         {"days": days, "limit": limit},
     )
     return int(row["n"]) if row else 0
-
-
-def as_json(sweep: Sweep) -> dict[str, Any]:
-    """As the dashboard shows it."""
-    return {
-        "id": sweep.id,
-        "startedAt": sweep.started_at,
-        "updatedAt": sweep.updated_at,
-        "finishedAt": sweep.finished_at,
-        "phase": None if sweep.finished_at else sweep.phase,
-        "counts": sweep.counts,
-        "errors": sweep.errors,
-        "orphans": sweep.orphans,
-    }

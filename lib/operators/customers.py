@@ -10,7 +10,7 @@ from lib.database import work
 from lib.database.lists.customers import CustomerFilter, CustomerRow, customers
 from lib.database.lists.timeline import timeline
 from lib.errors import Declined
-from lib.operators.views import CustomerView, Timeline, TimelineEntry
+from lib.operators.views.customers import CustomerView, Queued, Timeline, TimelineEntry
 from lib.web.page import pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ async def show(
 
         explanation = (await explain(bridge, customer_id, facts=0)).as_json()
         explanation.pop("timeline")
-    entries = [TimelineEntry.of(one) for one in happened]
+    entries = [TimelineEntry.of_happened(one) for one in happened]
     page = Timeline(data=entries, next_cursor=pack_cursor(TIMELINE, key) if key else None)
-    return CustomerView.of(memory, queued, page, explanation)
+    queue = Queued.of_row(queued) if queued else None
+    return CustomerView.of_memory(memory, queue=queue, timeline=page, explanation=explanation)

@@ -12,7 +12,7 @@ from lib.database import due
 from lib.database.lists import events as lists
 from lib.database.lists.events import EventFilter, EventRow
 from lib.errors import Declined
-from lib.operators.views import Begun, EventView, EventWork, Matches
+from lib.operators.views.events import Begun, EventView, EventWork, Matches
 from lib.stripe_events import read_event
 
 if TYPE_CHECKING:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from lib.database import ledger, work
 from lib.database import memory as memories
 from lib.database.work import WorkRow
 from lib.errors import NotFound, Refused, Retryable
 from lib.model import Memory, PanelSubscription, Payer, Service, ServiceKey, Subscription
-from lib.operators.hand import queue_json, with_remedies
+from lib.operators.views.customers import Queued
+from lib.operators.views.passes import PassView
 from lib.policy import desired, with_money_back
 from lib.subscription_manager.report import PassReport
+from lib.web.typed import View
 
 if TYPE_CHECKING:
     from lib.enhance_client import Org, Website
@@ -56,8 +61,7 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """camelCase; times are still datetimes."""
-        report = self.report.as_json()
-        outcome = report["outcome"]
+        report = _plain(PassView.of_report(self.report))
         return {
             "customerId": self.customer_id,
             "mode": self.mode,
@@ -75,9 +79,9 @@ class Explanation:
             "actual": None if "panel" in self.away else self._actual(),
             "next": {
                 "actions": report["actions"],
-                "outcome": {**outcome, "problems": with_remedies(outcome.get("problems", []))},
+                "outcome": {"problems": [], **report["outcome"]},
             },
-            "queue": queue_json(self.queued) if self.queued is not None else None,
+            "queue": _plain(Queued.of_row(self.queued)) if self.queued else None,
             "timeline": [_fact(row) for row in self.timeline],
         }
 
@@ -103,6 +107,12 @@ class Explanation:
                 for service in [self.service_of(found)]
             ],
         }
+
+
+def _plain(view: View) -> dict[str, Any]:
+    """A view as plain JSON objects; times are still datetimes."""
+    plain: dict[str, Any] = msgspec.to_builtins(view, builtin_types=(datetime,))
+    return plain
 
 
 def state(found: PanelSubscription) -> str:

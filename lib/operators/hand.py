@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from lib.database import brake, due, ledger, work
 from lib.database import memory as memories
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
-from lib.model import Action, ActionKind, Hold, Memory, Service, ServiceKey, ServiceState
+from lib.model import Action, ActionKind, Again, Hold, Memory, Outcome, Parked, Service, ServiceKey, ServiceState
 from lib.policy import WAITED_FOR
-from lib.remedies import remedy
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.report import PassReport
 from lib.subscription_manager.step import Step
@@ -62,40 +61,11 @@ async def listing(
     reason: str | None,
     cursor: tuple[str, str] | None,
     limit: int,
-) -> tuple[list[dict[str, Any]], tuple[str, str] | None]:
-    """A page of the queue, each row with its remedy, and where the next page begins."""
+) -> tuple[list[work.WorkRow], tuple[str, str] | None]:
+    """A page of the queue, and the key behind which the next one begins."""
     found = await work.rows(bridge.db, state=state, reason=reason, after=cursor, limit=limit + 1)
     page = found[:limit]
-    rows = [
-        {
-            "kind": row.kind,
-            "key": row.key,
-            "email": row.email,
-            **queue_json(row),
-            "remedy": remedy(row.parked_reason) if row.parked_reason else None,
-        }
-        for row in page
-    ]
-    return rows, (page[-1].kind, page[-1].key) if len(found) > limit else None
-
-
-def queue_json(row: work.WorkRow) -> dict[str, Any]:
-    """How one row of the queue stands: camelCase; times are still datetimes."""
-    return {
-        "state": row.state,
-        "dueAt": row.due_at,
-        "attempts": row.attempts,
-        "lastError": row.last_error,
-        "waitsFor": row.waits_for,
-        "reason": row.parked_reason,
-        "parkedAt": row.parked_at,
-        "problems": with_remedies(row.problems),
-    }
-
-
-def with_remedies(problems: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each problem with what to do about it."""
-    return [{**problem, "remedy": remedy(problem["reason"])} for problem in problems]
+    return page, (page[-1].kind, page[-1].key) if len(found) > limit else None
 
 
 # --- what a person decides ---
@@ -136,7 +106,7 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
     found = await work.held(bridge.db, hand.customer_id, hand.subscription_id)
     return report, {
         "held": [str(key) for key, off in found.items() if off],
-        "notHeld": [str(key) for key, off in found.items() if not off],
+        "not_held": [str(key) for key, off in found.items() if not off],
     }
 
 
@@ -274,7 +244,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     # Memory may be behind: what was bought again since must show before anything is wiped.
     before = await bridge.reconcile(hand.customer_id, actor=hand.actor)
     if not before.decided:
-        raise Unavailable(f"whether it has ended can't be seen just now: {before.as_json()['outcome']}")
+        raise Unavailable(f"whether it has ended can't be seen just now: {_told(before.outcome)}")
 
     awaited = " ".join(sorted({goal.awaits for goal in before.goals if goal.awaits}))
     wiped: dict[ServiceKey, Action] = {}
@@ -334,6 +304,17 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
             step.happened()  # it is gone already, which is what was asked for
         async with due.holding(bridge.db, lease_id) as connection:
             await work.wiped(connection, service.key)
+
+
+def _told(outcome: Outcome) -> str:
+    """How a pass ended, in the words of its error or its first problem."""
+    match outcome:
+        case Again():
+            return outcome.error
+        case Parked():
+            return outcome.problems[0].detail
+        case _:
+            return "nothing is to be done"
 
 
 def _asked(report: PassReport, hand: Hand) -> list[Service]:

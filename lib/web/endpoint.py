@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable
 from lib.log import bound, configure, get_logger
 from lib.web.body import read_body
 from lib.web.guard import Guard
-from lib.web.problem import problem, status_of
+from lib.web.problem import answer, problem, status_of
 
 log = get_logger()
 
@@ -117,9 +118,10 @@ async def _given(request: Request, verb: Verb) -> Any:
 def _response(found: Any) -> Response:
     import msgspec
 
-    answer = found if isinstance(found, Answer) else Answer(found)
-    body = msgspec.json.encode(answer.body)
-    return Response(body, answer.status, media_type="application/json", background=answer.background)
+    given = found if isinstance(found, Answer) else Answer(found)
+    # msgspec writes a time in its own zone, which is that of the database's session.
+    plain = msgspec.to_builtins(given.body, builtin_types=(datetime,))
+    return answer(plain, given.status, background=given.background)
 
 
 def _failed(error: Exception) -> Response:

@@ -11,7 +11,7 @@ import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, dataclass_transform, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -31,6 +31,12 @@ class Given(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class View(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a caller is answered. Names are camelCase outside; times are aware, in UTC."""
+
+    @classmethod
+    def of(cls, found: object, **more: Any) -> Self:
+        """The view of an object that has attributes of the same names; `more` are those that it has not."""
+        names = (field.name for field in msgspec.structs.fields(cls))
+        return cls(**{name: more[name] if name in more else getattr(found, name) for name in names})
 
 
 Id = Annotated[

@@ -1,0 +1,174 @@
+"""Customers, their services, their place in the queue and their timeline."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from lib.database.lists.customers import CustomerRow
+from lib.database.lists.timeline import Happened
+from lib.database.work import WorkRow
+from lib.model import Memory, Service
+from lib.operators.views.passes import ProblemView, problem_views
+from lib.web.typed import View
+
+
+class Queued(View):
+    """How the queue stands with one subject."""
+
+    state: Literal["due", "parked", "waiting", "working"]
+    due_at: datetime | None
+    attempts: int
+    last_error: str | None
+    waits_for: str | None
+    reason: str | None
+    parked_at: datetime | None
+    problems: list[ProblemView]
+
+    @classmethod
+    def of_row(cls, row: WorkRow, **more: Any) -> Self:
+        return cls.of(row, reason=row.parked_reason, problems=problem_views(row.problems), **more)
+
+
+class QueueItem(Queued, kw_only=True):
+    """A row of the queue in a list."""
+
+    kind: str
+    key: str
+    email: str | None
+    remedy: str | None
+
+
+class CustomerSummary(View):
+    """A customer in a list."""
+
+    customer_id: str
+    provider: str
+    email: str | None
+    name: str | None
+    org_id: str | None
+    created_at: datetime
+    erased: bool
+    services: dict[str, int]
+    """Service state -> how many."""
+    holds: list[str]
+    domains: list[str]
+    reason: str | None
+    """Why they are parked."""
+    last_error: str | None
+    due_at: datetime | None
+
+    @classmethod
+    def of_row(cls, row: CustomerRow) -> Self:
+        return cls.of(row, services=row.states, reason=row.parked_reason)
+
+
+class ServiceView(View):
+    """A service as it is remembered."""
+
+    service: str
+    """The subscription's id, with ``/2`` for its second service."""
+    subscription_id: str
+    slot: int
+    item_id: str
+    price_id: str
+    plan: str | None
+    state: str
+    panel_subscription_id: int | None
+    panel_plan_id: int | None
+    website_id: str | None
+    domain: str | None
+    holds: list[str]
+    panel_suspended: bool
+    grace_until: datetime | None
+    grace_override: datetime | None
+    ended_at: datetime | None
+    retain_until: datetime | None
+    released: bool
+    adopted: bool
+    waits_for: str | None
+
+    @classmethod
+    def of_service(cls, service: Service) -> Self:
+        key = service.key
+        return cls.of(
+            service, service=str(key), subscription_id=key.subscription_id, slot=key.slot, holds=sorted(service.holds)
+        )
+
+
+class StepView(View):
+    """One fact of an action."""
+
+    state: str
+    at: datetime
+    after: dict[str, Any] | None
+    error: str | None
+
+
+class TimelineEntry(View):
+    """An event that came in, or an action: why (facts and rule), and what became of it (steps)."""
+
+    source: Literal["event", "action"]
+    at: datetime
+    id: str
+    kind: str
+    state: str | None
+    """The last of its steps: applied, verified, failed ..."""
+    service: str | None
+    rule: str | None
+    actor: str | None
+    pass_id: str | None
+    facts: dict[str, Any]
+    before: dict[str, Any] | None
+    steps: list[StepView]
+
+    @classmethod
+    def of_happened(cls, happened: Happened) -> Self:
+        return cls.of(
+            happened,
+            state=happened.steps[-1].state if happened.steps else None,
+            service=str(happened.service) if happened.service else None,
+            steps=[StepView.of(step) for step in happened.steps],
+        )
+
+
+class PanelIds(View):
+    """What a customer has in the panel."""
+
+    org_id: str | None
+    org_name: str | None
+    login_id: str | None
+    member_id: str | None
+    welcomed: bool
+
+
+class Timeline(View):
+    """A page of a timeline, newest first."""
+
+    data: list[TimelineEntry]
+    next_cursor: str | None
+
+
+class CustomerView(View):
+    """Everything that is remembered of one customer."""
+
+    customer_id: str
+    provider: str
+    email: str | None
+    name: str | None
+    erased: bool
+    panel: PanelIds
+    services: list[ServiceView]
+    queue: Queued | None
+    timeline: Timeline
+    explanation: dict[str, Any] | None
+    """What both sides say just now, what should be and what comes next; only when it was asked for (`live=true`)."""
+
+    @classmethod
+    def of_memory(cls, memory: Memory, **more: Any) -> Self:
+        return cls.of(
+            memory,
+            panel=PanelIds.of(memory),
+            services=[ServiceView.of_service(service) for service in memory.services],
+            **more,
+        )

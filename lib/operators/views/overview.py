@@ -1,0 +1,220 @@
+"""How everything stands: the dashboard, sweeps, health and what the timed work did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from lib.web.typed import View
+
+
+class Alert(View):
+    """Something that somebody must know of, and what to do about it."""
+
+    code: str
+    detail: str
+    remedy: str
+
+
+class Migration(View):
+    """Which migration the database has, and which one this version wants."""
+
+    applied: int
+    wanted: int
+
+
+class ServiceRef(View):
+    """A service that calls for a look."""
+
+    customer_id: str
+    subscription_id: str
+    slot: int
+    domain: str | None
+
+
+class ServiceRefs(View):
+    """How many services call for a look, and the newest of them."""
+
+    total: int
+    services: list[ServiceRef]
+
+
+class Parked(View):
+    """How many wait for a person."""
+
+    total: int
+    by_reason: dict[str, int]
+
+
+class QueueView(View):
+    """How the queue stands."""
+
+    due: int
+    oldest_seconds: float
+    working: int
+    waiting: dict[str, int]
+    """What for -> how many."""
+    parked: Parked
+
+
+class Braked(View):
+    """A service that the brake stopped, and what was to be done."""
+
+    customer_id: str
+    subscription_id: str
+    slot: int
+    kind: str
+    plan: str | None
+
+
+class Waiting(View):
+    """Whom the brake stopped: how many, and the first of them."""
+
+    total: int
+    services: list[Braked]
+
+
+class BrakeCount(View):
+    """How the brake stands under one count."""
+
+    engaged: bool
+    engaged_at: datetime | None
+    reason: str | None
+    released_at: datetime | None
+    released_by: str | None
+    waiting: Waiting
+
+
+class BrakeView(BrakeCount, kw_only=True):
+    """How the brake stands for suspensions and terminations, its limits, and how it stands for moves."""
+
+    max: int
+    percent: int
+    moves: BrakeCount
+
+
+class ShadowPlan(View):
+    """What shadow mode would do to one customer."""
+
+    customer_id: str
+    actions: list[dict[str, Any]]
+
+
+class ShadowView(View):
+    """What shadow mode would do."""
+
+    customers: int
+    actions: dict[str, int]
+    plans: list[ShadowPlan]
+
+
+class SweepView(View):
+    """A sweep, under way or finished."""
+
+    id: int
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    phase: str | None
+    counts: dict[str, int]
+    errors: dict[str, str]
+    orphans: list[dict[str, str]]
+
+
+class EventNumbers(View):
+    """How many events came in."""
+
+    last_day: int
+    newest_webhook_at: datetime | None
+
+
+class Dashboard(View):
+    """How everything stands."""
+
+    mode: str
+    version: str
+    migration: Migration
+    alerts: list[Alert]
+    customers: int
+    services: dict[str, int]
+    holds: dict[str, int]
+    suspended_in_panel: int
+    organisations_suspended_in_panel: int
+    websites_gone: ServiceRefs
+    domains_differ: ServiceRefs
+    queue: QueueView
+    brake: BrakeView
+    shadow: ShadowView
+    sweep: SweepView | None
+    events: EventNumbers
+    actions_last_day: dict[str, int]
+
+
+class SweepRun(View):
+    """How far a sweep has come by the end of one run."""
+
+    finished: bool
+    elsewhere: bool
+    """Another process was at it; this run did nothing."""
+    counts: dict[str, int]
+    errors: dict[str, str]
+    stopped: str | None
+    job: Literal["sweep"] = "sweep"
+
+
+class CronDrain(View, omit_defaults=True):
+    """What a drain did."""
+
+    job: Literal["drain"]
+    passes: int
+    outcomes: dict[str, int]
+    sweep: dict[str, Any] | None = None
+
+
+class Received(View):
+    """The event is stored."""
+
+    received: bool
+    new: bool
+    """Whether it was seen for the first time."""
+
+
+class SyncBegun(View):
+    """Everybody gets a pass, and a sweep goes over both sides."""
+
+    started: Literal["sweep"]
+    sweep: int
+    follows: bool
+    """Whether another sweep follows the one that is under way."""
+    customers: int
+
+
+class BrakeReleased(View):
+    """The brake was released."""
+
+    action: Literal["releaseBrake"]
+    released: int
+    """How many customers go on."""
+
+
+class FaultView(View):
+    """One thing that is wrong with a request."""
+
+    field: str
+    code: Literal["missing", "invalid", "unknown"]
+    detail: str
+
+
+class ProblemDocument(View):
+    """An RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    """Stable: programs may go by it."""
+    detail: str
+    field: str | None = None
+    errors: list[FaultView] = msgspec.field(default_factory=list)
