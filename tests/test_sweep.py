@@ -787,7 +787,7 @@ async def test_who_is_parked_while_a_sweep_runs_has_had_their_try(world: World) 
 async def test_what_stripe_has_forgotten_is_parked_and_kept(world: World) -> None:
     """A subscription that no list shows any more is asked for, parks its customer, and is not touched."""
     subscription = world.buy(world.customer())
-    world.stripe.subscribe(world.customer("Bob"), ["price_unknown"], status="incomplete")
+    world.stripe.subscribe(world.customer("Bob"), ["price_basic_monthly"], status="incomplete")
     await sweep(world)
     world.stripe.subscriptions.drop(subscription)
     before = world.panel.world()

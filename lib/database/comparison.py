@@ -62,16 +62,25 @@ async def compare_subscriptions(
     db: Database, sweep: Sweep, page: Sequence[tuple[str, str, str]], *, provider: str = "stripe"
 ) -> list[str]:
     """Mark the customers due whose subscriptions (id, customer, fingerprint) differ from what we remember."""
+    relisted = """
+        SELECT s.customer_id FROM page
+        JOIN services s ON s.provider = %(provider)s AND s.subscription_id = page.id AND s.unlisted
+    """
     rows = await db.rows(
         f"""
         WITH page AS (
             SELECT * FROM unnest(%(ids)s::text[], %(customers)s::text[], %(prints)s::text[])
                 AS p (id, customer_id, fingerprint)
             WHERE {HELD}
-        ), seen AS ({_SEEN}), differing AS (
+        ), seen AS ({_SEEN}), {_LOCKED.format(customers=relisted)}, listed AS (
+            UPDATE services s SET unlisted = false, updated_at = now() FROM page, first
+            WHERE s.provider = %(provider)s AND s.subscription_id = page.id AND s.unlisted
+            RETURNING s.customer_id
+        ), differing AS (
             SELECT page.customer_id FROM page
             LEFT JOIN subscriptions s ON s.provider = %(provider)s AND s.subscription_id = page.id
             WHERE s.fingerprint IS DISTINCT FROM page.fingerprint
+            UNION SELECT customer_id FROM listed
         ) {_NUDGE}
         """,  # noqa: S608
         {
@@ -114,15 +123,19 @@ async def _count_seen(db: Database) -> None:
 
 
 async def missing_subscriptions(db: Database, sweep: Sweep, *, provider: str = "stripe") -> list[str]:
-    """Mark the customers due of whose services Stripe listed no subscription any more."""
+    """Mark the customers due of whose services Stripe listed no subscription any more, once until it does again."""
     await _count_seen(db)
     rows = await db.rows(
         f"""
-        WITH differing AS (
-            SELECT s.customer_id FROM services s
+        WITH gone AS (
+            SELECT s.provider, s.subscription_id, s.slot, s.customer_id FROM services s
             WHERE s.provider = %(provider)s AND s.state <> 'terminated' AND s.created_at < %(began)s
-                AND {_UNSEEN.format(id="s.subscription_id")}
+                AND NOT s.unlisted AND {_UNSEEN.format(id="s.subscription_id")}
                 AND {HELD} AND {_WHOLE}
+        ), {_LOCKED.format(customers="SELECT customer_id FROM gone")}, differing AS (
+            UPDATE services s SET unlisted = true, updated_at = now() FROM gone, first
+            WHERE (s.provider, s.subscription_id, s.slot) = (gone.provider, gone.subscription_id, gone.slot)
+            RETURNING s.customer_id
         ) {_NUDGE}
         """,  # noqa: S608
         {**_walked(sweep, "subscription"), "provider": provider},
@@ -175,13 +188,14 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
                 WHERE s.provider = c.provider AND s.customer_id = c.customer_id
                     AND s.panel_subscription_id IS NOT NULL AND s.state <> 'terminated') AS counted
         ), {_LOCKED.format(customers="SELECT customer_id FROM met WHERE flipped OR renamed")}, changed AS (
-            UPDATE customers c SET org_gone = met.gone, org_suspended = met.suspended, panel_name = met.kept_name,
-                panel_email = met.kept_email, panel_surplus = met.surplus, updated_at = now(),
+            UPDATE customers c SET org_gone = met.gone, org_suspended = met.suspended, org_unclear = false,
+                panel_name = met.kept_name, panel_email = met.kept_email, panel_surplus = met.surplus,
+                updated_at = now(),
                 org_name = CASE WHEN met.renamed THEN met.name ELSE c.org_name END
             FROM met, first
             WHERE c.provider = %(provider)s AND c.customer_id = met.customer_id
-                AND (c.org_gone, c.org_suspended, c.panel_name, c.panel_email, c.panel_surplus)
-                    IS DISTINCT FROM (met.gone, met.suspended, met.kept_name, met.kept_email, met.surplus)
+                AND (c.org_gone, c.org_suspended, c.org_unclear, c.panel_name, c.panel_email, c.panel_surplus)
+                    IS DISTINCT FROM (met.gone, met.suspended, false, met.kept_name, met.kept_email, met.surplus)
             RETURNING c.customer_id, met.flipped OR coalesce(met.renamed, false) AS surprising
         ), verified AS (
             INSERT INTO actions (action_id, provider, customer_id, kind, state, rule)
@@ -275,11 +289,8 @@ async def compare_websites(
 
     A website shows what its subscription is on, and whether it is off: one list for all instead of a call for each.
     One that went or came back costs one pass, which tells a deleted website from a deleted subscription; one that is
-    off for a cause of its own costs one when it is first seen so.
-    """
-    differing = """
-        SELECT s.customer_id FROM page JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid
-        WHERE (s.website_off, s.website_gone) IS DISTINCT FROM (page.off, page.gone)
+    off for a cause of its own costs one when it is first seen so, as does one that shows another plan or state than
+    its subscription has: what a pass has looked at is remembered until that pass, or another one, changes something.
     """
     rows = await db.rows(
         f"""
@@ -287,25 +298,34 @@ async def compare_websites(
             SELECT * FROM unnest(%(ids)s::text[], %(subscriptions)s::integer[], %(plans)s::integer[],
                 %(gone)s::boolean[], %(off)s::boolean[]) AS p (id, subscription_id, plan_id, gone, off)
             WHERE {HELD}
-        ), seen AS ({_SEEN}), {_LOCKED.format(customers=differing)}, changed AS (
-            UPDATE services s SET website_off = page.off, website_gone = page.gone, updated_at = now()
-            FROM page, first, services before
-            WHERE s.provider = %(provider)s AND s.website_id = page.id::uuid
-                AND before.provider = s.provider AND before.subscription_id = s.subscription_id
-                AND before.slot = s.slot
-                AND (s.website_off, s.website_gone) IS DISTINCT FROM (page.off, page.gone)
-            RETURNING s.customer_id,
-                s.state <> 'terminated' AND (before.website_gone <> page.gone
-                    OR NOT page.gone AND page.off <> (s.state = 'suspended' OR s.panel_suspended)) AS surprising
-        ), resumed AS (
-            SELECT s.customer_id FROM page
-            JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid
-            WHERE NOT page.gone AND NOT page.off AND (s.state = 'suspended' OR s.panel_suspended)
+        ), seen AS ({_SEEN}), own AS (
+            SELECT s.provider, s.subscription_id, s.slot, page.off, page.gone,
+                NOT page.gone AND s.state <> 'terminated'
+                    AND page.off <> (s.state = 'suspended' OR s.panel_suspended) AS differs
+            FROM page JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid
         ), moved AS (
-            SELECT s.customer_id FROM page
+            SELECT s.provider, s.subscription_id, s.slot, min(page.plan_id) AS plan_id
+            FROM page
             JOIN services s ON s.provider = %(provider)s AND s.panel_subscription_id = page.subscription_id
             WHERE NOT page.gone AND page.plan_id IS NOT NULL AND s.panel_plan_id IS DISTINCT FROM page.plan_id
                 AND s.state <> 'terminated'
+            GROUP BY s.provider, s.subscription_id, s.slot
+        ), looked AS (
+            SELECT s.provider, s.subscription_id, s.slot, s.customer_id, coalesce(l.off, s.website_off) AS off,
+                coalesce(l.gone, s.website_gone) AS gone, coalesce(l.differs, s.website_differs) AS differs,
+                coalesce(l.plan_id, s.website_plan_id) AS plan_id, s.state <> 'terminated'
+                    AND (l.gone <> s.website_gone OR l.differs AND NOT s.website_differs
+                        OR l.plan_id IS NOT NULL AND l.plan_id IS DISTINCT FROM s.website_plan_id) AS surprising
+            FROM (SELECT * FROM own FULL JOIN moved USING (provider, subscription_id, slot)) AS l
+            JOIN services s USING (provider, subscription_id, slot)
+        ), {_LOCKED.format(customers="SELECT customer_id FROM looked WHERE surprising")}, changed AS (
+            UPDATE services s SET website_off = l.off, website_gone = l.gone, website_differs = l.differs,
+                website_plan_id = l.plan_id, website_unclear = false, updated_at = now()
+            FROM looked l, first
+            WHERE (s.provider, s.subscription_id, s.slot) = (l.provider, l.subscription_id, l.slot)
+                AND (s.website_off, s.website_gone, s.website_differs, s.website_plan_id, s.website_unclear)
+                    IS DISTINCT FROM (l.off, l.gone, l.differs, l.plan_id, false)
+            RETURNING s.customer_id, l.surprising
         ), verified AS (
             INSERT INTO actions (action_id, provider, customer_id, subscription_id, slot, kind, state, rule)
             SELECT a.action_id, a.provider, a.customer_id, a.subscription_id, a.slot, a.kind, 'verified',
@@ -318,10 +338,8 @@ async def compare_websites(
                 AND a.subscription_id = s.subscription_id AND a.slot = s.slot
             WHERE NOT EXISTS (SELECT FROM actions v WHERE v.action_id = a.action_id AND v.state = 'verified')
             ON CONFLICT (action_id, state) DO NOTHING
-        ), differing AS (
-            SELECT customer_id FROM changed WHERE surprising
-            UNION SELECT customer_id FROM resumed UNION SELECT customer_id FROM moved
-        ) {_NUDGE}
+        ), differing AS (SELECT customer_id FROM changed WHERE surprising)
+        {_NUDGE}
         """,  # noqa: S608
         {
             "sweep": sweep.id,
@@ -376,7 +394,8 @@ async def _note_gone(
     unclear: Sequence[str],
     provider: str,
 ) -> list[str]:
-    theirs = f"SELECT customer_id FROM {table} WHERE provider = %(provider)s AND {kind}_id = ANY(%(gone)s::uuid[])"  # noqa: S608
+    asked = f"{kind}_id = ANY(%(gone)s::uuid[]) OR {kind}_id = ANY(%(unclear)s::uuid[]) AND NOT {kind}_unclear"
+    theirs = f"SELECT customer_id FROM {table} WHERE provider = %(provider)s AND ({asked})"  # noqa: S608
     rows = await db.rows(
         f"""
         WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {HELD}), seen AS ({_SEEN}),
@@ -384,11 +403,11 @@ async def _note_gone(
             UPDATE {table} t SET {kind}_gone = true, updated_at = now() FROM first
             WHERE t.provider = %(provider)s AND t.{kind}_id = ANY(%(gone)s::uuid[]) AND {HELD}
             RETURNING t.customer_id
-        ), differing AS (
-            SELECT customer_id FROM noted
-            UNION SELECT t.customer_id FROM {table} t JOIN page ON t.{kind}_id = page.id::uuid
-            WHERE t.provider = %(provider)s
-        ) {_NUDGE}
+        ), doubted AS (
+            UPDATE {table} t SET {kind}_unclear = true, updated_at = now() FROM page, first
+            WHERE t.provider = %(provider)s AND t.{kind}_id = page.id::uuid AND NOT t.{kind}_unclear
+            RETURNING t.customer_id
+        ), differing AS (SELECT customer_id FROM noted UNION SELECT customer_id FROM doubted) {_NUDGE}
         """,  # noqa: S608
         {**_walked(sweep, kind), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
     )

@@ -169,6 +169,18 @@ async def remember_customer(
         raise LeaseLost("another process holds this customer now; what this one knew is not written")
 
 
+_SEEN_ANEW = """
+    website_off = services.website_off AND services.website_id IS NOT DISTINCT FROM excluded.website_id,
+    website_gone = services.website_gone AND services.website_id IS NOT DISTINCT FROM excluded.website_id,
+    website_differs = services.website_differs
+        AND (services.website_id, services.state, services.suspended_by, services.panel_suspended)
+        IS NOT DISTINCT FROM (excluded.website_id, excluded.state, excluded.suspended_by, excluded.panel_suspended),
+    website_plan_id = CASE WHEN services.panel_plan_id IS NOT DISTINCT FROM excluded.panel_plan_id
+        THEN services.website_plan_id END
+"""
+"""What a sweep has seen is forgotten when a pass finds or makes something else: seen once more, it is news."""
+
+
 async def remember_services(db: Database, memory: Memory, services: Sequence[Service], lease_id: str) -> None:
     """Write these services of a customer whose row exists, all of them or none.
 
@@ -219,9 +231,7 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
         WHERE {_HELD}
         ORDER BY website_id IS NOT NULL, subscription_id, slot
         ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
-            {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now(),
-            website_off = services.website_off AND services.website_id IS NOT DISTINCT FROM excluded.website_id,
-            website_gone = services.website_gone AND services.website_id IS NOT DISTINCT FROM excluded.website_id
+            {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now(), {_SEEN_ANEW}
         RETURNING 1
         """,  # noqa: S608 - the column names are the literals above
         {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows), "lease": lease_id},

@@ -41,11 +41,10 @@ class Panel:
                 return Actual(subscriptions=found, org_gone=gone, plans=self._plans)
         except NotFound:
             return Actual(org_gone=await self._gone(memory.org_id))
-        except Denied as error:
+        except Denied:
             # One answer for a bad token and for an organisation that is not the token's: ask about our own.
             await self.enhance.check()
-            said = f"the token may not look at organisation {memory.org_id}: was it moved or wiped there? {error}"
-            raise Refused("panel_org_closed", said) from error
+            return Actual(org_gone=await self._gone(memory.org_id))
         return Actual(subscriptions=found, plans=self._plans)
 
     async def with_plans(self, actual: Actual) -> Actual:
@@ -54,15 +53,19 @@ class Panel:
         return replace(actual, plans=self._plans)
 
     async def _gone(self, org_id: str) -> bool:
-        """Whether an organisation that our own is said not to have is really gone.
+        """Whether an organisation of which our own may tell nothing is really gone.
 
         Raises:
             Denied: it lives, so it is our own organisation that is another one now, or was theirs.
+            Refused: `panel_org_closed`, the token may not look at this one.
         """
         try:
             gone = (await self.enhance.org(org_id)).deleted
         except NotFound:
             return True
+        except Denied as error:
+            said = f"the token may not look at organisation {org_id}: was it moved or wiped there? {error}"
+            raise Refused("panel_org_closed", said) from error
         if not gone:
             said = f"organisation {org_id} lives, and not below ENHANCE_ORG_ID: is the setting right, or was it moved?"
             raise Denied("panel_org", said)
