@@ -14,5 +14,5 @@ ALTER TABLE services
 -- The panel would not tell whether it is there.
 ALTER TABLE customers ADD COLUMN org_unclear boolean NOT NULL DEFAULT false;
 
-INSERT INTO schema_migrations (version, name) VALUES (5, 'seen_by_sweeps');
+INSERT INTO schema_migrations (version, name) VALUES (9, 'seen_by_sweeps');
 COMMIT;
