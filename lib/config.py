@@ -269,7 +269,7 @@ class Settings:
         "ON_REFUND",
         _one_of("ignore", "suspend"),
         POLICY.on_refund,
-        "What a full refund of the latest invoice does to the service.",
+        "What a full refund of the invoice that pays the running period does to the service.",
     )
     on_double_purchase: Literal["provision", "hold"] = _setting(
         "ON_DOUBLE_PURCHASE",

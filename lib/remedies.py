@@ -94,6 +94,14 @@ REASONS: Mapping[str, Reason] = {
         "a second live subscription to the same price, with ON_DOUBLE_PURCHASE=hold",
         "Bought twice: release it, or refund and cancel one of the two in Stripe.",
     ),
+    "never_paid": Reason(
+        "active, but its first invoice was voided or written off: nobody paid, so nothing was made",
+        "Release it, if it is to be made all the same; or cancel the subscription in Stripe.",
+    ),
+    "only_drafts_left": Reason(
+        "unpaid at Stripe although every final invoice is paid: only drafts are left",
+        "Finalize the drafts in Stripe and have them paid, or delete them.",
+    ),
     "mapping_changed": Reason(
         "by plan_mappings, what they pay for is not hosting any more (ignore, addon, no row); it is kept as it is",
         "Put the mapping right; or release it, if that hosting is to end: nothing ends before.",

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from lib import tally
 from lib.config import Secret
 from lib.errors import Denied, Incomplete, NotFound, Refused, Retryable, Unavailable
-from lib.model import Dispute, Invoice, Item, Payer, Refund, Subscription
+from lib.model import Dispute, Invoice, Item, Line, Payer, Refund, Subscription
 from lib.reading import Answer
 
 if TYPE_CHECKING:
@@ -206,6 +206,28 @@ class StripeClient:
                 return domain
         return None
 
+    async def invoices(self, subscription_id: str) -> tuple[Invoice, ...]:
+        """All invoices of a subscription with their lines, newest first: one call, unless there are very many."""
+        found = []
+        async for thing in self.each("/v1/invoices", subscription=subscription_id):
+            invoice = Answer(thing, f"Stripe's invoice {thing['id']}")
+            lines, more = _page_of(invoice.plain("lines"), f"lines of {invoice.what}")
+            if more:
+                lines = [line async for line in self.each(f"/v1/invoices/{quote(thing['id'], safe='')}/lines")]
+            found.append(_invoice(invoice, lines))
+        return tuple(found)
+
+    async def payment_of(self, invoice_id: str) -> str:
+        """How the payment of an invoice stands: the status of its payment intent, or `none` while it has none."""
+        statuses = []
+        async for thing in self.each(
+            "/v1/invoice_payments", invoice=invoice_id, expand=["data.payment.payment_intent"]
+        ):
+            payment = Answer(thing, f"Stripe's invoice payment {thing['id']}").inner("payment")
+            if payment.text("type") == "payment_intent":
+                statuses.append(payment.inner("payment_intent").text("status"))
+        return "processing" if "processing" in statuses else next(iter(statuses), "none")
+
     async def customer_of(self, kind: str, object_id: str) -> str | None:
         """The customer that an object leads to; `None` when it leads to nobody (a guest's payment, an unknown id).
 
@@ -341,14 +363,7 @@ class StripeClient:
         invoice_id = _theirs(thing).reference_or_none("latest_invoice")
         if invoice_id is not None and isinstance(thing["latest_invoice"], str):
             thing = {**thing, "latest_invoice": await self.retrieve("/v1/invoices", invoice_id)}
-        subscription = read_subscription(thing, lines)
-        if subscription.status == "past_due":
-            opened = [
-                _fell_due(Answer(i, f"Stripe's invoice {i['id']}"))
-                async for i in self.each("/v1/invoices", subscription=subscription.id, status="open")
-            ]
-            subscription = replace(subscription, unpaid_since=min(opened, default=None))
-        return subscription
+        return read_subscription(thing, lines)
 
 
 def _page_of(raw: object, what: str) -> tuple[list[dict[str, Any]], bool]:
@@ -432,13 +447,38 @@ def _refund(thing: Json) -> Refund:
     )
 
 
-def _invoice(invoice: Answer) -> Invoice:
+def _invoice(invoice: Answer, lines: list[dict[str, Any]] | None = None) -> Invoice:
+    """An invoice; without `lines` those that it shows itself, if these are all."""
+    status, transitions = invoice.one_of("status", INVOICE_STATUSES), invoice.inner("status_transitions")
+    if lines is None and isinstance(shown := invoice.plain("lines"), dict) and shown.get("has_more") is False:
+        lines = Answer(shown, f"lines of {invoice.what}").rows("data")
     return Invoice(
         id=invoice.text("id"),
-        status=invoice.one_of("status", INVOICE_STATUSES),
-        created=_fell_due(invoice),
+        status=status,
+        created=invoice.time("created"),
         billing_reason=invoice.text_or_none("billing_reason"),
         amount_due=invoice.number("amount_due"),
+        total=invoice.number("total"),
+        due=_fell_due(invoice),
+        paid_at=transitions.time("paid_at") if status == "paid" else None,
+        amount_paid=invoice.number("amount_paid"),
+        currency=invoice.text("currency"),
+        lines=None if lines is None else tuple(_line(line) for line in lines),
+    )
+
+
+def _line(thing: Json) -> Line:
+    line = Answer(thing, f"Stripe's invoice line {thing.get('id')}")
+    parent, pricing = line.object_or_none("parent"), line.object_or_none("pricing")
+    details = parent.inner(parent.text("type")) if parent is not None else None
+    bills = pricing.inner("price_details") if pricing is not None and pricing.maybe("price_details") else None
+    period = line.inner("period")
+    return Line(
+        price_id=bills.reference("price") if bills is not None else None,
+        amount=line.number("amount"),
+        proration=details.flag("proration") if details is not None and details.maybe("proration") else False,
+        start=period.time("start"),
+        end=period.time("end"),
     )
 
 

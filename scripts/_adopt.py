@@ -263,7 +263,8 @@ class _Survey:
         from lib.database import memory as memories
         from lib.errors import Incomplete, NotFound
         from lib.policy import adoption as matching
-        from lib.policy import clean_name
+        from lib.policy import clean_name, desired, with_money_back
+        from lib.subscription_manager.ask import informed
 
         manager = self._manager
         memory, catalogue = await memories.load(manager.db, customer_id)
@@ -299,7 +300,11 @@ class _Survey:
         )
         ahead: tuple[str, ...] = ()
         if match.services:
-            actions, problems = matching.foresee(payer, after, catalogue, subscriptions, policy, payer.as_of or now)
+            payer, asked_at = with_money_back(payer, after), payer.as_of or now
+            payer = await informed(
+                manager.stripe, payer, lambda known: desired(known, after, catalogue, policy, asked_at)
+            )
+            actions, problems = matching.foresee(payer, after, catalogue, subscriptions, policy, asked_at)
             ahead = tuple(
                 dict.fromkeys(
                     [

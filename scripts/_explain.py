@@ -122,7 +122,7 @@ def _truth(known: Explanation) -> str:
             s.status,
             ", ".join(f"{item.quantity} x {item.price_id}" for item in s.items),
             f"{s.latest_invoice.id} {s.latest_invoice.status}" if s.latest_invoice else None,
-            when(s.unpaid_since),
+            when(min((i.owed_since for i in s.invoices or () if i.status == "open"), default=None)),
             when(s.ended_at or s.cancel_at or s.trial_end),
             s.domain,
             ", ".join(_also(s)),
@@ -259,7 +259,7 @@ def _also(subscription: Subscription) -> Iterator[str]:
         yield "collection paused"
     for status in subscription.disputes:
         yield f"dispute {status}"
-    if subscription.refunded:
+    if any(invoice.id in subscription.refunded for invoice in subscription.known_invoices):
         yield "refunded"
 
 

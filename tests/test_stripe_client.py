@@ -35,7 +35,7 @@ def sim() -> StripeSim:
     """An account with a clock that stands still."""
     sim = StripeSim(secret_key=KEY, clock=lambda: NOW)
     sim.create_price("price_basic_monthly")
-    sim.create_price("price_big_monthly")
+    sim.create_price("price_big_monthly", amount=4900)
     return sim
 
 
@@ -121,15 +121,114 @@ async def test_more_items_than_stripe_embeds_are_read(sim: StripeSim, client: St
     assert sorted(item.price_id for item in found.items) == sorted(prices)
 
 
-async def test_an_unpaid_subscription_knows_since_when(sim: StripeSim, client: StripeClient) -> None:
-    """Of several open invoices the oldest says since when money is owed."""
+async def test_all_invoices_of_a_subscription_are_one_call(sim: StripeSim, client: StripeClient) -> None:
+    """Newest first, each with its status, since when it is owed, when it was paid, and what its lines are for."""
     customer, subscription = buyer(sim, created=NOW - 70 * DAY)
     sim.renew(subscription, "failed", created=NOW - 40 * DAY)
-    sim.renew(subscription, "failed", created=NOW - 9 * DAY)
+    sim.change_items(subscription, price="price_big_monthly", invoice="open", created=NOW - 25 * DAY)
+    sim.renew(subscription, "draft", created=NOW - 9 * DAY)
     (found,) = (await client.payer(customer)).subscriptions
-    assert found.status == "past_due"
-    assert found.unpaid_since is not None
-    assert when(NOW - 41 * DAY) < found.unpaid_since < when(NOW - 38 * DAY)
+    assert (found.status, found.invoices) == ("past_due", None)
+    sim.calls.clear()
+    draft, change, renewal, first = await client.invoices(subscription)
+    assert sim.count() == 1
+    assert [i.status for i in (draft, change, renewal, first)] == ["draft", "open", "open", "paid"]
+    assert (renewal.owed_since, renewal.total, renewal.paid_at) == (when(NOW - 40 * DAY), 1900, None)
+    assert (first.paid_at, first.amount_paid, first.currency) == (when(NOW - 70 * DAY), 1900, "eur")
+    assert change.lines is not None and renewal.lines is not None
+    assert [(line.price_id, line.amount > 0, line.proration) for line in change.lines] == [
+        ("price_basic_monthly", False, True),
+        ("price_big_monthly", True, True),
+    ]
+    (line,) = renewal.lines
+    assert (line.price_id, line.amount, line.proration) == ("price_basic_monthly", 1900, False)
+    assert line.start == when(NOW - 40 * DAY)
+
+
+async def test_an_invoice_of_many_lines_is_read_to_its_end(
+    api: respx.MockRouter, lone: StripeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stripe embeds ten lines; the price that matters may be the eleventh."""
+    lines = {"object": "list", "data": [LINE], "has_more": True}
+    api.get("/v1/invoices").mock(return_value=listed(invoice(lines=lines)))
+    more = api.get("/v1/invoices/in_1/lines").mock(return_value=listed(LINE, LINE, LINE))
+    (found,) = await lone.invoices("sub_1")
+    assert more.called
+    assert found.lines is not None and len(found.lines) == 3
+
+
+LINE = {
+    "id": "il_1", "amount": 5, "period": {"start": NOW, "end": NOW + DAY},
+    "pricing": {"price_details": {"price": "price_1"}},
+    "parent": {"type": "subscription_item_details", "subscription_item_details": {"proration": False}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [GONE, None, [], "x", {}, True])
+@pytest.mark.parametrize("field", ["id", "status", "created", "amount_due", "total", "status_transitions", "lines"])
+async def test_an_invoice_that_lacks_what_decisions_need_is_no_fact(
+    api: respx.MockRouter, lone: StripeClient, field: str, value: Any
+) -> None:
+    """Whatever is missing from it, nobody decides on the rest; it is asked for again later."""
+    if (field, value) == ("id", "x"):
+        return
+    thing = {**invoice(lines={"data": [LINE], "has_more": False}), field: value}
+    if value is GONE:
+        del thing[field]
+    api.get("/v1/invoices").mock(return_value=listed(thing))
+    with pytest.raises(Incomplete):
+        await lone.invoices("sub_1")
+
+
+@pytest.mark.parametrize("value", [GONE, [], "x", {}, True])
+@pytest.mark.parametrize("field", ["id", "amount", "period", "pricing", "parent"])
+async def test_a_line_that_lacks_what_decisions_need_is_no_fact(
+    api: respx.MockRouter, lone: StripeClient, field: str, value: Any
+) -> None:
+    """Which price it bills, how much and for when: of a line that does not say it nothing is believed."""
+    if (field, value) in (("id", "x"), ("pricing", {})):  # an amount that somebody typed has no price
+        return
+    line = {**LINE, field: value}
+    if value is GONE:
+        del line[field]
+    api.get("/v1/invoices").mock(return_value=listed(invoice(lines={"data": [line], "has_more": False})))
+    with pytest.raises(Incomplete):
+        await lone.invoices("sub_1")
+
+
+async def test_how_a_payment_stands(sim: StripeSim, client: StripeClient) -> None:
+    """Of a bank debit that is under way, of one that failed, and of an invoice without any payment."""
+    customer, subscription = buyer(sim, payment="processing")
+    invoice = str(sim.subscriptions[subscription]["latest_invoice"])
+    assert await client.payment_of(invoice) == "processing"
+    sim.pay_invoice(invoice, "failed")
+    assert await client.payment_of(invoice) == "requires_payment_method"
+    trial = str(sim.subscribe(customer, ["price_basic_monthly"], "trialing")["latest_invoice"])
+    assert await client.payment_of(trial) == "none"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"data": [], "has_more": True},
+        {"data": [{"id": "inpay_1"}], "has_more": False},
+        *(
+            {"data": [{"id": "inpay_1", "payment": payment}], "has_more": False}
+            for payment in (
+                {},
+                {"type": "payment_intent"},
+                {"type": "payment_intent", "payment_intent": "pi_1"},
+                {"type": "payment_intent", "payment_intent": {"id": "pi_1"}},
+            )
+        ),
+    ],
+)
+async def test_a_payment_that_is_not_told_is_no_fact(api: respx.MockRouter, lone: StripeClient, answer: Any) -> None:
+    """No list, no payment, no intent, no status: nothing is known of it."""
+    api.get("/v1/invoice_payments").respond(json=answer)
+    with pytest.raises(Incomplete):
+        await lone.payment_of("in_1")
 
 
 @pytest.mark.parametrize("remembered", [(), ("sub_unknown",)])
@@ -202,9 +301,12 @@ def invoice(**more: Any) -> dict[str, Any]:
         "status": "paid",
         "created": NOW,
         "due_date": None,
-        "status_transitions": {"finalized_at": None},
+        "status_transitions": {"finalized_at": None, "paid_at": NOW},
         "billing_reason": "subscription_cycle",
         "amount_due": 100,
+        "amount_paid": 100,
+        "total": 100,
+        "currency": "eur",
         **more,
     }
 
@@ -294,7 +396,7 @@ def test_an_invoice_is_owed_from_its_due_date(more: dict[str, Any], created: int
     thing = subscription(latest_invoice=invoice(status="open", **more))
     found = read_subscription(thing, [item()]).latest_invoice
     assert found is not None
-    assert (found.created, found.amount_due) == (when(created), 100)
+    assert (found.owed_since, found.amount_due) == (when(created), 100)
 
 
 @pytest.mark.parametrize("value", [GONE, None, [], 7, "", 1e30])
@@ -328,11 +430,12 @@ async def test_a_subscription_that_says_too_little_is_not_read(
 
 @pytest.mark.parametrize("value", [GONE, None, [], "", True, 1e30])
 @pytest.mark.parametrize("field", [
-    "id", "status", "created", "due_date", "status_transitions", "billing_reason", "amount_due",
+    "id", "status", "created", "due_date", "status_transitions", "billing_reason", "amount_due", "amount_paid", "total",
+    "currency",
 ])  # fmt: skip
 def test_an_invoice_that_says_too_little_is_not_read(field: str, value: Any) -> None:
     """A status is one that we know, and a date is there or said not to be."""
-    told = {None: ("due_date", "billing_reason"), "": ("billing_reason",), 1e30: ("amount_due",)}
+    told = {None: ("due_date", "billing_reason"), "": ("billing_reason",), 1e30: ("amount_due", "amount_paid", "total")}
     if not isinstance(value, list) and field in told.get(value, ()):
         return
     thing = {**invoice(), field: value}

@@ -259,15 +259,15 @@ def test_checkout_from_session_to_money(sim: StripeSim, client: stripe.StripeCli
 
 
 def test_delayed_payment_settles_later(sim: StripeSim) -> None:
-    """A delayed method completes the session unpaid with an open invoice, until the money arrives."""
+    """A delayed method completes the session unpaid and leaves the subscription incomplete, until the money arrives."""
     lines = [{"price": "price_basic_monthly", "quantity": 2}]
     session = sim.create_checkout(mode="subscription", line_items=lines, success_url="https://shop.example/")
     sim.complete_checkout(session["id"], "b@example.com", payment="processing")
     sub = sim.subscriptions[session["subscription"]]
-    assert (session["status"], session["payment_status"], sub["status"]) == ("complete", "unpaid", "active")
+    assert (session["status"], session["payment_status"], sub["status"]) == ("complete", "unpaid", "incomplete")
     assert sim.invoices[sub["latest_invoice"]]["status"] == "open"
     sim.settle_checkout(session["id"])
-    assert session["payment_status"] == "paid"
+    assert (session["payment_status"], sub["status"]) == ("paid", "active")
     assert sim.invoices[sub["latest_invoice"]]["amount_paid"] == 3800
     assert sim.events_of("checkout.session.async_payment_succeeded")
 
@@ -287,7 +287,7 @@ def test_item_changes_keep_or_replace_items(sim: StripeSim, client: stripe.Strip
         sub["id"], {"items": [{"price": "price_basic_monthly"}], "metadata": {"domain": "x.example"}}
     )
     assert len(sub["items"]["data"]) == 2
-    sim.change_items(sub["id"], replace=["price_basic_monthly"], invoice="open")
+    sim.change_items(sub["id"], replace=[("price_pro_monthly", 9)], invoice="open")
     assert len(sub["items"]["data"]) == 1
     assert sub["items"]["data"][0]["id"] != item
     assert sub["status"] == "active"

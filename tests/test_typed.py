@@ -74,7 +74,7 @@ def test_every_fault_is_named_at_once() -> None:
             {"action": "hold", "customerId": "cus 1", "confirm": "x"},
             [("confirm", "unknown"), ("customerId", "invalid")],
         ),
-        ({"action": "lift", "customerId": "cus_1", "hold": "unpaid"}, [("hold", "invalid")]),
+        ({"action": "lift", "customerId": "cus_1", "hold": "paused"}, [("hold", "invalid")]),
         ({"action": "grace", "customerId": "cus_1"}, [("until", "missing")]),
         ({"action": "releaseBrake", "customerId": "cus_1"}, [("customerId", "unknown")]),
     ],

@@ -177,7 +177,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"action": "hold", "subscriptionId": SUB, "reason": 7}, "reason"),
     ({"action": "hold", "subscriptionId": SUB, "reason": ""}, "reason"),
     ({"action": "hold", "subscriptionId": SUB, "reason": "x" * 501}, "reason"),
-    ({"action": "lift", "subscriptionId": SUB, "hold": "unpaid"}, "hold"),
+    ({"action": "lift", "subscriptionId": SUB, "hold": "paused"}, "hold"),
     ({"action": "lift", "subscriptionId": SUB, "hold": "nonsense"}, "hold"),
     ({"action": "lift", "subscriptionId": SUB, "hold": ["admin"]}, "hold"),
     ({"action": "grace", "subscriptionId": SUB}, "until"),

@@ -45,7 +45,7 @@ class World:
         self.plan_id = panel.add_plan(BASIC)
         self.big_plan_id = panel.add_plan("big-hosting-plan")
         stripe.create_price("price_basic_monthly")
-        stripe.create_price("price_big_monthly")
+        stripe.create_price("price_big_monthly", amount=4900)
         self.map_price("price_basic_monthly", BASIC)
         self.map_price("price_big_monthly", "big-hosting-plan")
 

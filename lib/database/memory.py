@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +62,8 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
             (SELECT coalesce(jsonb_object_agg(subscription_id, quantity_let_pass), '{}') FROM subscriptions
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND quantity_let_pass IS NOT NULL
             ) AS let_pass,
+            (SELECT coalesce(jsonb_agg(subscription_id), '[]') FROM subscriptions
+             WHERE provider = %(provider)s AND customer_id = %(customer)s AND closed) AS closed,
             (SELECT max(received_at) FROM events
              WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
             ) AS session_event_at,
@@ -89,6 +92,7 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
         disputes=tuple((subscription_id, status) for subscription_id, status in row["disputes"]),
         refunded_invoices=frozenset(row["refunded"]),
         fingerprints=row["fingerprints"],
+        closed=frozenset(row["closed"]),
         erased=customer.get("erased_at") is not None,
         named=frozenset(row["named"]),
         let_pass=row["let_pass"],
@@ -206,6 +210,8 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             "holds": sorted(s.holds),
             "suspended_by": s.suspended_by,
             "panel_suspended": s.panel_suspended,
+            "plan_since": _iso(s.plan_since),
+            "unpaid_since": _iso(s.unpaid_since),
             "grace_until": _iso(s.grace_until),
             "grace_override": _iso(s.grace_override),
             "ended_at": _iso(s.ended_at),
@@ -226,7 +232,8 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
             state text,
             panel_subscription_id integer, panel_plan_id integer, website_id uuid, domain text,
             domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
-            grace_until timestamptz, grace_override timestamptz, ended_at timestamptz, retain_until timestamptz,
+            plan_since timestamptz, unpaid_since timestamptz, grace_until timestamptz, grace_override timestamptz,
+            ended_at timestamptz, retain_until timestamptz,
             released boolean, adopted boolean, waits_for text)
         WHERE {_HELD}
         ORDER BY website_id IS NOT NULL, subscription_id, slot
@@ -240,28 +247,43 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
         raise LeaseLost("another process holds this customer now; what this one knew is not written")
 
 
-async def remember_fingerprints(
-    db: Database, memory: Memory, said: Sequence[tuple[Subscription, str]], lease_id: str
-) -> None:
-    """Write what Stripe says of these subscriptions now that their customer is at rest; nothing once overtaken."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What Stripe says of a subscription now that its customer is at rest."""
+
+    subscription: Subscription
+    fingerprint: str
+    closed: bool
+    """It has ended, and no invoice of it can be paid any more."""
+
+    def is_news(self, memory: Memory) -> bool:
+        """Whether it is something else than what is remembered."""
+        closed = self.subscription.id in memory.closed
+        return memory.fingerprints.get(self.subscription.id) != self.fingerprint or (self.closed and not closed)
+
+
+async def remember_said(db: Database, memory: Memory, said: Sequence[Said], lease_id: str) -> None:
+    """Write what Stripe says of these subscriptions; nothing once overtaken."""
     rows = [
         {
-            "id": s.id,
-            "fingerprint": digest,
-            "prices": sorted({item.price_id for item in s.items}),
-            "quantity": max((item.quantity for item in s.items), default=0),
+            "id": s.subscription.id,
+            "fingerprint": s.fingerprint,
+            "prices": sorted({item.price_id for item in s.subscription.items}),
+            "quantity": max((item.quantity for item in s.subscription.items), default=0),
+            "closed": s.closed,
         }
-        for s, digest in said
+        for s in said
     ]
     await db.rows(
         f"""
-        INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint, prices, quantity)
-        SELECT %(provider)s, id, %(customer)s, fingerprint, prices, quantity
-        FROM jsonb_to_recordset(%(rows)s::jsonb) AS f (id text, fingerprint text, prices text[], quantity bigint)
+        INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint, prices, quantity, closed)
+        SELECT %(provider)s, id, %(customer)s, fingerprint, prices, quantity, closed
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS f (
+            id text, fingerprint text, prices text[], quantity bigint, closed boolean)
         WHERE {_HELD} ORDER BY id
         ON CONFLICT (provider, subscription_id) DO UPDATE SET fingerprint = excluded.fingerprint,
-            prices = excluded.prices, quantity = excluded.quantity, customer_id = excluded.customer_id,
-            updated_at = now()
+            prices = excluded.prices, quantity = excluded.quantity, closed = subscriptions.closed OR excluded.closed,
+            customer_id = excluded.customer_id, updated_at = now()
         """,  # noqa: S608 - the condition below
         {
             "provider": memory.provider,
@@ -301,6 +323,8 @@ def _service(row: dict[str, Any]) -> Service:
         holds=frozenset(Hold(h) for h in row["holds"]),
         suspended_by=row["suspended_by"],
         panel_suspended=row["panel_suspended"],
+        plan_since=_when(row["plan_since"]),
+        unpaid_since=_when(row["unpaid_since"]),
         grace_until=_when(row["grace_until"]),
         grace_override=_when(row["grace_override"]),
         ended_at=_when(row["ended_at"]),

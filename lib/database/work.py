@@ -130,6 +130,18 @@ async def lift(connection: Connection, customer_id: str, subscription_id: str | 
     )
 
 
+async def forgive(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
+    """Forget since when something was owed; where Stripe still says so, the next pass learns it anew."""
+    await connection.execute(
+        f"""
+        UPDATE services SET holds = array_remove(holds, 'unpaid'), unpaid_since = NULL, grace_override = NULL,
+            updated_at = now()
+        {_OF}
+        """,  # noqa: S608 - the condition above
+        {"customer": customer_id, "id": subscription_id},
+    )
+
+
 async def waive(
     connection: Connection, customer_id: str, subscription_id: str | None, table: Literal["disputes", "refunds"]
 ) -> None:
@@ -156,7 +168,7 @@ async def held_back(db: Database, customer_id: str) -> set[str]:
         """
         SELECT DISTINCT p ->> 'reason' AS reason FROM due, jsonb_array_elements(problems) AS p
         WHERE kind = 'customer' AND key = %(customer)s
-            AND p ->> 'reason' IN ('double_purchase', 'mapping_changed', 'quantity_unusual')
+            AND p ->> 'reason' IN ('double_purchase', 'mapping_changed', 'never_paid', 'quantity_unusual')
         """,
         {"customer": customer_id},
     )
@@ -164,7 +176,8 @@ async def held_back(db: Database, customer_id: str) -> set[str]:
 
 
 async def release(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
-    """Let pass what waits for a person: a second purchase, a quantity, or the end of what is no hosting any more.
+    """Let pass what waits for a person: a second purchase, a first invoice that nobody will pay, a
+    quantity, or the end of what is no hosting any more.
 
     The quantity is the one that the last pass has shown; a higher one waits again.
     """

@@ -38,8 +38,22 @@ class ReceivedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an invoice: what it asks for, and for which time."""
+
+    price_id: str | None
+    """`None` for what has no price, such as an amount that somebody typed."""
+    amount: int
+    """Minor units; negative for what is given back, as a change to another price does for the old one."""
+    proration: bool
+    """A part of a period, because something changed within it."""
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Invoice:
-    """The latest invoice of a subscription, as far as decisions need it."""
+    """An invoice of a subscription, as far as decisions need it."""
 
     id: str
     status: str
@@ -47,6 +61,25 @@ class Invoice:
     created: datetime
     billing_reason: str | None = None
     amount_due: int = 0
+    """What is left to pay after credit of the customer."""
+    total: int = 0
+    due: datetime | None = None
+    """Since when it is owed: its due date, else when it was finalized."""
+    paid_at: datetime | None = None
+    amount_paid: int = 0
+    currency: str = ""
+    lines: tuple[Line, ...] | None = None
+    """`None`: not told, or not all of them."""
+
+    @property
+    def owed_since(self) -> datetime:
+        """When it began to be owed."""
+        return self.due or self.created
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for money at all; one that does not is paid without any coming."""
+        return self.total > 0 or self.amount_due > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +101,11 @@ class Subscription:
     items: tuple[Item, ...]
     created: datetime
     latest_invoice: Invoice | None = None
-    unpaid_since: datetime | None = None
-    """When its oldest open invoice fell due; read only while it matters (`past_due`)."""
+    """Whatever is newest, a draft too."""
+    invoices: tuple[Invoice, ...] | None = None
+    """All of its invoices, newest first. `None`: not read; that costs a call, so it is done only where it matters."""
+    first_payment: str | None = None
+    """How the payment of its first invoice stands, in Stripe's words. `None`: not read; `incomplete` needs it."""
     ended_at: datetime | None = None
     trial_end: datetime | None = None
     cancel_at: datetime | None = None
@@ -79,8 +115,15 @@ class Subscription:
     """`metadata.domain` as typed; `None` when there is none."""
     disputes: tuple[str, ...] = ()
     """Statuses of the disputes about its payments."""
-    refunded: bool = False
-    """The latest invoice was refunded in full."""
+    refunded: frozenset[str] = frozenset()
+    """Invoices of its customer whose money went back in full."""
+
+    @property
+    def known_invoices(self) -> tuple[Invoice, ...]:
+        """All of them where they were read, else the latest one."""
+        if self.invoices is not None:
+            return self.invoices
+        return (self.latest_invoice,) if self.latest_invoice is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +215,8 @@ class Service:
     """The mapping's plan that we last made true: an id as digits, or a name."""
     made_for: tuple[tuple[str, int], ...] = ()
     """What had been bought when `plan` was made true: (price, quantity), its own price first. Empty: not known."""
+    plan_since: datetime | None = None
+    """Stripe's time when it said what led to `plan`: what was billed before is no matter of a later change."""
     state: ServiceState = ServiceState.PENDING
     panel_subscription_id: int | None = None
     panel_plan_id: int | None = None
@@ -183,6 +228,8 @@ class Service:
     holds: frozenset[Hold] = frozenset()
     suspended_by: str | None = None
     """What the panel wrote into `suspendedBy` when we suspended it: another value there is somebody else's."""
+    unpaid_since: datetime | None = None
+    """Since when its subscription has been behind; remembered until money comes."""
     grace_until: datetime | None = None
     """When the present grace ends, shown to people; decided anew at every pass."""
     grace_override: datetime | None = None
@@ -193,7 +240,7 @@ class Service:
     retain_until: datetime | None = None
     """When a configured retention is over and it is soft-deleted."""
     released: bool = False
-    """A second purchase of the same price that an admin let through."""
+    """An admin let it through: a second purchase of the same price, or one whose first invoice nobody will pay."""
     adopted: bool = False
     """It existed before us; an operator linked it."""
     waits_for: str | None = None
@@ -280,6 +327,8 @@ class Memory:
     """Subscriptions that events of the last days named: what a list lacks just then counts all the same."""
     let_pass: Mapping[str, int] = field(default_factory=dict)
     """Subscription -> the quantity of one of its items that an admin let pass."""
+    closed: frozenset[str] = frozenset()
+    """Ended subscriptions of which no invoice can be paid any more."""
     session_event_at: datetime | None = None
     """When the last Checkout event of this customer came in: a reason to ask for the domain once more."""
 
@@ -382,6 +431,13 @@ class Want(StrEnum):
     """Soft-deleted: its retention is over."""
 
 
+class Question(StrEnum):
+    """Something of a subscription that a decision needs and that costs a call of its own."""
+
+    INVOICES = "invoices"
+    FIRST_PAYMENT = "first_payment"
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What should be true of one service, and by which rule."""
@@ -402,6 +458,8 @@ class Goal:
     """The ended service whose website it gets."""
     wake_at: datetime | None = None
     """When this goal may change by the clock alone."""
+    asks: Question | None = None
+    """What must be read before this is certain; until then nothing is changed that depends on it."""
 
     @property
     def key(self) -> ServiceKey:
@@ -424,6 +482,11 @@ class Wanted:
 
     goals: tuple[Goal, ...]
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def questions(self) -> tuple[tuple[str, Question], ...]:
+        """(subscription id, what must be read of it), each once."""
+        return tuple(dict.fromkeys((g.key.subscription_id, g.asks) for g in self.goals if g.asks is not None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,9 @@ class HoldServices(_OfSomebody, tag_field="action", tag="hold"):
 
 
 class Lift(_OfSomebody, tag_field="action", tag="lift"):
-    """Lift an admin's hold, or waive the present dispute or refund."""
+    """Lift an admin's hold, waive the present dispute or refund, or forgive what was voided or written off."""
 
-    hold: Literal["admin", "dispute", "refund"] = "admin"
+    hold: Literal["admin", "dispute", "refund", "unpaid"] = "admin"
 
 
 class Grace(_OfSomebody, kw_only=True, tag_field="action", tag="grace"):

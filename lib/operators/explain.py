@@ -17,6 +17,7 @@ from lib.model import Memory, PanelSubscription, Payer, Service, ServiceKey, Sub
 from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired, with_money_back
+from lib.subscription_manager.ask import informed
 from lib.subscription_manager.report import PassReport
 from lib.web.typed import View
 
@@ -143,6 +144,9 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     try:
         payer = await bridge.stripe.payer(customer_id, memory.heard_of)
         payer = with_money_back(payer, memory)
+        now = payer.as_of or await bridge.db.now()
+        policy = bridge.settings.policy
+        payer = await informed(bridge.stripe, payer, lambda known: desired(known, memory, catalogue, policy, now))
     except (Refused, Retryable) as error:
         away["stripe"] = str(error)
     found = Found()
@@ -151,8 +155,7 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     except (Refused, Retryable) as error:
         away["panel"] = str(error)
     if payer is not None and "panel" in away:  # the pass got no further than the panel; the rules need only Stripe
-        now = payer.as_of or await bridge.db.now()
-        report = replace(report, goals=desired(payer, memory, catalogue, bridge.settings.policy, now).goals)
+        report = replace(report, goals=desired(payer, memory, catalogue, policy, now).goals)
     return Explanation(
         customer_id=customer_id,
         mode=bridge.settings.provisioning_mode,
@@ -200,13 +203,17 @@ def _subscription(said: Subscription) -> dict[str, Any]:
         "status": said.status,
         "items": [{"id": item.id, "priceId": item.price_id, "quantity": item.quantity} for item in said.items],
         "latestInvoice": {"id": invoice.id, "status": invoice.status} if invoice else None,
-        "unpaidSince": said.unpaid_since,
+        "openInvoices": [
+            {"id": i.id, "since": i.owed_since, "due": i.amount_due, "currency": i.currency}
+            for i in said.invoices or ()
+            if i.status == "open"
+        ],
         "trialEnd": said.trial_end,
         "cancelAt": said.cancel_at,
         "endedAt": said.ended_at,
         "collectionPaused": said.collection_paused,
         "disputes": list(said.disputes),
-        "refunded": said.refunded,
+        "refunded": sorted(i.id for i in said.known_invoices if i.id in said.refunded),
         "domain": said.domain,
     }
 
@@ -220,6 +227,7 @@ def _remembered(service: Service) -> dict[str, Any]:
         "domain": service.domain,
         "holds": sorted(service.holds),
         "panelSuspended": service.panel_suspended,
+        "unpaidSince": service.unpaid_since,
         "graceUntil": service.grace_until,
         "waitsFor": service.waits_for,
     }

@@ -77,7 +77,7 @@ async def retry(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 
 
 async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
-    """Let pass what waits for a person: a second purchase, an unusual quantity, or the end of what is no hosting now.
+    """Let pass what waits for a person: `double_purchase`, `never_paid`, `quantity_unusual` or `mapping_changed`.
 
     Raises:
         Declined: when a customer waits for several of these: one word to all might end hosting.
@@ -110,16 +110,33 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
     }
 
 
-async def lift(bridge: SubscriptionManager, hand: Hand, hold_name: Literal["admin", "dispute", "refund"]) -> PassReport:
-    """Lift an admin's hold, or waive the present dispute or refund."""
+async def lift(
+    bridge: SubscriptionManager, hand: Hand, hold_name: Literal["admin", "dispute", "refund", "unpaid"]
+) -> PassReport:
+    """Lift an admin's hold, waive the present dispute or refund, or forgive a debt that was voided or written off.
+
+    Raises:
+        Declined: it is owed still.
+    """
+    if hold_name == "unpaid":
+        before = await bridge.reconcile(hand.customer_id, actor=hand.actor, dry_run=True)
+        asked = [goal for goal in before.goals if hand.subscription_id in (None, goal.key.subscription_id)]
+        if not before.decided:
+            raise Unavailable(f"what is owed can't be seen just now: {_told(before.outcome)}")
+        if not any(goal.rule == "written_off" for goal in asked):
+            detail = "Stripe does not say that what is owed was voided or written off; give grace until a date instead"
+            raise Declined("still_owed", detail)
 
     async def edit(lease_id: str) -> None:
         async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as connection:
-            if hold_name == "admin":
-                await work.lift(connection, hand.customer_id, hand.subscription_id)
-            else:
-                table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
-                await work.waive(connection, hand.customer_id, hand.subscription_id, table)
+            match hold_name:
+                case "admin":
+                    await work.lift(connection, hand.customer_id, hand.subscription_id)
+                case "unpaid":
+                    await work.forgive(connection, hand.customer_id, hand.subscription_id)
+                case "dispute" | "refund":
+                    table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
+                    await work.waive(connection, hand.customer_id, hand.subscription_id, table)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 

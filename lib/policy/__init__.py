@@ -1,18 +1,20 @@
 """The only place where policy lives: pure functions from what was observed, and the time, to what to do.
 
 `recognise` and `observe` lay what the panel shows onto what we remember, `desired` says what should be true of a
-customer, `next_action` the one change that leads there, `imagine` what the world looks like after it, `over` what does
-not fit into a smaller plan, `retry_at` when to try a failed pass again. No network, database, clock or environment.
+customer (and what must be read of Stripe before it is certain), `next_action` the one change that leads there,
+`imagine` what the world looks like after it, `over` what does not fit into a smaller plan, `retry_at` when to try a
+failed pass again. No network, database, clock or environment.
 """
 
 from lib.policy.desired import desired, sought_domains
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.imagine import imagine
+from lib.policy.money import paid_after_end, payable
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
 from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans
 from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
-from lib.policy.recognise import observe, recognise
+from lib.policy.recognise import observe, plans_arrived, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
 from lib.policy.usage import may_be_over, over, over_with, uncounted
 from lib.policy.websites import WAITED_FOR, has_ended, held_website, kept_back, same_domain
@@ -42,6 +44,9 @@ __all__ = [
     "on_plan",
     "over",
     "over_with",
+    "paid_after_end",
+    "payable",
+    "plans_arrived",
     "plans_meant",
     "readable",
     "recognise",

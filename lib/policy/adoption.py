@@ -191,7 +191,15 @@ def _bought(
 ) -> list[Goal]:
     """The places to fill, as `desired` numbers them: of everything in good standing, which it may not be today."""
     standing = [
-        replace(s, status="active", latest_invoice=None, collection_paused=False, disputes=(), refunded=False)
+        replace(
+            s,
+            status="trialing",
+            latest_invoice=None,
+            invoices=(),
+            collection_paused=False,
+            disputes=(),
+            refunded=frozenset(),
+        )
         for s in payer.subscriptions
         if s.status in ADOPTABLE and (None in scope or s.id in scope)
     ]

@@ -15,20 +15,21 @@ from lib.model import (
     Catalogue,
     Goal,
     Hold,
-    Invoice,
     Item,
     Memory,
     Payer,
     PlanMapping,
     Problem,
+    Question,
     Service,
     ServiceState,
     Subscription,
     Want,
     Wanted,
 )
+from lib.policy import money
 from lib.policy.domains import InvalidDomain, normalise_domain
-from lib.policy.items import addons_without_base, bought_as, lay_out, plan_of
+from lib.policy.items import addons_without_base, bought_as, kind_of, lay_out, plan_of
 from lib.policy.websites import UNKNOWN, arrange, awaited, differs
 
 KNOWN_STATUSES = frozenset(
@@ -46,6 +47,9 @@ _PLAN_MAY_CHANGE = ("active", "trialing")
 
 _OVER = ("canceled", "incomplete_expired")
 
+_NOT_ADMITTED = ("settlement", "double_purchase", "first_payment")
+"""What a service waits for that has not been let in yet: its money must still come."""
+
 
 def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, now: datetime) -> Wanted:
     """The goal of each service of `payer`, with the services as they are to be remembered."""
@@ -60,6 +64,9 @@ def desired(payer: Payer, memory: Memory, catalogue: Catalogue, policy: Policy, 
         if payer.deleted and subscription.status != "canceled":
             subscription = replace(subscription, status="canceled")
         found, trouble = _of_subscription(subscription, known, catalogue, policy, now, most)
+        if subscription.status == "canceled" and found and known and subscription.id not in memory.closed:
+            # Its open invoices can still be paid, which changes nothing and somebody must know of.
+            found[0] = replace(found[0], asks=Question.INVOICES if subscription.invoices is None else None)
         bought.append(found)
         problems += trouble
     if policy.on_double_purchase == "hold":
@@ -169,6 +176,7 @@ def _of_subscription(
         problems += trouble
     running = [service for service in known if service.made and service.state is not ServiceState.TERMINATED]
     # An admin who holds a subscription, for abuse say, holds what is bought to it as well.
+    behind = min((s.unpaid_since for s in running if s.unpaid_since is not None), default=None)
     all_held = bool(running) and all(Hold.ADMIN in service.holds for service in running)
     taken = {service.domain for _, service in laid.pairs if service.website_id is not None}
     free_domains = [domain for domain in domains if domain not in taken]
@@ -181,7 +189,9 @@ def _of_subscription(
             service = replace(service, item_id=item.id, price_id=item.price_id)
             if service.website_id is None and free_domains and mapping is not None and mapping.create_website:
                 service = replace(service, domain=free_domains.pop(0))
-        if all_held and not service.made:
+        if service.made:
+            service = replace(service, unpaid_since=behind)
+        elif all_held:
             service = replace(service, holds=service.holds | {Hold.ADMIN})
         goal, trouble = _goal(
             subscription,
@@ -193,6 +203,7 @@ def _of_subscription(
             now,
             more=bool(running),
             admitted=_is_admitted(remembered.get(service.key)),
+            changed=service.made_for != bought[item.id],
         )
         if mapping is None or mapping.kind != "service" or mapping.grace_days is not None:
             goal = _as_promised(goal, service, now)
@@ -276,7 +287,7 @@ def _with_websites(
 
 def _is_admitted(remembered: Service | None) -> bool:
     """Whether it waits for nothing but being made: it is remembered from the moment on which it is to be."""
-    return remembered is not None and remembered.waits_for not in ("settlement", "double_purchase")
+    return remembered is not None and remembered.waits_for not in _NOT_ADMITTED
 
 
 def _undecided(service: Service, rule: str) -> Goal:
@@ -310,42 +321,60 @@ def _goal(
     *,
     more: bool,
     admitted: bool,
+    changed: bool,
 ) -> tuple[Goal, list[Problem]]:
     """What should become of one service.
 
     Args:
         more: others of its subscription have been made already.
         admitted: it was to be made before, when its money was there.
+        changed: something else is bought than what its plan was made true for.
     """
-    goal = _state(subscription, service, mapping, policy, now, more=more, admitted=admitted)
-    problems: list[Problem] = []
+    try:
+        goal = _state(subscription, service, mapping, policy, now, more=more, admitted=admitted)
+    except money.Unread as missing:
+        return replace(_undecided(service, "unread"), asks=missing.question), []
+    problems = _told(goal)
     plan, problem = plan_of(subscription, item, mapping, catalogue)
     if goal.want is Want.ON and problem:
         problems.append(problem)
         if not service.made and plan is None:
             goal = replace(goal, want=Want.NOTHING, rule=problem.reason)
     if goal.want is Want.ON and plan is not None:
-        if not service.made or (subscription.status in _PLAN_MAY_CHANGE and _change_paid(subscription.latest_invoice)):
-            goal = replace(goal, plan=plan)
-        elif service.plan is not None and service.plan != plan:
-            goal = replace(goal, service=replace(goal.service, waits_for="change_waits_for_payment"))
+        edited = not changed and subscription.status in _PLAN_MAY_CHANGE  # by the operator, who asks for no money
+        goal = replace(goal, plan=plan) if edited else _on_plan(goal, subscription, plan, catalogue, now)
     if mapping is not None:
         goal = replace(goal, create_website=mapping.create_website, server_group_id=mapping.server_group_id)
     return goal, problems
 
 
-def _change_paid(invoice: Invoice | None) -> bool:
-    """Whether a higher plan may be delivered: an open invoice may be the one for this very change.
+def _told(goal: Goal) -> list[Problem]:
+    """What of its money only a person can solve."""
+    name = goal.key.subscription_id
+    if goal.rule == "never_paid":
+        detail = f"the first invoice of {name} was voided or written off; release it, or cancel {name} in Stripe"
+        return [Problem("never_paid", detail, name)]
+    if goal.rule == "only_drafts_left":
+        detail = f"every final invoice of {name} is paid, and drafts keep it unpaid; finalize and pay or delete them"
+        return [Problem("only_drafts_left", detail, name)]
+    return []
 
-    One that Stripe made for a change and that is not final yet, or was written off, is not paid either.
-    """
-    if invoice is None or invoice.status == "open":
-        return invoice is None
-    return invoice.billing_reason != "subscription_update" or invoice.status not in ("draft", "uncollectible")
 
-
-def _is_renewal(invoice: Invoice | None) -> bool:
-    return invoice is not None and invoice.billing_reason == "subscription_cycle"
+def _on_plan(goal: Goal, subscription: Subscription, plan: str, catalogue: Catalogue, now: datetime) -> Goal:
+    """The goal with the plan that was bought; while the change to it is not paid, the present one stays."""
+    service = goal.service
+    if not service.made or plan == service.plan or plan == str(service.panel_plan_id):
+        return replace(goal, plan=plan)
+    addons = [i.price_id for i in subscription.items if kind_of(i, catalogue) == "addon" and i.quantity > 0]
+    try:
+        paid = subscription.status in _PLAN_MAY_CHANGE and money.change_paid(
+            subscription, [service.price_id, *addons], service.plan_since, now
+        )
+    except money.Unread as missing:
+        return replace(goal, asks=missing.question)
+    if paid:
+        return replace(goal, plan=plan)
+    return replace(goal, service=replace(service, waits_for="change_waits_for_payment"))
 
 
 def _state(
@@ -358,42 +387,96 @@ def _state(
     more: bool,
     admitted: bool,
 ) -> Goal:
-    """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan."""
-    service = replace(service, waits_for=None, grace_until=None)
+    """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan.
+
+    Raises:
+        money.Unread: it depends on something that was not read.
+    """
+    # What has not been let in yet stays so, whatever happens to its subscription meanwhile.
+    service = replace(service, waits_for=None if service.made or admitted else service.waits_for, grace_until=None)
     if subscription.status in _OVER:
         return _ended(service, subscription.status, subscription.ended_at, policy, now)
     service = replace(service, ended_at=None, retain_until=None)
+    trust = mapping is not None and mapping.activate_on == "processing"
     rule: str
     wake_at: datetime | None
+    asks: Question | None = None
+    causes: dict[Hold, str] = {}
     match subscription.status:
         case "incomplete":
-            waiting = replace(service, waits_for="first_payment")
-            return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, "incomplete")
+            if not trust or not _is_processing(subscription):
+                waiting = replace(service, waits_for="first_payment")
+                return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, "incomplete")
+            rule, wake_at = "processing", None
+        case "active" if _is_behind(subscription, service, now):
+            causes, rule, wake_at = _written_off(service, mapping, policy, now)
+            service = replace(service, grace_until=wake_at)
         case "trialing" | "active":
-            service = replace(service, grace_override=None)
-            causes: dict[Hold, str] = {}
+            service = replace(service, grace_override=None, unpaid_since=None)
             rule, wake_at = subscription.status, _next_date(subscription, now)
         case "past_due" | "unpaid":
+            service = _remembering_since_when(subscription, service, now)
             causes, rule, wake_at = _unpaid(subscription, service, mapping, policy, now)
             service = replace(service, grace_until=wake_at)
+            asks = Question.INVOICES if subscription.invoices is None else None
         case _:
             causes, rule, wake_at = {Hold.PAUSED: "paused"}, "paused", None
     if subscription.collection_paused and policy.pause_collection == "suspend":
         causes[Hold.PAUSED] = "collection_paused"
-    causes |= _money_back(subscription, policy)
+    causes |= _disputed(subscription, policy)
+    if policy.on_refund == "suspend" and (period_ends := money.refunded(subscription, now)) is not None:
+        causes[Hold.REFUND] = "refunded"
+        wake_at = min(wake_at or period_ends, period_ends)
     if Hold.ADMIN in service.holds:
         causes[Hold.ADMIN] = "admin_hold"
     service = replace(service, holds=frozenset(causes))
     if causes:
-        return Goal(service, Want.OFF if service.made else Want.NOTHING, next(iter(causes.values())), wake_at=wake_at)
-    # Grace keeps on what runs. It is no reason to hand out more of it to somebody who is behind.
-    behind = more and subscription.status in ("past_due", "unpaid") and not admitted
-    unsettled = subscription.status == "active" and not _money_settled(subscription, mapping)
-    if unsettled and admitted and _is_renewal(subscription.latest_invoice):
-        unsettled = False  # what was paid for before, and is to be made once more, waits for no later period's money
-    if not service.made and (behind or unsettled):
-        return Goal(replace(service, waits_for="settlement", grace_until=None), Want.NOTHING, "money_not_settled")
-    return Goal(service, Want.ON, rule, wake_at=wake_at)
+        off = Want.OFF if service.made else Want.NOTHING
+        return Goal(service, off, next(iter(causes.values())), wake_at=wake_at, asks=asks)
+    if not service.made:
+        waits = _waits_for_money(subscription, service, now, trust=trust, more=more, admitted=admitted)
+        if waits is not None:
+            return Goal(replace(service, waits_for="settlement", grace_until=None), Want.NOTHING, waits)
+    return Goal(replace(service, waits_for=None), Want.ON, rule, wake_at=wake_at)
+
+
+def _is_processing(subscription: Subscription) -> bool:
+    """Whether the first payment is under way, as a bank debit is for days."""
+    if subscription.first_payment is None and subscription.latest_invoice is not None:
+        raise money.Unread(Question.FIRST_PAYMENT)
+    return subscription.first_payment == "processing"
+
+
+def _is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:
+    """Whether what was behind is `active` again only because nobody is expected to pay any more."""
+    was = service.unpaid_since is not None or Hold.UNPAID in service.holds
+    return service.made and was and not money.paid_again(subscription, service.unpaid_since, now)
+
+
+def _remembering_since_when(subscription: Subscription, service: Service, now: datetime) -> Service:
+    if not service.made or (subscription.status == "unpaid" and subscription.invoices is None):
+        return service
+    return replace(service, unpaid_since=money.behind_since(subscription, service.unpaid_since, now))
+
+
+def _waits_for_money(
+    subscription: Subscription, service: Service, now: datetime, *, trust: bool, more: bool, admitted: bool
+) -> str | None:
+    """By which rule what was never made waits for its first money; `None`: that has come.
+
+    Grace keeps on what runs. It is no reason to hand out more of it to somebody who is behind.
+    """
+    if subscription.status in ("trialing", "incomplete"):
+        return None
+    if more and not admitted:
+        paid = subscription.status == "active" and money.change_paid(subscription, [service.price_id], None, now)
+        return None if paid else "money_not_settled"
+    if subscription.status == "active" and service.released:
+        return None
+    found = money.first_money(subscription, trust=trust and subscription.status == "active", paid_once=admitted)
+    if found == "paid":
+        return None
+    return "never_paid" if found == "never" and subscription.status == "active" else "money_not_settled"
 
 
 def _next_date(subscription: Subscription, now: datetime) -> datetime | None:
@@ -404,15 +487,13 @@ def _next_date(subscription: Subscription, now: datetime) -> datetime | None:
     return max(min(dates), now + LATE) if dates and min(dates) <= now else min(dates, default=None)
 
 
-def _money_back(subscription: Subscription, policy: Policy) -> dict[Hold, str]:
-    """Holds for money that went back, or may go: disputes and refunds."""
+def _disputed(subscription: Subscription, policy: Policy) -> dict[Hold, str]:
+    """Holds for money that may go back: disputes."""
     causes: dict[Hold, str] = {}
     if policy.on_dispute == "suspend" and any(status in OPEN_DISPUTE for status in subscription.disputes):
         causes[Hold.DISPUTE] = "dispute_open"
     elif policy.on_dispute_lost == "suspend" and "lost" in subscription.disputes:
         causes[Hold.DISPUTE] = "dispute_lost"
-    if policy.on_refund == "suspend" and subscription.refunded:
-        causes[Hold.REFUND] = "refunded"
     return causes
 
 
@@ -423,28 +504,33 @@ def _unpaid(
 
     A one-off date is a promise of an admin, so it also outlives Stripe's step from `past_due` to `unpaid`.
     """
+    held = "only_drafts_left" if money.only_drafts_left(subscription) else "unpaid"
     if service.grace_override is not None:
         end, rule = service.grace_override, "in_one_off_grace"
     elif subscription.status == "unpaid":
-        return {Hold.UNPAID: "unpaid"}, "unpaid", None
+        return {Hold.UNPAID: held}, held, None
     else:
-        days = policy.grace_days if mapping is None or mapping.grace_days is None else mapping.grace_days
-        invoice = subscription.latest_invoice
-        start = subscription.unpaid_since or (invoice.created if invoice else now)
-        end, rule = start + timedelta(days=days), "in_grace"
+        start = service.unpaid_since or money.behind_since(subscription, None, now)
+        end, rule = start + _grace(mapping, policy), "in_grace"
     if now < end:
         return {}, rule, end
-    return {Hold.UNPAID: "grace_over" if subscription.status == "past_due" else "unpaid"}, rule, None
+    return {Hold.UNPAID: "grace_over" if subscription.status == "past_due" else held}, rule, None
 
 
-def _money_settled(subscription: Subscription, mapping: PlanMapping | None) -> bool:
-    """Whether the first money is in: an `active` subscription may still wait for a bank debit (`activate_on`)."""
-    invoice = subscription.latest_invoice
-    if invoice is None or (mapping is not None and mapping.activate_on == "processing"):
-        return True
-    if invoice.status == "draft":  # a renewal being drafted says that the period before it was paid
-        return invoice.billing_reason == "subscription_cycle"
-    return invoice.status in ("paid", "void") or invoice.amount_due == 0
+def _written_off(
+    service: Service, mapping: PlanMapping | None, policy: Policy, now: datetime
+) -> tuple[dict[Hold, str], str, datetime | None]:
+    """As `_unpaid`, once the debt was voided or written off: what is held stays held, a running grace runs out."""
+    end = service.grace_override
+    if end is None and Hold.UNPAID not in service.holds and service.unpaid_since is not None:
+        end = service.unpaid_since + _grace(mapping, policy)
+    if end is not None and now < end:
+        return {}, "written_off", end
+    return {Hold.UNPAID: "written_off"}, "written_off", None
+
+
+def _grace(mapping: PlanMapping | None, policy: Policy) -> timedelta:
+    return timedelta(days=policy.grace_days if mapping is None or mapping.grace_days is None else mapping.grace_days)
 
 
 def _ended(service: Service, rule: str, ended_at: datetime | None, policy: Policy, now: datetime) -> Goal:
@@ -462,7 +548,7 @@ def _ended(service: Service, rule: str, ended_at: datetime | None, policy: Polic
 
 
 def _surplus(subscription: Subscription, service: Service, policy: Policy, now: datetime) -> Goal:
-    service = replace(service, waits_for=None, grace_until=None)
+    service = replace(service, waits_for=None if service.made else service.waits_for, grace_until=None)
     if service.state is ServiceState.TERMINATED:
         return Goal(service, Want.NOTHING, "terminated")
     if subscription.status == "canceled":

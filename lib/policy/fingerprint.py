@@ -38,7 +38,7 @@ def with_money_back(payer: Payer, memory: Memory) -> Payer:
             replace(
                 s,
                 disputes=tuple(status for subscription_id, status in memory.disputes if subscription_id == s.id),
-                refunded=s.latest_invoice is not None and s.latest_invoice.id in memory.refunded_invoices,
+                refunded=memory.refunded_invoices,
             )
             for s in payer.subscriptions
         ),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lib.model import Actual, Memory, PanelSubscription, Problem, Service, ServiceState
+from lib.model import Actual, Memory, PanelSubscription, Payer, Problem, Service, ServiceState, Wanted
 from lib.policy.naming import marks
+from lib.policy.plans import on_plan
 
 
 def recognise(services: Sequence[Service], actual: Actual) -> tuple[tuple[Service, ...], tuple[Problem, ...]]:
@@ -55,3 +56,28 @@ def observe(memory: Memory, actual: Actual) -> Memory:
             )
         services.append(service)
     return replace(memory, services=tuple(services))
+
+
+def plans_arrived(memory: Memory, wanted: Wanted, actual: Actual, payer: Payer) -> Memory:
+    """Memory with the plans that turn out to be true already, such as one whose mapping only spells it otherwise.
+
+    Without it each pass would ask once more whether the change has been paid.
+    """
+    by_id = {s.id: s for s in actual.subscriptions if not s.deleted}
+    arrived = {}
+    for goal in wanted.goals:
+        found = by_id.get(goal.service.panel_subscription_id or 0)
+        if (
+            found is not None
+            and goal.plan not in (None, goal.service.plan)
+            and on_plan(found, goal.plan, actual.plans or ())
+        ):
+            arrived[goal.key] = goal.plan
+    if not arrived:
+        return memory
+    return replace(
+        memory,
+        services=tuple(
+            replace(s, plan=arrived[s.key], plan_since=payer.as_of) if s.key in arrived else s for s in memory.services
+        ),
+    )

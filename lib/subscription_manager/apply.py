@@ -163,6 +163,7 @@ class Applier:
                 panel_subscription_id=number,
                 panel_plan_id=plan.id,
                 plan=str(action.details["plan"]),
+                plan_since=self._pass.payer.as_of,
                 state=ServiceState.LIVE,
             )
             memory = await self._panel.remember_service(memory, made)
@@ -187,7 +188,9 @@ class Applier:
             _refuse_excess(service, used, plan)
         async with self._step(action, before={"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(memory.org_id, number, plan.id))
-            memory = await self._panel.remember_service(memory, replace(service, plan=wanted, panel_plan_id=plan.id))
+            memory = await self._panel.remember_service(
+                memory, replace(service, plan=wanted, plan_since=self._pass.payer.as_of, panel_plan_id=plan.id)
+            )
             step.after = {"plan_id": plan.id, "plan": plan.name}
         actual = await self._panel.look(memory)
         found = next((s for s in actual.subscriptions if s.id == number), None)

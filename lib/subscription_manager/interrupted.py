@@ -132,7 +132,7 @@ class Interrupted:
                 done = found is not None and found.suspended_by is None
             case ActionKind.CHANGE_PLAN:
                 done = found is not None and intent.plan is not None and on_plan(found, intent.plan, actual.plans or ())
-                changed = replace(service, plan=intent.plan)
+                changed = replace(service, plan=intent.plan, plan_since=intent.at)
             case _:
                 done = found is None or found.deleted
                 changed = replace(service, state=ServiceState.TERMINATED)

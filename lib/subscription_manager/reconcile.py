@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from lib import tally
 from lib.config import Settings
@@ -22,11 +22,14 @@ from lib.model import (
     Actual,
     Again,
     Catalogue,
+    Invoice,
     Memory,
     Outcome,
     Parked,
     Payer,
     Problem,
+    Question,
+    ServiceKey,
     Settled,
     Want,
     Wanted,
@@ -39,6 +42,9 @@ from lib.policy import (
     next_action,
     normalise_domain,
     observe,
+    paid_after_end,
+    payable,
+    plans_arrived,
     readable,
     recognise,
     settles_at,
@@ -48,6 +54,7 @@ from lib.policy import (
 )
 from lib.policy.next_action import Subject
 from lib.subscription_manager.apply import Applier
+from lib.subscription_manager.ask import answer
 from lib.subscription_manager.interrupted import Interrupted
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.report import PassReport, action_json
@@ -94,6 +101,8 @@ class _State:
     actual: Actual = field(default_factory=Actual)
     asked: set[str] = field(default_factory=set)
     """Subscriptions whose Checkout session this pass has asked for a domain."""
+    questions: set[tuple[str, Question]] = field(default_factory=set)
+    """What else this pass has asked Stripe, answered or not."""
     actions: list[Action] = field(default_factory=list)
     blocked: set[Subject] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
@@ -183,10 +192,15 @@ class Reconciler:
                 await ledger.record(self._db, facts)
         if isinstance(outcome, Again):
             return
-        said = [(s, fingerprint(s, self._settings.policy)) for s in state.payer.subscriptions]
-        changed = [(s, digest) for s, digest in said if state.stored.fingerprints.get(s.id) != digest]
+        said = [
+            memories.Said(s, fingerprint(s, self._settings.policy), closed=s.status == "canceled" and not payable(s))
+            for s in state.payer.subscriptions
+        ]
+        changed = [s for s in said if s.is_news(state.stored)]
+        if notes := [_late_money(current, s, i) for s in changed for i in paid_after_end(s.subscription)]:
+            await ledger.record(self._db, notes)
         if changed:
-            await memories.remember_fingerprints(self._db, state.memory, changed, current.lease_id)
+            await memories.remember_said(self._db, state.memory, changed, current.lease_id)
 
     async def _observe(self, customer_id: str) -> _State | None:
         """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
@@ -253,7 +267,7 @@ class Reconciler:
         else:
             more = f"more to do after {MAX_ACTIONS} actions"
             return Again(more, at=clock.now(), failed=False, why="more_to_do"), wanted
-        state.memory = observe(state.memory, state.actual)
+        state.memory = plans_arrived(observe(state.memory, state.actual), wanted, state.actual, state.payer)
         if not dry_run:
             await self._save(state, current)
         problems = tuple(dict.fromkeys([*decision.problems, *state.problems]))
@@ -323,6 +337,12 @@ class Reconciler:
     async def _want(self, state: _State, current: Pass, clock: _Clock, *, dry_run: bool) -> Wanted:
         """Decide what should be, and remember of it what must outlive this pass."""
         wanted = self._decide(state, clock)
+        while open_questions := [asked for asked in wanted.questions if asked not in state.questions]:
+            for subscription_id, question in open_questions:
+                state.questions.add((subscription_id, question))
+                await self._ask(subscription_id, question, state)
+            current.payer = state.payer
+            wanted = self._decide(state, clock)
         for subscription_id in sought_domains(wanted, state.memory):
             if subscription_id not in state.asked:
                 state.asked.add(subscription_id)
@@ -347,6 +367,17 @@ class Reconciler:
             replace(goal, wake_at=clock.ours(goal.wake_at)) if goal.wake_at else goal for goal in wanted.goals
         )
         return Wanted(goals, (*wanted.problems, *problems))
+
+    async def _ask(self, subscription_id: str, question: Question, state: _State) -> None:
+        """Read what a decision needs; where that fails, what depends on it stays as it is."""
+        try:
+            state.payer = await answer(self._stripe, state.payer, subscription_id, question)
+        except DatabaseUnavailable:
+            raise
+        except Refused as error:
+            state.problems.append(Problem(error.reason, str(error), subscription_id))
+        except Retryable as error:
+            state.errors.append(error)
 
     async def _ask_for_domain(self, subscription_id: str, wanted: Wanted, state: _State, clock: _Clock) -> None:
         """Look for the domain that was typed at Checkout. A wrong one stays a problem until it is corrected."""
@@ -427,7 +458,7 @@ def _remembering(state: _State, wanted: Wanted) -> Memory:
     memory = state.memory
     known = {service.key: service for service in memory.services}
     for goal in wanted.goals:
-        if goal.key in known or goal.want is Want.ON or goal.rule == "double_purchase":
+        if goal.key in known or goal.want is Want.ON or goal.rule in ("double_purchase", "never_paid"):
             known[goal.key] = goal.service
     if not known and not memory.known:
         return memory
@@ -459,6 +490,28 @@ def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) 
     if isinstance(error, Waiting):
         return Again(str(error), at=now + error.again, failed=False, why=error.why, problems=problems)
     return Again(str(error), problems=problems, wish=error.after, parks=not isinstance(error, Denied))
+
+
+def _late_money(current: Pass, said: memories.Said, invoice: Invoice) -> ledger.Fact:
+    """Money for what had ended; always the same fact, so that it stands in the ledger once."""
+    log.warning("paid_after_end", subscription=said.subscription.id, invoice=invoice.id, amount=invoice.amount_paid)
+    return ledger.Fact(
+        str(uuid5(NAMESPACE_URL, f"paid_after_end:{invoice.id}")),
+        "noted",
+        "paid_after_end",
+        current.payer.id,
+        ServiceKey(said.subscription.id, 1),
+        rule="paid_after_end",
+        facts={
+            "invoice": invoice.id,
+            "amount": invoice.amount_paid,
+            "currency": invoice.currency,
+            "paid_at": invoice.paid_at and invoice.paid_at.isoformat(),
+            "remedy": "give the money back in Stripe, or sell a new subscription; this one stays ended",
+        },
+        pass_id=current.id,
+        actor=current.actor,
+    )
 
 
 def _email_note(current: Pass, memory: Memory) -> ledger.Fact:

@@ -35,13 +35,14 @@ class Waiting(Retryable):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pass:
     """What every step of one pass shares."""
 
     id: str
     lease_id: str
     payer: Payer
+    """Replaced as the pass learns more of them."""
     settings: Settings
     actor: str = "bridge"
 
@@ -116,9 +117,10 @@ def truth_behind(payer: Payer, key: ServiceKey | None) -> dict[str, Any]:
     if subscription is None:
         return {"subscriptions": len(payer.subscriptions)}
     invoice = subscription.latest_invoice
+    waiting = [i for i in subscription.invoices or () if i.status == "open"]
     return {
         "status": subscription.status,
         "prices": [item.price_id for item in subscription.items],
         "latest_invoice": f"{invoice.id} {invoice.status}" if invoice else None,
-        "unpaid_since": subscription.unpaid_since and subscription.unpaid_since.isoformat(),
+        "open_invoices": {i.id: i.owed_since.isoformat() for i in waiting},
     }

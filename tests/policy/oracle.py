@@ -82,6 +82,7 @@ def _some(*fates: Fate) -> frozenset[Fate]:
     return frozenset(fates)
 
 
+NOBODY_WILL_PAY = "nobody will pay it"
 ANY_REASON = frozenset({"*"})
 LIVE_STATUSES = ("active", "trialing")
 KNOWN_STATUSES = (
@@ -156,12 +157,10 @@ def verdict(world: Circumstances) -> Verdict:
     if not world.email_known and not world.made and Fate.ON in fates:
         return Verdict(_some(Fate.NOTHING), parked=ANY_REASON, why="no e-mail address")
 
-    # Row "plan changed": moved once it is paid, only while `active` or `trialing` and the latest invoice is not open.
-    invoice = subscription.latest_invoice
-    paid_for = subscription.status in LIVE_STATUSES and (invoice is None or invoice.status != "open")
     moves: bool | None = False
-    if paid_for and not world.customer_deleted and fates & {Fate.ON, Fate.OFF}:
-        moves = True if fates == {Fate.ON} else None  # one that is off may be moved now or when it runs again
+    if not world.customer_deleted and fates & {Fate.ON, Fate.OFF}:
+        due = _may_move(world, mapping)
+        moves = due if fates == {Fate.ON} else None  # one that is off may be moved now or when it runs again
 
     # "No domain known: no website"; one that is off gets none.
     website: bool | None = False
@@ -174,7 +173,27 @@ def verdict(world: Circumstances) -> Verdict:
     ours = world.service is None or not world.service.adopted
     marked = True if fates == {Fate.ON} and ours else None
 
-    return Verdict(fates, holds, allowed, moves, website, why=why, wakes_at=_wakes_at(world, fates), marked=marked)
+    parked = frozenset({"never_paid"} if why == NOBODY_WILL_PAY else ())
+    return Verdict(
+        fates, holds, allowed, moves, website, parked, why=why, wakes_at=_wakes_at(world, fates), marked=marked
+    )
+
+
+def _may_move(world: Circumstances, mapping: PlanMapping) -> bool | None:
+    """Row "plan changed": once that change is paid. What a hand in the panel put on another plan goes back at once."""
+    if world.service is not None and world.service.plan == mapping.plan:
+        return True
+    edited = world.service is not None and world.service.made_for == ((mapping.price_id, 1),)
+    if edited and world.subscription.status in LIVE_STATUSES:
+        return True  # an operator's edit is no purchase
+    respelt = world.service is not None and {world.service.plan, mapping.plan} <= {"2", "Pro"}
+    if world.subscription.status not in LIVE_STATUSES:
+        return None if respelt else False
+    invoice = world.subscription.latest_invoice
+    # "Drafts say nothing"; one that is open is of the present period, void and uncollectible ones do not pay.
+    if invoice is None or invoice.status in ("paid", "draft"):
+        return True
+    return None if respelt else False
 
 
 def _wakes_at(world: Circumstances, fates: frozenset[Fate]) -> datetime | None:
@@ -188,6 +207,11 @@ def _wakes_at(world: Circumstances, fates: frozenset[Fate]) -> datetime | None:
     return None
 
 
+def mapping_trusts(world: Circumstances) -> bool:
+    """`activate_on=processing`: a bank debit that is under way counts."""
+    return world.mapping is not None and world.mapping.activate_on == "processing"
+
+
 def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], frozenset[Hold], str]:
     subscription, policy = world.subscription, world.policy
     status = subscription.status
@@ -196,7 +220,8 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
     # Settled: a deleted Stripe customer's subscriptions are cancelled ones.
     if world.customer_deleted or status == "canceled":
         return _ended(world, kept)
-    if status == "incomplete":
+    under_way = mapping_trusts(world) and world.subscription.first_payment == "processing"
+    if status == "incomplete" and not under_way:
         return _some(Fate.UNTOUCHED if world.made else Fate.NOTHING), kept, frozenset(Hold), "nothing yet"
     if status == "incomplete_expired":
         return _off(world, kept | {Hold.ENDED}, "never paid", retention_may_apply=True)
@@ -208,6 +233,11 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
     if status == "paused" or (subscription.collection_paused and policy.pause_collection == "suspend"):
         holds.add(Hold.PAUSED)
     ends = _grace_ends(world)
+    if status == "active" and world.made and world.service is not None and Hold.UNPAID in world.service.holds:
+        # Row "active again because an invoice was written off": held stays held until money comes.
+        latest = subscription.latest_invoice
+        if latest is None or latest.status != "paid":
+            holds.add(Hold.UNPAID)
     if status == "unpaid" and not _promised(world):
         holds.add(Hold.UNPAID)
     elif status == "unpaid" or (status == "past_due" and ends is None):
@@ -219,6 +249,8 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
     holds |= _money_back(world)
     if holds:
         return _off(world, frozenset(holds), status, unsure)
+    if status in ("past_due", "unpaid") and not world.made and not _paid_once(world):
+        return _some(Fate.NOTHING), frozenset(), frozenset(), "what was never made waits for its first money"
     if unsure:
         either = _some(Fate.ON, Fate.OFF if world.made else Fate.NOTHING)
         return either, frozenset(), unsure, f"{status}, as one reads it"
@@ -228,7 +260,7 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
 
 
 def _money_back(world: Circumstances) -> set[Hold]:
-    """Rows "open dispute" and "full refund of the latest invoice".
+    """Rows "open dispute" and "full refund of the invoice that pays the running period".
 
     `ON_DISPUTE` and `ON_DISPUTE_LOST` speak of different disputes: an open one, and one whose money is gone for good.
     Won: lifted. An inquiry (`warning_*`) moves no money: no hold.
@@ -238,34 +270,40 @@ def _money_back(world: Circumstances) -> set[Hold]:
     found = set()
     if (is_open and policy.on_dispute == "suspend") or ("lost" in disputes and policy.on_dispute_lost == "suspend"):
         found.add(Hold.DISPUTE)
-    if world.subscription.refunded and policy.on_refund == "suspend":
+    latest = world.subscription.latest_invoice
+    running = latest is not None and any(line.start <= world.now < line.end for line in latest.lines or ())
+    paying = running and latest is not None and latest.status == "paid" and latest.id in world.subscription.refunded
+    if paying and policy.on_refund == "suspend":
         found.add(Hold.REFUND)
     return found
 
 
 def _active(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], frozenset[Hold], str]:
     """`active`: on, once money is settled (`paid` default, or `processing` for SEPA-like methods)."""
-    invoice, mapping = world.subscription.latest_invoice, world.mapping
+    invoice = world.subscription.latest_invoice
     on = _some(Fate.ON), frozenset[Hold](), frozenset[Hold](), "active"
-    if invoice is None or invoice.status == "paid" or (mapping is not None and mapping.activate_on == "processing"):
+    if invoice is None or invoice.status == "paid" or world.made:
+        return on  # A renewal's invoice is open for a while each month: what runs goes on running.
+    if invoice.status in ("void", "uncollectible"):
+        return _some(Fate.NOTHING), frozenset(), frozenset(), NOBODY_WILL_PAY
+    if mapping_trusts(world):
         return on
-    if not world.made:
-        first = invoice.billing_reason == "subscription_create"
-        if invoice.status in ("open", "draft") and first:
-            return _some(Fate.NOTHING), frozenset(), frozenset(), "the first money is not there yet"
-        # A renewal's open invoice, or one that nobody will ever pay: the text can be read both ways.
-        return _some(Fate.NOTHING, Fate.ON), frozenset(), frozenset(), "settled or not"
-    if world.service is not None and Hold.UNPAID in world.service.holds:
-        # Off for want of money, `active` by Stripe's word, and still an invoice that is not paid.
-        return _some(Fate.ON, Fate.OFF), frozenset(), frozenset({Hold.UNPAID}), "active and yet unpaid"
-    return on  # A renewal's invoice is open for a while each month: what runs goes on running.
+    if invoice.billing_reason == "subscription_create":
+        return _some(Fate.NOTHING), frozenset(), frozenset(), "the first money is not there yet"
+    # A renewal's open invoice, and no other: the text can be read both ways.
+    return _some(Fate.NOTHING, Fate.ON), frozenset(), frozenset(), "settled or not"
+
+
+def _paid_once(world: Circumstances) -> bool:
+    return any(invoice.status == "paid" for invoice in world.subscription.invoices or ())
 
 
 def _grace_ends(world: Circumstances) -> datetime | None:
     """Oldest open invoice plus the mapping's length, else `GRACE_DAYS`; a one-off date wins over both."""
     if world.service is not None and world.service.grace_override is not None:
         return world.service.grace_override
-    start = world.subscription.unpaid_since
+    opened = [i.owed_since for i in world.subscription.invoices or () if i.status == "open"]
+    start = min(opened, default=None)
     if start is None:
         return None
     own = world.mapping.grace_days if world.mapping is not None else None

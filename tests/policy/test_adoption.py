@@ -36,6 +36,7 @@ def bought(*subscriptions: tuple[tuple[str, int], ...], domain: str | None = Non
                 "active",
                 tuple(Item(f"si_{number}_{at}", price, quantity) for at, (price, quantity) in enumerate(items)),
                 NOW,
+                invoices=(),
                 domain=domain,
             )
             for number, items in enumerate(subscriptions)

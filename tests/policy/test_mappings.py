@@ -195,7 +195,7 @@ def test_a_change_that_waits_for_its_money_is_still_stripes() -> None:
     for _ in range(3):
         end.run()
         assert not end.done
-    end.payer = payer(replace(changed, latest_invoice=PAID))
+    end.payer = payer(subscription(items=changed.items, latest=PAID))
     end.run()
     assert moves(end) == [("active", "3")]
 

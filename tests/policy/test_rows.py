@@ -33,6 +33,7 @@ from tests.policy.worlds import (
 KEY = ServiceKey("sub_1", 1)
 LIVE = service()
 SUSPENDED = service(state=ServiceState.SUSPENDED, suspended_by=OURS, holds=frozenset({Hold.UNPAID}))
+BOUGHT_OTHERWISE = service(plan="1", price_id="price_0", made_for=(("price_0", 1),))
 PAID, OPEN = invoice("paid"), invoice("open")
 MOMENT = timedelta(microseconds=1)
 
@@ -239,7 +240,7 @@ def test_item_gone_is_held() -> None:
 @pytest.mark.parametrize("status", ["active", "trialing"])
 def test_a_paid_plan_change_moves(status: str) -> None:
     """A plan change is made while the status is `active` or `trialing` and the latest invoice is not open."""
-    end = after(status, service(plan="1"), latest=PAID)
+    end = after(status, BOUGHT_OTHERWISE, latest=PAID)
     assert kinds(end) == [ActionKind.CHANGE_PLAN]
     assert [found.plan_id for found in end.actual.subscriptions] == [2]
 
@@ -247,7 +248,7 @@ def test_a_paid_plan_change_moves(status: str) -> None:
 @pytest.mark.parametrize(("status", "unpaid_days"), [("active", None), ("trialing", None), ("past_due", 1)])
 def test_a_plan_change_waits_for_its_money(status: str, unpaid_days: float | None) -> None:
     """Until it is paid the present plan stays, shown as `change_waits_for_payment`; then it is moved."""
-    end = after(status, service(plan="1"), latest=OPEN, unpaid_days=unpaid_days)
+    end = after(status, BOUGHT_OTHERWISE, latest=OPEN, unpaid_days=unpaid_days)
     assert not end.done
     assert end.memory.services[0].waits_for == "change_waits_for_payment"
     end.payer = payer(subscription(latest=PAID))
@@ -517,7 +518,7 @@ def test_an_unmapped_price_still_pays_and_still_ends() -> None:
         ("active", LIVE, []),
         ("canceled", LIVE, [ActionKind.SUSPEND]),
     ):
-        end = world(payer(subscription(status=status)), customer(remembered), sold=sold)
+        end = world(payer(subscription(status=status, latest=PAID)), customer(remembered), sold=sold)
         end.run()
         assert kinds(end) == expected
 
@@ -589,7 +590,7 @@ def test_the_checkout_session_is_asked_once_and_again_after_its_event() -> None:
 def test_a_change_whose_invoice_is_not_paid_waits(status: str) -> None:
     """An invoice for the change itself must be paid: not be open, still a draft, or written off."""
     unpaid = invoice(status, "subscription_update")
-    end = world(payer(subscription(latest=unpaid)), customer(service(plan="1")))
+    end = world(payer(subscription(latest=unpaid)), customer(BOUGHT_OTHERWISE))
     end.run()
     assert not end.done
     assert end.memory.services[0].waits_for == "change_waits_for_payment"
@@ -600,7 +601,7 @@ def test_a_change_whose_invoice_is_not_paid_waits(status: str) -> None:
 
 def test_a_renewal_being_drafted_delays_no_change() -> None:
     """The next period's draft says nothing against a change that was made before."""
-    end = world(payer(subscription(latest=invoice("draft"))), customer(service(plan="1")))
+    end = world(payer(subscription(latest=invoice("draft"))), customer(BOUGHT_OTHERWISE))
     end.run()
     assert [action.kind for action in end.done] == [ActionKind.CHANGE_PLAN]
 

@@ -21,6 +21,7 @@ from lib.model import (
     Hold,
     Invoice,
     Item,
+    Line,
     Memory,
     PanelSubscription,
     Payer,
@@ -259,9 +260,29 @@ def plan_of(plan: str) -> tuple[int, str]:
 # --- the parts of a world ---------------------------------------------------------------------------------------------
 
 
-def invoice(status: str, billing_reason: str = "subscription_cycle", amount_due: int = 1900) -> Invoice:
-    """A latest invoice."""
-    return Invoice("in_1", status, NOW - days(1), billing_reason, amount_due)
+def line(price: str = "price_1", amount: int = 1900, *, proration: bool = False, start: float = -1) -> Line:
+    """A line of an invoice: for a month that began `start` days from now, or for what is left of it."""
+    return Line(price, amount, proration, NOW + days(start), NOW + days(start + 30))
+
+
+def invoice(
+    status: str, billing_reason: str = "subscription_cycle", amount_due: int = 1900, *lines: Line, **changes: Any
+) -> Invoice:
+    """An invoice of yesterday; without lines it bills `price_1` for the running month."""
+    made = NOW - days(1)
+    usual = Invoice(
+        "in_1",
+        status,
+        made,
+        billing_reason,
+        amount_due,
+        total=amount_due,
+        due=made,
+        paid_at=made if status == "paid" else None,
+        amount_paid=amount_due if status == "paid" else 0,
+        lines=lines or (line(amount=amount_due),),
+    )
+    return replace(usual, **changes)
 
 
 def subscription(
@@ -271,19 +292,31 @@ def subscription(
     *,
     latest: Invoice | None = None,
     unpaid_days: float | None = None,
+    older: tuple[Invoice, ...] = (),
     ended_days: float | None = None,
     paused: bool = False,
+    payment: str | None = None,
     domain: str | None = None,
     age: float = 400,
 ) -> Subscription:
-    """A Stripe subscription; without items it has one of `price_1`, and its domain is its name's."""
+    """A Stripe subscription; without items it has one of `price_1`, and its domain is its name's.
+
+    Args:
+        unpaid_days: an invoice has been open for so long, beside the latest one.
+        older: invoices before the latest one, newest first.
+    """
+    invoices = (*((latest,) if latest else ()), *older)
+    if unpaid_days is not None:
+        due = NOW - days(unpaid_days)
+        invoices += (invoice("open", id="in_open", created=due, due=due),)
     return Subscription(
         id=name,
         status=status,
         items=(Item(name.replace("sub", "si"), "price_1", 1),) if items is None else items,
         created=NOW - days(age),
         latest_invoice=latest,
-        unpaid_since=None if unpaid_days is None else NOW - days(unpaid_days),
+        invoices=invoices,
+        first_payment=payment or ("requires_payment_method" if status == "incomplete" else None),
         ended_at=None if ended_days is None else NOW - days(ended_days),
         collection_paused=paused,
         domain=f"{name.replace('_', '-')}.example" if domain is None else domain or None,
@@ -418,6 +451,7 @@ INVOICES: dict[str, Invoice | None] = {
 
 STATUSES: dict[str, dict[str, Any]] = {
     "incomplete": {"status": "incomplete"},
+    "incomplete, its debit under way": {"status": "incomplete", "payment": "processing"},
     "incomplete_expired": {"status": "incomplete_expired", "ended_days": 100},
     "trialing": {"status": "trialing"},
     "active": {"status": "active"},
@@ -517,7 +551,7 @@ class Case:
         bought = replace(
             subscription(latest=INVOICES[self.invoice], paused=self.paused, **STATUSES[self.status]),
             disputes=disputes,
-            refunded=refunded,
+            refunded=frozenset({"in_1"} if refunded else ()),
         )
         mapping = MAPPINGS[self.mapping]
         memory = MEMORIES[self.memory]

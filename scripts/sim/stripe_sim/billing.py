@@ -43,7 +43,8 @@ class Billing(Payments):
         """A subscription begun at `created` that reached `status` at `changed`, with the invoices this implies.
 
         Items are prices or (price, quantity). `payment` is the first invoice's outcome while the status is active:
-        `processing` or `open` leave it open. `one_time` prices are on the first invoice only. `fields` are set on the
+        `processing` or `open` leave it open; while a debit is `processing` the status is `incomplete`. `one_time`
+        prices are on the first invoice only. `fields` are set on the
         subscription from its beginning.
         """
         at = self._at(created)
@@ -68,7 +69,9 @@ class Billing(Payments):
         if sub["status"] == "incomplete" and payment == "paid":
             first = "failed"
         if sub["collection_method"] == "send_invoice":
-            first = "open"
+            first = "draft" if payment == "draft" else "open"
+        elif first == "processing" and sub["status"] == "active":
+            sub["status"] = "incomplete"
         extra = [self._price_and_quantity(item) for item in one_time]
         self._bill(sub, "subscription_create", at, first, free=sub["status"] == "trialing", one_time=extra)
         # Told last, because the first invoice's id and outcome are on the object from its first event on.
@@ -97,11 +100,20 @@ class Billing(Payments):
         if sub["pause_collection"] is not None:
             self._bill(sub, "subscription_cycle", at, "open", shelved=sub["pause_collection"]["behavior"])
             return sub
+        if status == "unpaid":
+            outcome = "draft"  # until somebody finalizes it by hand
         invoice = self._bill(sub, "subscription_cycle", at, outcome)
         self._after_collecting(invoice, at)
         if outcome == "failed" and invoice["status"] == "open" and status not in ENDED:
-            self.edit(sub, at, UPDATED, status="unpaid" if status == "unpaid" else "past_due")
+            self.edit(sub, at, UPDATED, status="past_due")
         return sub
+
+    @locked
+    def fall_due(self, sub_id: str, created: int | None = None) -> Obj:
+        """The date by which an invoice that was sent had to be paid goes by (`send_invoice`)."""
+        at = self._at(created)
+        self.emit("invoice.overdue", self.open_invoice(sub_id), at)
+        return self.edit(self.get(sub_id, "subscription"), at, UPDATED, status="past_due")
 
     @locked
     def fail_payment(self, sub_id: str, created: int | None = None, *, retry: bool = False) -> Obj:
@@ -243,7 +255,8 @@ class Billing(Payments):
 
         `price` and `quantity` change one item in place (the only one, or `item`: an item or price id). `add` appends,
         `remove` takes item or price ids away, `replace` puts new items (new ids) in the place of all.
-        `invoice` bills the change at once: `paid`, `open` or `processing` (status stays), `failed` (past_due).
+        `invoice` bills the change at once, as prorations: `paid`, `open`, `draft` or `processing` (status stays),
+        `failed` (past_due). What costs less than before is paid by itself.
         """
         sub = self.get(sub_id, "subscription")
         present = sub["items"]["data"]
@@ -291,8 +304,12 @@ class Billing(Payments):
             raise ApiError(400, "A subscription must have at least one active plan.", param="items")
         old = sub["items"]
         sub["items"] = {**old, "data": items}
+        billed = None
         if invoice is not None:
-            self._bill(sub, "subscription_update", at, invoice)
+            lines = self._prorations(old["data"], items, at)
+            billed = self._bill(sub, "subscription_update", at, invoice, lines=lines)
+        if billed is not None and billed["status"] != "open":
+            invoice = "paid"
         status = "past_due" if invoice == "failed" and sub["status"] == "active" else sub["status"]
         before = {"items": {"data": old["data"]}} if old["data"] != items else {}
         if status != sub["status"]:
@@ -350,6 +367,34 @@ class Billing(Payments):
             self.put({**sub, **own})
             ids.append(sub_id)
         return ids
+
+    def _prorations(self, before: Sequence[Obj], after: Sequence[Obj], at: int) -> list[Obj]:
+        """What is given back for the old items and asked for the new ones, for what is left of their period."""
+        lines = []
+        for items, others, sign in ((before, after, -1), (after, before, 1)):
+            for item in items:
+                same = next((o for o in others if o["id"] == item["id"]), None)
+                if same is not None and (same["price"]["id"], same["quantity"]) == (
+                    item["price"]["id"],
+                    item["quantity"],
+                ):
+                    continue
+                start, end = item["current_period_start"], item["current_period_end"]
+                left = max(0.0, min(1.0, (end - at) / (end - start))) if end > start else 0.0
+                amount = sign * round((item["price"]["unit_amount"] or 0) * item["quantity"] * left)
+                line_id = self.new_id("line_item")
+                lines.append(shapes.line_item(line_id, "", item, amount, self.livemode, proration_from=at))
+        return lines
+
+    def _after_writing_off(self, invoice: Obj, at: int) -> None:
+        """As far as the status goes, an invoice that nobody is expected to pay is as good as paid."""
+        sub = self._subscription_of(invoice)
+        if sub is None or sub["latest_invoice"] != invoice["id"]:
+            return
+        if sub["status"] == "incomplete" and invoice["status"] == "void":
+            self.edit(sub, at, UPDATED, status="incomplete_expired", ended_at=at)
+        elif sub["status"] in ("past_due", "unpaid"):
+            self.edit(sub, at, UPDATED, status="active")
 
     def _after_collecting(self, invoice: Obj, at: int) -> None:
         sub = self._subscription_of(invoice)

@@ -10,8 +10,8 @@ from scripts.sim.stripe_sim.store import ApiError, Obj, World, dig, locked, miss
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Outcome = Literal["paid", "failed", "processing", "open"]
-"""How an attempt to collect an invoice ends; `open` is no attempt at all."""
+Outcome = Literal["paid", "failed", "processing", "open", "draft"]
+"""How an attempt to collect an invoice ends; `open` is no attempt at all, and `draft` not even finalized."""
 
 Shelf = Literal["keep_as_draft", "mark_uncollectible", "void"]
 """What becomes of invoices while collection is paused."""
@@ -108,20 +108,46 @@ class Payments(World):
 
     @locked
     def void_invoice(self, invoice_id: str, created: int | None = None) -> Obj:
-        """Void an open invoice."""
+        """Void an open or uncollectible invoice; its subscription goes on as if nothing were owed."""
+        return self._write_off(invoice_id, "void", "voided", created)
+
+    @locked
+    def mark_uncollectible(self, invoice_id: str, created: int | None = None) -> Obj:
+        """Write an open invoice off; its subscription goes on as if it had been paid."""
+        return self._write_off(invoice_id, "uncollectible", "marked_uncollectible", created)
+
+    @locked
+    def finalize_invoice(self, invoice_id: str, outcome: Outcome = "open", created: int | None = None) -> Obj:
+        """Finalize a draft, and attempt to collect it."""
         at = self._at(created)
         invoice = self.get(invoice_id, "invoice")
-        transitions = {**invoice["status_transitions"], "voided_at": at}
-        self.edit(
-            invoice,
-            at,
-            None,
-            status="void",
-            status_transitions=transitions,
-            next_payment_attempt=None,
-            amount_remaining=0,
-        )
-        self.emit("invoice.voided", invoice, at)
+        if invoice["status"] != "draft":
+            raise ApiError(400, "This invoice is already finalized.", code="invoice_not_editable")
+        self._finalize(invoice, outcome, at)
+        self._after_collecting(invoice, at)
+        return invoice
+
+    @locked
+    def delete_draft(self, invoice_id: str, created: int | None = None) -> None:
+        """Delete a draft for good."""
+        invoice = self.get(invoice_id, "invoice")
+        if invoice["status"] != "draft":
+            raise ApiError(400, "You can only delete draft invoices.")
+        self.emit("invoice.deleted", invoice, self._at(created))
+        self.invoices.drop(invoice_id)
+
+    def _write_off(self, invoice_id: str, status: str, verb: str, created: int | None) -> Obj:
+        at = self._at(created)
+        invoice = self.get(invoice_id, "invoice")
+        if invoice["status"] not in ("open", "uncollectible") or invoice["status"] == status:
+            raise ApiError(400, f"This invoice is {invoice['status']}.", code="invoice_not_open")
+        transitions = {**invoice["status_transitions"], f"{verb}_at": at}
+        changes: Obj = {"status": status, "status_transitions": transitions, "next_payment_attempt": None}
+        if status == "void":
+            changes["amount_remaining"] = 0
+        self.edit(invoice, at, None, **changes)
+        self.emit(f"invoice.{verb}", invoice, at)
+        self._after_writing_off(invoice, at)
         return invoice
 
     @locked
@@ -156,6 +182,9 @@ class Payments(World):
     def _after_collecting(self, invoice: Obj, at: int) -> None:
         """Let the invoice's subscription follow; the subclass that knows subscriptions says how."""
 
+    def _after_writing_off(self, invoice: Obj, at: int) -> None:
+        """The same for one that nobody is expected to pay any more."""
+
     def _bill(
         self,
         sub: Obj,
@@ -166,11 +195,12 @@ class Payments(World):
         free: bool = False,
         one_time: Sequence[tuple[Obj, int]] = (),
         shelved: Shelf | None = None,
+        lines: Sequence[Obj] | None = None,
     ) -> Obj:
-        """Make, finalize and try to collect an invoice over the subscription's present items."""
+        """Make, finalize and try to collect an invoice over the subscription's present items, or over `lines`."""
         invoice_id = self.new_id("invoice")
-        lines = []
-        for item in sub["items"]["data"]:
+        lines = [{**line, "invoice": invoice_id} for line in lines or ()]
+        for item in sub["items"]["data"] if not lines else ():
             amount = 0 if free else (item["price"]["unit_amount"] or 0) * item["quantity"]
             lines.append(shapes.line_item(self.new_id("line_item"), invoice_id, item, amount, self.livemode))
         for price, quantity in one_time:
@@ -182,41 +212,45 @@ class Payments(World):
         invoice = self.put(shapes.invoice(invoice_id, sub, lines, reason, at))
         sub["latest_invoice"] = invoice_id
         self.emit("invoice.created", invoice, at)
-        if shelved == "keep_as_draft":
+        if shelved == "keep_as_draft" or outcome == "draft":
             return invoice
-        if sub["collection_method"] == "send_invoice":
-            invoice["due_date"] = at + (sub["days_until_due"] or 30) * 86400
+        self._finalize(invoice, "open" if shelved else outcome, at)
+        if shelved == "void":
+            return self.void_invoice(invoice_id, at)
+        if shelved == "mark_uncollectible":
+            return self.mark_uncollectible(invoice_id, at)
+        return invoice
+
+    def _finalize(self, invoice: Obj, outcome: Outcome, at: int) -> None:
+        sub = self._subscription_of(invoice)
+        due = None
+        if sub is not None and invoice["collection_method"] == "send_invoice":
+            days = sub["days_until_due"]
+            due = at + (30 if days is None else days) * 86400
         self.edit(
             invoice,
             at,
             None,
             status="open",
-            number=f"{self.get(sub['customer'])['invoice_prefix']}-{invoice_id[-4:]}",
+            number=f"{self.get(invoice['customer'])['invoice_prefix']}-{invoice['id'][-4:]}",
+            due_date=due,
             effective_at=at,
-            hosted_invoice_url=f"https://invoice.stripe.com/i/{invoice_id}",
-            invoice_pdf=f"https://pay.stripe.com/invoice/{invoice_id}/pdf",
+            hosted_invoice_url=f"https://invoice.stripe.com/i/{invoice['id']}",
+            invoice_pdf=f"https://pay.stripe.com/invoice/{invoice['id']}/pdf",
             status_transitions={**invoice["status_transitions"], "finalized_at": at},
         )
         self.emit("invoice.finalized", invoice, at)
-        if shelved == "void":
-            return self.void_invoice(invoice_id, at)
-        if shelved == "mark_uncollectible":
-            transitions = {**invoice["status_transitions"], "marked_uncollectible_at": at}
-            self.edit(invoice, at, None, status="uncollectible", status_transitions=transitions)
-            self.emit("invoice.marked_uncollectible", invoice, at)
-            return invoice
-        self._collect(invoice, "paid" if invoice["total"] == 0 else outcome, at)
-        return invoice
+        self._collect(invoice, "paid" if invoice["total"] <= 0 else outcome, at)
 
     def _collect(self, invoice: Obj, outcome: Outcome, at: int) -> None:
-        if invoice["amount_due"] == 0:
+        if invoice["amount_due"] <= 0:
             return self._mark_paid(invoice, None, at)
         link = next(self.invoice_payments.newest_first({"invoice": invoice["id"]}), None)
         if link is None:
             intent = self._intent(invoice["customer"], invoice["amount_due"], invoice["currency"], at)
             link = self.put(shapes.invoice_payment(self.new_id("invoice_payment"), invoice, intent["id"], at))
         intent = self.get(link["payment"]["payment_intent"], "payment_intent")
-        if outcome == "open":
+        if outcome in ("open", "draft"):
             return None
         if outcome == "processing":
             self._attempted(invoice, at, None)

@@ -347,6 +347,25 @@ def _void_invoice(sim: Delivery, invoice_id: str, _: Obj) -> Obj:
     return sim.void_invoice(invoice_id)
 
 
+@_endpoint("POST", "/v1/invoices/{id}/mark_uncollectible")
+def _mark_uncollectible(sim: Delivery, invoice_id: str, _: Obj) -> Obj:
+    return sim.mark_uncollectible(invoice_id)
+
+
+@_endpoint("POST", "/v1/invoices/{id}/finalize", "auto_advance")
+def _finalize_invoice(sim: Delivery, invoice_id: str, _: Obj) -> Obj:
+    return sim.finalize_invoice(invoice_id)
+
+
+@_endpoint("GET", "/v1/invoices/{id}/lines", " ".join(PAGING))
+def _list_invoice_lines(sim: Delivery, invoice_id: str, params: Obj) -> Obj:
+    lines = sim.get(invoice_id, "invoice")["lines"]["data"]
+    ids = [line["id"] for line in lines]
+    start = ids.index(params["starting_after"]) + 1 if params.get("starting_after") in ids else 0
+    end = start + (integer(params, "limit") or 10)
+    return shapes.listed(lines[start:end], f"/v1/invoices/{invoice_id}/lines", len(lines) > end)
+
+
 @_endpoint("POST", "/v1/refunds", "charge payment_intent amount reason metadata currency instructions_email")
 def _create_refund(sim: Delivery, _: str, params: Obj) -> Obj:
     name = "payment_intent" if "payment_intent" in params else "charge"

@@ -187,8 +187,10 @@ def subscription(subscription_id: str, customer_id: str, currency: str, created:
     }
 
 
-def line_item(line_id: str, invoice_id: str, item: Obj, amount: int, livemode: bool) -> Obj:
-    """One line of a subscription's invoice."""
+def line_item(
+    line_id: str, invoice_id: str, item: Obj, amount: int, livemode: bool, *, proration_from: int | None = None
+) -> Obj:
+    """One line of a subscription's invoice; `proration_from`: for what is left of the period since then."""
     its_price = item["price"]
     return {
         "id": line_id,
@@ -204,13 +206,16 @@ def line_item(line_id: str, invoice_id: str, item: Obj, amount: int, livemode: b
             "invoice_item_details": None,
             "subscription_item_details": {
                 "invoice_item": None,
-                "proration": False,
+                "proration": proration_from is not None,
                 "subscription": item["subscription"],
                 "subscription_item": item["id"],
             },
             "type": "subscription_item_details",
         },
-        "period": {"end": item["current_period_end"], "start": item["current_period_start"]},
+        "period": {
+            "end": item["current_period_end"],
+            "start": item["current_period_start"] if proration_from is None else proration_from,
+        },
         "pricing": {
             "price_details": {"price": its_price["id"], "product": its_price["product"]},
             "type": "price_details",
@@ -227,10 +232,10 @@ def invoice(invoice_id: str, sub: Obj, lines: list[Obj], reason: str, created: i
     return {
         "id": invoice_id,
         "object": "invoice",
-        "amount_due": total,
+        "amount_due": max(total, 0),  # less than nothing is credit, for a later invoice
         "amount_overpaid": 0,
         "amount_paid": 0,
-        "amount_remaining": total,
+        "amount_remaining": max(total, 0),
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": True,
