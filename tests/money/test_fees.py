@@ -1,0 +1,211 @@
+"""Fees by the rules that held when an order started, and when a seller's money is free."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.model.money import EscrowState, FeeKind, FeeLine, FeeRule, PaymentState, Provider, RefundState
+from lib.policy.escrow import Escrow, Trouble, escrow, why_not_released
+from lib.policy.fees import fees, seller_net
+from lib.policy.payments import follows, left, state_of, why_not_refunded
+from tests.money.goods import NOW
+
+DAY = timedelta(days=1)
+
+
+def tariff(percent: str = "0", **others: Any) -> FeeRule:
+    """A platform fee of so many percent, valid since yesterday."""
+    rule = FeeRule(1, FeeKind.PLATFORM, 1, Decimal(percent), 0, NOW - DAY)
+    return replace(rule, **others)
+
+
+def charged(*rules: FeeRule, amount: int = 1900, at: datetime = NOW) -> tuple[FeeLine, ...]:
+    """The fees of an order of the basic plan at Stripe, in euros."""
+    return fees(rules, amount, "eur", provider=Provider.STRIPE, billing_plan_id="price_basic_monthly", started_at=at)
+
+
+@pytest.mark.parametrize(
+    ("percent", "amount", "fee"),
+    [("2.5", 1900, 48), ("2.5", 1880, 47), ("2.5", 1899, 47), ("0.05", 1000, 1), ("33.3333", 3, 1), ("100", 1, 1)],
+)
+def test_percents_are_rounded_half_up(percent: str, amount: int, fee: int) -> None:
+    """Half a cent is a cent, as on paper; nothing is computed in binary fractions."""
+    assert charged(tariff(percent), amount=amount)[0].amount == fee
+
+
+def test_fixed_minimum_and_maximum() -> None:
+    """The fixed part is added to the percents, then the limits are kept."""
+    assert charged(tariff("1", fixed=30))[0].amount == 49
+    assert charged(tariff("1", fixed=30, minimum=100))[0].amount == 100
+    assert charged(tariff("50", fixed=30, maximum=500))[0].amount == 500
+
+
+def test_the_line_says_why() -> None:
+    """A frozen fee names the rule, its version and what it was computed from."""
+    (line,) = charged(tariff("2.5", id=7, version=3, fixed=10, maximum=500))
+    assert line == FeeLine(FeeKind.PLATFORM, 7, 3, 1900, Decimal("2.5"), 10, 58, None, 500)
+
+
+def test_the_most_specific_rule_counts_then_the_newest() -> None:
+    """A plan says more than a provider, that more than a currency; a newer rule of a wider scope changes nothing."""
+    wide = tariff("1", id=1)
+    currency = tariff("2", id=2, currency="eur", valid_from=NOW - 5 * DAY)
+    provider = tariff("3", id=3, provider=Provider.STRIPE, valid_from=NOW - 6 * DAY)
+    plan = tariff("4", id=4, billing_plan_id="price_basic_monthly", valid_from=NOW - 7 * DAY)
+    pairs = ((wide, wide), (wide, currency), (currency, provider), (provider, plan))
+    assert [charged(*pair)[0].rule_id for pair in pairs] == [1, 2, 3, 4]
+    newer = replace(plan, id=5, version=2, valid_from=NOW - DAY)
+    future = replace(plan, id=6, version=3, valid_from=NOW + DAY)
+    assert charged(plan, newer, future, wide)[0].rule_id == 5
+    assert charged(plan, newer, future, wide, at=NOW + DAY)[0].rule_id == 6
+
+
+def test_rules_of_something_else_do_not_count() -> None:
+    """Another currency, provider or plan, and what is not valid yet, bear no fee."""
+    others = (
+        tariff("1", currency="usd"),
+        tariff("1", provider=Provider.BANK_TRANSFER),
+        tariff("1", billing_plan_id="price_big_monthly"),
+        tariff("1", valid_from=NOW + timedelta(seconds=1)),
+    )
+    assert charged(*others) == ()
+
+
+def test_what_costs_nothing_bears_no_fee() -> None:
+    """A least fee is not taken of an order for which nobody pays."""
+    assert charged(tariff("1", minimum=100), amount=0) == ()
+
+
+def test_each_kind_counts_once() -> None:
+    """All kinds are taken of the order's amount, and the seller has what is left."""
+    rules = [tariff("10", id=n, kind=kind) for n, kind in enumerate(FeeKind)]
+    lines = charged(*rules, *rules, amount=1000)
+    assert [(line.kind, line.amount) for line in lines] == [(kind, 100) for kind in FeeKind]
+    assert seller_net(1000, lines) == 600
+
+
+some_rules = st.builds(
+    FeeRule,
+    id=st.integers(1, 10**6),
+    kind=st.sampled_from(FeeKind),
+    version=st.integers(1, 9),
+    percent=st.decimals(0, 100, places=4),
+    fixed=st.integers(0, 10**5),
+    valid_from=st.integers(-9, 9).map(lambda days: NOW + days * DAY),
+    minimum=st.none() | st.integers(0, 100),
+    maximum=st.none() | st.integers(100, 10**6),
+    currency=st.sampled_from([None, "eur", "usd"]),
+    provider=st.sampled_from([None, *Provider]),
+    billing_plan_id=st.sampled_from([None, "price_basic_monthly", "price_big_monthly"]),
+)
+
+
+@given(st.lists(some_rules, max_size=12), st.integers(0, 10**9), st.randoms())
+def test_fees_depend_on_the_rules_alone(rules: list[FeeRule], amount: int, chance: Any) -> None:
+    """In whichever order the rules come: one line a kind, within its limits, and nobody's later rule counts."""
+    rules = list({(r.kind, r.currency, r.provider, r.billing_plan_id, r.valid_from): r for r in rules}.values())
+    lines = charged(*rules, amount=amount)
+    shuffled = rules[:]
+    chance.shuffle(shuffled)
+    assert charged(*shuffled, amount=amount) == lines
+    assert charged(*[rule for rule in rules if rule.valid_from <= NOW], amount=amount) == lines
+    assert len({line.kind for line in lines}) == len(lines)
+    for line in lines:
+        exact = Decimal(amount) * line.percent / 100 + line.fixed
+        low, high = line.minimum or 0, line.maximum if line.maximum is not None else 10**12
+        assert low <= line.amount <= max(high, low)
+        assert low > exact or high < exact or abs(line.amount - exact) <= Decimal("0.5")
+    assert seller_net(amount, lines) + sum(line.amount for line in lines) == amount
+
+
+# --- escrow -----------------------------------------------------------------------------------------------------------
+
+
+def test_money_is_free_after_quiet_days() -> None:
+    """It waits from the payment on, and from the last refund or dispute that came to nothing."""
+    end = NOW + 14 * DAY
+    assert escrow(None, NOW, 1900, Trouble(), 14, NOW) == Escrow(EscrowState.HELD, end)
+    assert escrow(EscrowState.HELD, NOW, 1900, Trouble(), 14, end) == Escrow(EscrowState.RELEASABLE)
+    disturbed = Trouble(refunded=500, last=NOW + 10 * DAY)
+    assert escrow(EscrowState.HELD, NOW, 1900, disturbed, 14, end) == Escrow(EscrowState.HELD, NOW + 24 * DAY)
+
+
+def test_open_trouble_keeps_it_held() -> None:
+    """While a dispute or a refund is under way no date is promised."""
+    for trouble in (Trouble(dispute_open=True), Trouble(refund_under_way=True)):
+        assert escrow(EscrowState.HELD, NOW, 1900, trouble, 14, NOW + 99 * DAY) == Escrow(EscrowState.HELD)
+
+
+@given(
+    st.sampled_from([None, *EscrowState]),
+    st.builds(Trouble, st.integers(0, 2000), st.booleans(), st.booleans(), st.booleans()),
+    st.integers(0, 30),
+)
+def test_escrow_never_goes_back(state: EscrowState | None, trouble: Trouble, days: int) -> None:
+    """It only moves forward, an end is an end, and all that went back is returned unless it was released before."""
+    order = [None, EscrowState.HELD, EscrowState.RELEASABLE, EscrowState.RELEASED, EscrowState.RETURNED]
+    later = escrow(state, NOW, 1900, trouble, 14, NOW + days * DAY)
+    assert order.index(later.state) >= order.index(state)
+    assert (later.state is EscrowState.RELEASED) == (state is EscrowState.RELEASED)
+    if trouble.dispute_lost or trouble.refunded >= 1900:
+        assert later.state in (EscrowState.RELEASED, EscrowState.RETURNED)
+    assert escrow(later.state, NOW, 1900, trouble, 14, NOW + days * DAY).state is later.state
+
+
+def test_a_release_names_what_stands_against_it() -> None:
+    """An operator's word releases what is releasable, twice the same, and nothing else."""
+    assert why_not_released(EscrowState.RELEASABLE, Trouble()) is None
+    assert why_not_released(EscrowState.RELEASED, Trouble()) is None
+    assert why_not_released(EscrowState.RELEASABLE, Trouble(dispute_open=True)) == "a dispute is open"
+    assert why_not_released(EscrowState.RELEASABLE, Trouble(refund_under_way=True)) == "a refund is under way"
+    assert why_not_released(EscrowState.HELD, Trouble()) == "the money is held"
+    assert "not paid yet" in (why_not_released(None, Trouble()) or "")
+
+
+# --- attempts and what may go back ------------------------------------------------------------------------------------
+
+
+def test_stripes_words_for_an_attempt() -> None:
+    """A declined method can be tried again, and a word that is new to us changes nothing."""
+    assert state_of("requires_payment_method", tried=False) is PaymentState.PENDING
+    assert state_of("requires_payment_method", tried=True) is PaymentState.FAILED
+    assert state_of("requires_action", tried=True) is PaymentState.ACTION_REQUIRED
+    assert state_of("of_tomorrow", tried=False) is None
+    assert follows(PaymentState.FAILED, PaymentState.SUCCEEDED) is PaymentState.SUCCEEDED
+    assert follows(PaymentState.PROCESSING, None) is PaymentState.PROCESSING
+
+
+@given(st.sampled_from([PaymentState.SUCCEEDED, PaymentState.CANCELED]), st.sampled_from(PaymentState))
+def test_what_is_final_stays(final: PaymentState, seen: PaymentState) -> None:
+    """An answer that was read earlier and came later takes nothing back."""
+    assert follows(final, seen) is final
+
+
+@given(
+    st.integers(0, 5000),
+    st.lists(st.tuples(st.sampled_from(RefundState), st.integers(0, 2000))),
+    st.integers(-10, 5000),
+)
+def test_no_more_goes_back_than_came(came: int, refunds: list[tuple[RefundState, int]], amount: int) -> None:
+    """A refund that is allowed never takes more than is left, counting those under way."""
+    why = why_not_refunded(amount, "eur", paid=(came, "eur"), refunds=refunds)
+    gone = sum(part for state, part in refunds if state not in (RefundState.FAILED, RefundState.CANCELED))
+    assert left(came, refunds) == came - gone
+    if why is None:
+        assert 0 < amount <= came - gone
+        assert RefundState.REQUESTED not in {state for state, _ in refunds}
+
+
+def test_a_refund_is_refused_in_words() -> None:
+    """The answer names what is left, the currency, or the request that is under way."""
+    paid = (19000, "kwd")
+    assert why_not_refunded(5000, "kwd", paid=paid, refunds=[(RefundState.FAILED, 19000)]) is None
+    assert why_not_refunded(19010, "kwd", paid=paid, refunds=[]) == "19.000 KWD are left to refund"
+    assert "multiples of 10" in (why_not_refunded(5001, "kwd", paid=paid, refunds=[]) or "")
+    assert "KWD" in (why_not_refunded(5000, "eur", paid=paid, refunds=[]) or "")
+    assert "another refund" in (why_not_refunded(10, "kwd", paid=paid, refunds=[(RefundState.REQUESTED, 10)]) or "")
