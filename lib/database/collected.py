@@ -1,0 +1,48 @@
+"""Offline money that came in: each bank line and each courier's call counts once."""
+
+from __future__ import annotations
+
+from lib.database.connection import Connection
+from lib.model.money import Collection
+
+
+async def add(connection: Connection, collection: Collection) -> bool:
+    """Write down money that came; False when this line or this call was written before. The table adds it up.
+
+    The caller holds the order's row (`orders.locked`), decides with `policy.offline.collect` and moves it with
+    `orders.apply`, all in this transaction.
+    """
+    cursor = await connection.execute(
+        """
+        INSERT INTO collections
+            (order_id, provider, amount, currency, collected_at, actor, external_id, idempotency_key)
+        VALUES (%(order)s, %(provider)s, %(amount)s, %(currency)s, %(at)s, %(actor)s, %(external)s, %(key)s)
+        ON CONFLICT DO NOTHING RETURNING 1
+        """,
+        {
+            "order": collection.order_id,
+            "provider": collection.provider,
+            "amount": collection.amount,
+            "currency": collection.currency,
+            "at": collection.collected_at,
+            "actor": collection.actor,
+            "external": collection.external_id,
+            "key": collection.idempotency_key,
+        },
+    )
+    return await cursor.fetchone() is not None
+
+
+async def find(
+    connection: Connection, *, external_id: str | None = None, idempotency_key: str | None = None
+) -> Collection | None:
+    """What was written of a bank line or under a caller's key: answers a repetition, refuses another use of it."""
+    cursor = await connection.execute(
+        """
+        SELECT order_id::text, provider, amount, currency, collected_at, actor, external_id, idempotency_key
+        FROM collections WHERE external_id = %(external)s OR idempotency_key = %(key)s LIMIT 1
+        """,
+        {"external": external_id, "key": idempotency_key},
+    )
+    row = await cursor.fetchone()
+    return Collection(**row) if row else None

@@ -1,0 +1,33 @@
+"""How often an address or a mailbox may ask for a checkout, counted over all processes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from lib.database.connection import Database
+
+
+async def count(db: Database, subject: str, now: datetime, *, window: timedelta) -> int:
+    """Count one more request of a subject; how many there were since its window began, this one included.
+
+    Args:
+        subject: a digest of the address or mailbox, never itself.
+    """
+    row = await db.row(
+        """
+        INSERT INTO checkout_limits AS l (subject, begun_at, asked) VALUES (%(subject)s, %(now)s, 1)
+        ON CONFLICT (subject) DO UPDATE SET
+            begun_at = CASE WHEN l.begun_at <= %(over)s THEN excluded.begun_at ELSE l.begun_at END,
+            asked = CASE WHEN l.begun_at <= %(over)s THEN 1 ELSE l.asked + 1 END
+        RETURNING asked
+        """,
+        {"subject": subject, "now": now, "over": now - window},
+    )
+    assert row is not None
+    asked: int = row["asked"]
+    return asked
+
+
+async def prune(db: Database, before: datetime) -> None:
+    """Forget windows that began before this time."""
+    await db.rows("DELETE FROM checkout_limits WHERE begun_at < %(before)s", {"before": before})

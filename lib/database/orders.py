@@ -1,0 +1,285 @@
+"""Orders and their log: one column list, one writer, and every move with its line in the log in one transaction.
+
+What changes something takes the connection of `Database.transaction`: the caller adds what else belongs to the fact (an
+outgoing event, a customer who becomes due) to the same transaction, before it is committed.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from lib.database.connection import Connection, Database
+from lib.model.money import (
+    EscrowState,
+    FeeKind,
+    FeeLine,
+    FrozenRequest,
+    Order,
+    OrderFact,
+    OrderMode,
+    OrderState,
+    Origin,
+    Provider,
+    Step,
+    StepKind,
+    StepState,
+    Terms,
+)
+from lib.policy import orders as policy
+
+_BEGIN = ("order_id", "provider", "livemode", "origin", "created_at", "idempotency_key", "fees", "seller_net")
+"""Written once, when the order begins."""
+
+_LATER = (
+    "mode", "state", "billing_plan_id", "quantity", "domain", "buyer", "email", "name", "client_reference",
+    "customer_id", "seller_id", "fingerprint", "request", "key_number", "sent_at", "session_id", "session_url",
+    "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
+    "disputed", "returned", "escrow", "releasable_at", "reference", "due_at", "period_days", "period_start",
+    "period_end", "line_id", "renews", "paid_at", "ended_at", "cancelled",
+)  # fmt: skip
+
+_COLUMNS = (*_BEGIN, *_LATER)
+_READ = f"SELECT {', '.join(_COLUMNS)}, collected FROM orders"  # noqa: S608 - the literals above
+_VALUES = ", ".join(f"%({column})s" for column in _COLUMNS)
+
+_INSERT = f"INSERT INTO orders ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING RETURNING 1"  # noqa: S608
+_UPDATE = (
+    f"UPDATE orders SET {', '.join(f'{column} = %({column})s' for column in _LATER)}, updated_at = now()"  # noqa: S608
+    " WHERE order_id = %(order_id)s"
+)
+
+
+async def begin(connection: Connection, order: Order, cause: str) -> bool:
+    """Write a new order with the first line of its log; False when another stands in its place.
+
+    That may be an open one of the same buyer for the same thing, one with the same key, session or reference, or one
+    that renews the same order already. The caller reads which, and joins it.
+    """
+    cursor = await connection.execute(_INSERT, _row(order))
+    if await cursor.fetchone() is None:
+        return False
+    step = Step(StepKind.ORDER, StepState.STARTED, cause, fact=OrderFact.STARTED)
+    await log(connection, order.id, step, after=order.state)
+    return True
+
+
+async def find(db: Database, order_id: str) -> Order | None:
+    """The order with this id; a foreign session may carry any text there, which is nobody's."""
+    if not _is_id(order_id):
+        return None
+    return _one(await db.rows(f"{_READ} WHERE order_id = %(id)s", {"id": order_id}))
+
+
+async def find_by_session(db: Database, session_id: str) -> Order | None:
+    """The order of a Checkout session."""
+    return _one(await db.rows(f"{_READ} WHERE session_id = %(id)s", {"id": session_id}))
+
+
+async def find_by_subscription(db: Database, subscription_id: str) -> Order | None:
+    """The order that began a subscription, whose renewals are payments of it."""
+    found = await db.rows(
+        f"{_READ} WHERE subscription_id = %(id)s ORDER BY created_at, order_id LIMIT 1", {"id": subscription_id}
+    )
+    return _one(found)
+
+
+async def find_by_reference(db: Database, reference: str) -> Order | None:
+    """The offline order with this payment reference, in the one spelling of `policy.references.normalise`."""
+    return _one(await db.rows(f"{_READ} WHERE reference = %(reference)s", {"reference": reference}))
+
+
+async def known_of(db: Database, buyer: str | None, *, key: str | None, livemode: bool, since: datetime) -> list[Order]:
+    """What `policy.purchases.decide` looks at: the order with this key, and the buyer's open or lately paid ones."""
+    found = await db.rows(
+        f"""
+        {_READ} WHERE (idempotency_key = %(key)s) OR (buyer = %(buyer)s AND livemode = %(livemode)s
+            AND (state IN ('pending', 'paying') OR paid_at >= %(since)s))
+        ORDER BY created_at, order_id
+        """,
+        {"buyer": buyer, "key": key, "livemode": livemode, "since": since},
+    )
+    return [_order(row) for row in found]
+
+
+async def line_of(db: Database, line_id: str) -> list[Order]:
+    """An offline order and all that renew it, oldest first."""
+    found = await db.rows(f"{_READ} WHERE line_id = %(id)s ORDER BY created_at, order_id", {"id": line_id})
+    return [_order(row) for row in found]
+
+
+async def locked(connection: Connection, order_id: str) -> Order | None:
+    """The order, which nobody else changes until this transaction ends."""
+    cursor = await connection.execute(f"{_READ} WHERE order_id = %(id)s FOR UPDATE", {"id": order_id})
+    return _one(await cursor.fetchall())
+
+
+async def save(connection: Connection, order: Order) -> None:
+    """Write an order as it is now. Its state is moved by `apply` alone; the table refuses what is frozen."""
+    await connection.execute(_UPDATE, _row(order))
+
+
+async def apply(
+    connection: Connection, order_id: str, fact: OrderFact, cause: str, now: datetime, *, attempt: int | None = None
+) -> tuple[policy.Move, Order] | None:
+    """Let a fact move an order, and write down why; what became of it, and the order as it is now.
+
+    `None`: there is no such order. A fact that changes nothing leaves no line in the log; one that the table refuses
+    leaves one line, however often it comes.
+    """
+    order = await locked(connection, order_id)
+    if order is None:
+        return None
+    decided = policy.move(order.state, fact, attempt=attempt, newest=order.attempt)
+    match decided:
+        case policy.Moved():
+            moved = policy.after(order, fact, decided, now)
+            await save(connection, moved)
+            detail = {"late": True} if decided.late else {}
+            step = Step(StepKind.ORDER, StepState.SUCCEEDED, cause, fact=fact, attempt=attempt, detail=detail)
+            await log(connection, order_id, step, before=order.state, after=moved.state)
+            return decided, moved
+        case policy.NotAllowed():
+            step = Step(StepKind.ORDER, StepState.FAILED, cause, fact=fact, attempt=attempt, error=decided.detail)
+            if not await _refused_before(connection, order_id, fact):
+                await log(connection, order_id, step, before=order.state)
+    return decided, order
+
+
+async def log(
+    connection: Connection,
+    order_id: str,
+    step: Step,
+    *,
+    before: OrderState | None = None,
+    after: OrderState | None = None,
+) -> None:
+    """Add a line to an order's log."""
+    await connection.execute(
+        """
+        INSERT INTO order_steps
+            (order_id, kind, state, from_state, to_state, fact, attempt, subject, cause, detail, error)
+        VALUES (%(order)s, %(kind)s, %(state)s, %(before)s, %(after)s, %(fact)s, %(attempt)s, %(subject)s, %(cause)s,
+            %(detail)s::jsonb, %(error)s)
+        """,
+        {
+            "order": order_id,
+            "kind": step.kind,
+            "state": step.state,
+            "before": before,
+            "after": after,
+            "fact": step.fact,
+            "attempt": step.attempt,
+            "subject": step.subject,
+            "cause": step.cause,
+            "detail": json.dumps(step.detail, default=str),
+            "error": step.error,
+        },
+    )
+
+
+async def steps_of(db: Database, order_id: str) -> list[dict[str, Any]]:
+    """The log of an order, oldest first."""
+    found = await db.rows("SELECT * FROM order_steps WHERE order_id = %(id)s ORDER BY id", {"id": order_id})
+    return list(found)
+
+
+async def erase(connection: Connection, customer_id: str, provider: Provider) -> int:
+    """Take the personal data out of a customer's orders; how many. Ids, money and dates stay."""
+    await connection.execute("SET LOCAL bridge.erasing = 'on'")
+    cursor = await connection.execute(
+        """
+        UPDATE orders SET buyer = NULL, email = NULL, name = NULL, domain = NULL, client_reference = NULL,
+            request = NULL, fingerprint = NULL, session_url = NULL, hosted_invoice_url = NULL, updated_at = now()
+        WHERE provider = %(provider)s AND customer_id = %(customer)s
+        """,
+        {"provider": provider, "customer": customer_id},
+    )
+    await connection.execute("SET LOCAL bridge.erasing = 'off'")
+    return cursor.rowcount
+
+
+async def _refused_before(connection: Connection, order_id: str, fact: OrderFact) -> bool:
+    cursor = await connection.execute(
+        "SELECT kind = 'order' AND state = 'failed' AND fact = %(fact)s AS same FROM order_steps"
+        " WHERE order_id = %(order)s ORDER BY id DESC LIMIT 1",
+        {"order": order_id, "fact": fact},
+    )
+    row = await cursor.fetchone()
+    return bool(row and row["same"])
+
+
+def _is_id(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _row(order: Order) -> dict[str, Any]:
+    terms, request = order.terms, order.request
+    flat = {column: getattr(order, column, None) for column in _COLUMNS}
+    return flat | {
+        "order_id": order.id,
+        "mode": terms.mode,
+        "billing_plan_id": terms.billing_plan_id,
+        "quantity": terms.quantity,
+        "domain": terms.domain,
+        "email": terms.email,
+        "client_reference": terms.client_reference,
+        "customer_id": terms.customer_id,
+        "seller_id": terms.seller_id,
+        "request": json.dumps(request.parameters, ensure_ascii=False) if request else None,
+        "key_number": request.key_number if request else 1,
+        "sent_at": request.sent_at if request else None,
+        "fees": json.dumps([asdict(line) for line in order.fees], default=str),
+    }
+
+
+def _one(rows: Sequence[dict[str, Any]]) -> Order | None:
+    return _order(rows[0]) if rows else None
+
+
+_PLAIN = (
+    "created_at", "livemode", "buyer", "fingerprint", "idempotency_key", "name", "session_id", "session_url",
+    "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
+    "disputed", "collected", "returned", "seller_net", "releasable_at", "reference", "due_at", "period_days",
+    "period_start", "period_end", "paid_at", "ended_at", "cancelled",
+)  # fmt: skip
+"""Columns that are fields of the same name and need no reading."""
+
+
+def _order(row: dict[str, Any]) -> Order:
+    request = row["request"]
+    return Order(
+        id=str(row["order_id"]),
+        provider=Provider(row["provider"]),
+        origin=Origin(row["origin"]),
+        terms=Terms(
+            billing_plan_id=row["billing_plan_id"],
+            quantity=row["quantity"],
+            domain=row["domain"],
+            email=row["email"],
+            client_reference=row["client_reference"],
+            seller_id=row["seller_id"],
+            customer_id=row["customer_id"],
+            mode=OrderMode(row["mode"]),
+        ),
+        state=OrderState(row["state"]),
+        request=FrozenRequest(request, row["key_number"], row["sent_at"]) if request is not None else None,
+        fees=tuple(_fee(line) for line in row["fees"]),
+        escrow=EscrowState(row["escrow"]) if row["escrow"] else None,
+        line_id=str(row["line_id"]) if row["line_id"] else None,
+        renews=str(row["renews"]) if row["renews"] else None,
+        **{name: row[name] for name in _PLAIN},
+    )
+
+
+def _fee(line: dict[str, Any]) -> FeeLine:
+    return FeeLine(**{**line, "kind": FeeKind(line["kind"]), "percent": Decimal(line["percent"])})
