@@ -1,0 +1,52 @@
+"""Memory: what we remember of one customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lib.model.action import Intent
+from lib.model.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What we remember of one customer."""
+
+    customer_id: str
+    provider: str = "stripe"
+    org_id: str | None = None
+    org_name: str | None = None
+    """The name that we last gave the organisation; still with the mark until the id is safely remembered."""
+    login_id: str | None = None
+    member_id: str | None = None
+    email: str | None = None
+    """As Stripe last said; the panel's login keeps the one it was made with."""
+    name: str | None = None
+    known: bool = False
+    """Whether there is a row of this customer yet."""
+    erased: bool = False
+    """Their personal data was erased on request and is not written down again."""
+    welcomed: bool = False
+    services: tuple[Service, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    disputes: tuple[tuple[str, str], ...] = ()
+    """(subscription id, status) of each dispute that led to a subscription, but for those that an admin waived."""
+    refunded_invoices: frozenset[str] = frozenset()
+    """Invoices whose money went back in full."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """What Stripe said of each subscription when we last came to rest (see `policy.fingerprint`)."""
+    named: frozenset[str] = frozenset()
+    """Subscriptions that events of the last days named: what a list lacks just then counts all the same."""
+    let_pass: Mapping[str, int] = field(default_factory=dict)
+    """Subscription -> the quantity of one of its items that an admin let pass."""
+    closed: frozenset[str] = frozenset()
+    """Ended subscriptions of which no invoice can be paid any more."""
+    session_event_at: datetime | None = None
+    """When the last Checkout event of this customer came in: a reason to ask for the domain once more."""
+
+    @property
+    def heard_of(self) -> frozenset[str]:
+        """Every subscription of theirs that we answer for, have looked at, or were told of."""
+        return frozenset({s.key.subscription_id for s in self.services}) | self.fingerprints.keys() | self.named
