@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.config import REQUIRED, Settings
-from lib.remedies import REASONS, REFUSALS, WAITS, Reason
+from lib.model.reason import REASONS, REFUSALS, WAITS, Reason
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +31,7 @@ a choice mean nothing. After a change that concerns everybody (`GRACE_DAYS`, for
 """What stands above the table of the settings."""
 
 WORDS = """\
-<!-- Made from `lib/remedies.py` by `python -m scripts._docs`: change it there. -->
+<!-- Made from `lib/model/reason.py` by `python -m scripts._docs`: change it there. -->
 # Reasons
 
 Every word that the queue, the dashboard and the timeline use for something that is not (yet) as bought.

@@ -197,7 +197,7 @@ def _website(known: Explanation, service: Service | None) -> str | None:
 
 def _next(known: Explanation) -> str:
     from lib.model import Again, Parked, Settled
-    from lib.remedies import remedy
+    from lib.model.reason import remedy
 
     lines = []
     if known.report.actions:
@@ -224,7 +224,7 @@ def _next(known: Explanation) -> str:
 
 
 def _queue(known: Explanation) -> str:
-    from lib.remedies import remedy
+    from lib.model.reason import remedy
 
     row = known.queued
     if row is None:

@@ -18,8 +18,8 @@ import pytest
 import stripe
 
 from lib.config import REQUIRED, Settings
+from lib.model.reason import REASONS, REFUSALS, WAITS
 from lib.operators import bodies
-from lib.remedies import REASONS, REFUSALS, WAITS
 from lib.stripe_events import SUBSCRIBE_TO
 from scripts import _docs
 from scripts._doctor import STRIPE_PERMISSIONS

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lib.errors import Conflict, NotFound, Refused
 from lib.model import Problem
+from lib.model.reason import REASONS, REFUSALS, WAITS, remedy
 from lib.policy import WAITED_FOR
-from lib.remedies import REASONS, REFUSALS, WAITS, remedy
 
 LIB = Path(__file__).resolve().parent.parent / "lib"
 RAISED = {kind.__name__ for kind in (Problem, Refused, NotFound, Conflict)}

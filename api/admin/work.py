@@ -7,11 +7,11 @@ from typing import Any, Literal
 from msgspec import UNSET
 from starlette.background import BackgroundTask
 
+from lib.model.reason import remedy
 from lib.operators import bodies, hand
 from lib.operators.views.customers import QueueItem
 from lib.operators.views.overview import BrakeReleased
 from lib.operators.views.passes import ActedView
-from lib.remedies import remedy
 from lib.subscription_manager import manager
 from lib.subscription_manager.report import PassReport
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline

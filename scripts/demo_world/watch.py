@@ -172,7 +172,7 @@ def _in_bridge(stage: Stage, sub: Obj) -> Iterator[str]:
 
 def _problems(stage: Stage, sub: Obj) -> Iterator[tuple[str, str]]:
     """Those of this subscription, and those of the customer as such."""
-    from lib.remedies import remedy
+    from lib.model.reason import remedy
 
     found = _row(stage, "SELECT problems FROM due WHERE kind = 'customer' AND key = %s", sub["customer"])[0]
     for problem in found or ():

@@ -10,7 +10,7 @@ from typing import Any, Self
 from msgspec import UNSET, UnsetType
 
 from lib.model import Action, Again, Goal, Outcome, Parked, Problem, Settled
-from lib.remedies import remedy
+from lib.model.reason import remedy
 from lib.subscription_manager.report import PassReport, action_json
 from lib.web.typed import View
 
