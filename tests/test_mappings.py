@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from lib.model import Again
-from lib.subscription_manager import reconcile
+from lib.subscription_manager import customer as passes
 from tests.test_work import ADMIN, WORK, assert_problem, by_hand, done
 from tests.world import BASIC, World
 
@@ -164,7 +164,7 @@ async def test_an_unusual_quantity_waits_for_a_person_and_then_is_made(world: Wo
 
 async def test_a_large_purchase_comes_in_passes_that_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass that takes long gives its place back and goes on later, until all is there and nothing twice."""
-    monkeypatch.setattr(reconcile, "LONGEST_PASS", 0.0)
+    monkeypatch.setattr(passes, "LONGEST_PASS", 0.0)
     customer = world.customer()
     world.stripe.subscribe(customer, [(BASIC_PRICE, 7)])
     report = await world.sync(customer)

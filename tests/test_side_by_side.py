@@ -269,7 +269,7 @@ async def test_a_suspension_by_hand_while_ours_is_looked_for_stays(world: World)
 
 async def test_a_suspension_by_hand_during_a_long_pass_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass may make websites for minutes before it suspends: it looks again before it does."""
-    monkeypatch.setattr("lib.subscription_manager.reconcile.FRESH", 0.0)
+    monkeypatch.setattr("lib.subscription_manager.customer.FRESH", 0.0)
     customer = world.customer()
     unpaid = world.buy(customer, "price_big_monthly", domain="two.example")
     await world.sync(customer)

@@ -13,7 +13,7 @@ import pytest
 
 from lib.enhance_client import EnhanceClient
 from lib.subscription_manager import SubscriptionManager
-from lib.subscription_manager.reconcile import Reconciler
+from lib.subscription_manager.customer import Reconciler
 from tests.world import ADMIN_KEY, World
 
 DAY = 86400

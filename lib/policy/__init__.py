@@ -8,8 +8,8 @@ failed pass again. No network, database, clock or environment.
 
 from lib.policy.desired import desired, sought_domains
 from lib.policy.domains import InvalidDomain, normalise_domain
+from lib.policy.effects import imagine
 from lib.policy.fingerprint import fingerprint, with_money_back
-from lib.policy.imagine import imagine
 from lib.policy.money import paid_after_end, payable
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
 from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans

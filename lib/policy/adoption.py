@@ -25,8 +25,8 @@ from lib.model import (
     Want,
 )
 from lib.policy.desired import desired
+from lib.policy.effects import imagine
 from lib.policy.fingerprint import with_money_back
-from lib.policy.imagine import imagine
 from lib.policy.naming import marks
 from lib.policy.next_action import next_action
 from lib.policy.plans import on_plan

@@ -1,6 +1,6 @@
 """The application in a few verbs: accept an event, drain what is due, reconcile one customer, sweep everything.
 
-`reconcile` is one pass, `apply` one action in the panel, `sweep` the comparison in bulk, `process` the one manager of
+`customer` is one pass, `apply` one action in the panel, `sweep` the comparison in bulk, `process` the one manager of
 this process.
 """
 

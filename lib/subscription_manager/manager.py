@@ -1,4 +1,4 @@
-"""The verbs: accept, drain, reconcile, sweep. Claims and settles passes; what a pass does stands in `reconcile`."""
+"""The verbs: accept, drain, reconcile, sweep. Claims and settles passes; what a pass does stands in `customer`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lib.subscription_manager.report import PassReport
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
-    from lib.subscription_manager.reconcile import Reconciler
+    from lib.subscription_manager.customer import Reconciler
     from lib.subscription_manager.runner import Runner
     from lib.subscription_manager.sweep import Progress, SweepReport
     from lib.subscription_manager.teller import Teller
@@ -90,7 +90,7 @@ class SubscriptionManager:
     @cached_property
     def reconciler(self) -> Reconciler:
         """Runs the passes."""
-        from lib.subscription_manager.reconcile import Reconciler
+        from lib.subscription_manager.customer import Reconciler
 
         return Reconciler(self.settings, self.db, self.stripe, self.enhance)
 

@@ -24,7 +24,7 @@ from lib.subscription_manager.report import PassReport
 
 if TYPE_CHECKING:
     from lib.stripe_client import StripeClient
-    from lib.subscription_manager.reconcile import Reconciler
+    from lib.subscription_manager.customer import Reconciler
 
 log = get_logger()
 

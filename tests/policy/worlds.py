@@ -1,6 +1,6 @@
 """A panel and a memory in a few lines, which take an action as the real ones would, and starting worlds of every kind.
 
-The world knows nothing of `lib.policy.imagine` on purpose: the two are held against each other.
+The world knows nothing of `lib.policy.effects` on purpose: the two are held against each other.
 """
 
 from __future__ import annotations
