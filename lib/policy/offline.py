@@ -100,13 +100,11 @@ def renews_at(line: Sequence[Order]) -> datetime | None:
 class Standing:
     """How a line of offline orders stands, in Stripe's words for a subscription."""
 
-    id: str
-    """Of the line: stands where a Stripe subscription's id does."""
     status: str
     """`incomplete`, `incomplete_expired`, `active`, `past_due` or `canceled`."""
     created_at: datetime
     order: Order
-    """Whose plan, quantity and domain count: the last one that was paid, else the first."""
+    """Whose plan, quantity and domain count: the one whose period runs, else the last that was paid, else the first."""
     unpaid_since: datetime | None = None
     """The end of the last paid period: where grace begins."""
     cancel_at: datetime | None = None
@@ -126,27 +124,25 @@ def standing(line: Sequence[Order], now: datetime) -> Standing:
     """
     orders = sorted(line, key=_age)
     first, last = orders[0], orders[-1]
-    line_id = first.line_id or first.id
     paid = [(order.period_end, order) for order in orders if order.state in _CAME and order.period_end is not None]
     if not paid:
         waiting = any(order.state in (OrderState.PENDING, OrderState.PAYING) for order in orders)
         status = "incomplete" if waiting else "incomplete_expired"
-        return Standing(line_id, status, first.created_at, first, wake_at=first.due_at if waiting else None)
+        return Standing(status, first.created_at, first, wake_at=first.due_at if waiting else None)
     end, newest = max(paid, key=lambda pair: (pair[0], pair[1].id))
     if now < end:
         running = next(order for until, order in sorted(paid, key=lambda pair: pair[0]) if now < until)
         return Standing(
-            line_id,
             "active",
             first.created_at,
-            newest,
+            running,
             cancel_at=end if last.cancelled else None,
             refunded=running.state is OrderState.REFUNDED,
             wake_at=end,
         )
     if last.cancelled:
-        return Standing(line_id, "canceled", first.created_at, newest, ended_at=end)
-    return Standing(line_id, "past_due", first.created_at, newest, unpaid_since=end)
+        return Standing("canceled", first.created_at, newest, ended_at=end)
+    return Standing("past_due", first.created_at, newest, unpaid_since=end)
 
 
 def _age(order: Order) -> tuple[datetime, str]:
