@@ -1,4 +1,4 @@
-"""Write the pages of `docs/` that are made from the code, so that nothing is said twice: settings and reasons."""
+"""Write the pages of `docs/` that are made from the code, so that nothing is said twice."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ a choice mean nothing. After a change that concerns everybody (`GRACE_DAYS`, for
 
 """
 """What stands above the table of the settings."""
+
+API = """\
+<!-- Made from the functions' types by `python -m scripts._docs`: change it there. -->
+# Routes
+
+The same as a document for programs: `/openapi.json` of the deployment (OpenAPI 3.1). Fields are camelCase, times ISO
+8601 in UTC. A field or parameter that a route does not know is refused with 422, and `errors` names every fault at
+once; other errors are problem documents (RFC 9457) whose `code` is stable. Lists take `limit` (50; at most 200) and
+`cursor` (the `nextCursor` of the page before); `Accept: text/csv` gives the whole filter where a list offers it.
+"""
+"""What stands above the routes."""
 
 WORDS = """\
 <!-- Made from `lib/model/reason.py` by `python -m scripts._docs`: change it there. -->
@@ -104,7 +115,80 @@ def reasons() -> str:
     return WORDS.format(**tables)
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"settings.md": settings, "reasons.md": reasons}
+def api() -> str:
+    """The page of every route, from the OpenAPI document."""
+    from scripts._openapi import document
+
+    known = document()
+    parts = [API]
+    for path, methods in known["paths"].items():
+        for method, operation in methods.items():
+            parts.append(f"## {method.upper()} {path}\n\n{operation['summary']}\n\n{_who(operation)}\n")
+            if "parameters" in operation:
+                rows = [(f"`{p['name']}`", _shape(p["schema"])) for p in operation["parameters"]]
+                parts.append(_table(("parameter", "takes"), rows))
+            if "requestBody" in operation:
+                parts.append(_body(operation["requestBody"]["content"]["application/json"]["schema"], known))
+            parts.append(f"Answers: {_answers(operation)}.\n")
+    return "\n".join(parts)
+
+
+def _who(operation: Mapping[str, Any]) -> str:
+    names = {
+        "adminKey": "a key of `ADMIN_API_KEY`",
+        "cronSecret": "`CRON_SECRET`",
+        "stripeSignature": "Stripe's signature",
+    }
+    ways = [names[next(iter(way))] if way else "nothing" for way in operation["security"]]
+    return "Needs " + " or ".join(ways or ["nothing"]) + "."
+
+
+def _shape(schema: Mapping[str, Any]) -> str:
+    """What a value must be, in a few words."""
+    if "description" in schema:
+        return str(schema["description"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "$ref" in schema:
+        return f"`{schema['$ref'].rpartition('/')[2]}`"
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_shape(option) for option in schema["anyOf"] if option.get("type") != "null"))
+    if schema.get("type") == "array":
+        return f"a list, each {_shape(schema['items'])}"
+    words = {"string": "text", "integer": "a whole number", "boolean": "`true` or `false`", "object": "an object"}
+    return words.get(str(schema.get("type")), "any value")
+
+
+def _body(schema: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """The fields of a body; of several kinds, those of each."""
+    options = schema.get("anyOf", [schema])
+    tables = []
+    for option in options:
+        struct = known["components"]["schemas"].get(option.get("$ref", "").rpartition("/")[2])
+        if struct is None:
+            tables.append(str(option.get("description", "")) + "\n")
+            continue
+        tables.append(f"{struct.get('description', '')}\n")
+        needed = struct.get("required", [])
+        rows = [
+            (f"`{name}`", _shape(field) + (" (needed)" if name in needed else ""))
+            for name, field in struct["properties"].items()
+        ]
+        tables.append(_table(("field", "takes"), rows))
+    return "\n".join(tables)
+
+
+def _answers(operation: Mapping[str, Any]) -> str:
+    told = []
+    for status, response in operation["responses"].items():
+        shapes = [_shape(part["schema"]) for part in response.get("content", {}).values() if "schema" in part]
+        told.append((status, " or ".join(dict.fromkeys(shapes))))
+    problems = [status for status, shape in told if shape == "`ProblemDocument`"]
+    others = [f"{status} {shape}".strip() for status, shape in told if shape != "`ProblemDocument`"]
+    return ", ".join(others) + f"; problems {', '.join(problems)}"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"settings.md": settings, "reasons.md": reasons, "api.md": api}
 """The name of each page in `docs/`, and what makes it."""
 
 

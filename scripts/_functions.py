@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -26,7 +27,7 @@ def function_files(root: Path = ROOT) -> list[Path]:
 
 def functions_app(root: Path = ROOT) -> ASGIApp:
     """Return the app. A function sees the full path; `[name]` in its file name becomes a query parameter."""
-    functions = [(_pattern(path), _load(root, path)) for path in function_files(root)]
+    functions = [(_pattern(path), load_function(root, path)) for path in function_files(root)]
     functions.sort(key=lambda function: function[0].groups)  # an exact path wins over one with a parameter
     rules = list(_header_rules(root / "vercel.json"))
     static = Starlette(routes=[Mount("/", StaticFiles(directory=root / "public", html=True))])
@@ -63,7 +64,8 @@ def _pattern(path: Path) -> re.Pattern[str]:
     return re.compile("/" + "/".join(steps))
 
 
-def _load(root: Path, path: Path) -> ASGIApp:
+def load_function(root: Path, path: Path) -> Any:
+    """Return the app of one function file, which tells its guard and verbs; loaded once."""
     name = ".".join(path.with_suffix("").parts)
     module = sys.modules.get(name)
     if module is None or module.__file__ != str(root / path):
@@ -72,8 +74,7 @@ def _load(root: Path, path: Path) -> ASGIApp:
         assert spec.loader is not None
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    app: ASGIApp = module.app
-    return app
+    return module.app
 
 
 def _header_rules(file: Path) -> Iterator[tuple[re.Pattern[str], str, str]]:

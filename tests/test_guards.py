@@ -1,13 +1,11 @@
 """Who may ask for what, by the table that every function file has to fill in."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from lib import web
-from scripts._functions import ROOT, function_files
+from scripts._functions import ROOT, function_files, load_function
 from tests.world import World
 
 FILES = function_files()
@@ -15,20 +13,10 @@ PUBLIC = {"api/webhook.py": "signature", "api/health.py": "optional_admin"}
 """What strangers may reach, and how; everything else wants a key."""
 
 
-def load(path: Path) -> ModuleType:
-    """One function file, loaded afresh."""
-    spec = importlib.util.spec_from_file_location("under_test", ROOT / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_every_function_names_its_guard(path: Path) -> None:
     """Whatever is not written down here as open to strangers asks for a key."""
-    app = load(path).app
+    app = load_function(ROOT, path)
     expected = PUBLIC.get(path.as_posix(), "cron" if "cron" in path.parts else "admin")
     assert app.guard.name == expected
     assert app.verbs
@@ -46,7 +34,7 @@ async def test_strangers_are_refused_before_anything_is_read(world: World, path:
     """Without a valid key every method of every guarded route is 401, also with a body that could not be read."""
     address = "/" + path.with_suffix("").as_posix().replace("[job]", "drain")
     async with world.functions() as client:
-        for method in load(path).app.verbs:
+        for method in load_function(ROOT, path).verbs:
             answer = await client.request(method, address, headers=headers, content=b"{" if method != "GET" else None)
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"

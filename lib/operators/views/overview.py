@@ -199,6 +199,23 @@ class BrakeReleased(View):
     """How many customers go on."""
 
 
+class Health(View, omit_defaults=True):
+    """Whether this deployment can do its work. Strangers see `status`, `version` and `checks`; a key shows the rest."""
+
+    status: Literal["ok", "degraded", "failing"]
+    version: str
+    checks: dict[str, Literal["ok", "failing", "outdated"]]
+    mode: str | None = None
+    errors: dict[str, str] | None = None
+    latencies_ms: dict[str, float] | None = None
+    oldest_due_seconds: float | None = None
+    oldest_routine_seconds: float | None = None
+    due: int | None = None
+    parked: int | None = None
+    migration: int | None = None
+    migration_wanted: int | None = None
+
+
 class FaultView(View):
     """One thing that is wrong with a request."""
 
