@@ -127,6 +127,15 @@ _CLAIM = """
 could not be looked up in one; the time of the statement is the same here, because the lock was taken before it."""
 
 
+async def room(db: Database, concurrency: int) -> bool:
+    """Whether fewer than `concurrency` leases exist anywhere."""
+    row = await db.row(
+        "SELECT count(*) < %(concurrency)s AS free FROM due WHERE leased_until > statement_timestamp()",
+        {"concurrency": concurrency},
+    )
+    return bool(row and row["free"])
+
+
 async def claim(
     db: Database,
     *,

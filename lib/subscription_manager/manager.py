@@ -41,7 +41,10 @@ EVERYBODY_AT_ONCE = 1000
 EVERYBODY_SPACING = timedelta(seconds=0.2)
 """When everybody is made due: so many now, the others at this distance, so that a purchase need not wait for them."""
 
-INBOX_SIZE = 8
+TOGETHER = 0.02
+"""Seconds within which the events of one process share one look at whether there is room for a pass."""
+
+INBOX_SIZE = 4
 """Connections that only acknowledgements use: one short statement each, whatever the passes are waiting for."""
 
 WAIT_FOR_CLAIM = 20.0
@@ -71,6 +74,7 @@ class SubscriptionManager:
         self.health_cache: object = None
         self._schema_checked = False
         self._went_live = False
+        self._looking: asyncio.Task[bool] | None = None
 
     @cached_property
     def stripe(self) -> StripeClient:
@@ -186,11 +190,28 @@ class SubscriptionManager:
         return report
 
     async def drain_quietly(self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = ()) -> None:
-        """`drain` for after a response: what fails stays due, so the failure is only logged."""
+        """`drain` for after a response: what fails stays due, so the failure is only logged.
+
+        Without a free place nothing is tried: whoever holds one goes on until nothing is due.
+        """
         try:
+            await self.ensure_schema(migrates=False)
+            if self.settings.provisioning_mode == "paused" or not await self._room():
+                return
             await self.drain(deadline=deadline, workers=workers, first=first)
         except BridgeError as error:
             log.warning("drain_failed", error=str(error))
+
+    async def _room(self) -> bool:
+        """Whether a place was free at some moment after this was asked."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> bool:
+        await asyncio.sleep(TOGETHER)
+        self._looking = None  # who asks from now on needs a later look
+        return await due.room(self.db, self.settings.panel_concurrency)
 
     async def ensure_schema(self, *, migrates: bool) -> None:
         """Check once per process that the schema is as new as this code.
