@@ -593,6 +593,43 @@ async def test_a_checkout_event_that_comes_late_brings_the_domain(world: World) 
     assert world.panel.world() == ONE
 
 
+async def test_a_session_that_the_list_lacks_after_its_event_is_asked_for_again(world: World) -> None:
+    """Stripe's list of sessions may lag behind the event: the website follows by itself once it shows, or none ever."""
+    session = checkout(world, domain="shop.example")
+    bought = session["subscription"]
+    world.stripe.set(session["id"], subscription=None)
+    async with world.functions() as client:
+        for event in world.stripe.undelivered():
+            await world.deliver(client, event)
+    assert world.panel.world() == {**ONE, "websites": 0}
+
+    def later(seconds: int) -> None:
+        world.sql("UPDATE events SET received_at = received_at - make_interval(secs => %s)", seconds)
+        world.sql("UPDATE services SET domain_sought_at = domain_sought_at - make_interval(secs => %s)", seconds)
+        world.sql("UPDATE due SET due_at = due_at - make_interval(secs => %s)", seconds)
+
+    later(31)
+    await world.drain()
+    assert world.panel.world() == {**ONE, "websites": 0}
+    world.stripe.set(session["id"], subscription=bought)
+    later(90)
+    await world.drain()
+    assert world.panel.world() == ONE
+    assert world.due() == []
+    other = checkout(world, domain="other.example")
+    world.stripe.set(other["id"], subscription=None)
+    async with world.functions() as client:
+        for event in world.stripe.undelivered():
+            await world.deliver(client, event)
+    for _ in range(3):
+        assert len(world.due()) == 1
+        later(600)
+        await world.drain()
+        if not world.due():
+            break
+    assert world.due() == []
+
+
 @pytest.mark.parametrize(
     ("obstacle", "reason"),
     [

@@ -6,7 +6,7 @@ customer (and what must be read of Stripe before it is certain), `next_action` t
 failed pass again. No network, database, clock or environment.
 """
 
-from lib.policy.desired import desired, sought_domains
+from lib.policy.desired import desired, seeking_on, sought_domains
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.effects import imagine
 from lib.policy.fingerprint import fingerprint, with_money_back
@@ -52,6 +52,7 @@ __all__ = [
     "recognise",
     "retry_at",
     "same_domain",
+    "seeking_on",
     "settles_at",
     "sought_domains",
     "uncounted",

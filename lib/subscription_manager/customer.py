@@ -47,6 +47,7 @@ from lib.policy import (
     plans_arrived,
     readable,
     recognise,
+    seeking_on,
     settles_at,
     sought_domains,
     unsure_plans,
@@ -343,7 +344,7 @@ class Reconciler:
                 await self._ask(subscription_id, question, state)
             current.payer = state.payer
             wanted = self._decide(state, clock)
-        for subscription_id in sought_domains(wanted, state.memory):
+        for subscription_id in sought_domains(wanted, state.memory, clock.now()):
             if subscription_id not in state.asked:
                 state.asked.add(subscription_id)
                 await self._ask_for_domain(subscription_id, wanted, state, clock)
@@ -366,7 +367,7 @@ class Reconciler:
         goals = tuple(
             replace(goal, wake_at=clock.ours(goal.wake_at)) if goal.wake_at else goal for goal in wanted.goals
         )
-        return Wanted(goals, (*wanted.problems, *problems))
+        return seeking_on(Wanted(goals, (*wanted.problems, *problems)), state.memory, clock.now())
 
     async def _ask(self, subscription_id: str, question: Question, state: _State) -> None:
         """Read what a decision needs; where that fails, what depends on it stays as it is."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from lib.config import Policy
 from lib.model import Action, ActionKind, Hold, Intent, PlanMapping, Service, ServiceKey, ServiceState
-from lib.policy import SETTLE, desired, settles_at, sought_domains
+from lib.policy import SETTLE, desired, seeking_on, settles_at, sought_domains
 from tests.policy.worlds import (
     CLEAN_NAME,
     CUSTOMER,
@@ -570,17 +570,40 @@ def test_the_checkout_session_is_asked_once_and_again_after_its_event() -> None:
     """A domain that is not in the metadata is sought in the Checkout session: once, and after each Checkout event."""
     end = world(payer(subscription(domain="")))
 
-    def sought() -> tuple[str, ...]:
-        return sought_domains(desired(end.payer, end.memory, end.catalogue, end.policy, end.now), end.memory)
+    def sought(now: datetime = NOW) -> tuple[str, ...]:
+        return sought_domains(desired(end.payer, end.memory, end.catalogue, end.policy, end.now), end.memory, now)
 
     assert sought() == ("sub_1",)
     end.run()
     end._remember(end.memory.services[0], domain_sought_at=NOW)
     assert sought() == ()
     end.memory = replace(end.memory, session_event_at=NOW + days(1))
-    assert sought() == ("sub_1",)
+    assert sought(NOW + days(1)) == ("sub_1",)
     end.payer = payer(subscription(domain="", status="unpaid"))
-    assert sought() == ()
+    assert sought(NOW + days(1)) == ()
+
+
+def test_a_session_that_the_list_lacks_is_asked_for_a_few_times() -> None:
+    """Stripe's list may lag behind its event: asked again at set times after it, and then no more."""
+    end = world(payer(subscription(domain="")))
+    end.run()
+    end.memory = replace(end.memory, session_event_at=NOW)
+    asked, now = [], NOW
+    while True:
+        wanted = desired(end.payer, end.memory, end.catalogue, end.policy, end.now)
+        if sought_domains(wanted, end.memory, now):
+            asked.append(now - NOW)
+            end._remember(end.memory.services[0], domain_sought_at=now)
+            wanted = desired(end.payer, end.memory, end.catalogue, end.policy, end.now)
+            assert sought_domains(wanted, end.memory, now) == ()
+        (goal,) = seeking_on(wanted, end.memory, now).goals
+        if goal.wake_at is None:
+            break
+        now = goal.wake_at
+    assert [when.total_seconds() for when in asked] == [0, 30, 120, 600]
+    end._remember(end.memory.services[0], domain="shop.example")
+    wanted = desired(end.payer, end.memory, end.catalogue, end.policy, end.now)
+    assert seeking_on(wanted, end.memory, NOW).goals[0].wake_at is None
 
 
 # --- changes that are not paid ----------------------------------------------------------------------------------------
