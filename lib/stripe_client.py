@@ -8,7 +8,7 @@ Facts about shapes: https://docs.stripe.com/api/subscriptions/object, version 20
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -52,6 +52,20 @@ _PATHS = {
     "invoice": "/v1/invoices",
 }
 """Kinds of objects that lead to a customer, and where they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price as operators look at it; nothing is decided on it."""
+
+    id: str
+    name: str | None
+    active: bool
+    amount: int | None
+    """Minor units; `None` where it is no fixed amount."""
+    currency: str
+    interval: str | None
+    interval_count: int | None
 
 
 class StripeClient:
@@ -300,6 +314,22 @@ class StripeClient:
             return invoice_id, details.reference("subscription") if details else None
         return None, None
 
+    async def price(self, price_id: str) -> Price:
+        """A price with its product."""
+        return _price(await self.retrieve("/v1/prices", price_id, expand=["product"]))
+
+    async def prices(self, wanted: Iterable[str]) -> dict[str, Price]:
+        """Those of these prices that Stripe knows, from its list; what that lacks (a very old one) is asked for."""
+        missing = set(wanted)
+        found: dict[str, Price] = {}
+        if missing:
+            async for thing in self.each("/v1/prices", expand=["data.product"]):
+                if thing["id"] in missing:
+                    found[thing["id"]] = _price(thing)
+                if found.keys() == missing:
+                    break
+        return found
+
     async def check(self) -> None:
         """Prove that the key works, by a call that it needs anyway."""
         await self._listed("/v1/subscriptions", limit=1)
@@ -429,6 +459,21 @@ def _domain(said: Answer) -> str | None:
     """`metadata.domain`; `None` when there is none."""
     metadata = said.inner("metadata")
     return metadata.text_or_none("domain") if "domain" in metadata else None
+
+
+def _price(thing: Json) -> Price:
+    said = Answer(thing, "price")
+    product, recurring = thing.get("product"), thing.get("recurring")
+    name = thing.get("nickname") or (product.get("name") if isinstance(product, dict) else None)
+    return Price(
+        id=said.text("id"),
+        name=str(name) if name else None,
+        active=thing.get("active") is True,
+        amount=thing["unit_amount"] if isinstance(thing.get("unit_amount"), int) else None,
+        currency=str(thing.get("currency") or ""),
+        interval=str(recurring["interval"]) if isinstance(recurring, dict) and recurring.get("interval") else None,
+        interval_count=recurring.get("interval_count") if isinstance(recurring, dict) else None,
+    )
 
 
 def _refund(thing: Json) -> Refund:

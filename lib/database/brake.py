@@ -6,6 +6,8 @@ asked for.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -181,6 +183,22 @@ async def _stop(connection: Connection, fact: ledger.Fact, counts: Counts) -> No
             stopped_at = clock_timestamp(), released_at = NULL
         """,
         {**_which(fact), "counts": counts},
+    )
+
+
+async def let_pass(connection: Connection, provider: str, moves: Sequence[Mapping[str, Any]]) -> None:
+    """Let these moves pass, which somebody was shown and has asked for: customer_id, subscription_id, slot and plan."""
+    await connection.execute(
+        """
+        INSERT INTO braked (provider, customer_id, subscription_id, slot, counts, kind, plan, released_at)
+        SELECT %(provider)s, customer_id, subscription_id, slot, 'moves', 'change_plan', plan, clock_timestamp()
+        FROM jsonb_to_recordset(%(moves)s::jsonb)
+            AS m (customer_id text, subscription_id text, slot integer, plan text)
+        ORDER BY subscription_id, slot
+        ON CONFLICT (provider, subscription_id, slot, kind) DO UPDATE SET plan = excluded.plan,
+            released_at = excluded.released_at
+        """,
+        {"provider": provider, "moves": json.dumps(list(moves))},
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from lib.errors import Fault
-from lib.web.typed import Given, Id, Sentence, Text
+from lib.web.typed import Given, Id, Sentence, Text, Uuid
 
 LONGEST_GRACE = timedelta(days=3653)
 
@@ -142,3 +142,27 @@ class ReplayThese(Given, kw_only=True, tag_field="action", tag="replay"):
     def meant(self) -> EventsFilter:
         """The filter, however it was sent."""
         return self.filter or EventsFilter(type=self.type, from_=self.from_, to=self.to)
+
+
+class MappingKey(Given, kw_only=True):
+    """Which mapping. `dryRun` tells what taking it away would do; `asOf` is that preview's."""
+
+    billing_provider: Text = "stripe"
+    billing_plan_id: Text
+    dry_run: bool = False
+    as_of: Text | None = None
+
+
+class PutMapping(Given, kw_only=True):
+    """A mapping as it is to be. `dryRun` tells what that would do; `asOf` is that preview's, to do exactly this."""
+
+    billing_provider: Literal["stripe", "bank_transfer", "cash_on_delivery"] = "stripe"
+    billing_plan_id: Text
+    enhance_plan_id: Text | None = None
+    kind: Literal["service", "addon", "ignore"] = "service"
+    activate_on: Literal["paid", "processing"] = "paid"
+    grace_days: Annotated[int, msgspec.Meta(ge=0, le=365, description="a whole number from 0 to 365")] | None = None
+    create_website: bool = True
+    server_group_id: Uuid | None = None
+    dry_run: bool = False
+    as_of: Text | None = None

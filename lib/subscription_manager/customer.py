@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,7 @@ class Reconciler:
         deadline: float | None = None,
         dry_run: bool = False,
         actor: str = "bridge",
+        edit: Callable[[Catalogue], Catalogue] | None = None,
     ) -> PassReport:
         """Bring one customer to rest. Failures of the other sides become the outcome, never an exception.
 
@@ -140,6 +142,7 @@ class Reconciler:
             now: the database's time; what follows counts from it with this process's steady clock.
             deadline: on the steady clock (`time.monotonic`), when this process must have come to an end.
             dry_run: change nothing and write nothing; report what would be done.
+            edit: what would be sold instead, in a dry run.
 
         Raises:
             DatabaseUnavailable: it can't be remembered what happens. LeaseLost: somebody else has this customer.
@@ -150,7 +153,7 @@ class Reconciler:
         state: _State | None = None
         wanted = Wanted(())
         try:
-            state = await self._observe(customer_id)
+            state = await self._observe(customer_id, edit)
             if state is None:
                 outcome: Outcome = Settled()
             else:
@@ -203,9 +206,11 @@ class Reconciler:
         if changed:
             await memories.remember_said(self._db, state.memory, changed, current.lease_id)
 
-    async def _observe(self, customer_id: str) -> _State | None:
+    async def _observe(self, customer_id: str, edit: Callable[[Catalogue], Catalogue] | None = None) -> _State | None:
         """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
         memory, catalogue = await memories.load(self._db, customer_id)
+        if edit is not None:
+            catalogue = edit(catalogue)
         known = bool(memory.services or memory.intents) or memory.org_id is not None
         try:
             payer = await self._stripe.payer(customer_id, memory.heard_of, known=known)

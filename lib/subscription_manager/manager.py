@@ -17,7 +17,7 @@ from lib.database import Database, due, events, latest_version, migrate, schema_
 from lib.database import memory as memories
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
-from lib.model import ReceivedEvent
+from lib.model import Catalogue, ReceivedEvent
 from lib.stripe_events import read_event
 from lib.subscription_manager.report import PassReport
 
@@ -291,6 +291,12 @@ class SubscriptionManager:
                 raise Declined("busy", detail)
             await asyncio.sleep(0.25)
             await due.keep(self.db, *subject)
+
+    async def foresee(self, customer_id: str, edit: Callable[[Catalogue], Catalogue]) -> PassReport:
+        """What the next pass of a customer would do if something else were sold; nothing is changed or written."""
+        await self.ensure_schema(migrates=False)
+        now = await self.db.now()
+        return await self.reconciler.run(customer_id, lease_id="", now=now, dry_run=True, edit=edit)
 
     async def _edit(self, claim: due.Claim, edit: Callable[[str], Awaitable[None]]) -> bool:
         """Make a change under a lease; one that is refused gives the lease back and leaves the customer due.

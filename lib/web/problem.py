@@ -17,6 +17,8 @@ STATUS: Mapping[str, int] = {
     "unauthorized": 401,
     "not_found": 404,
     "unknown_customer": 404,
+    "unknown_plan": 404,
+    "unknown_price": 404,
     "unknown_subscription": 404,
     "method_not_allowed": 405,
     "too_large": 413,

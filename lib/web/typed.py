@@ -56,6 +56,15 @@ Sentence = Annotated[
 ]
 """What a person says for the record."""
 
+Uuid = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)",
+        description="a UUID such as 00000000-0000-4000-8000-000000000000",
+    ),
+]
+"""An id in the panel."""
+
 Limit = Annotated[int, Meta(ge=1, le=200, description="a whole number from 1 to 200")]
 """How many rows of a list."""
 
