@@ -439,7 +439,7 @@ async def test_what_is_not_certain_is_refused(world: World, case: str) -> None:
         ("website", "no domain", "incomplete"),
         ("org_id", "", "incomplete"),
         ("org_id", "not-an-id", "org_unknown"),
-        ("customer_id", "cus_nobody", "not_subscribed"),
+        ("customer_id", "cus_nobody", "customer_unknown"),
     ],
 )
 async def test_a_row_that_names_what_is_not_there(

@@ -134,3 +134,33 @@ async def test_what_is_done_by_hand_is_found_each_time(world: World) -> None:
         assert world.panel.subscriptions[held].suspended_by is not None
         assert world.panel.subscriptions[live].plan_id == world.plan_id
         assert await _sweep(world) == 0
+
+
+@pytest.mark.parametrize("what", ["dispute", "refund"])
+async def test_what_stays_undecided_for_months_costs_no_pass(world: World, what: str) -> None:
+    """An old dispute or refund is asked about by each sweep, and its customer is due only when that brings news."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    invoice = world.stripe.get(subscription)["latest_invoice"]
+    now = world.stripe.now()
+    if what == "dispute":
+        object_id = world.stripe.dispute(invoice)["id"]
+    else:
+        object_id = world.stripe.refund(invoice, amount=1)["id"]
+    thing = world.stripe.get(object_id)
+    thing["status"] = "under_review" if what == "dispute" else "pending"
+    for _ in range(2):
+        await _sweep(world)
+    thing["created"] = now - 100 * 86_400
+    world.sql(f"UPDATE {what}s SET created_at = now() - interval '100 days'")  # noqa: S608 - one of the two
+    world.stripe.calls.clear()
+    async with world.bridge(GRACE_DAYS="0") as manager:
+        assert (await manager.sweep(deadline=time.monotonic() + 120)).finished
+        drained = await manager.drain(deadline=time.monotonic() + 120)
+    assert (drained.passes, world.due()) == (1, [])
+    assert world.stripe.count("GET", f"/v1/{what}s/{object_id}") == 1
+    thing["status"] = "lost" if what == "dispute" else "succeeded"
+    async with world.bridge(GRACE_DAYS="0") as manager:
+        assert (await manager.sweep(deadline=time.monotonic() + 120)).finished
+        drained = await manager.drain(deadline=time.monotonic() + 120)
+    assert (drained.passes, world.due()) == (2, [])

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Literal
 
+from lib.database import due
 from lib.database.connection import Database
 from lib.model import Dispute, Refund
 
@@ -19,13 +20,30 @@ ENDED: Mapping[Kind, Sequence[str]] = {
 """Statuses that Stripe does not change any more."""
 
 
+_NUDGED = f"""
+    INSERT INTO due (kind, key) SELECT 'customer', %(customer_id)s::text
+    WHERE %(customer_id)s::text IS NOT NULL AND NOT EXISTS (SELECT FROM before WHERE {{same}})
+    {due.NUDGE}
+"""  # noqa: S608 - the constant of the queue
+"""Their customer is due together with what is written of them, and only when that is news: what stays undecided for
+months is asked about by every sweep."""
+
+
+def _same(*columns: str, told: Sequence[str]) -> str:
+    """That these columns are as before; those of `told` stay where nothing is said of them."""
+    equal = [f"{column} = %({column})s" for column in columns]
+    return " AND ".join([*equal, *(f"{c} IS NOT DISTINCT FROM coalesce(%({c})s::text, {c})" for c in told)])
+
+
 async def remember_dispute(db: Database, dispute: Dispute, *, provider: str = "stripe") -> str | None:
-    """Write the dispute; the status it had before, `None` for a new one."""
+    """Write the dispute, and make its customer due if that is news; the status before, `None` for a new one."""
+    same = _same("status", told=("customer_id", "subscription_id"))
     row = await db.row(
-        """
+        f"""
         WITH before AS (
-            SELECT status FROM disputes WHERE provider = %(provider)s AND dispute_id = %(dispute_id)s
-        ), written AS (
+            SELECT status, customer_id, subscription_id FROM disputes
+            WHERE provider = %(provider)s AND dispute_id = %(dispute_id)s
+        ), nudged AS ({_NUDGED.format(same=same)}), written AS (
             INSERT INTO disputes (provider, dispute_id, customer_id, subscription_id, charge_id, status, reason, amount,
                 currency, created_at)
             VALUES (%(provider)s, %(dispute_id)s, %(customer_id)s, %(subscription_id)s, %(charge_id)s, %(status)s,
@@ -36,17 +54,25 @@ async def remember_dispute(db: Database, dispute: Dispute, *, provider: str = "s
                 subscription_id = coalesce(excluded.subscription_id, disputes.subscription_id)
         )
         SELECT (SELECT status FROM before) AS status
-        """,
+        """,  # noqa: S608 - the statement above
         {"provider": provider, **asdict(dispute)},
     )
     return row["status"] if row else None
 
 
 async def remember_refunds(db: Database, refunds: Sequence[Refund], *, provider: str = "stripe") -> None:
-    """Write every refund of one charge; all of them follow the charge's own word on whether it is refunded in full."""
+    """Write every refund of one charge, and make its customer due if one is news.
+
+    All of them follow the charge's own word on whether it is refunded in full.
+    """
+    same = _same("status", "amount", "charge_refunded", told=("customer_id", "subscription_id", "invoice_id"))
     for refund in refunds:
         await db.rows(
-            """
+            f"""
+            WITH before AS (
+                SELECT status, amount, charge_refunded, customer_id, subscription_id, invoice_id FROM refunds
+                WHERE provider = %(provider)s AND refund_id = %(refund_id)s
+            ), nudged AS ({_NUDGED.format(same=same)})
             INSERT INTO refunds (provider, refund_id, customer_id, subscription_id, invoice_id, charge_id, status,
                 amount, currency, charge_refunded, created_at)
             VALUES (%(provider)s, %(refund_id)s, %(customer_id)s, %(subscription_id)s, %(invoice_id)s, %(charge_id)s,
@@ -56,7 +82,7 @@ async def remember_refunds(db: Database, refunds: Sequence[Refund], *, provider:
                 customer_id = coalesce(excluded.customer_id, refunds.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, refunds.subscription_id),
                 invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id), updated_at = now()
-            """,
+            """,  # noqa: S608 - the statement above
             {"provider": provider, **asdict(refund)},
         )
 

@@ -18,6 +18,8 @@ log = get_logger()
 async def learn(db: Database, stripe: StripeClient, kind: str, object_id: str) -> str | None:
     """Read a dispute, a refund or a charge with its refunds, and remember it; the customer, if there is one.
 
+    They are due then, if it is news.
+
     Raises:
         NotFound: Stripe does not know the object.
     """

@@ -33,6 +33,10 @@ QUICK_REPEATS = 3
 """How often in a row a pass that another transaction undid is repeated at once, and not on the retry curve."""
 
 
+MONEY = ("dispute", "refund", "charge")
+"""Kinds whose customer is made due by what is written of them (`database.money`)."""
+
+
 @dataclass(slots=True)
 class Lease:
     """Whether the lease of a running pass is still ours."""
@@ -103,7 +107,7 @@ class Runner:
             return await self._mark_postponed(claim, pass_id)
         calls = tally.begin()
         try:
-            if claim.kind in ("dispute", "refund", "charge"):
+            if claim.kind in MONEY:
                 customer_id = await money_back.learn(self._db, self._stripe, claim.kind, claim.key)
             else:
                 customer_id = await self._stripe.customer_of(claim.kind, claim.key)
@@ -120,7 +124,8 @@ class Runner:
         if customer_id is not None:
             await events.belong(self._db, claim.key, customer_id)
             await erasure.empty_late(self._db, claim.key, customer_id)
-            await due.mark(self._db, [("customer", customer_id)])
+            if claim.kind not in MONEY:
+                await due.mark(self._db, [("customer", customer_id)])
         else:
             log.info("object_without_customer", kind=claim.kind)
         return PassReport(pass_id, customer_id or claim.key, Settled(), (), stripe_calls=calls["stripe"])
