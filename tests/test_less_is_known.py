@@ -101,6 +101,40 @@ _OF_SUBSCRIPTION: list[tuple[str, Callable[[Obj], Obj]]] = [
     *((f"invoice: {name}", _invoice(change)) for name, change in _each("amount_due", None)),
 ]
 
+INVOICES = "/v1/invoices$"
+OWED = ("unpaid", "to move")
+
+
+def _line_of(change: Callable[[Obj], Any]) -> Callable[[Obj], Obj]:
+    return lambda row: {**row, "lines": {**row["lines"], "data": [change(line) for line in row["lines"]["data"]]}}
+
+
+_OF_INVOICE: list[tuple[str, Callable[[Obj], Obj]]] = [
+    *_each("status", None, "of_tomorrow"),
+    *_each("created", None, "today"),
+    *_each("due_date", "soon"),
+    *_each("status_transitions", None, {}),
+    *_each("billing_reason", 7),
+    *_each("amount_due", None, "5"),
+    *_each("total", None, "5"),
+    *_each("amount_paid", None),
+    *_each("currency", None),
+    *_each("lines", None, {}, []),
+    ("lines without data", lambda row: {**row, "lines": _without(row["lines"], "data")}),
+    ("lines without has_more", lambda row: {**row, "lines": _without(row["lines"], "has_more")}),
+    *((f"line: {name}", _line_of(change)) for name, change in _each("id", None)),
+    *((f"line: {name}", _line_of(change)) for name, change in _each("amount", None)),
+    *((f"line: {name}", _line_of(change)) for name, change in _each("period", None, {})),
+    *((f"line: {name}", _line_of(change)) for name, change in _each("pricing", 7)),
+    *((f"line: {name}", _line_of(change)) for name, change in _each("parent", 7, {})),
+]
+
+_OF_PAYMENT: list[tuple[str, Callable[[Obj], Obj]]] = [
+    *_each("payment", None, {}),
+    ("payment_intent=pi_1", lambda row: {**row, "payment": {"type": "payment_intent", "payment_intent": "pi_1"}}),
+    ("no status", lambda row: {**row, "payment": {"type": "payment_intent", "payment_intent": {"id": "pi_1"}}}),
+]
+
 _PAGES: list[tuple[str, Change]] = [
     ("{}", lambda _: {}),
     ("[]", lambda _: []),
@@ -140,9 +174,15 @@ TABLE = [
         Less(f"a customer with {name}", "stripe", SUBSCRIPTIONS, _rows(_customer(change)), when=("new", "settled"))
         for name, change in [*_each("id", None, "cus_other"), *_each("name", 7), *_each("email", 7)]
     ),
+    *(Less(f"invoices: {name}", "stripe", INVOICES, change, when=OWED) for name, change in _PAGES),
+    *(Less(f"one of all invoices with {name}", "stripe", INVOICES, _rows(c), when=OWED) for name, c in _OF_INVOICE),
     *(
-        Less(f"open invoices: {name}", "stripe", "/v1/invoices$", change, when=("unpaid",))
+        Less(f"payments of an invoice: {name}", "stripe", "/v1/invoice_payments$", change, when=("debit under way",))
         for name, change in _PAGES
+    ),
+    *(
+        Less(f"payment with {name}", "stripe", "/v1/invoice_payments$", _rows(change), when=("debit under way",))
+        for name, change in _OF_PAYMENT
     ),
     *(
         Less(f"hosting: {name}", "panel", "/customers/[^/]+/subscriptions$", change, when=HOSTED)
@@ -212,6 +252,10 @@ async def begin(world: World, kind: str, site: str = "shop.example") -> str:
         return customer
     if kind == "new":
         world.buy(customer)
+        return customer
+    if kind == "debit under way":
+        world.sql("UPDATE plan_mappings SET activate_on = 'processing'")
+        world.buy(customer, payment="processing")
         return customer
     domain = None if kind == "no website" else site
     subscription = world.buy(customer, "price_big_monthly" if kind == "to move" else "price_basic_monthly", domain)

@@ -325,6 +325,94 @@ def test_renewal_after_a_failed_one_or_under_paused_collection(sim: StripeSim) -
     assert sub["status"] == "active"
 
 
+@pytest.mark.parametrize("verb", ["void_invoice", "mark_uncollectible"])
+@pytest.mark.parametrize("status", ["past_due", "unpaid"])
+def test_writing_the_latest_invoice_off_makes_active(
+    sim: StripeSim, client: stripe.StripeClient, verb: str, status: Any
+) -> None:
+    """As if it had been paid, and nobody paid; an older one changes nothing, and what is settled is refused."""
+    sub = subscribed(sim, status=status)
+    older = sub["latest_invoice"]
+    sim.renew(sub["id"], "failed")
+    latest = sub["latest_invoice"]
+    if status == "unpaid":  # what follows stays a draft until somebody finalizes it
+        assert sim.invoices[latest]["status"] == "draft"
+        client.v1.invoices.finalize_invoice(latest)
+    getattr(client.v1.invoices, verb)(older)
+    assert sub["status"] == status
+    getattr(client.v1.invoices, verb)(latest)
+    assert sub["status"] == "active"
+    assert sim.invoices[latest]["amount_paid"] == 0
+    assert sim.events_of("invoice.voided" if verb == "void_invoice" else "invoice.marked_uncollectible")
+    with pytest.raises(stripe.InvalidRequestError):
+        getattr(client.v1.invoices, verb)(latest)
+
+
+def test_voiding_the_first_invoice_ends_what_was_incomplete(sim: StripeSim) -> None:
+    """There is nothing left to pay for."""
+    sub = subscribed(sim, status="incomplete")
+    sim.void_invoice(sub["latest_invoice"])
+    assert (sub["status"], sub["ended_at"]) == ("incomplete_expired", NOW)
+
+
+def test_a_change_is_billed_by_what_is_left_of_the_period(sim: StripeSim, client: stripe.StripeClient) -> None:
+    """Credit for the old price and the rest of the new one, as prorations; what costs less is paid by itself."""
+    sim.create_price("price_pro_monthly", amount=4900)
+    sub = subscribed(sim, created=NOW - 15 * DAY)
+    sim.change_items(sub["id"], price="price_pro_monthly", invoice="open")
+    bill = client.v1.invoices.retrieve(sub["latest_invoice"])
+    back, asked = bill.lines.data
+    assert (back.pricing.price_details.price, asked.pricing.price_details.price) == (  # type: ignore[union-attr]
+        "price_basic_monthly",
+        "price_pro_monthly",
+    )
+    assert -1000 < back.amount < -900
+    assert bill.total == back.amount + asked.amount
+    assert all(line.parent.subscription_item_details.proration for line in bill.lines)  # type: ignore[union-attr]
+    assert (back.period.start, bill.status, bill.billing_reason) == (NOW, "open", "subscription_update")
+    sim.change_items(sub["id"], price="price_basic_monthly", invoice="open")
+    down = sim.invoices[sub["latest_invoice"]]
+    assert (down["status"], down["total"] < 0, down["amount_due"]) == ("paid", True, 0)
+
+
+def test_drafts_wait_to_be_finalized_or_deleted(sim: StripeSim, client: stripe.StripeClient) -> None:
+    """A draft is the latest invoice already, cannot be paid or voided, and becomes payable when it is finalized."""
+    sub = subscribed(sim)
+    sim.renew(sub["id"], "draft")
+    draft = sub["latest_invoice"]
+    assert sim.invoices[draft]["status"] == "draft"
+    for verb in ("pay", "void_invoice"):
+        with pytest.raises(stripe.InvalidRequestError):
+            getattr(client.v1.invoices, verb)(draft)
+    sim.finalize_invoice(draft, "paid")
+    assert sim.invoices[draft]["status"] == "paid"
+    sim.renew(sub["id"], "draft")
+    sim.delete_draft(sub["latest_invoice"])
+    assert [i.status for i in client.v1.invoices.list({"subscription": sub["id"]})] == ["paid", "paid"]
+
+
+def test_an_invoice_that_is_sent_falls_due(sim: StripeSim) -> None:
+    """`active` while it is open, with its date; `past_due` when that has gone by; paid, `active` again."""
+    sub = subscribed(sim, collection_method="send_invoice", days_until_due=5)
+    bill = sim.invoices[sub["latest_invoice"]]
+    assert (sub["status"], bill["status"], bill["due_date"]) == ("active", "open", NOW + 5 * DAY)
+    sim.fall_due(sub["id"])
+    assert (sub["status"], len(sim.events_of("invoice.overdue"))) == ("past_due", 1)
+    sim.pay_open_invoice(sub["id"])
+    assert sub["status"] == "active"
+
+
+def test_lines_of_an_invoice_are_a_list(sim: StripeSim, client: stripe.StripeClient) -> None:
+    """Page by page, as the embedded ones."""
+    sim.create_price("price_pro_monthly", amount=4900)
+    customer = sim.create_customer("anna@example.com", "Anna")
+    sub = sim.subscribe(customer["id"], ["price_basic_monthly", "price_pro_monthly"])
+    first = client.v1.invoices.line_items.list(sub["latest_invoice"], {"limit": 1})
+    assert first.has_more
+    rest = client.v1.invoices.line_items.list(sub["latest_invoice"], {"limit": 1, "starting_after": first.data[0].id})
+    assert (len(rest.data), rest.has_more) == (1, False)
+
+
 def test_resume_waits_for_its_payment(sim: StripeSim) -> None:
     """A resumed subscription stays paused until its invoice is paid."""
     sub = subscribed(sim)

@@ -56,9 +56,10 @@ _INTEND = f"""
 """The second half is for a statement that was sent again because the answer to it was lost."""
 
 
-async def record(db: Database, facts: Sequence[Fact]) -> None:
-    """Add facts; one that stands there already is not written again."""
-    await db.rows(_RECORD, {"rows": _rows(facts)})
+async def record(db: Database, facts: Sequence[Fact]) -> list[str]:
+    """Add facts; one that stands there already is not written again. The action ids of those that were written."""
+    written = await db.rows(_RECORD + " RETURNING action_id", {"rows": _rows(facts)})
+    return [str(row["action_id"]) for row in written]
 
 
 async def add(connection: Connection, facts: Sequence[Fact]) -> None:

@@ -201,8 +201,10 @@ class Reconciler:
             for s in state.payer.subscriptions
         ]
         changed = [s for s in said if s.is_news(state.stored)]
-        if notes := [_late_money(current, s, i) for s in changed for i in paid_after_end(s.subscription)]:
-            await ledger.record(self._db, notes)
+        looked_at = [s for s in said if s.subscription.invoices is not None or s in changed]
+        if notes := [_late_money(current, s, i) for s in looked_at for i in paid_after_end(s.subscription)]:
+            for note in await ledger.record(self._db, notes):
+                log.warning("paid_after_end", customer=current.payer.id, note=note)
         if changed:
             await memories.remember_said(self._db, state.memory, changed, current.lease_id)
 
@@ -500,7 +502,6 @@ def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) 
 
 def _late_money(current: Pass, said: memories.Said, invoice: Invoice) -> ledger.Fact:
     """Money for what had ended; always the same fact, so that it stands in the ledger once."""
-    log.warning("paid_after_end", subscription=said.subscription.id, invoice=invoice.id, amount=invoice.amount_paid)
     return ledger.Fact(
         str(uuid5(NAMESPACE_URL, f"paid_after_end:{invoice.id}")),
         "noted",
