@@ -493,10 +493,12 @@ def _refund(thing: Json) -> Refund:
 
 
 def _invoice(invoice: Answer, lines: list[dict[str, Any]] | None = None) -> Invoice:
-    """An invoice; without `lines` those that it shows itself, if these are all."""
+    """An invoice; without `lines` those that it shows itself, if these are all and can be read.
+
+    Of most customers nobody needs to know what the lines are for; who does asks for the invoices by themselves.
+    """
     status, transitions = invoice.one_of("status", INVOICE_STATUSES), invoice.inner("status_transitions")
-    if lines is None and isinstance(shown := invoice.plain("lines"), dict) and shown.get("has_more") is False:
-        lines = Answer(shown, f"lines of {invoice.what}").rows("data")
+    due = _fell_due(invoice)
     return Invoice(
         id=invoice.text("id"),
         status=status,
@@ -504,12 +506,20 @@ def _invoice(invoice: Answer, lines: list[dict[str, Any]] | None = None) -> Invo
         billing_reason=invoice.text_or_none("billing_reason"),
         amount_due=invoice.number("amount_due"),
         total=invoice.number("total"),
-        due=_fell_due(invoice),
-        paid_at=transitions.time("paid_at") if status == "paid" else None,
+        due=due,
+        paid_at=transitions.time_or_none("paid_at") or due if status == "paid" else None,
         amount_paid=invoice.number("amount_paid"),
         currency=invoice.text("currency"),
-        lines=None if lines is None else tuple(_line(line) for line in lines),
+        lines=_shown_lines(invoice) if lines is None else tuple(_line(line) for line in lines),
     )
+
+
+def _shown_lines(invoice: Answer) -> tuple[Line, ...] | None:
+    try:
+        lines, more = _page_of(invoice.plain("lines"), f"lines of {invoice.what}")
+        return None if more else tuple(_line(line) for line in lines)
+    except Incomplete:
+        return None
 
 
 def _line(thing: Json) -> Line:

@@ -196,6 +196,25 @@ async def test_a_line_that_lacks_what_decisions_need_is_no_fact(
         await lone.invoices("sub_1")
 
 
+@pytest.mark.parametrize("lines", [GONE, None, {}, {"data": [LINE]}, {"data": [{"id": "il_1"}], "has_more": False}])
+def test_a_latest_invoice_whose_lines_are_not_told_has_none(lines: Any) -> None:
+    """Nobody needs them but who asks for all invoices by themselves, so that no customer waits over them."""
+    thing = invoice(lines=lines)
+    if lines is GONE:
+        del thing["lines"]
+    found = read_subscription(subscription(latest_invoice=thing), [item()]).latest_invoice
+    assert found is not None
+    assert found.lines is None
+
+
+def test_a_paid_invoice_without_a_date_was_paid_when_it_was_owed() -> None:
+    """Stripe says when it was paid; where it says that there is no such date, it counts from when it was asked for."""
+    thing = invoice(status_transitions={"paid_at": None, "finalized_at": NOW - 5})
+    found = read_subscription(subscription(latest_invoice=thing), [item()]).latest_invoice
+    assert found is not None
+    assert found.paid_at == when(NOW - 5)
+
+
 async def test_how_a_payment_stands(sim: StripeSim, client: StripeClient) -> None:
     """Of a bank debit that is under way, of one that failed, and of an invoice without any payment."""
     customer, subscription = buyer(sim, payment="processing")
