@@ -103,19 +103,23 @@ async def _link(
             raise _Declined("the customer got another organisation meanwhile")
         cursor = await connection.execute(
             """
-            INSERT INTO services (provider, customer_id, subscription_id, slot, item_id, price_id, plan, state,
-                panel_subscription_id, panel_plan_id, panel_suspended, website_id, domain, domain_sought_at, adopted)
-            SELECT %(provider)s, %(customer)s, subscription_id, slot, item_id, price_id, plan, 'live',
-                panel_subscription_id, panel_plan_id, panel_suspended, website_id, domain, domain_sought_at, true
+            INSERT INTO services (provider, customer_id, subscription_id, slot, item_id, price_id, plan, made_for,
+                state, panel_subscription_id, panel_plan_id, panel_suspended, suspended_by, holds, website_id, domain,
+                domain_sought_at, adopted)
+            SELECT %(provider)s, %(customer)s, subscription_id, slot, item_id, price_id, plan, made_for, state,
+                panel_subscription_id, panel_plan_id, panel_suspended, suspended_by, holds, website_id, domain,
+                domain_sought_at, adopted
             FROM jsonb_to_recordset(%(services)s::jsonb) AS r (
-                subscription_id text, slot integer, item_id text, price_id text, plan text,
-                panel_subscription_id integer, panel_plan_id integer, panel_suspended boolean, website_id uuid,
-                domain text, domain_sought_at timestamptz)
+                subscription_id text, slot integer, item_id text, price_id text, plan text, made_for jsonb, state text,
+                panel_subscription_id integer, panel_plan_id integer, panel_suspended boolean, suspended_by uuid,
+                holds text[], website_id uuid, domain text, domain_sought_at timestamptz, adopted boolean)
             ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
-                item_id = excluded.item_id, price_id = excluded.price_id, plan = excluded.plan, state = 'live',
+                item_id = excluded.item_id, price_id = excluded.price_id, plan = excluded.plan,
+                made_for = excluded.made_for, state = excluded.state,
                 panel_subscription_id = excluded.panel_subscription_id, panel_plan_id = excluded.panel_plan_id,
-                panel_suspended = excluded.panel_suspended, website_id = excluded.website_id,
-                domain = excluded.domain, domain_sought_at = excluded.domain_sought_at, adopted = true,
+                panel_suspended = excluded.panel_suspended, suspended_by = excluded.suspended_by,
+                holds = excluded.holds, website_id = excluded.website_id,
+                domain = excluded.domain, domain_sought_at = excluded.domain_sought_at, adopted = excluded.adopted,
                 waits_for = NULL, updated_at = now()
                 WHERE services.panel_subscription_id IS NULL AND services.customer_id = excluded.customer_id
             RETURNING 1
@@ -144,6 +148,11 @@ def _row(service: Service) -> dict[str, object]:
         "item_id": service.item_id,
         "price_id": service.price_id,
         "plan": service.plan,
+        "made_for": service.made_for or None,
+        "state": service.state,
+        "suspended_by": service.suspended_by,
+        "holds": sorted(service.holds),
+        "adopted": service.adopted,
         "panel_subscription_id": service.panel_subscription_id,
         "panel_plan_id": service.panel_plan_id,
         "panel_suspended": service.panel_suspended,
