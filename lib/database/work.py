@@ -33,20 +33,32 @@ class WorkRow:
     email: str | None
 
 
-_ROWS = """
+_ROW = """
     SELECT d.kind, d.key,
         CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
             WHEN d.parked_reason IS NOT NULL THEN 'parked'
             WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state,
         d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
-    FROM due d
+    FROM page d
     LEFT JOIN customers c ON d.kind = 'customer' AND c.provider = 'stripe' AND c.customer_id = d.key
 """
+
+_STATES: dict[State, str] = {
+    "working": "leased_until > clock_timestamp()",
+    "parked": "parked_reason IS NOT NULL AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
+    "due": "parked_reason IS NULL AND due_at <= clock_timestamp()"
+    " AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
+    "waiting": "parked_reason IS NULL AND due_at > clock_timestamp()"
+    " AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
+}
 
 
 async def row_of(db: Database, customer_id: str) -> WorkRow | None:
     """The queue's row of one customer; `None` when nothing is to be done for them."""
-    found = await db.row(f"{_ROWS} WHERE d.kind = 'customer' AND d.key = %(key)s", {"key": customer_id})
+    found = await db.row(
+        f"WITH page AS (SELECT * FROM due WHERE kind = 'customer' AND key = %(key)s) {_ROW}",  # noqa: S608
+        {"key": customer_id},
+    )
     return WorkRow(**found) if found else None
 
 
@@ -64,18 +76,22 @@ async def rows(
         reason: only rows parked with this reason among their problems.
         after: (kind, key) of the last row of the page before.
     """
+    parts = ["true"]
+    if state is not None:
+        parts.append(_STATES[state])
+    if reason is not None:
+        parts.append("parked_reason IS NOT NULL")
+        parts.append("problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))")
+    if after is not None:
+        parts.append("(kind, key) > (%(kind)s, %(key)s)")
     found = await db.rows(
         f"""
-        SELECT * FROM ({_ROWS}) AS w
-        WHERE (%(state)s::text IS NULL OR state = %(state)s)
-            AND (%(reason)s::text IS NULL
-                OR (parked_reason IS NOT NULL
-                    AND problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))))
-            AND (%(kind)s::text IS NULL OR (kind, key) > (%(kind)s, %(key)s))
-        ORDER BY kind, key LIMIT %(limit)s
-        """,  # noqa: S608 - the statement above
+        WITH page AS MATERIALIZED (
+            SELECT * FROM due WHERE {" AND ".join(parts)} ORDER BY kind, key LIMIT %(limit)s
+        )
+        {_ROW} ORDER BY d.kind, d.key
+        """,  # noqa: S608 - the conditions above
         {
-            "state": state,
             "reason": reason,
             "kind": after[0] if after else None,
             "key": after[1] if after else None,

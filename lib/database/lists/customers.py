@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,9 @@ from typing import Any, Literal
 
 from lib.database.connection import Database
 from lib.database.lists.like import prefix
+from lib.model.money import Provider
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 Order = Literal["newest", "email", "name", "domain", "id", "parked", "hold", "state"]
 
@@ -110,9 +114,10 @@ _RANGES: dict[Order, _Range] = {
         _OWNER,
         "customers",
         "(provider, customer_id) IN ("
-        " SELECT provider, customer_id FROM customers WHERE customer_id = %(id)s"
-        " UNION SELECT provider, customer_id FROM customers WHERE org_id::text = %(id)s"
-        " UNION SELECT provider, customer_id FROM services WHERE subscription_id = %(id)s)",
+        " SELECT provider, customer_id FROM customers WHERE provider = ANY(%(providers)s) AND customer_id = %(id)s"
+        " UNION SELECT provider, customer_id FROM customers WHERE org_id = %(org)s::uuid"
+        " UNION SELECT provider, customer_id FROM services"
+        " WHERE provider = ANY(%(providers)s) AND subscription_id = %(id)s)",
     ),
     "parked": _Range(("'stripe'", "key"), "due", "kind = 'customer' AND parked_reason = %(reason)s"),
     "hold": _Range(_OWNER, "services", "holds <> '{}' AND holds @> ARRAY[%(hold)s]::text[]"),
@@ -149,6 +154,8 @@ async def customers(
             "name": _prefix(found.name),
             "domain": _prefix(found.domain),
             "id": found.id,
+            "org": found.id if found.id and _UUID.fullmatch(found.id) else None,
+            "providers": [provider.value for provider in Provider],
             "state": found.state,
             "hold": found.hold,
             "reason": found.reason,
