@@ -22,6 +22,7 @@ from lib.model import (
     ServiceKey,
     ServiceState,
     Subscription,
+    recalled,
 )
 from lib.policy.naming import marks
 
@@ -37,8 +38,7 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
              FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
-                 'at', i.at, 'plan', i.facts ->> 'plan', 'token', i.facts ->> 'token', 'lost_at', u.at,
-                 'website', i.facts ->> 'website',
+                 'rule', i.rule, 'facts', i.facts, 'at', i.at, 'lost_at', u.at,
                  'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
              FROM actions i
              LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
@@ -339,16 +339,14 @@ def _intent(row: dict[str, Any]) -> Intent:
     at = _when(row["at"])
     assert at is not None
     key = ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None
+    facts = row["facts"] or {}
     return Intent(
         row["action_id"],
-        ActionKind(row["kind"]),
-        key,
+        recalled(ActionKind(row["kind"]), key, row["rule"] or "", facts),
         at,
         answered=row["answered"],
         lost_at=_when(row["lost_at"]),
-        plan=row["plan"],
-        token=row["token"],
-        website=row["website"],
+        token=facts.get("token"),
     )
 
 

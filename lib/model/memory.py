@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lib.model.action import Intent
-from lib.model.service import Service
+from lib.model.service import Service, ServiceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +50,13 @@ class Memory:
     def heard_of(self) -> frozenset[str]:
         """Every subscription of theirs that we answer for, have looked at, or were told of."""
         return frozenset({s.key.subscription_id for s in self.services}) | self.fingerprints.keys() | self.named
+
+    def find(self, key: ServiceKey | None) -> Service | None:
+        """The service of this key, if it is remembered."""
+        return next((service for service in self.services if service.key == key), None)
+
+    def service(self, key: ServiceKey) -> Service:
+        """The service of this key, which must be remembered."""
+        found = self.find(key)
+        assert found is not None, key
+        return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 
 class Hold(StrEnum):
@@ -36,6 +37,12 @@ class ServiceKey:
 
     def __str__(self) -> str:
         return self.subscription_id if self.slot == 1 else f"{self.subscription_id}/{self.slot}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The key that was written like that."""
+        subscription_id, _, slot = text.partition("/")
+        return cls(subscription_id, int(slot or 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from lib.database import brake, due, ledger, work
 from lib.database import memory as memories
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
-from lib.model import Action, ActionKind, Again, Hold, Memory, Outcome, Parked, Service, ServiceKey, ServiceState
+from lib.model import ActionKind, Again, HardDelete, Hold, Memory, Outcome, Parked, Service, ServiceKey, ServiceState
 from lib.policy import WAITED_FOR
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.report import PassReport
@@ -263,8 +263,8 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     if not before.decided:
         raise Unavailable(f"whether it has ended can't be seen just now: {_told(before.outcome)}")
 
-    awaited = " ".join(sorted({goal.awaits for goal in before.goals if goal.awaits}))
-    wiped: dict[ServiceKey, Action] = {}
+    awaited = sorted({goal.awaits for goal in before.goals if goal.awaits})
+    wiped: dict[ServiceKey, HardDelete] = {}
 
     async def edit(lease_id: str) -> None:
         memory, _ = await memories.load(bridge.db, hand.customer_id)
@@ -278,22 +278,21 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
             present = {s.id for s in await bridge.enhance.subscriptions(memory.org_id)}
         except NotFound:
             present = set()
-        begun = {intent.service for intent in memory.intents if intent.kind is ActionKind.HARD_DELETE}
+        begun = {intent.action.service for intent in memory.intents if isinstance(intent.action, HardDelete)}
         for service in services:
             told = service.state is ServiceState.TERMINATED or service.key in begun  # the pass closes what was begun
             number = service.panel_subscription_id
             assert number is not None
             if number in present or not told or not await _is_gone(bridge, memory.org_id, number):
                 await _wipe(bridge, hand, memory.org_id, service, lease_id)
-                details = {"panel_subscription_id": service.panel_subscription_id}
-                wiped[service.key] = Action(ActionKind.HARD_DELETE, "by_hand", service.key, details)
+                wiped[service.key] = HardDelete("by_hand", service.key, number)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     return replace(report, actions=(*wiped.values(), *report.actions))
 
 
 async def _refuse_waited_for(
-    bridge: SubscriptionManager, org_id: str, services: Sequence[Service], awaited: str
+    bridge: SubscriptionManager, org_id: str, services: Sequence[Service], awaited: Sequence[str]
 ) -> None:
     """Refuse to wipe a website that another purchase of the same customer waits for."""
     for service in services:

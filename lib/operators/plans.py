@@ -12,7 +12,7 @@ from uuid import uuid4
 from lib.database import brake, ledger, plans
 from lib.errors import Declined, NotFound, Refused, Retryable
 from lib.log import get_logger
-from lib.model import ActionKind, Catalogue, PanelPlan, Parked, PlanMapping
+from lib.model import Catalogue, ChangePlan, PanelPlan, Parked, PlanMapping, Suspend, Terminate
 from lib.operators.views import plans as views
 from lib.operators.views.passes import problem_views
 from lib.policy.plans import plans_meant
@@ -76,7 +76,7 @@ async def preview(
     total = len(customers)
     reports = await _imagined(bridge, customers[:LOOKED_AT], row, delete=delete)
     seen = [report for report in reports.values() if isinstance(report, PassReport)]
-    moves = [effect for report in seen for effect in _effects(report, (ActionKind.CHANGE_PLAN,))]
+    moves = [effect for report in seen for effect in _effects(report, ChangePlan)]
     before = await plans.mapping(bridge.db, provider, price_id)
     as_of = await plans.keep_preview(
         bridge.db,
@@ -90,7 +90,7 @@ async def preview(
         customers=total,
         looked_at=len(reports),
         moves=moves,
-        suspends=[effect for report in seen for effect in _effects(report, (ActionKind.SUSPEND, ActionKind.TERMINATE))],
+        suspends=[effect for report in seen for effect in _effects(report, Suspend, Terminate)],
         refused=[
             views.Refusal(customer_id=customer, problems=problem_views(report.outcome.problems))
             for customer, report in reports.items()
@@ -240,7 +240,7 @@ def _as_mapping(row: Mapping[str, Any]) -> PlanMapping:
     )
 
 
-def _effects(report: PassReport, kinds: Sequence[ActionKind]) -> list[views.Effect]:
+def _effects(report: PassReport, *kinds: type[ChangePlan | Suspend | Terminate]) -> list[views.Effect]:
     """What a pass would do of these kinds."""
     return [
         views.Effect(
@@ -248,11 +248,11 @@ def _effects(report: PassReport, kinds: Sequence[ActionKind]) -> list[views.Effe
             subscription_id=action.service.subscription_id,
             slot=action.service.slot,
             action=action.kind.value,
-            from_plan=_text(action.details.get("from")),
-            to_plan=_text(action.details.get("plan")),
+            from_plan=action.from_plan if isinstance(action, ChangePlan) else None,
+            to_plan=action.plan if isinstance(action, ChangePlan) else None,
         )
         for action in report.actions
-        if action.kind in kinds and action.service is not None
+        if isinstance(action, kinds)
     ]
 
 
@@ -263,10 +263,6 @@ def _as_let_pass(move: views.Effect) -> dict[str, Any]:
         "slot": move.slot,
         "plan": move.to_plan,
     }
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 async def _prices(bridge: SubscriptionManager, wanted: Sequence[str], away: dict[str, str]) -> dict[str, Price]:

@@ -8,7 +8,7 @@ failed pass again. No network, database, clock or environment.
 
 from lib.policy.desired import desired, seeking_on, sought_domains
 from lib.policy.domains import InvalidDomain, normalise_domain
-from lib.policy.effects import imagine
+from lib.policy.effects import imagine, remembered, with_service
 from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.money import paid_after_end, payable
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
@@ -50,6 +50,7 @@ __all__ = [
     "plans_meant",
     "readable",
     "recognise",
+    "remembered",
     "retry_at",
     "same_domain",
     "seeking_on",
@@ -58,4 +59,5 @@ __all__ = [
     "uncounted",
     "unsure_plans",
     "with_money_back",
+    "with_service",
 ]

@@ -1,75 +1,140 @@
-"""What the world looks like after an action: for dry runs and shadow mode, which must go on without acting."""
+"""What an action changes, said once: of a live pass, of one that finds out what was interrupted, and of a dry run."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from lib.model import Action, ActionKind, Actual, Memory, PanelSubscription, Service, ServiceState
+from lib.model import (
+    Action,
+    Actual,
+    AddOwner,
+    ChangePlan,
+    CreateLogin,
+    CreateOrg,
+    CreateSubscription,
+    CreateWebsite,
+    CustomerAction,
+    Given,
+    Mark,
+    Memory,
+    MoveWebsite,
+    PanelSubscription,
+    RenameOrg,
+    Resume,
+    SendWelcome,
+    Service,
+    ServiceAction,
+    ServiceKey,
+    ServiceState,
+    Suspend,
+    Terminate,
+)
 from lib.policy.plans import plan_number
 
 IMAGINED = "imagined"
 """Stands for an id that only a real panel could give."""
 
 
+def remembered(memory: Memory, action: Action, given: Given) -> Memory:
+    """Memory once `action` was made and the panel gave that for it."""
+    match action:
+        case CreateOrg() | CreateLogin() | AddOwner() | RenameOrg() | SendWelcome():
+            return _of_customer(memory, action, given)
+        case CreateWebsite() | MoveWebsite():
+            return _with_website(memory, action.service, given.id)
+        case _:
+            return with_service(memory, _of_service(memory.service(action.service), action, given))
+
+
+def _of_customer(memory: Memory, action: CustomerAction, given: Given) -> Memory:
+    match action:
+        case CreateOrg(name=name):
+            return replace(memory, org_id=given.id, org_name=name)
+        case CreateLogin():
+            return replace(memory, login_id=given.id)
+        case AddOwner():
+            return replace(memory, member_id=given.id)
+        case RenameOrg(name=name):
+            return replace(memory, org_name=name)
+        case SendWelcome():
+            return replace(memory, welcomed=True)
+
+
+def _of_service(service: Service, action: ServiceAction, given: Given) -> Service:
+    match action:
+        case CreateSubscription(plan=plan):
+            made = replace(service, panel_subscription_id=given.number, panel_plan_id=given.plan_id)
+            return replace(made, plan=plan, plan_since=given.at, state=ServiceState.LIVE)
+        case ChangePlan(plan=plan):
+            return replace(service, plan=plan, plan_since=given.at, panel_plan_id=given.plan_id)
+        case Suspend():
+            ours = ServiceState.SUSPENDED
+            return replace(service, suspended_by=given.suspended_by, panel_suspended=False, state=ours)
+        case Resume():
+            return replace(service, suspended_by=None, state=ServiceState.LIVE)
+        case Mark():
+            return service
+        case _:
+            return replace(service, state=ServiceState.TERMINATED)
+
+
+def _with_website(memory: Memory, key: ServiceKey, website_id: str | None) -> Memory:
+    """The website is the one of this service, and no other service's any more."""
+    for service in memory.services:
+        if service.website_id == website_id != IMAGINED:
+            memory = with_service(memory, replace(service, website_id=None))
+    return with_service(memory, replace(memory.service(key), website_id=website_id))
+
+
+def with_service(memory: Memory, changed: Service) -> Memory:
+    """Memory with one of its services as it is now."""
+    return replace(memory, services=tuple(changed if s.key == changed.key else s for s in memory.services))
+
+
+# --- for dry runs -----------------------------------------------------------------------------------------------------
+
+
 def imagine(action: Action, memory: Memory, actual: Actual) -> tuple[Memory, Actual]:
     """Memory and panel as they would be, had `action` been applied and remembered."""
-    match action.kind:
-        case ActionKind.CREATE_ORG:
-            return replace(memory, org_id=IMAGINED, org_name=str(action.details["name"])), actual
-        case ActionKind.CREATE_LOGIN:
-            return replace(memory, login_id=IMAGINED), actual
-        case ActionKind.ADD_OWNER:
-            return replace(memory, member_id=IMAGINED), actual
-        case ActionKind.RENAME_ORG:
-            return replace(memory, org_name=str(action.details["name"])), actual
-        case ActionKind.SEND_WELCOME:
-            return replace(memory, welcomed=True), actual
-    service = next(s for s in memory.services if s.key == action.service)
-    match action.kind:
-        case ActionKind.CREATE_SUBSCRIPTION:
-            number = -1 - len(actual.subscriptions)
-            plan = str(action.details["plan"])
-            made = PanelSubscription(number, _id(plan), plan, str(action.details["friendly_name"]))
-            memory = _with(memory, replace(service, panel_subscription_id=number, plan=plan, state=ServiceState.LIVE))
-            return memory, replace(actual, subscriptions=(*actual.subscriptions, made))
-        case ActionKind.CREATE_WEBSITE:
-            return _with(memory, replace(service, website_id=IMAGINED)), actual
-        case ActionKind.MOVE_WEBSITE:
-            source = next(s for s in memory.services if str(s.key) == action.details["from"])
-            memory = _with(memory, replace(source, website_id=None))
-            return _with(memory, replace(service, website_id=source.website_id)), actual
-        case ActionKind.SUSPEND:
-            memory = _with(memory, replace(service, suspended_by=IMAGINED, state=ServiceState.SUSPENDED))
-            return memory, _changed(actual, service, suspended_by=IMAGINED)
-        case ActionKind.RESUME:
-            memory = _with(memory, replace(service, suspended_by=None, state=ServiceState.LIVE))
-            return memory, _changed(actual, service, suspended_by=None)
-        case ActionKind.CHANGE_PLAN:
-            plan = str(action.details["plan"])
-            memory = _with(memory, replace(service, plan=plan))
-            return memory, _changed(actual, service, plan_id=_id(plan), plan_name=plan)
-        case ActionKind.MARK:
-            return memory, _changed(actual, service, friendly_name=action.details["friendly_name"])
-        case ActionKind.TERMINATE:
-            memory = _with(memory, replace(service, state=ServiceState.TERMINATED))
-            return memory, _changed(actual, service, deleted=True)
-    raise AssertionError(action.kind)
+    given = _imagined(action, memory, actual)
+    return remembered(memory, action, given), _shown(actual, action, memory, given)
+
+
+def _imagined(action: Action, memory: Memory, actual: Actual) -> Given:
+    """What a panel would give, as far as it can be imagined."""
+    match action:
+        case CreateSubscription(plan=plan):
+            return Given(number=-1 - len(actual.subscriptions), plan_id=_id(plan))
+        case ChangePlan(plan=plan):
+            return Given(plan_id=_id(plan))
+        case MoveWebsite(source=source):
+            return Given(id=memory.service(source).website_id)
+        case _:
+            return Given(id=IMAGINED, suspended_by=IMAGINED)
+
+
+def _shown(actual: Actual, action: Action, memory: Memory, given: Given) -> Actual:
+    """What the panel would show afterwards."""
+    match action:
+        case CreateSubscription(plan=plan, friendly_name=name):
+            assert given.number is not None and given.plan_id is not None
+            made = PanelSubscription(given.number, given.plan_id, plan, name)
+            return replace(actual, subscriptions=(*actual.subscriptions, made))
+        case ChangePlan(plan=plan):
+            changes: dict[str, object] = {"plan_id": given.plan_id, "plan_name": plan}
+        case Suspend() | Resume():
+            changes = {"suspended_by": IMAGINED if isinstance(action, Suspend) else None}
+        case Mark(friendly_name=name):
+            changes = {"friendly_name": name}
+        case Terminate():
+            changes = {"deleted": True}
+        case _:
+            return actual
+    number = memory.service(action.service).panel_subscription_id
+    subscriptions = (replace(s, **changes) if s.id == number else s for s in actual.subscriptions)  # type: ignore[arg-type]
+    return replace(actual, subscriptions=tuple(subscriptions))
 
 
 def _id(plan: str) -> int:
     number = plan_number(plan)
     return -1 if number is None else number
-
-
-def _with(memory: Memory, changed: Service) -> Memory:
-    return replace(memory, services=tuple(changed if s.key == changed.key else s for s in memory.services))
-
-
-def _changed(actual: Actual, service: Service, **changes: object) -> Actual:
-    return replace(
-        actual,
-        subscriptions=tuple(
-            replace(s, **changes) if s.id == service.panel_subscription_id else s  # type: ignore[arg-type]
-            for s in actual.subscriptions
-        ),
-    )

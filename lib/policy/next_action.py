@@ -10,25 +10,36 @@ from lib.model import (
     Action,
     ActionKind,
     Actual,
+    AddOwner,
+    ChangePlan,
+    CreateLogin,
+    CreateOrg,
+    CreateSubscription,
+    CreateWebsite,
     Decision,
     Goal,
     Hold,
     Intent,
+    Mark,
     Memory,
+    MoveWebsite,
     PanelPlan,
     PanelSubscription,
     Payer,
     Problem,
+    RenameOrg,
+    Resume,
+    SendWelcome,
     Service,
-    ServiceKey,
+    Subject,
+    Suspend,
+    Terminate,
     Wait,
     Want,
     Wanted,
 )
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
 from lib.policy.plans import on_plan, plan_number
-
-Subject = tuple[ActionKind, ServiceKey | None]
 
 SETTLE = {
     ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=90)),
@@ -53,7 +64,7 @@ LOOK_SOONEST, LOOK_LATEST = timedelta(seconds=10), timedelta(seconds=60)
 
 def settles_at(intent: Intent) -> datetime:
     """When not finding the result of `intent` begins to mean that it never happened."""
-    answered, lost = SETTLE.get(intent.kind, (timedelta(), timedelta()))
+    answered, lost = SETTLE.get(intent.action.kind, (timedelta(), timedelta()))
     return (intent.lost_at or intent.at) + (answered if intent.answered else lost)
 
 
@@ -79,7 +90,9 @@ def next_action(
     problems = list(wanted.problems)
     waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
     # Also those that nobody wants any more: a suspension that comes late must be known as ours, and be lifted.
-    waits += [Wait(_look_at(i, now), f"{i.kind} may still take effect") for i in memory.intents if now < settles_at(i)]
+    waits += [
+        Wait(_look_at(i, now), f"{i.action.kind} may still take effect") for i in memory.intents if now < settles_at(i)
+    ]
 
     if memory.org_id is not None and actual.org_gone:
         if any(_is_missed(goal) for goal in wanted.goals):
@@ -88,7 +101,7 @@ def next_action(
         return Decision(problems=tuple(problems))
 
     present, deleted = _lay_on(wanted, actual)
-    unsettled = {(intent.kind, intent.service) for intent in memory.intents if now < settles_at(intent)}
+    unsettled = {intent.action.subject for intent in memory.intents if now < settles_at(intent)}
     impossible = unsettled.union(blocked)
     candidates = _candidates(payer, wanted, present, memory, policy, actual.plans or ())
     action = next((action for action in candidates if action.subject not in impossible), None)
@@ -127,35 +140,31 @@ def _candidates(
     """Every change that is due, most urgent first; later ones may depend on earlier ones."""
     for goal, found in present:
         if goal.want is Want.ON and _is_ours(goal.service, found):
-            yield Action(ActionKind.RESUME, goal.rule, goal.key)
+            yield Resume(goal.rule, goal.key)
     yield from _provision(payer, wanted, memory)
     for goal, found in present:
         if goal.want is Want.ON and goal.plan is not None and not on_plan(found, goal.plan, plans):
-            change = {"plan": goal.plan, "from": found.plan_name}
-            yield Action(ActionKind.CHANGE_PLAN, goal.plan_rule or goal.rule, goal.key, change)
+            yield ChangePlan(goal.plan_rule or goal.rule, goal.key, goal.plan, found.plan_name)
     yield from _websites(present)
     for goal, found in present:
         if mark(goal.key) not in found.friendly_name and not goal.service.adopted and goal.want is Want.ON:
-            name = f"{found.friendly_name} {mark(goal.key)}".strip()
-            yield Action(ActionKind.MARK, "our_mark", goal.key, {"friendly_name": name})
+            yield Mark("our_mark", goal.key, f"{found.friendly_name} {mark(goal.key)}".strip())
     name = clean_name(payer, memory)
     # Of who was erased no name is remembered: only the mark that a new organisation carries at first is taken off.
     stale = bool(marks(memory.org_name or "")) if memory.erased else memory.org_name != name
     nameless = memory.erased and name == payer.id  # the name that it had is not ours to know, and not to be lost
     if memory.org_id is not None and stale and not payer.deleted and not nameless:
-        yield Action(ActionKind.RENAME_ORG, "name_follows_stripe", details={"name": name})
+        yield RenameOrg("name_follows_stripe", name)
     if policy.welcome == "panel_recovery" and not memory.welcomed and memory.member_id and payer.email:
         if any(goal.want is Want.ON for goal, _ in present):
-            yield Action(ActionKind.SEND_WELCOME, "first_service")
+            yield SendWelcome("first_service")
     for goal, found in present:
         if goal.want is Want.OFF and found.suspended_by is None:
-            holds = ",".join(sorted(goal.service.holds))
-            yield Action(ActionKind.SUSPEND, goal.rule, goal.key, {"holds": holds})
-    waiting = sorted({goal.awaits for goal in wanted.goals if goal.awaits})
+            yield Suspend(goal.rule, goal.key, goal.service.holds)
+    waiting = tuple(sorted({goal.awaits for goal in wanted.goals if goal.awaits}))
     for goal, _ in present:
         if goal.want is Want.GONE:
-            # A website that we do not know of may be in it: looked for before anything is deleted.
-            yield Action(ActionKind.TERMINATE, goal.rule, goal.key, {"awaited": " ".join(waiting)} if waiting else {})
+            yield Terminate(goal.rule, goal.key, waiting)
 
 
 def _websites(present: list[tuple[Goal, PanelSubscription]]) -> Iterator[Action]:
@@ -167,15 +176,11 @@ def _websites(present: list[tuple[Goal, PanelSubscription]]) -> Iterator[Action]
             continue
         if found.suspended_by is not None:  # the panel refuses websites on a suspended subscription
             continue
-        details: dict[str, str | int | None] = {"domain": service.domain}
         if goal.website_from in by_key:
             source, old = by_key[goal.website_from]
-            details |= {"website": source.website_id, "from": str(source.key), "to": str(goal.key)}
-            details |= {"from_subscription": old.id, "to_subscription": found.id}
-            yield Action(ActionKind.MOVE_WEBSITE, "win_back", goal.key, details)
+            yield MoveWebsite("win_back", goal.key, service.domain, source.website_id, source.key, old.id, found.id)
         else:
-            details["server_group"] = goal.server_group_id
-            yield Action(ActionKind.CREATE_WEBSITE, goal.rule, goal.key, details)
+            yield CreateWebsite(goal.rule, goal.key, service.domain, goal.server_group_id)
 
 
 def _to_provide_for(wanted: Wanted, memory: Memory) -> list[Goal]:
@@ -199,19 +204,19 @@ def _provision(payer: Payer, wanted: Wanted, memory: Memory) -> Iterator[Action]
         return
     rule = goals[0].rule
     if memory.org_id is None:
-        yield Action(ActionKind.CREATE_ORG, rule, details={"name": marked_name(payer, memory)})
+        yield CreateOrg(rule, marked_name(payer, memory))
         return
     if memory.login_id is None:
-        yield Action(ActionKind.CREATE_LOGIN, rule)
+        yield CreateLogin(rule)
         return
     if memory.member_id is None:
-        yield Action(ActionKind.ADD_OWNER, rule)
+        yield AddOwner(rule)
         return
     for goal in goals:
         if goal.service.made or goal.plan is None:
             continue
         name = friendly_name(goal.key, goal.service.domain)
-        yield Action(ActionKind.CREATE_SUBSCRIPTION, goal.rule, goal.key, {"plan": goal.plan, "friendly_name": name})
+        yield CreateSubscription(goal.rule, goal.key, goal.plan, name)
 
 
 def _is_ours(service: Service, found: PanelSubscription) -> bool:

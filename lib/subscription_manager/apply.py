@@ -14,10 +14,33 @@ from uuid import uuid4
 
 from lib.database import due, ledger
 from lib.errors import Conflict, Incomplete, NotFound, Refused, Unavailable
-from lib.model import Action, ActionKind, Actual, Memory, PanelPlan, Resource, Service, ServiceState
-from lib.policy import WAITED_FOR, clean_name, may_be_over, over, uncounted
+from lib.model import (
+    Action,
+    ActionKind,
+    Actual,
+    AddOwner,
+    ChangePlan,
+    CreateLogin,
+    CreateOrg,
+    CreateSubscription,
+    CreateWebsite,
+    CustomerAction,
+    Given,
+    Mark,
+    Memory,
+    MoveWebsite,
+    PanelPlan,
+    RenameOrg,
+    Resource,
+    Resume,
+    SendWelcome,
+    Service,
+    Suspend,
+    Terminate,
+)
+from lib.policy import WAITED_FOR, clean_name, may_be_over, over, uncounted, with_service
 from lib.subscription_manager import moving
-from lib.subscription_manager.panel import Panel, awaited_in, holder_of, refuse_keeping, service_of
+from lib.subscription_manager.panel import Panel, awaited_in, holder_of, refuse_keeping
 from lib.subscription_manager.step import Step, Waiting, truth_behind
 
 if TYPE_CHECKING:
@@ -34,6 +57,8 @@ DELETION_WAITS = timedelta(days=1)
 
 WEBSITE_PATIENCE = 15.0
 """Seconds that a pass waits for its turn to create a website, before it lets another customer have its place."""
+
+_IDS = {ActionKind.CREATE_ORG: "org_id", ActionKind.CREATE_LOGIN: "login_id", ActionKind.ADD_OWNER: "member_id"}
 
 
 class Applier:
@@ -52,31 +77,22 @@ class Applier:
             Refused: decided against; a person must act.
             Retryable: it failed, or nobody knows (the ledger says which).
         """
-        service = service_of(memory, action.service)
-        match action.kind:
-            case ActionKind.CREATE_ORG:
-                return await self._create_org(action, memory), actual
-            case ActionKind.CREATE_LOGIN:
-                return await self._create_login(action, memory), actual
-            case ActionKind.ADD_OWNER:
-                return await self._add_owner(action, memory), actual
-            case ActionKind.RENAME_ORG:
-                return await self._rename_org(action, memory), actual
-            case ActionKind.SEND_WELCOME:
-                return await self._send_welcome(action, memory), actual
-        assert service is not None
-        match action.kind:
-            case ActionKind.CREATE_SUBSCRIPTION:
-                return await self._create_subscription(action, memory, service)
-            case ActionKind.CREATE_WEBSITE:
+        match action:
+            case CreateOrg() | CreateLogin() | AddOwner() | RenameOrg() | SendWelcome():
+                return await self._change_customer(action, memory), actual
+        service = memory.service(action.service)
+        match action:
+            case CreateSubscription():
+                return await self._create_subscription(action, memory)
+            case CreateWebsite():
                 return await self._create_website(action, memory, actual, service), actual
-            case ActionKind.MOVE_WEBSITE:
+            case MoveWebsite():
                 return await self._move_website(action, memory, actual, service), actual
-            case ActionKind.CHANGE_PLAN:
+            case ChangePlan():
                 return await self._change_plan(action, memory, actual, service)
-            case ActionKind.MARK:
+            case Mark():
                 return await self._mark(action, memory, service)
-            case ActionKind.SUSPEND | ActionKind.RESUME | ActionKind.TERMINATE:
+            case Suspend() | Resume() | Terminate():
                 return await self._switch(action, memory, service)
         raise AssertionError(action.kind)
 
@@ -89,84 +105,51 @@ class Applier:
         Raises:
             Refused: `apply` would be, with the same reason. Retryable: it can't be seen just now.
         """
-        service = service_of(memory, action.service)
-        match action.kind:
-            case ActionKind.CREATE_SUBSCRIPTION:
-                await self._enhance.plan(str(action.details["plan"]))
-            case ActionKind.CHANGE_PLAN:
-                assert service is not None
-                plan = await self._enhance.plan(str(action.details["plan"]))
+        match action:
+            case CreateSubscription(plan=wanted):
+                await self._enhance.plan(wanted)
+            case ChangePlan(service=key, plan=wanted):
+                plan, service = await self._enhance.plan(wanted), memory.service(key)
                 shown = next(s for s in actual.subscriptions if s.id == service.panel_subscription_id)
                 _refuse_excess(service, shown.resources, plan)
-            case ActionKind.CREATE_WEBSITE:
-                assert service is not None
-                await self._panel.foresee_website(memory, service)
-            case ActionKind.MOVE_WEBSITE:
-                assert service is not None
-                await self._foresee_move(action, memory, actual, service)
+            case CreateWebsite(service=key):
+                await self._panel.foresee_website(memory, memory.service(key))
+            case MoveWebsite():
+                await self._foresee_move(action, memory, actual)
 
-    async def _create_org(self, action: Action, memory: Memory) -> Memory:
-        name = str(action.details["name"])
+    async def _change_customer(self, action: CustomerAction, memory: Memory) -> Memory:
         async with self._step(action) as step:
-            org_id = await step.send(self._enhance.create_org(name))
-            memory = replace(memory, org_id=org_id, org_name=name)
-            await self._panel.remember(memory)
-            step.after = {"org_id": org_id}
+            given = await step.send(self._call(action, memory))
+            memory = await self._panel.take_in(memory, action, given)
+            step.after = {_IDS[action.kind]: given.id} if given.id is not None else None
         return memory
 
-    async def _create_login(self, action: Action, memory: Memory) -> Memory:
-        assert memory.org_id is not None and self._pass.payer.email is not None
-        async with self._step(action) as step:
-            email = self._pass.payer.email
-            login_id = await step.send(
-                self._enhance.create_login(memory.org_id, email, clean_name(self._pass.payer, memory))
-            )
-            memory = replace(memory, login_id=login_id)
-            await self._panel.remember(memory)
-            step.after = {"login_id": login_id}
-        return memory
-
-    async def _add_owner(self, action: Action, memory: Memory) -> Memory:
-        assert memory.org_id is not None and memory.login_id is not None
-        async with self._step(action) as step:
-            member_id = await step.send(self._enhance.add_owner(memory.org_id, memory.login_id))
-            memory = replace(memory, member_id=member_id)
-            await self._panel.remember(memory)
-            step.after = {"member_id": member_id}
-        return memory
-
-    async def _rename_org(self, action: Action, memory: Memory) -> Memory:
+    async def _call(self, action: CustomerAction, memory: Memory) -> Given:
+        payer, enhance = self._pass.payer, self._enhance
+        if isinstance(action, CreateOrg):
+            return Given(id=await enhance.create_org(action.name))
         assert memory.org_id is not None
-        async with self._step(action) as step:
-            name = str(action.details["name"])
-            await step.send(self._enhance.rename_org(memory.org_id, name))
-            memory = replace(memory, org_name=name)
-            await self._panel.remember(memory, named=True)
-        return memory
+        match action:
+            case CreateLogin():
+                assert payer.email is not None
+                return Given(id=await enhance.create_login(memory.org_id, payer.email, clean_name(payer, memory)))
+            case AddOwner():
+                assert memory.login_id is not None
+                return Given(id=await enhance.add_owner(memory.org_id, memory.login_id))
+            case RenameOrg(name=name):
+                await enhance.rename_org(memory.org_id, name)
+            case SendWelcome():
+                assert payer.email is not None
+                await enhance.send_recovery(payer.email)
+        return Given()
 
-    async def _send_welcome(self, action: Action, memory: Memory) -> Memory:
-        assert self._pass.payer.email is not None
-        async with self._step(action) as step:
-            await step.send(self._enhance.send_recovery(self._pass.payer.email))
-            memory = replace(memory, welcomed=True)
-            await self._panel.remember(memory)
-        return memory
-
-    async def _create_subscription(self, action: Action, memory: Memory, service: Service) -> tuple[Memory, Actual]:
+    async def _create_subscription(self, action: CreateSubscription, memory: Memory) -> tuple[Memory, Actual]:
         assert memory.org_id is not None
-        plan = await self._enhance.plan(str(action.details["plan"]))
-        name = str(action.details["friendly_name"])
+        plan = await self._enhance.plan(action.plan)
         async with self._step(action) as step:
-            number = await step.send(self._enhance.create_subscription(memory.org_id, plan.id, name))
-            made = replace(
-                service,
-                panel_subscription_id=number,
-                panel_plan_id=plan.id,
-                plan=str(action.details["plan"]),
-                plan_since=self._pass.payer.as_of,
-                state=ServiceState.LIVE,
-            )
-            memory = await self._panel.remember_service(memory, made)
+            number = await step.send(self._enhance.create_subscription(memory.org_id, plan.id, action.friendly_name))
+            given = Given(number=number, plan_id=plan.id, at=self._pass.payer.as_of)
+            memory = await self._panel.take_in(memory, action, given)
             step.after = {"panel_subscription_id": number, "plan_id": plan.id}
         actual = await self._panel.look(memory)
         found = next((s for s in actual.subscriptions if s.id == number and not s.deleted), None)
@@ -174,11 +157,10 @@ class Applier:
         return memory, actual
 
     async def _change_plan(
-        self, action: Action, memory: Memory, actual: Actual, service: Service
+        self, action: ChangePlan, memory: Memory, actual: Actual, service: Service
     ) -> tuple[Memory, Actual]:
         assert memory.org_id is not None and service.panel_subscription_id is not None
-        wanted = str(action.details["plan"])
-        plan = await self._enhance.plan(wanted)
+        plan = await self._enhance.plan(action.plan)
         number = service.panel_subscription_id
         before = next(s for s in actual.subscriptions if s.id == number)
         if may_be_over(before.resources, plan.resources):
@@ -188,19 +170,17 @@ class Applier:
             _refuse_excess(service, used, plan)
         async with self._step(action, before={"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(memory.org_id, number, plan.id))
-            memory = await self._panel.remember_service(
-                memory, replace(service, plan=wanted, plan_since=self._pass.payer.as_of, panel_plan_id=plan.id)
-            )
+            given = Given(plan_id=plan.id, at=self._pass.payer.as_of)
+            memory = await self._panel.take_in(memory, action, given)
             step.after = {"plan_id": plan.id, "plan": plan.name}
         actual = await self._panel.look(memory)
         found = next((s for s in actual.subscriptions if s.id == number), None)
         await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
         return memory, actual
 
-    async def _mark(self, action: Action, memory: Memory, service: Service) -> tuple[Memory, Actual]:
-        """Put our mark back into a name that somebody changed, and leave the rest of the name as it is."""
+    async def _mark(self, action: Mark, memory: Memory, service: Service) -> tuple[Memory, Actual]:
         assert memory.org_id is not None and service.panel_subscription_id is not None
-        name = str(action.details["friendly_name"])
+        name = action.friendly_name
         async with self._step(action) as step:
             await step.send(self._enhance.name_subscription(memory.org_id, service.panel_subscription_id, name))
         actual = await self._panel.look(memory)
@@ -208,102 +188,105 @@ class Applier:
         await self._verify(step, found is not None and found.friendly_name == name, {})
         return memory, actual
 
-    async def _switch(self, action: Action, memory: Memory, service: Service) -> tuple[Memory, Actual]:
+    async def _switch(
+        self, action: Suspend | Resume | Terminate, memory: Memory, service: Service
+    ) -> tuple[Memory, Actual]:
         """Suspend, resume or terminate, then look: who the panel says suspended it is how we know it as ours."""
         assert memory.org_id is not None and service.panel_subscription_id is not None
         number = service.panel_subscription_id
-        if awaited := str(action.details.get("awaited") or ""):
-            found_there = await awaited_in(self._enhance, memory.org_id, number, awaited)
+        if isinstance(action, Terminate) and action.awaited:
+            found_there = await awaited_in(self._enhance, memory.org_id, number, action.awaited)
             if found_there:
                 said = f"{service.key} is not deleted while another purchase waits for {found_there}, which is in it"
                 raise Waiting(said, why=WAITED_FOR, again=DELETION_WAITS)
         async with self._step(action, before={"holds": sorted(service.holds), "state": service.state}) as step:
             # Looking and remembering belong to the step: while they fail its intent stays open, and a suspension
             # that is found later is known as ours.
-            match action.kind:
-                case ActionKind.SUSPEND:
+            match action:
+                case Suspend():
                     await step.send(self._enhance.suspend(memory.org_id, number))
-                case ActionKind.RESUME:
+                case Resume():
                     await step.send(self._enhance.resume(memory.org_id, number))
-                case _:
+                case Terminate():
                     await step.send(self._enhance.terminate(memory.org_id, number))
             actual = await self._panel.look(memory)
             found = next((s for s in actual.subscriptions if s.id == number), None)
             by = found.suspended_by if found else None
-            match action.kind:
-                case ActionKind.SUSPEND:
+            match action:
+                case Suspend():
                     if by is None:
                         raise _not_shown(step)  # inside the step: the intent stays open, and it is ours when it shows
                     # Whatever name that is. The panel may come to call us otherwise, and somebody who was quicker by
                     # less than a second can't be told from that; who has paid must not stay off over it.
-                    seen, changed = True, replace(service, suspended_by=by, state=ServiceState.SUSPENDED)
-                case ActionKind.RESUME:
+                    seen = True
+                case Resume():
                     seen = found is not None and found.suspended_by is None
-                    changed = replace(service, suspended_by=None, state=ServiceState.LIVE)
-                case _:
+                case Terminate():
                     seen = found is None or found.deleted
-                    changed = replace(service, state=ServiceState.TERMINATED)
             if seen:
-                memory = await self._panel.remember_service(memory, changed)
+                memory = await self._panel.take_in(memory, action, Given(suspended_by=by))
         token = {"token": self._pass.token_id} if by is not None else {}
         await self._verify(step, seen, {"suspended_by": by, **token})
         return memory, actual
 
-    async def _create_website(self, action: Action, memory: Memory, actual: Actual, service: Service) -> Memory:
+    async def _create_website(self, action: CreateWebsite, memory: Memory, actual: Actual, service: Service) -> Memory:
         """Create the website, one at a time over all processes; what exists already is taken over if it is theirs."""
-        assert memory.org_id is not None and service.panel_subscription_id is not None and service.domain is not None
+        assert memory.org_id is not None and service.panel_subscription_id is not None
         await self._turn()
         try:
             found = await self._panel.find_website(memory, service)
             if found is not None:
-                return await self._take_over(memory, actual, service, found)
-            group = action.details.get("server_group")
+                return await self._take_over(action, memory, actual, found)
+            where = memory.org_id, service.panel_subscription_id
             async with self._step(action) as step:
                 try:
                     website_id = await step.send(
-                        self._enhance.create_website(
-                            memory.org_id,
-                            service.panel_subscription_id,
-                            service.domain,
-                            str(group) if group else None,
-                        )
+                        self._enhance.create_website(*where, action.domain, action.server_group)
                     )
                 except Conflict:  # somebody was faster: they or we, an hour ago
                     found = await self._panel.find_website(memory, service)
                     if found is None or found.subscription_id != service.panel_subscription_id:
                         raise
                     website_id = found.id
-                memory = await moving.remember(self._panel, memory, service, website_id)
-                step.after = {"website_id": website_id, "domain": service.domain}
+                memory = await self._panel.take_in(memory, action, Given(id=website_id))
+                step.after = {"website_id": website_id, "domain": action.domain}
             return memory
         finally:
             await due.give_back_lease(self._db, "website", self._pass.lease_id)
 
-    async def _move_website(self, action: Action, memory: Memory, actual: Actual, service: Service) -> Memory:
+    async def _move_website(self, action: MoveWebsite, memory: Memory, actual: Actual, service: Service) -> Memory:
         """Fetch the website of an ended service, wherever it is by now; what is not to be had is not sought again."""
-        source = self._source(action, memory)
+        source = memory.service(action.source)
         assert memory.org_id is not None and source.website_id is not None
         try:
             website = await self._enhance.website(memory.org_id, source.website_id)
         except NotFound:
-            return await self._panel.remember_service(memory, replace(source, website_id=None))
+            return await self._correct(memory, replace(source, website_id=None))
         if website.domain != service.domain and not website.deleted:
             found = await self._panel.find_website(memory, service)
             if found is None or found.id != website.id:  # its owner gave it another domain
-                return await self._panel.remember_service(memory, replace(source, domain=website.domain))
+                return await self._correct(memory, replace(source, domain=website.domain))
         refuse_keeping(memory, service, website)
-        return await self._take_over(memory, actual, service, website)
+        return await self._take_over(action, memory, actual, website)
 
-    async def _take_over(self, memory: Memory, actual: Actual, service: Service, website: Website) -> Memory:
-        """Make a website of this customer the one of `service`: moved out of an ended one, if it is not there yet."""
+    async def _correct(self, memory: Memory, service: Service) -> Memory:
+        """Remember of a service what turned out to be otherwise."""
+        await self._panel.remember_services(memory, [service])
+        return with_service(memory, service)
+
+    async def _take_over(
+        self, action: CreateWebsite | MoveWebsite, memory: Memory, actual: Actual, website: Website
+    ) -> Memory:
+        """Make a website of this customer the one of a service: moved out of an ended one, if it is not there yet."""
+        service = memory.service(action.service)
         assert memory.org_id is not None and service.panel_subscription_id is not None
         number = service.panel_subscription_id
         source = holder_of(memory, website)
         if website.subscription_id == number or source is None:
-            return await moving.remember(self._panel, memory, service, website.id)
+            return await self._panel.take_in(memory, action, Given(id=website.id))
         old = source.panel_subscription_id
-        details = {"domain": service.domain, "website": website.id, "from": str(source.key), "to": str(service.key)}
-        move = Action(ActionKind.MOVE_WEBSITE, "win_back", service.key, details)
+        assert service.domain is not None
+        move = MoveWebsite("win_back", service.key, service.domain, website.id, source.key, old, number)
         await moving.refuse_excess(self._panel, await self._counted(memory, actual, source), source, service, website)
         async with self._step(move, before={"panel_subscription_id": old}) as step:
             await step.send(self._enhance.move_website(memory.org_id, website.id, number))
@@ -311,20 +294,17 @@ class Applier:
             if website.subscription_id != number:
                 raise _not_shown(step)  # inside the step: the intent stays open, and the next pass looks for it
             website = await moving.switch_on(self._panel, memory, source, website)
-            memory = await moving.remember(self._panel, memory, service, website.id)
-            step.after = {**details, "panel_subscription_id": number}
+            memory = await self._panel.take_in(memory, move, Given(id=website.id))
+            step.after = {**move.details, "panel_subscription_id": number}
         await self._verify(step, True, {"panel_subscription_id": number, "off": website.off})
         return memory
 
-    async def _foresee_move(self, action: Action, memory: Memory, actual: Actual, service: Service) -> None:
-        source = self._source(action, memory)
+    async def _foresee_move(self, action: MoveWebsite, memory: Memory, actual: Actual) -> None:
+        source, service = memory.service(action.source), memory.service(action.service)
         assert memory.org_id is not None and source.website_id is not None
         website = await self._enhance.website(memory.org_id, source.website_id)
         refuse_keeping(memory, service, website)
         await moving.refuse_excess(self._panel, actual, source, service, website)
-
-    def _source(self, action: Action, memory: Memory) -> Service:
-        return next(s for s in memory.services if str(s.key) == action.details["from"])
 
     async def _counted(self, memory: Memory, actual: Actual, source: Service) -> Actual:
         """The panel's side with the usage of `source` counted afresh, if the panel counts what is suspended."""
@@ -356,7 +336,7 @@ class Applier:
             before=before,
             facts=truth_behind(self._pass.payer, action.service)
             | {k: v for k, v in action.details.items() if k != "name"}
-            | ({"token": self._pass.token_id} if action.kind is ActionKind.SUSPEND else {}),
+            | ({"token": self._pass.token_id} if isinstance(action, Suspend) else {}),
             pass_id=self._pass.id,
             actor=self._pass.actor,
         )

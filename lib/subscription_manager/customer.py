@@ -32,6 +32,7 @@ from lib.model import (
     Question,
     ServiceKey,
     Settled,
+    Subject,
     Want,
     Wanted,
 )
@@ -54,7 +55,6 @@ from lib.policy import (
     unsure_plans,
     with_money_back,
 )
-from lib.policy.next_action import Subject
 from lib.subscription_manager.apply import Applier
 from lib.subscription_manager.ask import answer
 from lib.subscription_manager.interrupted import Interrupted
@@ -490,8 +490,8 @@ def _stand_still(action: Action, state: _State) -> None:
 
 def _shown(action: Action, *, erased: bool) -> dict[str, Any]:
     """An action as it is written down: without the name of who was erased."""
-    details = {key: value for key, value in action.details.items() if key != "name" or not erased}
-    return action_json(replace(action, details=details))
+    shown = action_json(action)
+    return {**shown, "details": {key: value for key, value in shown["details"].items() if key != "name" or not erased}}
 
 
 def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) -> Again:

@@ -7,10 +7,30 @@ from datetime import datetime
 
 from lib.database import ledger
 from lib.errors import NotFound, Refused
-from lib.model import ActionKind, Actual, Intent, Memory, ServiceState
+from lib.model import (
+    Actual,
+    AddOwner,
+    ChangePlan,
+    CreateLogin,
+    CreateOrg,
+    CreateSubscription,
+    CreateWebsite,
+    Given,
+    HardDelete,
+    Intent,
+    Mark,
+    Memory,
+    MoveWebsite,
+    PanelSubscription,
+    RenameOrg,
+    Resume,
+    SendWelcome,
+    Service,
+    Suspend,
+)
 from lib.policy import SETTLE, on_plan, settles_at
 from lib.subscription_manager import moving
-from lib.subscription_manager.panel import Panel, service_of
+from lib.subscription_manager.panel import Panel
 
 
 class Interrupted:
@@ -26,140 +46,119 @@ class Interrupted:
         Those that may still take effect stay in `memory.intents`; the others are closed in the ledger.
         """
         for intent in memory.intents:
-            match intent.kind:
-                case ActionKind.CREATE_ORG:
-                    memory, done = await self._org(memory, intent)
-                    if done and not actual.subscriptions:
-                        actual = await self._panel.look(memory)
-                case ActionKind.CREATE_SUBSCRIPTION:
-                    # `recognise` looked for our mark already: an id is remembered if it is there.
-                    service = service_of(memory, intent.service)
-                    done = service is not None and service.made
-                case ActionKind.CREATE_WEBSITE:
-                    memory, done = await self._website(memory, intent)
-                case ActionKind.MOVE_WEBSITE:
-                    memory, done = await self._move(memory, actual, intent)
-                case ActionKind.SUSPEND:
-                    memory, done = await self._suspension(memory, actual, intent)
-                case ActionKind.HARD_DELETE:
-                    memory, done = await self._wipe(memory, actual, intent)
-                case ActionKind.RESUME | ActionKind.CHANGE_PLAN | ActionKind.TERMINATE:
-                    memory, done = await self._change(memory, actual, intent)
-                case _:
-                    done = False
-            if not done and intent.kind not in SETTLE:
-                # Safe to repeat; whether it is needed shows in what the panel has.
-                await self._close(
-                    intent,
-                    done=False,
-                    error="interrupted, and nobody knows whether it happened; done again if it is still needed",
-                )
-                memory = _without(memory, intent)
-            elif done:
+            memory, actual, done = await self._look_for(intent, memory, actual)
+            if done:
                 await self._close(intent, done=True)
-                memory = _without(memory, intent)
+            elif intent.action.kind not in SETTLE:
+                # Safe to repeat; whether it is needed shows in what the panel has.
+                again = "interrupted, and nobody knows whether it happened; done again if it is still needed"
+                await self._close(intent, done=False, error=again)
             elif now >= settles_at(intent):
                 await self._close(intent, done=False, error="looked for and not found")
-                memory = _without(memory, intent)
+            else:
+                continue
+            memory = replace(memory, intents=tuple(i for i in memory.intents if i.action_id != intent.action_id))
         return memory, actual
 
-    async def _org(self, memory: Memory, intent: Intent) -> tuple[Memory, bool]:
+    async def _look_for(self, intent: Intent, memory: Memory, actual: Actual) -> tuple[Memory, Actual, bool]:
+        """Whether it happened; if so, it is remembered as if its answer had come."""
+        action = intent.action
+        match action:
+            case CreateOrg():
+                memory, done = await self._org(memory, action, intent)
+                return memory, await self._panel.look(memory) if done and not actual.subscriptions else actual, done
+            case CreateLogin() | AddOwner() | RenameOrg() | SendWelcome() | Mark():
+                return memory, actual, False
+        service = memory.find(action.service)
+        if service is None:
+            return memory, actual, False
+        given: Given | None
+        match action:
+            case CreateSubscription():
+                # `recognise` looked for our mark already: an id is remembered if it is there.
+                return memory, actual, service.made
+            case CreateWebsite():
+                given = await self._website(memory, service)
+            case MoveWebsite():
+                given = await self._move(memory, actual, action, service)
+            case _:
+                found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
+                given = await self._change(intent, service, found, actual)
+        if given is None:
+            return memory, actual, False
+        return await self._panel.take_in(memory, action, given), actual, True
+
+    async def _org(self, memory: Memory, action: CreateOrg, intent: Intent) -> tuple[Memory, bool]:
         if memory.org_id is None:
             found = await self._panel.enhance.find_org(f"[{memory.customer_id}]", intent.at)
             if found is None:
                 return memory, False
-            memory = replace(memory, org_id=found.id, org_name=found.name)
-            await self._panel.remember(memory)
+            memory = await self._panel.take_in(memory, replace(action, name=found.name), Given(id=found.id))
         return memory, True
 
-    async def _website(self, memory: Memory, intent: Intent) -> tuple[Memory, bool]:
-        service = service_of(memory, intent.service)
-        if service is None or memory.org_id is None or service.domain is None:
-            return memory, False
+    async def _website(self, memory: Memory, service: Service) -> Given | None:
+        if memory.org_id is None or service.domain is None:
+            return None
         if service.website_id is None:
             try:
                 found = await self._panel.find_website(memory, service)
             except Refused:  # told again, and parked, when it is tried again
-                return memory, False
+                return None
             if found is None or found.subscription_id != service.panel_subscription_id:
-                return memory, False
-            memory = await moving.remember(self._panel, memory, service, found.id)
-        return memory, True
+                return None
+            return Given(id=found.id)
+        return Given(id=service.website_id)
 
-    async def _move(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
+    async def _move(self, memory: Memory, actual: Actual, action: MoveWebsite, service: Service) -> Given | None:
         """Where the website is says whether it was moved; it is looked at, not moved again."""
-        service = service_of(memory, intent.service)
-        if service is None or intent.website is None or memory.org_id is None:
-            return memory, False
+        if action.website is None or memory.org_id is None:
+            return None
         try:
-            website = await self._panel.enhance.website(memory.org_id, intent.website)
+            website = await self._panel.enhance.website(memory.org_id, action.website)
         except NotFound:
-            return memory, False
+            return None
         if website.deleted or website.subscription_id != service.panel_subscription_id:
-            return memory, False
+            return None
         if service.website_id != website.id:
             found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
             if found is not None and found.suspended_by is None:
                 source = next((s for s in memory.services if s.website_id == website.id), None)
                 await moving.switch_on(self._panel, memory, source, website)
-            memory = await moving.remember(self._panel, memory, service, website.id)
-        return memory, True
+        return Given(id=website.id)
 
-    async def _suspension(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
-        service = service_of(memory, intent.service)
-        found = next((s for s in actual.subscriptions if service and s.id == service.panel_subscription_id), None)
-        if service is None or found is None or found.suspended_by is None:
-            return memory, False
-        ours = await ledger.suspenders(self._panel.db, intent.token) if intent.token else frozenset()
-        if ours and found.suspended_by not in ours:
-            return memory, False  # somebody else did while we were looking, and theirs is never lifted
-        if service.suspended_by != found.suspended_by:
-            changed = replace(
-                service, suspended_by=found.suspended_by, state=ServiceState.SUSPENDED, panel_suspended=False
-            )
-            memory = await self._panel.remember_service(memory, changed)
-        return memory, True
-
-    async def _change(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
-        """Resumed, moved or deleted, as the panel shows it: then that is remembered as if its answer had come."""
-        service = service_of(memory, intent.service)
-        if service is None or not service.made:
-            return memory, False
-        found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
-        changed = service
-        match intent.kind:
-            case ActionKind.RESUME:
-                done = found is not None and found.suspended_by is None
-            case ActionKind.CHANGE_PLAN:
-                done = found is not None and intent.plan is not None and on_plan(found, intent.plan, actual.plans or ())
-                changed = replace(service, plan=intent.plan, plan_since=intent.at)
+    async def _change(
+        self, intent: Intent, service: Service, found: PanelSubscription | None, actual: Actual
+    ) -> Given | None:
+        """Suspended, resumed, moved or deleted, as the panel shows it."""
+        match intent.action:
+            case Suspend():
+                if found is None or found.suspended_by is None:
+                    return None
+                ours = await ledger.suspenders(self._panel.db, intent.token) if intent.token else frozenset()
+                # Somebody else did while we were looking, and theirs is never lifted.
+                theirs = bool(ours) and found.suspended_by not in ours
+                return None if theirs else Given(suspended_by=found.suspended_by)
+            case Resume():
+                return Given() if service.made and found is not None and found.suspended_by is None else None
+            case ChangePlan(plan=plan):
+                if found is None or not plan or not on_plan(found, plan, actual.plans or ()):
+                    return None
+                return Given(plan_id=found.plan_id, at=intent.at)
+            case HardDelete():
+                return Given() if found is None else None
             case _:
-                done = found is None or found.deleted
-                changed = replace(service, state=ServiceState.TERMINATED)
-        if done and changed != service:
-            memory = await self._panel.remember_service(memory, changed)
-        return memory, done
-
-    async def _wipe(self, memory: Memory, actual: Actual, intent: Intent) -> tuple[Memory, bool]:
-        service = service_of(memory, intent.service)
-        if service is None or any(s.id == service.panel_subscription_id for s in actual.subscriptions):
-            return memory, False
-        return await self._panel.remember_service(memory, replace(service, state=ServiceState.TERMINATED)), True
+                return Given() if service.made and (found is None or found.deleted) else None
 
     async def _close(self, intent: Intent, *, done: bool, error: str | None = None) -> None:
         fact = ledger.Fact(
             intent.action_id,
             "applied" if done else "failed",
-            intent.kind,
+            intent.action.kind,
             self._pass.payer.id,
-            intent.service,
+            intent.action.service,
             rule="found_after_interruption" if done else None,
             error=error,
             pass_id=self._pass.id,
             actor=self._pass.actor,
         )
         await ledger.record(self._panel.db, [fact, replace(fact, state="verified")] if done else [fact])
-
-
-def _without(memory: Memory, intent: Intent) -> Memory:
-    return replace(memory, intents=tuple(i for i in memory.intents if i.action_id != intent.action_id))

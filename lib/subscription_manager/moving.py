@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.errors import Refused
@@ -55,10 +54,3 @@ async def switch_on(panel: Panel, memory: Memory, source: Service | None, websit
         return website
     await panel.enhance.resume_website(memory.org_id, website.id)
     return await panel.enhance.website(memory.org_id, website.id)
-
-
-async def remember(panel: Panel, memory: Memory, target: Service, website_id: str) -> Memory:
-    """Write down that the website is the one of `target`, and no other service's any more: both or neither."""
-    before = [replace(s, website_id=None) for s in memory.services if s.website_id == website_id]
-    others = [s for s in before if s.key != target.key]
-    return await panel.remember_service(memory, *others, replace(target, website_id=website_id))

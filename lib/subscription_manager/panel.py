@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.database import Database, adoption
 from lib.database import memory as memories
 from lib.errors import Denied, NotFound, Refused, Retryable
-from lib.model import Actual, Memory, PanelPlan, Service, ServiceKey
-from lib.policy import has_ended, held_website, kept_back, same_domain
+from lib.model import Action, Actual, Given, Memory, PanelPlan, RenameOrg, Service
+from lib.policy import has_ended, held_website, kept_back, remembered, same_domain
 from lib.subscription_manager.step import Pass
 
 if TYPE_CHECKING:
@@ -127,16 +128,20 @@ class Panel:
     async def _owner(self, org_id: str) -> str:
         return (await adoption.owners(self.db, [org_id])).get(org_id, "") if org_id else ""
 
-    async def remember(self, memory: Memory, *, named: bool = False) -> None:
-        """Write down the customer; `named`: the organisation's new name, too. LeaseLost when the lease is."""
-        lease, livemode = self.current.lease_id, self.current.settings.livemode
-        await memories.remember_customer(self.db, memory, lease, livemode=livemode, named=named)
+    async def take_in(self, memory: Memory, action: Action, given: Given) -> Memory:
+        """Write down what an action changed, under the lease; the memory with it. LeaseLost when the lease is."""
+        after = remembered(memory, action, given)
+        if replace(after, services=()) != replace(memory, services=()):
+            lease, livemode = self.current.lease_id, self.current.settings.livemode
+            named = isinstance(action, RenameOrg)
+            await memories.remember_customer(self.db, after, lease, livemode=livemode, named=named)
+        if changed := [service for service in after.services if memory.find(service.key) != service]:
+            await self.remember_services(after, changed)
+        return after
 
-    async def remember_service(self, memory: Memory, *changed: Service) -> Memory:
-        """Write down one service, or several that change together; the memory with them."""
+    async def remember_services(self, memory: Memory, changed: Sequence[Service]) -> None:
+        """Write down services as they are now."""
         await memories.remember_services(self.db, memory, changed, self.current.lease_id)
-        by_key = {service.key: service for service in changed}
-        return replace(memory, services=tuple(by_key.get(s.key, s) for s in memory.services))
 
 
 def _taken(domain: str, customer_id: str) -> Refused:
@@ -166,9 +171,11 @@ def refuse_keeping(memory: Memory, service: Service, website: Website) -> None:
     raise Refused(problem.reason, problem.detail)
 
 
-async def awaited_in(enhance: EnhanceClient, org_id: str, panel_subscription_id: int, awaited: str) -> str | None:
-    """Which of these domains (parted by blanks) is one of a website in a hosting subscription."""
-    for domain in awaited.split():
+async def awaited_in(
+    enhance: EnhanceClient, org_id: str, panel_subscription_id: int, awaited: Iterable[str]
+) -> str | None:
+    """Which of these domains is one of a website in a hosting subscription."""
+    for domain in awaited:
         status, website_id = await enhance.check_domain(org_id, domain)
         if status == "inUseCurrentOrg" and website_id is not None:
             if (await enhance.website(org_id, website_id)).subscription_id == panel_subscription_id:
@@ -184,8 +191,3 @@ def holder_of(memory: Memory, website: Website) -> Service | None:
 
 def _reserved(domain: str) -> Refused:
     return Refused("domain_reserved", f"{domain} belongs to a deleted website; purge or restore it in the panel")
-
-
-def service_of(memory: Memory, key: ServiceKey | None) -> Service | None:
-    """The service of this key as it is remembered."""
-    return next((s for s in memory.services if s.key == key), None)

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from lib.config import Policy
-from lib.model import Action, ActionKind, Hold, Intent, PlanMapping, Service, ServiceKey, ServiceState
+from lib.model import (
+    Action,
+    ActionKind,
+    CreateSubscription,
+    Hold,
+    Intent,
+    PlanMapping,
+    Service,
+    ServiceKey,
+    ServiceState,
+    recalled,
+)
 from lib.policy import SETTLE, desired, seeking_on, settles_at, sought_domains
 from tests.policy.worlds import (
     CLEAN_NAME,
@@ -651,7 +662,7 @@ CREATIONS = {
 def test_a_lost_creation_is_waited_for_before_it_is_repeated(kind: ActionKind, answered: bool) -> None:
     """After a lost answer nothing is created again until the first one can no longer appear: "again at T"."""
     key = None if kind is ActionKind.CREATE_ORG else KEY
-    intent = Intent("action-1", kind, key, NOW - timedelta(seconds=1), answered)
+    intent = Intent("action-1", recalled(kind, key, "active", {}), NOW - timedelta(seconds=1), answered)
     start = world(payer(subscription(latest=PAID)), replace(CREATIONS[kind], intents=(intent,)))
     settled = intent.at + SETTLE[kind][0 if answered else 1]
     while start.now < settled:  # it is looked for again and again, and not made
@@ -667,7 +678,7 @@ def test_a_lost_creation_is_waited_for_before_it_is_repeated(kind: ActionKind, a
 
 def test_a_lost_creation_delays_only_its_own_service() -> None:
     """While one subscription's creation may still appear, another one is made, and a third is suspended."""
-    intent = Intent("action-1", ActionKind.CREATE_SUBSCRIPTION, KEY, NOW)
+    intent = Intent("action-1", CreateSubscription("active", KEY, "2", f"Hosting [{KEY}]"), NOW)
     end = world(
         payer(subscription(), subscription("sub_2"), subscription("sub_3", "unpaid")),
         customer(service("sub_3"), intents=(intent,)),
