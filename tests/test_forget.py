@@ -219,7 +219,7 @@ async def test_free_texts_are_cleaned(world: World) -> None:
 
 
 async def test_a_dispute_that_names_nobody_is_theirs(world: World) -> None:
-    """Stripe's dispute events hold no customer; they are noted as theirs once it is known, and emptied like the others."""
+    """Stripe's dispute events hold no customer; once it is known they are noted as theirs, and emptied with them."""
     customer = world.customer()
     subscription = world.buy(customer)
     await world.sync(customer)

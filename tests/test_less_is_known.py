@@ -98,7 +98,11 @@ _OF_SUBSCRIPTION: list[tuple[str, Callable[[Obj], Obj]]] = [
     *((f"invoice: {name}", _invoice(change)) for name, change in _each("due_date", "soon")),
     *((f"invoice: {name}", _invoice(change)) for name, change in _each("status_transitions", None)),
     *((f"invoice: {name}", _invoice(change)) for name, change in _each("billing_reason", 7)),
-    *((f"invoice: {name}", _invoice(change)) for name, change in _each("amount_due", None)),
+    *(
+        (f"invoice: {name}", _invoice(change))
+        for field in ("amount_due", "amount_paid", "total", "currency")
+        for name, change in _each(field, None)
+    ),
 ]
 
 INVOICES = "/v1/invoices$"
@@ -184,6 +188,7 @@ TABLE = [
         Less(f"payment with {name}", "stripe", "/v1/invoice_payments$", _rows(change), when=("debit under way",))
         for name, change in _OF_PAYMENT
     ),
+    Less("all invoices without the latest", "stripe", INVOICES, lambda page: {**page, "data": []}, when=OWED),
     *(
         Less(f"hosting: {name}", "panel", "/customers/[^/]+/subscriptions$", change, when=HOSTED)
         for name, change in _LISTS

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lib.errors import Incomplete
 from lib.model import Payer, Question, Wanted
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ async def answer(stripe: StripeClient, payer: Payer, subscription_id: str, quest
     latest = subscription.latest_invoice
     match question:
         case Question.INVOICES:
-            known = replace(subscription, invoices=await stripe.invoices(subscription_id))
+            invoices = await stripe.invoices(subscription_id)
+            if latest is not None and latest.id not in {invoice.id for invoice in invoices}:
+                raise Incomplete(f"Stripe's list of the invoices of {subscription_id} lacks its latest, {latest.id}")
+            known = replace(subscription, invoices=invoices)
         case Question.FIRST_PAYMENT:
             status = await stripe.payment_of(latest.id) if latest is not None else "none"
             known = replace(subscription, first_payment=status)
