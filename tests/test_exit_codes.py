@@ -45,8 +45,13 @@ def run(script: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_script_with_exit_codes_is_tried() -> None:
     """A new one is added above."""
-    saying = {path.stem[1:] for path in (ROOT / "scripts").glob("_*.py") if "Exit code: 0" in path.read_text()}
+    launchers = [path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix]
+    saying = {name for name in launchers if "Exit code: 0" in _source(name)}
     assert saying - {"demo"} == set(ARGUMENTS)  # the demo needs no settings
+
+
+def _source(name: str) -> str:
+    return (ROOT / "scripts" / f"_{'checks' if name == 'test' else name}.py").read_text()
 
 
 @pytest.mark.parametrize("script", ARGUMENTS)

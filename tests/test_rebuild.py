@@ -234,3 +234,25 @@ def test_only_one_way_at_a_time(world: World) -> None:
         env={**os.environ, **world.environ}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 2 and "--ours goes with --by-marks" in ended.stderr
+
+
+async def test_an_old_backup_is_completed(world: World) -> None:
+    """Who bought after the backup was made is in the panel and not in it: linked by the marks, and never made again."""
+    ada, _ = await bought(world, "Ada")
+    backup = {name: world.sql(f"SELECT * FROM {name}") for name in ("customers", "services")}  # noqa: S608
+    second = world.buy(ada, domain="second.example")
+    await world.sync(ada)
+    _, theirs = await bought(world, "Ben")
+    there = panel(world)
+    world.sql("ALTER TABLE actions DISABLE TRIGGER actions_append_only")
+    world.sql("DELETE FROM services WHERE subscription_id = ANY(%s)", [second, theirs])
+    for name in ("subscriptions", "actions", "events", "due"):
+        world.sql(f"DELETE FROM {name}")  # noqa: S608
+    world.sql("DELETE FROM customers WHERE customer_id <> %s", ada)
+    assert len(world.sql("SELECT * FROM services")) == len(backup["services"]) == len(backup["customers"]) == 1
+    done = adopt(world, "--apply", "--yes", PROVISIONING_MODE="paused")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert launch(world, "sweep").returncode == 0
+    assert panel(world) == there
+    assert {row["subscription_id"] for row in world.sql("SELECT subscription_id FROM services")} >= {second, theirs}
+    assert world.due() == []
