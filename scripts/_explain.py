@@ -196,7 +196,7 @@ def _website(known: Explanation, service: Service | None) -> str | None:
 
 
 def _next(known: Explanation) -> str:
-    from lib.model import Again, Parked, Settled
+    from lib.model import Failed, Parked, Settled, Waits
     from lib.model.reason import remedy
 
     lines = []
@@ -211,9 +211,10 @@ def _next(known: Explanation) -> str:
             lines.append(f"  then it rests until {when(wake_at)} ({why})")
         case Settled():
             lines.append("  then it rests" if lines else "  nothing: both sides are equal")
-        case Again(error=error, at=at, why=why):
-            until = f" until {when(at)}" if at else ""
-            lines.append(f"  then it waits{until}: {why}" if why else f"  it can't be told: {error}")
+        case Waits(at, why):
+            lines.append(f"  then it waits until {when(at)}: {why}")
+        case Failed(error=error, why=why):
+            lines.append(f"  then it waits: {why}" if why else f"  it can't be told: {error}")
         case Parked():
             lines.append("  then it is parked:")
     for problem in getattr(known.report.outcome, "problems", ()):

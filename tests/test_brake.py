@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lib.database import brake, due
+from lib.database import Database, brake, due
+from lib.model import Claim, Settlement
 from lib.operators import dashboard
 from tests.test_sweep import remembered
 from tests.world import World
@@ -112,11 +113,11 @@ async def test_a_release_reaches_a_pass_that_met_the_brake_a_moment_before(
     await unpaid(world, 2, 10)
     settle, released = due.settle, 0
 
-    async def released_before(*args: Any, **more: Any) -> bool:
+    async def released_before(db: Database, claim: Claim, settled: Settlement, **more: Any) -> bool:
         nonlocal released
-        if more.get("waits_for") == "brake" and not released:
+        if settled.waits_for == "brake" and not released:
             released = await release(world)
-        return await settle(*args, **more)
+        return await settle(db, claim, settled, **more)
 
     monkeypatch.setattr(due, "settle", released_before)
     await drained(world, BRAKE_MAX="1")

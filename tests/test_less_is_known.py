@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lib.model import Again
+from lib.model import Failed
 from lib.subscription_manager.sweep import TRIES
 from scripts.sim.stripe_sim import Obj
 from tests.world import World
@@ -305,7 +305,7 @@ async def test_nothing_is_written_from_what_was_not_read(world: World, kind: str
                 wrong.append(f"{less.name}: it was not read")
             says.honest()
             for report in reports:
-                if not (isinstance(report.outcome, Again) and report.outcome.error):
+                if not (isinstance(report.outcome, Failed) and report.outcome.error):
                     wrong.append(f"{less.name}: {report.outcome}")
                 if report.actions:
                     wrong.append(f"{less.name}: {report.actions}")

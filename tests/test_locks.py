@@ -14,7 +14,7 @@ from lib.database import Database, comparison, due, events, sweeps
 from lib.database import memory as memories
 from lib.database import work as people
 from lib.errors import Conflicted
-from lib.model import Problem
+from lib.model import Problem, Settlement
 from lib.subscription_manager.manager import TIME_FOR_A_PASS
 from tests.test_webhook import cut, elsewhere, event, post
 from tests.world import World
@@ -76,10 +76,10 @@ async def test_a_nudge_that_is_committed_while_a_pass_settles_is_seen(
     if end == "later":
         ended["due_at"] = (await db.now()).replace(year=2199)
     if end == "parked":
-        ended["problems"] = [Problem("domain_in_use", "taken", "sub_1")]
+        ended["problems"] = (Problem("domain_in_use", "taken", "sub_1"),)
     async with somebody(database_url) as other:
         await other.execute(f"INSERT INTO due (kind, key) VALUES ('customer', 'cus_ada') {due.NUDGE}")  # noqa: S608
-        settling = asyncio.create_task(due.settle(db, claim, **ended))
+        settling = asyncio.create_task(due.settle(db, claim, Settlement(**ended)))
         await waits_for_a_lock(connection)
         await other.commit()
         assert await settling
@@ -271,7 +271,7 @@ async def test_a_pass_that_was_undone_gives_its_place_back(world: World, monkeyp
     async with world.bridge() as bridge:
         await due.mark(bridge.db, [("customer", customer)])
         drained = await bridge.drain(deadline=float("inf"))
-    assert (drained.passes, drained.outcomes["again"]) == (3, 2)
+    assert (drained.passes, drained.outcomes["failed"]) == (3, 2)
     assert world.panel.world()["subscriptions"] == 1
     assert world.due() == []
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from lib.database import due
+from lib.model import Settlement
 from tests.world import ADMIN_KEY, World
 
 MANY = 20_000
@@ -98,7 +99,7 @@ async def test_a_claim_out_of_a_long_queue_reads_what_it_claims(world: World, pr
     async with world.bridge() as manager:
         for _ in range(3):
             (claim,) = await due.claim(manager.db, concurrency=4)
-            await due.settle(manager.db, claim)
+            await due.settle(manager.db, claim, Settlement())
     after = read_in_sequence(world)
     assert after["due"] - before["due"] < FEW
     assert (

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from lib.model import Again
+from lib.model import Waits
 from lib.subscription_manager import customer as passes
 from tests.test_work import ADMIN, WORK, assert_problem, by_hand, done
 from tests.world import BASIC, World
@@ -169,7 +169,7 @@ async def test_a_large_purchase_comes_in_passes_that_end(world: World, monkeypat
     world.stripe.subscribe(customer, [(BASIC_PRICE, 7)])
     report = await world.sync(customer)
     assert len(report.actions) == 1
-    assert isinstance(report.outcome, Again)
+    assert isinstance(report.outcome, Waits)
     assert report.outcome.why == "more_to_do"
     for _ in range(20):
         await world.drain()

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from lib.model import Again, Parked, Settled
+from lib.model import Failed, Parked, Settled
 from tests.world import ADMIN_KEY, World
 
 
@@ -174,7 +174,7 @@ async def test_a_wrong_organisation_of_our_own_parks_nobody(world: World, which:
     async with world.bridge(ENHANCE_ORG_ID=other) as manager:
         for customer in customers:
             report = await manager.reconcile(customer)
-            assert isinstance(report.outcome, Again)
+            assert isinstance(report.outcome, Failed)
             assert report.outcome.error.startswith("panel_org: ")
         assert world.dump() == before
         sweep = await manager.sweep(deadline=time.monotonic() + 120)

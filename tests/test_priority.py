@@ -1,12 +1,13 @@
 """Whose turn it is: what an event or a person asked for goes before what a sweep found, and neither waits for ever."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from lib.config import Secret
 from lib.database import Database, due, sweeps
-from lib.model import Problem
+from lib.model import Claim, Problem, Settlement
 from tests.world import World
 
 ASKED, ROUTINE = due.Priority.ASKED, due.Priority.ROUTINE
@@ -73,7 +74,7 @@ async def test_routine_has_its_share_of_turns(world: World, monkeypatch: pytest.
             await due.mark(bridge.db, customers("cus_asked"))
             order: list[str] = []
 
-            async def run(claim: due.Claim, order: list[str] = order, **how: object) -> None:
+            async def run(claim: Claim, order: list[str] = order, **how: object) -> None:
                 order.append(claim.key)
 
             monkeypatch.setattr(bridge, "_run", run)
@@ -89,18 +90,18 @@ def test_most_turns_are_for_what_is_asked() -> None:
 @pytest.mark.parametrize(
     ("ended", "priority"),
     [
-        ({"answered": True}, ROUTINE),
-        ({"error": "the panel is away", "attempts": 1}, ASKED),
-        ({"answered": True, "problems": [Problem("unmapped_price", "no plan", "price_1")]}, ROUTINE),
+        (Settlement(answered=True), ROUTINE),
+        (Settlement(error="the panel is away", attempts=1), ASKED),
+        (Settlement(answered=True, problems=(Problem("unmapped_price", "no plan", "price_1"),)), ROUTINE),
     ],
     ids=["waits for a date", "failed", "parked"],
 )
-async def test_a_turn_lasts_until_it_is_answered(db: Database, ended: dict[str, object], priority: int) -> None:
+async def test_a_turn_lasts_until_it_is_answered(db: Database, ended: Settlement, priority: int) -> None:
     """A purchase that failed stays urgent; a date that was found, and who waits for a person, are routine."""
     await due.mark(db, customers("cus_1"))
     (claim,) = await due.claim(db, concurrency=4)
     later = (await db.rows("SELECT clock_timestamp() + interval '1 day' AS t"))[0]["t"]
-    assert await due.settle(db, claim, due_at=later, **ended)  # type: ignore[arg-type]
+    assert await due.settle(db, claim, replace(ended, due_at=later))
     assert await priorities(db) == {"cus_1": priority}
     await db.close()
 
@@ -110,7 +111,7 @@ async def test_what_came_during_a_pass_is_asked_for(db: Database) -> None:
     await due.mark(db, customers("cus_1"), priority=ROUTINE)
     (claim,) = await due.claim(db, concurrency=4)
     await due.mark(db, customers("cus_1"))
-    assert await due.settle(db, claim, answered=True)
+    assert await due.settle(db, claim, Settlement(answered=True))
     assert await priorities(db) == {"cus_1": ASKED}
     await db.close()
 

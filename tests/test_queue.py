@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from lib import stripe_client
 from lib.config import Secret
 from lib.database import Database, due, latest_version, ledger, migrate, schema_version
 from lib.errors import DatabaseUnavailable, LeaseLost
-from lib.model import Parked, Problem
+from lib.model import Claim, Parked, Problem, Settlement
 from lib.policy import MAX_ATTEMPTS
 from tests.world import World, make_world
 
@@ -39,7 +40,7 @@ async def only_row(db: Database) -> dict[str, object]:
     return row
 
 
-async def claim_one(db: Database) -> due.Claim:
+async def claim_one(db: Database) -> Claim:
     """Claim the one row that is due."""
     (claim,) = await due.claim(db, concurrency=4)
     return claim
@@ -51,7 +52,7 @@ async def claim_one(db: Database) -> due.Claim:
 async def test_a_settled_pass_leaves_no_row(db: Database) -> None:
     """Who is at rest is not in the queue."""
     await due.mark(db, [ADA])
-    assert await due.settle(db, await claim_one(db))
+    assert await due.settle(db, await claim_one(db), Settlement())
     assert await db.rows("SELECT * FROM due") == []
     await db.close()
 
@@ -59,15 +60,16 @@ async def test_a_settled_pass_leaves_no_row(db: Database) -> None:
 async def test_a_nudge_during_a_pass_leaves_the_row_due(db: Database) -> None:
     """What came in after the pass had looked is looked at by another one, at once, whatever this one found."""
     later = (await db.rows("SELECT clock_timestamp() + interval '1 day' AS t"))[0]["t"]
-    for end in ({}, {"due_at": later}, {"problems": [Problem("domain_in_use", "taken", "sub_1")]}):
+    problem = Problem("domain_in_use", "taken", "sub_1")
+    for end in (Settlement(), Settlement(due_at=later), Settlement(problems=(problem,))):
         await due.mark(db, [ADA])
         claim = await claim_one(db)
         await due.mark(db, [ADA])
         assert await due.claim(db, concurrency=4) == []  # one pass of a customer at a time
-        assert await due.settle(db, claim, **end)
+        assert await due.settle(db, claim, end)
         row = await only_row(db)
         assert (row["is_due"], row["lease_id"]) == (True, None)
-        assert await due.settle(db, await claim_one(db))
+        assert await due.settle(db, await claim_one(db), Settlement())
     await db.close()
 
 
@@ -83,11 +85,11 @@ async def test_a_lease_that_ran_out_is_taken_over_and_fences_its_old_holder(db: 
     fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "intent", "suspend", "cus_ada")
     with pytest.raises(LeaseLost):
         await ledger.intend(db, fact, old.lease_id)
-    assert not await due.settle(db, old)
+    assert not await due.settle(db, old, Settlement())
     assert (await only_row(db))["lease_id"] is not None
     assert await db.rows("SELECT * FROM actions") == []
     await ledger.intend(db, fact, new.lease_id)
-    assert await due.settle(db, new)
+    assert await due.settle(db, new, Settlement())
     await db.close()
 
 
@@ -139,7 +141,7 @@ async def test_no_more_leases_than_allowed_exist_anywhere(address: str) -> None:
             for claim in claims:
                 held -= 1
                 passes += 1
-                await due.settle(db, claim)
+                await due.settle(db, claim, Settlement())
 
     await asyncio.gather(*(work(db) for db in processes for _ in range(3)))
     assert peak == 4
@@ -180,11 +182,14 @@ def anywhere(address: str) -> Iterator[World]:
         yield world
 
 
-async def test_a_failing_pass_is_tried_on_the_curve_and_then_parked(world: World) -> None:
+async def test_a_failing_pass_is_tried_on_the_curve_and_then_parked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each failure waits longer than the one before; the last of them asks a person, loudly and once."""
+    monkeypatch.setattr(stripe_client, "RETRIES", 0)
     customer = world.customer()
     world.buy(customer)
-    world.stripe.forbid("/v1/subscriptions")
+    world.stripe.down = True
     await world.sync(customer)
     waits = []
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -204,17 +209,20 @@ async def test_a_failing_pass_is_tried_on_the_curve_and_then_parked(world: World
     assert isinstance((await world.sync(customer)).outcome, Parked)  # who asks by hand is told so, too
 
 
-async def test_whoever_is_parked_runs_again_when_something_comes_in(world: World) -> None:
+async def test_whoever_is_parked_runs_again_when_something_comes_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An event is enough to try again, and success clears the whole row."""
+    monkeypatch.setattr(stripe_client, "RETRIES", 0)
     customer = world.customer()
     world.buy(customer)
-    world.stripe.forbid("/v1/subscriptions")
+    world.stripe.down = True
     await world.sync(customer)
     for _ in range(MAX_ATTEMPTS):
         world.hurry()
         await world.drain()
     assert world.due()[0]["parked_reason"] == "gave_up"
-    world.stripe.clear_faults()
+    world.stripe.down = False
     async with world.functions() as client:
         await world.deliver(client, world.stripe.events_of("customer.subscription.created")[0])
     assert world.panel.world() == ONE

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import IntEnum
 
 from psycopg.types.json import Jsonb
@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from lib.database import ledger
 from lib.database.connection import Connection, Database
 from lib.errors import LeaseLost
-from lib.model import Problem
+from lib.model import Claim, Settlement
 
 LEASE = timedelta(seconds=30)
 """How long a dead process keeps its customer: short, because a living one renews it (see `renew`)."""
@@ -54,22 +54,6 @@ just then runs again."""
 
 KEPT_FOR = timedelta(minutes=1)
 """For how long a row that a person waits for is left to them alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A leased row: the right to work on one customer for now."""
-
-    kind: str
-    key: str
-    lease_id: str
-    generation: int
-    attempts: int
-    parked_reason: str | None
-    retry_at: datetime | None
-    """When the retry curve would have let it run by itself."""
-    now: datetime
-    """The database's time when it was claimed."""
 
 
 _FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
@@ -216,29 +200,15 @@ _SETTLE = """
 """
 
 
-async def settle(
-    db: Database,
-    claim: Claim,
-    *,
-    due_at: datetime | None = None,
-    error: str | None = None,
-    waits_for: str | None = None,
-    problems: Sequence[Problem] = (),
-    keeps_problems: bool = False,
-    attempts: int = 0,
-    retry_at: datetime | None = None,
-    answered: bool = False,
-    notes: Sequence[ledger.Fact] = (),
-) -> bool:
-    """End a pass: drop the row, or leave it for `due_at`, or park it with its problems. False: the lease was lost.
+async def settle(db: Database, claim: Claim, settled: Settlement, *, notes: Sequence[ledger.Fact] = ()) -> bool:
+    """End a pass: drop the row, or leave it for a date, or park it with its problems. False: the lease was lost.
 
     A nudge that came meanwhile raised the generation: then the row stays due at once, whatever this pass found.
 
     Args:
-        keeps_problems: this pass decided nothing, so what was found before still stands.
-        answered: what was asked for is done as far as it can be; what follows at `due_at` is routine.
         notes: facts for the ledger, written together with the end or not at all.
     """
+    problems = settled.problems
     reason = problems[0].reason if problems else None
 
     async def end(connection: Connection) -> bool:
@@ -250,7 +220,7 @@ async def settle(
         if row is None:
             return False
         nudged = row["generation"] != claim.generation
-        if not nudged and due_at is None and reason is None:
+        if not nudged and settled.due_at is None and reason is None:
             await connection.execute("DELETE FROM due WHERE lease_id = %s", (claim.lease_id,))
         else:
             await connection.execute(
@@ -258,15 +228,15 @@ async def settle(
                 {
                     "lease": claim.lease_id,
                     "nudged": nudged,
-                    "due_at": due_at,
-                    "error": error,
-                    "waits_for": waits_for,
-                    "keeps": keeps_problems,
+                    "due_at": settled.due_at,
+                    "error": settled.error,
+                    "waits_for": settled.waits_for,
+                    "keeps": settled.keeps_problems,
                     "reason": reason,
                     "problems": Jsonb([asdict(problem) for problem in problems]),
-                    "attempts": attempts,
-                    "retry_at": retry_at,
-                    "answered": answered,
+                    "attempts": settled.attempts,
+                    "retry_at": settled.retry_at,
+                    "answered": settled.answered,
                     "routine": Priority.ROUTINE.value,
                 },
             )

@@ -32,8 +32,9 @@ from lib.model.catalogue import Catalogue, PlanMapping, PlanRule
 from lib.model.decision import Decision, Goal, Problem, Question, Wait, Want, Wanted
 from lib.model.event import ReceivedEvent
 from lib.model.memory import Memory
-from lib.model.outcome import Again, Outcome, Parked, Settled
+from lib.model.outcome import Failed, Outcome, Parked, Settled, Settlement, Waits
 from lib.model.panel import Actual, PanelPlan, PanelSubscription, Resource
+from lib.model.queue import Claim
 from lib.model.service import Hold, Service, ServiceKey, ServiceState
 from lib.model.stripe import Dispute, Invoice, Item, Line, Payer, Refund, Subscription
 
@@ -42,9 +43,9 @@ __all__ = [
     "ActionKind",
     "Actual",
     "AddOwner",
-    "Again",
     "Catalogue",
     "ChangePlan",
+    "Claim",
     "CreateLogin",
     "CreateOrg",
     "CreateSubscription",
@@ -52,6 +53,7 @@ __all__ = [
     "CustomerAction",
     "Decision",
     "Dispute",
+    "Failed",
     "Given",
     "Goal",
     "HardDelete",
@@ -83,11 +85,13 @@ __all__ = [
     "ServiceKey",
     "ServiceState",
     "Settled",
+    "Settlement",
     "Subject",
     "Subscription",
     "Suspend",
     "Terminate",
     "Wait",
+    "Waits",
     "Want",
     "Wanted",
     "recalled",

@@ -13,7 +13,19 @@ from lib.database import brake, due, ledger, work
 from lib.database import memory as memories
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
-from lib.model import ActionKind, Again, HardDelete, Hold, Memory, Outcome, Parked, Service, ServiceKey, ServiceState
+from lib.model import (
+    ActionKind,
+    Failed,
+    HardDelete,
+    Hold,
+    Memory,
+    Outcome,
+    Parked,
+    Service,
+    ServiceKey,
+    ServiceState,
+    Waits,
+)
 from lib.policy import WAITED_FOR
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.report import PassReport
@@ -325,8 +337,10 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
 def _told(outcome: Outcome) -> str:
     """How a pass ended, in the words of its error or its first problem."""
     match outcome:
-        case Again():
+        case Failed():
             return outcome.error
+        case Waits():
+            return outcome.detail
         case Parked():
             return outcome.problems[0].detail
         case _:

@@ -2,8 +2,8 @@
 
 `recognise` and `observe` lay what the panel shows onto what we remember, `desired` says what should be true of a
 customer (and what must be read of Stripe before it is certain), `next_action` the one change that leads there,
-`imagine` what the world looks like after it, `over` what does not fit into a smaller plan, `retry_at` when to try a
-failed pass again. No network, database, clock or environment.
+`imagine` what the world looks like after it, `over` what does not fit into a smaller plan, `settlement` what
+the end of a pass means for its row in the queue. No network, database, clock or environment.
 """
 
 from lib.policy.desired import desired, seeking_on, sought_domains
@@ -16,6 +16,7 @@ from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans
 from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
 from lib.policy.recognise import observe, plans_arrived, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
+from lib.policy.settlement import as_settled, settlement
 from lib.policy.usage import may_be_over, over, over_with, uncounted
 from lib.policy.websites import WAITED_FOR, has_ended, held_website, kept_back, same_domain
 
@@ -26,6 +27,7 @@ __all__ = [
     "UNASKED_MOVES",
     "WAITED_FOR",
     "InvalidDomain",
+    "as_settled",
     "clean_name",
     "desired",
     "fingerprint",
@@ -54,6 +56,7 @@ __all__ = [
     "retry_at",
     "same_domain",
     "seeking_on",
+    "settlement",
     "settles_at",
     "sought_domains",
     "uncounted",

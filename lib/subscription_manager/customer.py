@@ -21,8 +21,8 @@ from lib.model import (
     Action,
     ActionKind,
     Actual,
-    Again,
     Catalogue,
+    Failed,
     Invoice,
     Memory,
     Outcome,
@@ -33,6 +33,7 @@ from lib.model import (
     ServiceKey,
     Settled,
     Subject,
+    Waits,
     Want,
     Wanted,
 )
@@ -169,7 +170,7 @@ class Reconciler:
             # Nothing could be decided, no date either: it is not left to the sweep alone.
             outcome = Parked((Problem(error.reason, str(error), customer_id),), now + REFUSED_AGAIN)
         except Retryable as error:
-            outcome = _again(error, now)
+            outcome = _ended(error, now)
         return PassReport(
             pass_id=pass_id,
             customer_id=customer_id,
@@ -194,7 +195,7 @@ class Reconciler:
                     for a in state.actions
                 ]  # fmt: skip
                 await ledger.record(self._db, facts)
-        if isinstance(outcome, Again):
+        if isinstance(outcome, Waits | Failed):
             return
         said = [
             memories.Said(s, fingerprint(s, self._settings.policy), closed=s.status == "canceled" and not payable(s))
@@ -274,7 +275,7 @@ class Reconciler:
                     state.blocked |= {(kind, goal.key) for goal in wanted.goals}
         else:
             more = f"more to do after {MAX_ACTIONS} actions"
-            return Again(more, at=clock.now(), failed=False, why="more_to_do"), wanted
+            return Waits(clock.now(), "more_to_do", more, decided=bool(wanted.goals)), wanted
         state.memory = plans_arrived(observe(state.memory, state.actual), wanted, state.actual, state.payer)
         if not dry_run:
             await self._save(state, current)
@@ -286,13 +287,18 @@ class Reconciler:
             dates = [goal.wake_at for goal in wanted.goals if goal.wake_at is not None]
             dates += [clock.now() + error.again for error in waits]
             own = [error for error in failures if not isinstance(error, Denied)]
-            again = _again((own or failures or waits)[0], clock.now(), problems)
+            first = (own or failures or waits)[0]
+            wake_at = min(dates, default=None)
             # A release of the brake must find them, whatever failed or is waited for besides.
             why = next((wait.why for wait in waits if wait.why == "brake"), waits[0].why if waits else None)
-            return replace(again, why=why, wake_at=min(dates, default=None)), wanted
+            ended, decided = _ended(first, clock.now()), bool(wanted.goals)
+            if isinstance(ended, Waits):
+                ended = replace(ended, at=wake_at or ended.at, why=why or ended.why)
+                return replace(ended, problems=problems, decided=decided), wanted
+            return replace(ended, why=why, problems=problems, wake_at=wake_at, decided=decided), wanted
         if wait is not None and any(clock.now() < settles_at(intent) for intent in state.memory.intents):
             # No success yet: the failures in a row are not forgotten over it.
-            return Again(wait.why, at=wait.at, failed=False, why=wait.why, problems=problems), wanted
+            return Waits(wait.at, wait.why, wait.why, problems, bool(wanted.goals)), wanted
         if problems:
             return Parked(problems, wait.at if wait else None), wanted
         return Settled(wait.at if wait else None, wait.why if wait else None), wanted
@@ -494,10 +500,10 @@ def _shown(action: Action, *, erased: bool) -> dict[str, Any]:
     return {**shown, "details": {key: value for key, value in shown["details"].items() if key != "name" or not erased}}
 
 
-def _again(error: Retryable, now: datetime, problems: tuple[Problem, ...] = ()) -> Again:
+def _ended(error: Retryable, now: datetime) -> Waits | Failed:
     if isinstance(error, Waiting):
-        return Again(str(error), at=now + error.again, failed=False, why=error.why, problems=problems)
-    return Again(str(error), problems=problems, wish=error.after, parks=not isinstance(error, Denied))
+        return Waits(now + error.again, error.why, str(error))
+    return Failed(str(error), error.after, parks=not isinstance(error, Denied))
 
 
 def _late_money(current: Pass, said: memories.Said, invoice: Invoice) -> ledger.Fact:

@@ -17,7 +17,7 @@ from lib.database import Database, due, events, latest_version, migrate, schema_
 from lib.database import memory as memories
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
-from lib.model import Catalogue, ReceivedEvent
+from lib.model import Catalogue, Claim, ReceivedEvent
 from lib.stripe_events import read_event
 from lib.subscription_manager.report import PassReport
 
@@ -182,7 +182,7 @@ class SubscriptionManager:
         await asyncio.gather(*(work() for _ in range(min(workers, self.settings.panel_concurrency))))
         return drained
 
-    async def _run(self, claim: due.Claim, **how: Any) -> PassReport | None:
+    async def _run(self, claim: Claim, **how: Any) -> PassReport | None:
         began = time.monotonic()
         report = await self.runner.run(claim, **how)
         if report is not None:
@@ -298,7 +298,7 @@ class SubscriptionManager:
         now = await self.db.now()
         return await self.reconciler.run(customer_id, lease_id="", now=now, dry_run=True, edit=edit)
 
-    async def _edit(self, claim: due.Claim, edit: Callable[[str], Awaitable[None]]) -> bool:
+    async def _edit(self, claim: Claim, edit: Callable[[str], Awaitable[None]]) -> bool:
         """Make a change under a lease; one that is refused gives the lease back and leaves the customer due.
 
         False: the lease was lost or the change undone, and it is to be made again.

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -17,8 +16,8 @@ from lib import tally
 from lib.database import Database, due, erasure, events, ledger
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, NoAnswer, NotFound, Retryable
 from lib.log import bound, get_logger
-from lib.model import Again, Parked, Problem, Settled
-from lib.policy import ENDLESS_ATTEMPTS, retry_at
+from lib.model import Claim, Failed, Problem, Settled
+from lib.policy import as_settled, settlement
 from lib.subscription_manager import money_back
 from lib.subscription_manager.report import PassReport
 
@@ -52,7 +51,7 @@ class Runner:
         self._stripe = stripe
         self._reconciler = reconciler
 
-    async def run(self, claim: due.Claim, *, deadline: float | None = None, actor: str = "bridge") -> PassReport | None:
+    async def run(self, claim: Claim, *, deadline: float | None = None, actor: str = "bridge") -> PassReport | None:
         """One claimed row, from its lease to its settlement; `None` when the lease was lost on the way."""
         pass_id = str(uuid4())
         began = time.monotonic()
@@ -67,12 +66,12 @@ class Runner:
                     except Conflicted as error:  # the database is there: the place is given back, not left to run out
                         log.warning("pass_undone", error=str(error))
                         at = claim.now if claim.attempts < QUICK_REPEATS else None
-                        report = PassReport(pass_id, claim.key, Again(str(error), at=at), ())
+                        report = PassReport(pass_id, claim.key, Failed(str(error), at=at), ())
                     except DatabaseUnavailable:
                         raise
                     except Exception as error:
                         log.exception("pass_crashed")
-                        outcome = Again(f"{type(error).__name__}: {error}"[:300])
+                        outcome = Failed(f"{type(error).__name__}: {error}"[:300])
                         report = PassReport(pass_id, claim.key, outcome, ())
                     settled = None if lease.lost else await self._settle(claim, report)
                     if settled is None:
@@ -93,7 +92,7 @@ class Runner:
             )
         return report
 
-    async def _subject(self, claim: due.Claim, pass_id: str, deadline: float | None, actor: str) -> PassReport:
+    async def _subject(self, claim: Claim, pass_id: str, deadline: float | None, actor: str) -> PassReport:
         if claim.kind == "customer":
             return await self._reconciler.run(
                 claim.key,
@@ -117,10 +116,10 @@ class Runner:
         except DatabaseUnavailable:
             raise
         except Retryable as error:
-            outcome = Again(str(error), wish=error.after, parks=not isinstance(error, Denied))
+            outcome = Failed(str(error), wish=error.after, parks=not isinstance(error, Denied))
             return PassReport(pass_id, claim.key, outcome, (), stripe_calls=calls["stripe"])
         except BridgeError as error:
-            return PassReport(pass_id, claim.key, Again(str(error)), (), stripe_calls=calls["stripe"])
+            return PassReport(pass_id, claim.key, Failed(str(error)), (), stripe_calls=calls["stripe"])
         if customer_id is not None:
             await events.belong(self._db, claim.key, customer_id)
             await erasure.empty_late(self._db, claim.key, customer_id)
@@ -130,63 +129,32 @@ class Runner:
             log.info("object_without_customer", kind=claim.kind)
         return PassReport(pass_id, customer_id or claim.key, Settled(), (), stripe_calls=calls["stripe"])
 
-    async def _mark_postponed(self, claim: due.Claim, pass_id: str) -> PassReport:
+    async def _mark_postponed(self, claim: Claim, pass_id: str) -> PassReport:
         """Make due whom an event was about while somebody kept their row locked."""
         kind, _, key = claim.key.partition(":")
         try:
             await due.mark(self._db, [(kind, key)], patience=events.PROMPT)
         except NoAnswer as error:
-            return PassReport(pass_id, claim.key, Again(f"the row of {key} is still locked: {error}"), ())
+            return PassReport(pass_id, claim.key, Failed(f"the row of {key} is still locked: {error}"), ())
         return PassReport(pass_id, claim.key, Settled(), ())
 
-    async def _settle(self, claim: due.Claim, report: PassReport) -> PassReport | None:
+    async def _settle(self, claim: Claim, report: PassReport) -> PassReport | None:
         """End the lease; the report with what became of a failure in the queue: when it runs again, or parked.
 
         `None`: somebody else had the lease by then, and what this pass found is not written.
         """
-        problems: tuple[Problem, ...] = ()
-        match report.outcome:
-            case Settled(wake_at, why):
-                held = await due.settle(self._db, claim, due_at=wake_at, waits_for=why, answered=True)
-            case Parked(problems, wake_at):
-                notes = _notes(claim, report, problems)
-                held = await due.settle(self._db, claim, due_at=wake_at, problems=problems, answered=True, notes=notes)
-            case Again(error, at, failed, why, wish, problems, wake_at, parks):
-                early = failed and claim.retry_at is not None and claim.now < claim.retry_at
-                attempts = claim.attempts + (failed and not early)
-                if not parks:  # what it failed by itself before still counts, and nothing is added
-                    attempts = min(attempts, max(claim.attempts, ENDLESS_ATTEMPTS))
-                if early and claim.retry_at is not None:  # somebody asked in between; the curve goes on where it was
-                    again: datetime | None = max(claim.retry_at, claim.now + (wish or timedelta()))
-                else:
-                    noise = random.random()  # noqa: S311 - spreads retries, guards nothing
-                    tries = attempts if parks else min(attempts, ENDLESS_ATTEMPTS)
-                    again = at or retry_at(tries, claim.now, noise=noise, wish=wish)
-                if again is None:
-                    given_up = Problem("gave_up", f"failed {attempts} times in a row, last: {error}", claim.key)
-                    problems = (given_up, *problems)
-                next_look = min((at for at in (again, wake_at) if at is not None), default=None)
-                held = await due.settle(
-                    self._db,
-                    claim,
-                    due_at=next_look,
-                    error=error if failed else None,
-                    waits_for=why,
-                    problems=problems,
-                    keeps_problems=not problems and not report.decided,
-                    attempts=attempts,
-                    retry_at=again if failed else None,
-                    answered=again is None,
-                    notes=_notes(claim, report, problems),
-                )
-                ended = Parked(problems, wake_at) if again is None else replace(report.outcome, at=next_look)
-                report = replace(report, outcome=ended)
-        if held and _newly_parked(claim, problems):
-            log.warning("customer_parked", reason=problems[0].reason, detail=problems[0].detail)
-        return report if held else None
+        noise = random.random()  # noqa: S311 - spreads retries, guards nothing
+        settled = settlement(report.outcome, claim, noise)
+        parked = _newly_parked(claim, settled.problems)
+        notes = [_parked_note(report, settled.problems)] if parked else []
+        if not await due.settle(self._db, claim, settled, notes=notes):
+            return None
+        if parked:
+            log.warning("customer_parked", reason=settled.problems[0].reason, detail=settled.problems[0].detail)
+        return replace(report, outcome=as_settled(report.outcome, settled))
 
     @asynccontextmanager
-    async def kept(self, claim: due.Claim) -> AsyncIterator[Lease]:
+    async def kept(self, claim: Claim) -> AsyncIterator[Lease]:
         """Renew the lease while the pass runs. Once it is lost, the pass fails at its next intent or memory."""
         lease = Lease()
 
@@ -213,22 +181,18 @@ class Runner:
                 await task
 
 
-def _newly_parked(claim: due.Claim, problems: Sequence[Problem]) -> bool:
+def _newly_parked(claim: Claim, problems: Sequence[Problem]) -> bool:
     """Whether somebody comes to be parked for another reason than before: told once, in the ledger and loudly."""
     return bool(problems) and claim.parked_reason != problems[0].reason
 
 
-def _notes(claim: due.Claim, report: PassReport, problems: Sequence[Problem]) -> list[ledger.Fact]:
-    if not _newly_parked(claim, problems):
-        return []
-    return [
-        ledger.Fact(
-            str(uuid4()),
-            "noted",
-            "parked",
-            report.customer_id,
-            rule=problems[0].reason,
-            facts={"problems": [asdict(problem) for problem in problems]},
-            pass_id=report.pass_id,
-        )
-    ]
+def _parked_note(report: PassReport, problems: Sequence[Problem]) -> ledger.Fact:
+    return ledger.Fact(
+        str(uuid4()),
+        "noted",
+        "parked",
+        report.customer_id,
+        rule=problems[0].reason,
+        facts={"problems": [asdict(problem) for problem in problems]},
+        pass_id=report.pass_id,
+    )

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from msgspec import UNSET, UnsetType
 
-from lib.model import Action, Again, Goal, Outcome, Parked, Problem, Settled
+from lib.model import Action, Failed, Goal, Outcome, Parked, Problem, Settled, Waits
 from lib.model.reason import remedy
 from lib.subscription_manager.report import PassReport, action_json
 from lib.web.typed import View
@@ -75,7 +75,10 @@ def outcome_view(outcome: Outcome) -> OutcomeView:
     match outcome:
         case Settled():
             return SettledView.of(outcome)
-        case Again():
+        case Waits():
+            said, problems = outcome.detail, problem_views(outcome.problems)
+            return AgainView(error=said, at=outcome.at, why=outcome.why, problems=problems)
+        case Failed():
             return AgainView.of(outcome, problems=problem_views(outcome.problems))
         case Parked():
             return ParkedView.of(outcome, problems=problem_views(outcome.problems))
