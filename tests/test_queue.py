@@ -298,11 +298,11 @@ async def test_one_customers_trouble_does_not_hold_up_another(world: World) -> N
 
 
 async def test_an_object_leads_to_its_customer(world: World) -> None:
-    """A dispute names a charge: its own row finds the customer, makes them due and is gone."""
+    """An event may name an object and no customer: its own row finds the customer, makes them due and is gone."""
     customer = world.customer()
     world.buy(customer)
-    charge = world.stripe.charge_of(world.stripe.get(next(iter(world.stripe.subscriptions)))["latest_invoice"])
-    world.sql("INSERT INTO due (kind, key) VALUES ('charge', %s), ('charge', 'ch_unknown')", charge["id"])
+    invoice = world.stripe.get(next(iter(world.stripe.subscriptions)))["latest_invoice"]
+    world.sql("INSERT INTO due (kind, key) VALUES ('invoice', %s), ('invoice', 'in_unknown')", invoice)
     await world.drain()
     assert world.panel.world() == ONE
     assert world.due() == []
