@@ -67,7 +67,7 @@ async def _link(
             INSERT INTO due (kind, key) VALUES ('customer', %(customer)s)
             {due.NUDGE}
             RETURNING coalesce(leased_until > clock_timestamp(), false) AS leased
-            """,  # noqa: S608 - the constant of the queue
+            """,
             who,
         )
         row = await cursor.fetchone()

@@ -17,7 +17,7 @@ _NUDGE = f"""
         WHERE parked.kind = 'customer' AND parked.key = customer_id AND parked.parked_reason IS NOT NULL)
     ORDER BY customer_id
     {due.NUDGE} RETURNING key
-"""  # noqa: S608 - the constant of the queue
+"""
 """Who is parked is left out: the sweep gives them their one try at its end."""
 
 _LOCKED = """
@@ -82,7 +82,7 @@ async def compare_subscriptions(
             WHERE s.fingerprint IS DISTINCT FROM page.fingerprint
             UNION SELECT customer_id FROM listed
         ) {_NUDGE}
-        """,  # noqa: S608
+        """,
         {
             "sweep": sweep.id,
             "holder": sweep.holder,
@@ -137,7 +137,7 @@ async def missing_subscriptions(db: Database, sweep: Sweep, *, provider: str = "
             WHERE (s.provider, s.subscription_id, s.slot) = (gone.provider, gone.subscription_id, gone.slot)
             RETURNING s.customer_id
         ) {_NUDGE}
-        """,  # noqa: S608
+        """,
         {**_walked(sweep, "subscription"), "provider": provider},
     )
     return [row["key"] for row in rows]
@@ -209,7 +209,7 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
             ON CONFLICT (action_id, state) DO NOTHING
         ), differing AS (SELECT customer_id FROM changed WHERE surprising)
         {_NUDGE}
-        """,  # noqa: S608
+        """,
         {
             "sweep": sweep.id,
             "holder": sweep.holder,
@@ -258,7 +258,7 @@ async def missing_orgs(db: Database, sweep: Sweep, limit: int, *, provider: str 
         WHERE c.provider = %(provider)s AND c.org_id IS NOT NULL AND NOT c.org_gone AND c.updated_at < %(began)s
             AND {_UNSEEN.format(id="c.org_id")} AND {_WHOLE}
         ORDER BY 1 LIMIT %(limit)s
-        """,  # noqa: S608
+        """,
         {**_walked(sweep, "org"), "provider": provider, "limit": limit},
     )
     return [row["id"] for row in rows]
@@ -340,7 +340,7 @@ async def compare_websites(
             ON CONFLICT (action_id, state) DO NOTHING
         ), differing AS (SELECT customer_id FROM changed WHERE surprising)
         {_NUDGE}
-        """,  # noqa: S608
+        """,
         {
             "sweep": sweep.id,
             "holder": sweep.holder,
@@ -369,7 +369,7 @@ async def missing_websites(
             AND s.state <> 'terminated' AND s.updated_at < %(began)s
             AND {_UNSEEN.format(id="s.website_id")} AND {_WHOLE}
         ORDER BY 1 LIMIT %(limit)s
-        """,  # noqa: S608
+        """,
         {**_walked(sweep, "website"), "provider": provider, "limit": limit},
     )
     return [(row["id"], row["org_id"]) for row in rows]
@@ -395,7 +395,7 @@ async def _note_gone(
     provider: str,
 ) -> list[str]:
     asked = f"{kind}_id = ANY(%(gone)s::uuid[]) OR {kind}_id = ANY(%(unclear)s::uuid[]) AND NOT {kind}_unclear"
-    theirs = f"SELECT customer_id FROM {table} WHERE provider = %(provider)s AND ({asked})"  # noqa: S608
+    theirs = f"SELECT customer_id FROM {table} WHERE provider = %(provider)s AND ({asked})"
     rows = await db.rows(
         f"""
         WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {HELD}), seen AS ({_SEEN}),
@@ -408,7 +408,7 @@ async def _note_gone(
             WHERE t.provider = %(provider)s AND t.{kind}_id = page.id::uuid AND NOT t.{kind}_unclear
             RETURNING t.customer_id
         ), differing AS (SELECT customer_id FROM noted UNION SELECT customer_id FROM doubted) {_NUDGE}
-        """,  # noqa: S608
+        """,
         {**_walked(sweep, kind), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
     )
     return [row["key"] for row in rows]

@@ -270,7 +270,7 @@ async def mark(
         SELECT DISTINCT kind, key, %(priority)s::smallint
         FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key) ORDER BY kind, key
         {NUDGE} RETURNING 1
-        """,  # noqa: S608 - the constant above
+        """,
         {
             "priority": priority.value,
             "kinds": [kind for kind, _ in subjects],
@@ -294,7 +294,7 @@ async def mark_everybody(db: Database, at_once: int, spacing: timedelta, *, prov
             {NUDGE} RETURNING 1
         )
         SELECT count(*) AS n FROM marked
-        """,  # noqa: S608 - the constant above
+        """,
         {"provider": provider, "at_once": at_once, "spacing": spacing, "priority": Priority.ROUTINE.value},
     )
     return int(row["n"]) if row else 0
@@ -338,7 +338,7 @@ async def load(db: Database) -> Load:
             count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked,
             count(*) FILTER (WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
         FROM (SELECT *, due_at <= statement_timestamp() AND {_FREE} AS waiting FROM due) AS d
-        """  # noqa: S608 - the condition above
+        """
     )
     assert row is not None
     return Load(**row)

@@ -91,7 +91,7 @@ async def look(db: Database, customer_id: str, *, provider: str = "stripe") -> P
              WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT count(*) FROM events WHERE {_EVENTS}) AS events,
             (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions
-        """,  # noqa: S608 - the condition is the literal above
+        """,
         {**who, "quoted": quoted},
     )
     assert row is not None
@@ -131,7 +131,7 @@ async def erase(
             quoted = await _quoted_addresses(connection, who)
             changed = await _clean_ledger(connection, who, hide)
             cursor = await connection.execute(
-                f"UPDATE events SET body = '{{}}' WHERE {_EVENTS}",  # noqa: S608
+                f"UPDATE events SET body = '{{}}' WHERE {_EVENTS}",
                 {**who, "quoted": quoted},
             )
             emptied = cursor.rowcount
@@ -197,7 +197,7 @@ async def _quoted_addresses(connection: Connection, who: Mapping[str, str]) -> l
         SELECT to_json(unnest(ARRAY[email, panel_email]))::text AS quoted FROM customers
         WHERE provider = %(provider)s AND customer_id = %(customer)s
         UNION SELECT found[1] FROM events, regexp_matches(body, %(field)s, 'g') AS found WHERE {_THEIRS}
-        """,  # noqa: S608 - the condition is the literal above
+        """,
         {**who, "field": _ADDRESS_FIELD},
     )
     found = {json.loads(row["quoted"], strict=False) for row in await cursor.fetchall() if row["quoted"]}

@@ -73,7 +73,7 @@ async def _store(
             {due.NUDGE}
         )
         SELECT event_id FROM stored
-        """,  # noqa: S608 - the constant of the queue
+        """,
         {
             "provider": provider,
             "source": source,

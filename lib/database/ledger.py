@@ -38,10 +38,7 @@ _COLUMNS = (
     " state text, rule text, before jsonb, after jsonb, facts jsonb, error text, actor text"
 )
 _NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(", "))
-_INSERT = (
-    f"INSERT INTO actions ({_NAMES}) SELECT {_NAMES}"  # noqa: S608 - the column names are the literals above
-    f" FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({_COLUMNS})"
-)
+_INSERT = f"INSERT INTO actions ({_NAMES}) SELECT {_NAMES} FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({_COLUMNS})"
 
 _RECORD = _INSERT + " ON CONFLICT (action_id, state) DO NOTHING"
 
@@ -52,7 +49,7 @@ _INTEND = f"""
     )
     SELECT 1 FROM written UNION ALL
     SELECT 1 FROM actions WHERE action_id = %(action)s AND state = 'intent'
-"""  # noqa: S608 - the statement above
+"""
 """The second half is for a statement that was sent again because the answer to it was lost."""
 
 

@@ -153,7 +153,7 @@ async def remember_customer(
             login_id = excluded.login_id, member_id = excluded.member_id,
             welcomed_at = CASE WHEN %(welcomed)s THEN coalesce(customers.welcomed_at, now()) END, updated_at = now()
         RETURNING 1
-        """,  # noqa: S608 - the condition above
+        """,
         {
             "lease": lease_id,
             "provider": memory.provider,
@@ -240,7 +240,7 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
         ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
             {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now(), {_SEEN_ANEW}
         RETURNING 1
-        """,  # noqa: S608 - the column names are the literals above
+        """,
         {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows), "lease": lease_id},
     )
     if not written:
@@ -284,7 +284,7 @@ async def remember_said(db: Database, memory: Memory, said: Sequence[Said], leas
         ON CONFLICT (provider, subscription_id) DO UPDATE SET fingerprint = excluded.fingerprint,
             prices = excluded.prices, quantity = excluded.quantity, closed = subscriptions.closed OR excluded.closed,
             customer_id = excluded.customer_id, updated_at = now()
-        """,  # noqa: S608 - the condition below
+        """,
         {
             "provider": memory.provider,
             "customer": memory.customer_id,

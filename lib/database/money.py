@@ -24,7 +24,7 @@ _NUDGED = f"""
     INSERT INTO due (kind, key) SELECT 'customer', %(customer_id)s::text
     WHERE %(customer_id)s::text IS NOT NULL AND NOT EXISTS (SELECT FROM before WHERE {{same}})
     {due.NUDGE}
-"""  # noqa: S608 - the constant of the queue
+"""
 """Their customer is due together with what is written of them, and only when that is news: what stays undecided for
 months is asked about by every sweep."""
 
@@ -54,7 +54,7 @@ async def remember_dispute(db: Database, dispute: Dispute, *, provider: str = "s
                 subscription_id = coalesce(excluded.subscription_id, disputes.subscription_id)
         )
         SELECT (SELECT status FROM before) AS status
-        """,  # noqa: S608 - the statement above
+        """,
         {"provider": provider, **asdict(dispute)},
     )
     return row["status"] if row else None
@@ -82,7 +82,7 @@ async def remember_refunds(db: Database, refunds: Sequence[Refund], *, provider:
                 customer_id = coalesce(excluded.customer_id, refunds.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, refunds.subscription_id),
                 invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id), updated_at = now()
-            """,  # noqa: S608 - the statement above
+            """,
             {"provider": provider, **asdict(refund)},
         )
 
@@ -94,7 +94,7 @@ async def changed(db: Database, kind: Kind, statuses: dict[str, str], *, provide
         SELECT f.id FROM unnest(%(ids)s::text[], %(statuses)s::text[]) AS f (id, status)
         LEFT JOIN {kind}s m ON m.provider = %(provider)s AND m.{kind}_id = f.id
         WHERE m.status IS DISTINCT FROM f.status
-        """,  # noqa: S608 - one of the two literals
+        """,
         {"provider": provider, "ids": list(statuses), "statuses": list(statuses.values())},
     )
     return [row["id"] for row in rows]
@@ -103,7 +103,7 @@ async def changed(db: Database, kind: Kind, statuses: dict[str, str], *, provide
 async def undecided(db: Database, kind: Kind, before: datetime, *, provider: str = "stripe") -> list[str]:
     """The disputes or refunds that began before this time and had not come to their end when we last asked."""
     rows = await db.rows(
-        f"SELECT {kind}_id AS id FROM {kind}s WHERE provider = %(provider)s AND created_at < %(before)s"  # noqa: S608
+        f"SELECT {kind}_id AS id FROM {kind}s WHERE provider = %(provider)s AND created_at < %(before)s"
         " AND NOT waived AND status <> ALL(%(ended)s)",
         {"provider": provider, "before": before, "ended": list(ENDED[kind])},
     )

@@ -45,12 +45,12 @@ _LATER = (
 )  # fmt: skip
 
 _COLUMNS = (*_BEGIN, *_LATER)
-_READ = f"SELECT {', '.join(_COLUMNS)}, collected FROM orders"  # noqa: S608 - the literals above
+_READ = f"SELECT {', '.join(_COLUMNS)}, collected FROM orders"
 _VALUES = ", ".join(f"%({column})s" for column in _COLUMNS)
 
-_INSERT = f"INSERT INTO orders ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING RETURNING 1"  # noqa: S608
+_INSERT = f"INSERT INTO orders ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING RETURNING 1"
 _UPDATE = (
-    f"UPDATE orders SET {', '.join(f'{column} = %({column})s' for column in _LATER)}, updated_at = now()"  # noqa: S608
+    f"UPDATE orders SET {', '.join(f'{column} = %({column})s' for column in _LATER)}, updated_at = now()"
     " WHERE order_id = %(order_id)s"
 )
 

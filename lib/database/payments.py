@@ -23,11 +23,11 @@ _LATER = (
 )  # fmt: skip
 
 _COLUMNS = (*_IDS, *_LATER)
-_READ = f"SELECT {', '.join(_COLUMNS)} FROM payments"  # noqa: S608 - the literals above
+_READ = f"SELECT {', '.join(_COLUMNS)} FROM payments"
 _VALUES = ", ".join(f"%({column})s" for column in _COLUMNS)
-_INSERT = f"INSERT INTO payments ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING RETURNING 1"  # noqa: S608
+_INSERT = f"INSERT INTO payments ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING RETURNING 1"
 _UPDATE = (
-    f"UPDATE payments SET {', '.join(f'{column} = %({column})s' for column in _LATER)}, updated_at = now()"  # noqa: S608
+    f"UPDATE payments SET {', '.join(f'{column} = %({column})s' for column in _LATER)}, updated_at = now()"
     " WHERE payment_id = %(payment_id)s"
 )
 

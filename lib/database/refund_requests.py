@@ -54,8 +54,7 @@ async def ask(connection: Connection, request: RefundRequest, payment: Payment, 
 async def unanswered(db: Database, *, before: datetime) -> list[RefundRequest]:
     """Requests from before this time that wait for an answer: asked once more, with the same key."""
     found = await db.rows(
-        f"SELECT {_OPEN} FROM refunds WHERE status = 'requested' AND created_at < %(before)s"  # noqa: S608
-        " ORDER BY created_at",
+        f"SELECT {_OPEN} FROM refunds WHERE status = 'requested' AND created_at < %(before)s ORDER BY created_at",
         {"before": before},
     )
     return [_request(row) for row in found]

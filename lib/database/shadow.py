@@ -41,6 +41,6 @@ async def go_live(db: Database) -> int:
         INSERT INTO due (kind, key, priority)
         SELECT 'customer', customer_id, {due.Priority.ROUTINE.value} FROM planned ORDER BY customer_id
         {due.NUDGE} RETURNING 1
-        """  # noqa: S608 - the constant of the queue
+        """
     )
     return len(rows)

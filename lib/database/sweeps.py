@@ -50,9 +50,7 @@ forgotten what it met."""
 async def begin(db: Database, holder: str) -> Sweep:
     """The sweep under way, else a new one, for the holder of its lease."""
     await db.rows("INSERT INTO sweeps DEFAULT VALUES ON CONFLICT ((true)) WHERE finished_at IS NULL DO NOTHING")
-    row = await db.row(
-        f"UPDATE sweeps s SET tries = tries + 1 WHERE s.finished_at IS NULL RETURNING {_COLUMNS}"  # noqa: S608
-    )
+    row = await db.row(f"UPDATE sweeps s SET tries = tries + 1 WHERE s.finished_at IS NULL RETURNING {_COLUMNS}")
     assert row is not None
     return Sweep(**row, holder=holder)
 
@@ -92,8 +90,7 @@ async def fresh(db: Database, age: timedelta) -> bool:
 async def newest(db: Database, *, ended: bool = False) -> Sweep | None:
     """The newest sweep, under way or finished; with `ended` the newest of those that are finished."""
     row = await db.row(
-        f"SELECT {_COLUMNS} FROM sweeps s WHERE s.finished_at IS NOT NULL OR NOT %(ended)s"  # noqa: S608
-        " ORDER BY s.id DESC LIMIT 1",
+        f"SELECT {_COLUMNS} FROM sweeps s WHERE s.finished_at IS NOT NULL OR NOT %(ended)s ORDER BY s.id DESC LIMIT 1",
         {"ended": ended},
     )
     return Sweep(**row) if row else None
@@ -115,7 +112,7 @@ async def save(
         UPDATE sweeps SET phase = %(phase)s, cursor = %(cursor)s, counts = %(counts)s, orphans = %(orphans)s,
             errors = %(errors)s, tries = 0, updated_at = now()
         WHERE id = %(sweep)s AND {HELD} RETURNING 1
-        """,  # noqa: S608 - the condition is the literal above
+        """,
         {
             "sweep": sweep.id,
             "holder": sweep.holder,
@@ -132,7 +129,7 @@ async def save(
 async def stumble(db: Database, sweep: Sweep, phase: str, error: str) -> None:
     """Write why it stopped; where it is and how often it has been tried there stay as they are."""
     await db.rows(
-        f"UPDATE sweeps SET errors = errors || jsonb_build_object(%(phase)s::text, %(error)s::text)"  # noqa: S608
+        f"UPDATE sweeps SET errors = errors || jsonb_build_object(%(phase)s::text, %(error)s::text)"
         f" WHERE id = %(sweep)s AND {HELD}",
         {"sweep": sweep.id, "holder": sweep.holder, "phase": phase, "error": error},
     )
@@ -146,7 +143,7 @@ async def finish(db: Database, sweep: Sweep) -> None:
             UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(sweep)s AND {HELD} RETURNING again
         )
         INSERT INTO sweeps (phase) SELECT 'events' FROM ended WHERE again
-        """,  # noqa: S608 - the condition is the literal above
+        """,
         {"sweep": sweep.id, "holder": sweep.holder},
     )
     await db.rows("DELETE FROM sweep_seen WHERE sweep_id <= %(id)s", {"id": sweep.id})
@@ -167,7 +164,7 @@ async def retry_parked(db: Database, sweep: Sweep) -> int:
             generation = generation + 1, updated_at = now()
         FROM stuck WHERE (due.kind, due.key) = (stuck.kind, stuck.key)
         RETURNING 1
-        """,  # noqa: S608 - the condition is the literal above
+        """,
         {"sweep": sweep.id, "holder": sweep.holder, "began": sweep.started_at},
     )
     return len(rows)

@@ -56,7 +56,7 @@ _STATES: dict[State, str] = {
 async def row_of(db: Database, customer_id: str) -> WorkRow | None:
     """The queue's row of one customer; `None` when nothing is to be done for them."""
     found = await db.row(
-        f"WITH page AS (SELECT * FROM due WHERE kind = 'customer' AND key = %(key)s) {_ROW}",  # noqa: S608
+        f"WITH page AS (SELECT * FROM due WHERE kind = 'customer' AND key = %(key)s) {_ROW}",
         {"key": customer_id},
     )
     return WorkRow(**found) if found else None
@@ -90,7 +90,7 @@ async def rows(
             SELECT * FROM due WHERE {" AND ".join(parts)} ORDER BY kind, key LIMIT %(limit)s
         )
         {_ROW} ORDER BY d.kind, d.key
-        """,  # noqa: S608 - the conditions above
+        """,
         {
             "reason": reason,
             "kind": after[0] if after else None,
@@ -111,7 +111,7 @@ _OF = """
 async def knows_services(db: Database, customer_id: str, subscription_id: str | None) -> bool:
     """Whether any service is remembered of the subscription, or of the customer."""
     whose = {"customer": customer_id, "id": subscription_id}
-    return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", whose) is not None  # noqa: S608 - the condition above
+    return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", whose) is not None
 
 
 async def hold(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
@@ -121,7 +121,7 @@ async def hold(connection: Connection, customer_id: str, subscription_id: str | 
         UPDATE services SET holds = ARRAY(SELECT DISTINCT h FROM unnest(holds || 'admin'::text) AS h ORDER BY h),
             updated_at = now()
         {_OF}
-        """,  # noqa: S608 - the condition above
+        """,
         {"customer": customer_id, "id": subscription_id},
     )
 
@@ -132,7 +132,7 @@ async def held(db: Database, customer_id: str, subscription_id: str | None) -> d
         f"""
         SELECT subscription_id, slot, state IN ('pending', 'suspended') OR state = 'live' AND panel_suspended AS off
         FROM services {_OF} AND 'admin' = ANY(holds) ORDER BY subscription_id, slot
-        """,  # noqa: S608 - the condition above
+        """,
         {"customer": customer_id, "id": subscription_id},
     )
     return {ServiceKey(row["subscription_id"], row["slot"]): row["off"] for row in rows}
@@ -141,7 +141,7 @@ async def held(db: Database, customer_id: str, subscription_id: str | None) -> d
 async def lift(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
     """Lift an admin's hold."""
     await connection.execute(
-        f"UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now() {_OF}",  # noqa: S608
+        f"UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now() {_OF}",
         {"customer": customer_id, "id": subscription_id},
     )
 
@@ -153,7 +153,7 @@ async def forgive(connection: Connection, customer_id: str, subscription_id: str
         UPDATE services SET holds = array_remove(holds, 'unpaid'), unpaid_since = NULL, grace_override = NULL,
             updated_at = now()
         {_OF}
-        """,  # noqa: S608 - the condition above
+        """,
         {"customer": customer_id, "id": subscription_id},
     )
 
@@ -163,7 +163,7 @@ async def waive(
 ) -> None:
     """Let the disputes or refunds that there are now hold nothing any more; those to come are another matter."""
     await connection.execute(
-        f"UPDATE {table} SET waived = true, updated_at = now() {_OF}",  # noqa: S608 - one of the two literals
+        f"UPDATE {table} SET waived = true, updated_at = now() {_OF}",
         {"customer": customer_id, "id": subscription_id},
     )
 
@@ -172,7 +172,7 @@ async def grace(connection: Connection, customer_id: str, subscription_id: str |
     """Set, or take back, the one-off date until which what is unpaid stays on."""
     await connection.execute(
         # A date that was promised and is taken back is no promise any more.
-        "UPDATE services SET grace_override = %(until)s, updated_at = now(),"  # noqa: S608 - the condition above
+        "UPDATE services SET grace_override = %(until)s, updated_at = now(),"
         f" grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN grace_until END {_OF}",
         {"customer": customer_id, "id": subscription_id, "until": until},
     )
@@ -205,11 +205,11 @@ async def release(connection: Connection, customer_id: str, subscription_id: str
             holds = CASE WHEN waits_for = 'mapping_changed'
                 THEN ARRAY(SELECT DISTINCT h FROM unnest(holds || 'ended'::text) AS h ORDER BY h) ELSE holds END
         {_OF}
-        """,  # noqa: S608 - the condition above
+        """,
         whose,
     )
     await connection.execute(
-        f"UPDATE subscriptions SET quantity_let_pass = quantity {_OF}",  # noqa: S608 - the condition above
+        f"UPDATE subscriptions SET quantity_let_pass = quantity {_OF}",
         whose,
     )
 
