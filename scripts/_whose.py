@@ -47,7 +47,8 @@ async def _by_email(manager: SubscriptionManager, wanted: str) -> list[Person]:
 
 
 async def _by_id(manager: SubscriptionManager, wanted: str) -> str | None:
-    from lib.database import ledger, work
+    from lib.database import ledger
+    from lib.database.lists import queue
     from lib.errors import Refused, Retryable
 
     if not wanted or "/" in wanted or not wanted.isascii() or not wanted.isprintable():
@@ -59,6 +60,6 @@ async def _by_id(manager: SubscriptionManager, wanted: str) -> str | None:
     except (Refused, Retryable) as error:
         if isinstance(error, Refused) and error.reason == "stripe_refused":  # an id that Stripe can't even read
             return None
-        if await work.row_of(manager.db, wanted) or await ledger.timeline(manager.db, wanted, limit=1):
+        if await queue.row_of(manager.db, wanted) or await ledger.timeline(manager.db, wanted, limit=1):
             return wanted
         raise

@@ -11,8 +11,8 @@ import pytest
 
 from lib.config import Secret
 from lib.database import Database, comparison, due, events, sweeps
+from lib.database import edits as people
 from lib.database import memory as memories
-from lib.database import work as people
 from lib.errors import Conflicted
 from lib.model import Problem, Settlement
 from lib.subscription_manager.manager import TIME_FOR_A_PASS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.database import memory as memories
-from lib.database import work
+from lib.database.lists import queue
 from lib.database.lists.customers import CustomerFilter, CustomerRow, customers
 from lib.database.lists.timeline import timeline
 from lib.errors import Declined
@@ -41,7 +41,7 @@ async def show(
     """
     after = unpack_cursor(TIMELINE, cursor, str, str, str)
     memory, _ = await memories.load(bridge.db, customer_id)
-    queued = await work.row_of(bridge.db, customer_id)
+    queued = await queue.row_of(bridge.db, customer_id)
     happened, key = await timeline(bridge.db, customer_id, after, limit, planned=planned)
     ever = memory.known or queued or happened or (await timeline(bridge.db, customer_id, None, 1, planned=True))[0]
     if not ever:
@@ -54,5 +54,5 @@ async def show(
         explanation.pop("timeline")
     entries = [TimelineEntry.of_happened(one) for one in happened]
     page = Timeline(data=entries, next_cursor=pack_cursor(TIMELINE, key) if key else None)
-    queue = Queued.of_row(queued) if queued else None
-    return CustomerView.of_memory(memory, queue=queue, timeline=page, explanation=explanation)
+    standing = Queued.of_row(queued) if queued else None
+    return CustomerView.of_memory(memory, queue=standing, timeline=page, explanation=explanation)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lib.database import brake, due, latest_version, schema_version, sweeps
-from lib.database import dashboard as counted
+from lib.database import brake, due, latest_version, numbers, schema_version, sweeps
 from lib.model import Hold, ServiceState
 from lib.operators.views import overview as views
 
@@ -20,13 +19,13 @@ SWEEP_TAKES = timedelta(hours=2)
 
 async def show(bridge: SubscriptionManager) -> views.Dashboard:
     """How everything stands, as the dashboard answers it."""
-    numbers = await counted.numbers(bridge.db)
+    counts = await numbers.read(bridge.db)
     load = await due.load(bridge.db)
     stopped = await brake.read(bridge.db)
     newest = await sweeps.newest(bridge.db)
     ended = await sweeps.newest(bridge.db, ended=True)
-    services = numbers["services"]
-    parked = sum(numbers["parked"].values())
+    services = counts["services"]
+    parked = sum(counts["parked"].values())
     alerts = _brake_alerts(stopped)
     if parked:
         alerts.append(views.Alert(code="parked", detail=f"{parked} wait for a person", remedy="See /api/admin/work."))
@@ -49,19 +48,19 @@ async def show(bridge: SubscriptionManager) -> views.Dashboard:
         version=bridge.settings.app_version,
         migration=views.Migration(applied=await schema_version(bridge.db), wanted=latest_version()),
         alerts=alerts,
-        customers=numbers["customers"],
+        customers=counts["customers"],
         services={state.value: services.get(state.value, 0) for state in ServiceState},
-        holds={hold.value: numbers["holds"].get(hold.value, 0) for hold in Hold},
-        suspended_in_panel=numbers["panel_suspended"],
-        organisations_suspended_in_panel=numbers["orgs_suspended"],
-        websites_gone=_refs(numbers["websites_gone"], numbers["websites_gone_from"]),
-        domains_differ=_refs(numbers["domains_differ"], numbers["domains_differ_of"]),
+        holds={hold.value: counts["holds"].get(hold.value, 0) for hold in Hold},
+        suspended_in_panel=counts["panel_suspended"],
+        organisations_suspended_in_panel=counts["orgs_suspended"],
+        websites_gone=_refs(counts["websites_gone"], counts["websites_gone_from"]),
+        domains_differ=_refs(counts["domains_differ"], counts["domains_differ_of"]),
         queue=views.QueueView(
-            due=numbers["due"],
+            due=counts["due"],
             oldest_seconds=round(load.oldest_seconds, 1),
-            working=numbers["working"],
-            waiting=numbers["waiting"],
-            parked=views.Parked(total=parked, by_reason=numbers["parked"]),
+            working=counts["working"],
+            waiting=counts["waiting"],
+            parked=views.Parked(total=parked, by_reason=counts["parked"]),
         ),
         brake=views.BrakeView.of(
             _brake(stopped["suspensions"]),
@@ -70,13 +69,13 @@ async def show(bridge: SubscriptionManager) -> views.Dashboard:
             moves=_brake(stopped["moves"]),
         ),
         shadow=views.ShadowView(
-            customers=numbers["shadow_customers"],
-            actions=numbers["shadow_actions"],
-            plans=[views.ShadowPlan(**plan) for plan in numbers["shadow_plans"]],
+            customers=counts["shadow_customers"],
+            actions=counts["shadow_actions"],
+            plans=[views.ShadowPlan(**plan) for plan in counts["shadow_plans"]],
         ),
         sweep=_sweep(newest) if newest else None,
-        events=views.EventNumbers(last_day=numbers["events_day"], newest_webhook_at=numbers["newest_webhook"]),
-        actions_last_day=numbers["actions_day"],
+        events=views.EventNumbers(last_day=counts["events_day"], newest_webhook_at=counts["newest_webhook"]),
+        actions_last_day=counts["actions_day"],
     )
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lib.database import ledger, work
+from lib.database import ledger
 from lib.database import memory as memories
-from lib.database.work import WorkRow
+from lib.database.lists import queue
+from lib.database.lists.queue import WorkRow
 from lib.errors import NotFound, Refused, Retryable
 from lib.model import Memory, PanelSubscription, Payer, Service, ServiceKey, Subscription
 from lib.operators.views.customers import Queued
@@ -163,7 +164,7 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
         memory=memory,
         report=report,
         found=found,
-        queued=await work.row_of(bridge.db, customer_id),
+        queued=await queue.row_of(bridge.db, customer_id),
         timeline=await ledger.timeline(bridge.db, customer_id, limit=facts),
         away=away,
     )

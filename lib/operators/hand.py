@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from lib.database import brake, due, ledger, work
+from lib.database import brake, due, edits, ledger
 from lib.database import memory as memories
+from lib.database.lists import queue
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
 from lib.model import (
@@ -69,13 +70,13 @@ async def whose(bridge: SubscriptionManager, customer_id: str | None, subscripti
 async def listing(
     bridge: SubscriptionManager,
     *,
-    state: work.State | None,
+    state: queue.State | None,
     reason: str | None,
     cursor: tuple[str, str] | None,
     limit: int,
-) -> tuple[list[work.WorkRow], tuple[str, str] | None]:
+) -> tuple[list[queue.WorkRow], tuple[str, str] | None]:
     """A page of the queue, and the key behind which the next one begins."""
-    found = await work.rows(bridge.db, state=state, reason=reason, after=cursor, limit=limit + 1)
+    found = await queue.rows(bridge.db, state=state, reason=reason, after=cursor, limit=limit + 1)
     page = found[:limit]
     return page, (page[-1].kind, page[-1].key) if len(found) > limit else None
 
@@ -94,7 +95,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     Raises:
         Declined: when a customer waits for several of these: one word to all might end hosting.
     """
-    found = await work.held_back(bridge.db, hand.customer_id)
+    found = await edits.held_back(bridge.db, hand.customer_id)
     if hand.subscription_id is None and len(found) > 1:
         detail = f"they wait for {' and '.join(sorted(found))}: name the subscription that is meant"
         raise Declined("invalid_field", detail, field="subscriptionId")
@@ -102,7 +103,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     async def edit(lease_id: str) -> None:
         note = _note(hand, "release", waited=sorted(found))
         async with _editing(bridge, hand, lease_id, note, known="quantity_unusual" in found) as connection:
-            await work.release(connection, hand.customer_id, hand.subscription_id)
+            await edits.release(connection, hand.customer_id, hand.subscription_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -112,10 +113,10 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
 
     async def edit(lease_id: str) -> None:
         async with _editing(bridge, hand, lease_id, _note(hand, "hold")) as connection:
-            await work.hold(connection, hand.customer_id, hand.subscription_id)
+            await edits.hold(connection, hand.customer_id, hand.subscription_id)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
-    found = await work.held(bridge.db, hand.customer_id, hand.subscription_id)
+    found = await edits.held(bridge.db, hand.customer_id, hand.subscription_id)
     return report, {
         "held": [str(key) for key, off in found.items() if off],
         "not_held": [str(key) for key, off in found.items() if not off],
@@ -143,12 +144,12 @@ async def lift(
         async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as connection:
             match hold_name:
                 case "admin":
-                    await work.lift(connection, hand.customer_id, hand.subscription_id)
+                    await edits.lift(connection, hand.customer_id, hand.subscription_id)
                 case "unpaid":
-                    await work.forgive(connection, hand.customer_id, hand.subscription_id)
+                    await edits.forgive(connection, hand.customer_id, hand.subscription_id)
                 case "dispute" | "refund":
                     table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
-                    await work.waive(connection, hand.customer_id, hand.subscription_id, table)
+                    await edits.waive(connection, hand.customer_id, hand.subscription_id, table)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -170,7 +171,7 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
     async def edit(lease_id: str) -> None:
         note = _note(hand, "grace", until=until.isoformat() if until else None)
         async with _editing(bridge, hand, lease_id, note) as connection:
-            await work.grace(connection, hand.customer_id, hand.subscription_id, until)
+            await edits.grace(connection, hand.customer_id, hand.subscription_id, until)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     asked = _asked(report, hand)
@@ -223,9 +224,9 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
                 raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
         async with due.holding(bridge.db, lease_id) as connection:
             if gone:
-                await work.forget_org(connection, hand.customer_id)
-            await work.forget_subscriptions(connection, missing)
-            await work.forget_websites(connection, sites)
+                await edits.forget_org(connection, hand.customer_id)
+            await edits.forget_subscriptions(connection, missing)
+            await edits.forget_websites(connection, sites)
             await ledger.add(connection, [_note(hand, "recreate", organisation=gone)])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
@@ -331,7 +332,7 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
         except NotFound:
             step.happened()  # it is gone already, which is what was asked for
         async with due.holding(bridge.db, lease_id) as connection:
-            await work.wiped(connection, service.key)
+            await edits.wiped(connection, service.key)
 
 
 def _told(outcome: Outcome) -> str:
@@ -368,7 +369,7 @@ async def _editing(
     Raises:
         Declined: none is. LeaseLost: nothing was written.
     """
-    if not known and not await work.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
+    if not known and not await edits.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
         raise Declined("unknown_subscription", detail, field=_named(hand))
     async with due.holding(bridge.db, lease_id) as connection:

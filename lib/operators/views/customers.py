@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from lib.database.lists.customers import CustomerRow
+from lib.database.lists.queue import WorkRow
 from lib.database.lists.timeline import Happened
-from lib.database.work import WorkRow
 from lib.model import Memory, Service
 from lib.operators.views.passes import ProblemView, problem_views
 from lib.web.typed import View

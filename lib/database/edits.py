@@ -1,4 +1,4 @@
-"""What operators look at and do by hand: the queue as a list, holds, dates and releases.
+"""What an operator edits by hand in what we remember of a customer: holds, dates, releases and panel ids.
 
 What changes something takes the connection of `due.holding`: it is written under the customer's lease, or not at all.
 """
@@ -6,100 +6,11 @@ What changes something takes the connection of `due.holding`: it is written unde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from lib.database.connection import Connection, Database
 from lib.model import ServiceKey
-
-State = Literal["due", "parked", "waiting", "working"]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkRow:
-    """One row of the queue as it stands."""
-
-    kind: str
-    key: str
-    state: State
-    due_at: datetime | None
-    attempts: int
-    last_error: str | None
-    waits_for: str | None
-    parked_reason: str | None
-    parked_at: datetime | None
-    problems: list[dict[str, str]]
-    email: str | None
-
-
-_ROW = """
-    SELECT d.kind, d.key,
-        CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
-            WHEN d.parked_reason IS NOT NULL THEN 'parked'
-            WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state,
-        d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
-    FROM page d
-    LEFT JOIN customers c ON d.kind = 'customer' AND c.provider = 'stripe' AND c.customer_id = d.key
-"""
-
-_STATES: dict[State, str] = {
-    "working": "leased_until > clock_timestamp()",
-    "parked": "parked_reason IS NOT NULL AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
-    "due": "parked_reason IS NULL AND due_at <= clock_timestamp()"
-    " AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
-    "waiting": "parked_reason IS NULL AND due_at > clock_timestamp()"
-    " AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
-}
-
-
-async def row_of(db: Database, customer_id: str) -> WorkRow | None:
-    """The queue's row of one customer; `None` when nothing is to be done for them."""
-    found = await db.row(
-        f"WITH page AS (SELECT * FROM due WHERE kind = 'customer' AND key = %(key)s) {_ROW}",
-        {"key": customer_id},
-    )
-    return WorkRow(**found) if found else None
-
-
-async def rows(
-    db: Database,
-    *,
-    state: State | None,
-    reason: str | None,
-    after: tuple[str, str] | None,
-    limit: int,
-) -> list[WorkRow]:
-    """The queue in the order of its keys, so that a page can begin after any row.
-
-    Args:
-        reason: only rows parked with this reason among their problems.
-        after: (kind, key) of the last row of the page before.
-    """
-    parts = ["true"]
-    if state is not None:
-        parts.append(_STATES[state])
-    if reason is not None:
-        parts.append("parked_reason IS NOT NULL")
-        parts.append("problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))")
-    if after is not None:
-        parts.append("(kind, key) > (%(kind)s, %(key)s)")
-    found = await db.rows(
-        f"""
-        WITH page AS MATERIALIZED (
-            SELECT * FROM due WHERE {" AND ".join(parts)} ORDER BY kind, key LIMIT %(limit)s
-        )
-        {_ROW} ORDER BY d.kind, d.key
-        """,
-        {
-            "reason": reason,
-            "kind": after[0] if after else None,
-            "key": after[1] if after else None,
-            "limit": limit,
-        },
-    )
-    return [WorkRow(**row) for row in found]
-
 
 _OF = """
     WHERE provider = 'stripe' AND customer_id = %(customer)s

@@ -7,7 +7,7 @@ from typing import Any
 from lib.database.connection import Database
 
 
-async def numbers(db: Database) -> dict[str, Any]:
+async def read(db: Database) -> dict[str, Any]:
     """Every number of the dashboard, in one statement."""
     row = await db.row(
         """
