@@ -168,7 +168,7 @@ WAITS: Mapping[str, Reason] = {
     ),
     "settlement": Reason(
         "the money of a bank debit or an invoice has not arrived yet",
-        "Nothing: it runs once it arrives. activate_on=processing in plan_mappings does not wait for it.",
+        "Nothing: it runs once it arrives. activate_on=processing in plan_mappings waits for no debit under way.",
     ),
     "change_waits_for_payment": Reason(
         "another plan was chosen, and the invoice that bills the change is open; the present plan stays",

@@ -440,7 +440,7 @@ def _state(
     causes: dict[Hold, str] = {}
     match subscription.status:
         case "incomplete":
-            if not trust or not _is_processing(subscription):
+            if not trust or not money.is_processing(subscription):
                 waiting = replace(service, waits_for="first_payment")
                 return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, "incomplete")
             rule, wake_at = "processing", None
@@ -474,13 +474,6 @@ def _state(
         if waits is not None:
             return Goal(replace(service, waits_for="settlement", grace_until=None), Want.NOTHING, waits)
     return Goal(replace(service, waits_for=None), Want.ON, rule, wake_at=wake_at)
-
-
-def _is_processing(subscription: Subscription) -> bool:
-    """Whether the first payment is under way, as a bank debit is for days."""
-    if subscription.first_payment is None and subscription.latest_invoice is not None:
-        raise money.Unread(Question.FIRST_PAYMENT)
-    return subscription.first_payment == "processing"
 
 
 def _is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:

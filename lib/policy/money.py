@@ -49,7 +49,8 @@ def first_money(subscription: Subscription, *, trust: bool, paid_once: bool) -> 
     """Whether what a subscription asks for at its beginning has been paid. Of one that is behind something must be.
 
     Args:
-        trust: a bank debit that is under way counts as paid (`activate_on=processing`).
+        trust: a bank debit that is under way counts as paid (`activate_on=processing`); an invoice that was only sent
+            is no such thing.
         paid_once: it had been let in before: any paid invoice will do, a trial's too; no later period is waited for.
 
     Raises:
@@ -59,7 +60,7 @@ def first_money(subscription: Subscription, *, trust: bool, paid_once: bool) -> 
     if invoices is None:
         if latest is None:
             return "paid" if subscription.status == "active" else "coming"
-        if latest.status == "paid" and pays_a_period(latest):
+        if latest.status == "paid" and pays_a_period(latest) and latest.asks:
             return "paid"
         if latest.billing_reason != "subscription_create":  # that one has none before it
             raise Unread(Question.INVOICES)
@@ -73,7 +74,18 @@ def first_money(subscription: Subscription, *, trust: bool, paid_once: bool) -> 
     written_off = [invoice.status in WRITTEN_OFF for invoice in asking]
     if all(written_off):
         return "never"
-    return "paid" if trust and not any(written_off) else "coming"
+    return "paid" if trust and not any(written_off) and is_processing(subscription) else "coming"
+
+
+def is_processing(subscription: Subscription) -> bool:
+    """Whether the first payment is under way.
+
+    Raises:
+        Unread: it was not asked.
+    """
+    if subscription.first_payment is None and subscription.latest_invoice is not None:
+        raise Unread(Question.FIRST_PAYMENT)
+    return subscription.first_payment == "processing"
 
 
 def change_paid(subscription: Subscription, prices: Iterable[str], since: datetime | None, now: datetime) -> bool:
@@ -93,13 +105,24 @@ def change_paid(subscription: Subscription, prices: Iterable[str], since: dateti
     if any(i.status == "open" for i in changes):
         return False
     wanted = set(prices)
-    if any(i.status == "draft" and any(_bills(i, price) for price in wanted) for i in changes):
-        return False
     final = [i for i in recent if i.status not in ("draft", "open") or _other_open(i)]
-    newest = [found for price in wanted if (found := next((i for i in final if _bills(i, price)), None))]
+    newest = [found for price in wanted if (found := _says(i for i in final if _bills(i, price)))]
+    drafts = [i for i in changes if i.status == "draft" and any(_bills(i, price) for price in wanted)]
+    if drafts and all(drafts[0].created >= invoice.created for invoice in newest):
+        return False  # it is to be billed; what is older than a bill that was paid stays a draft for ever
     if newest:
         return all(invoice.status == "paid" for invoice in newest)
     return not any(i.status == "open" and _may_be_about(i, now) for i in invoices_of(subscription))
+
+
+def _says(bills: Iterable[Invoice]) -> Invoice | None:
+    """Which of the bills of a price, newest first, tells whether it is paid for.
+
+    A renewal that nobody will pay delivers nothing, and takes nothing away that was paid before it.
+    """
+    bills = list(bills)
+    put_away = [i.status in WRITTEN_OFF and i.billing_reason != "subscription_update" for i in bills]
+    return next((i for i, skip in zip(bills, put_away, strict=True) if not skip), bills[0] if bills else None)
 
 
 def _other_open(invoice: Invoice) -> bool:
@@ -147,13 +170,17 @@ def paid_again(subscription: Subscription, start: datetime | None, now: datetime
         return invoice.status == "paid" and invoice.asks and in_time
 
     latest = subscription.latest_invoice
-    if latest is not None and (since(latest) or _pays(latest, now) is not None):
+    if latest is not None and (since(latest) or (_pays(latest, now) is not None and not _sets_off(latest))):
         return True
     invoices = invoices_of(subscription)
-    if any(_pays(invoice, now) is not None for invoice in invoices):
+    if any(_pays(invoice, now) is not None and not _sets_off(invoice) for invoice in invoices):
         return True
     asking = [invoice for invoice in invoices if invoice.asks and invoice.status != "draft"]
-    return any(since(invoice) for invoice in (asking[:1] if start is None else asking))
+    if start is None:
+        return any(since(invoice) for invoice in asking[:1])
+    # An old open bill makes the beginning an old one: what was paid before the one that was put away pays none of it.
+    start = max([start, *(i.created for i in asking if i.status in WRITTEN_OFF)])
+    return any(since(invoice) for invoice in asking)
 
 
 def refunded(subscription: Subscription, now: datetime) -> datetime | None:
@@ -177,6 +204,11 @@ def _pays(invoice: Invoice, now: datetime) -> datetime | None:
         return None
     ends = [line.end for line in invoice.lines or () if not line.proration and line.start <= now < line.end]
     return min(ends, default=None)
+
+
+def _sets_off(invoice: Invoice) -> bool:
+    """Whether it only sets what is bought off against what is given back: classic billing credits unpaid time, too."""
+    return not invoice.asks and any(line.amount < 0 for line in invoice.lines or ())
 
 
 def only_drafts_left(subscription: Subscription) -> bool:

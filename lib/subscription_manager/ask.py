@@ -28,7 +28,9 @@ async def answer(stripe: StripeClient, payer: Payer, subscription_id: str, quest
                 raise Incomplete(f"Stripe's list of the invoices of {subscription_id} lacks its latest, {latest.id}")
             known = replace(subscription, invoices=invoices)
         case Question.FIRST_PAYMENT:
-            status = await stripe.payment_of(latest.id) if latest is not None else "none"
+            owed = [i for i in subscription.known_invoices if i.status == "open" and i.asks]
+            first = min(owed, key=lambda i: i.created, default=latest)
+            status = await stripe.payment_of(first.id) if first is not None else "none"
             known = replace(subscription, first_payment=status)
     return replace(payer, subscriptions=tuple(known if s.id == known.id else s for s in payer.subscriptions))
 

@@ -286,8 +286,8 @@ def _active(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], fro
         return on  # A renewal's invoice is open for a while each month: what runs goes on running.
     if invoice.status in ("void", "uncollectible"):
         return _some(Fate.NOTHING), frozenset(), frozenset(), NOBODY_WILL_PAY
-    if mapping_trusts(world):
-        return on
+    if mapping_trusts(world) and world.subscription.first_payment == "processing":
+        return on  # An invoice that was only sent is no money on its way.
     if invoice.billing_reason == "subscription_create":
         return _some(Fate.NOTHING), frozenset(), frozenset(), "the first money is not there yet"
     # A renewal's open invoice, and no other: the text can be read both ways.

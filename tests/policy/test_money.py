@@ -185,6 +185,29 @@ def test_a_debit_under_way_counts_while_incomplete(payment: str, mapping: Any, m
     assert runs(of(said, sold=mapping)) is made
 
 
+@pytest.mark.parametrize(("payment", "made"), [("processing", True), ("none", False)])
+def test_an_invoice_that_was_only_sent_is_no_debit_under_way(payment: str, made: bool) -> None:
+    """`active` at once on an open first invoice: trusted while it is being paid, not because it was sent."""
+    assert runs(of(subscription(latest=first("open"), payment=payment), sold=SEPA)) is made
+
+
+def test_an_active_subscription_is_asked_for_its_debit() -> None:
+    """How the first payment stands is read before anything is made on trust."""
+    said = replace(subscription(latest=first("open")), first_payment=None)
+    wanted = desired(payer(said), Memory("cus_Anna"), SEPA, Policy(), NOW)
+    assert wanted.questions == (("sub_1", Question.FIRST_PAYMENT),)
+
+
+def test_setting_off_what_nobody_paid_is_no_first_money() -> None:
+    """A change begins a new period and credits the unpaid one: its bill of nothing is paid at once, by nobody."""
+    credit = (line(amount=-2900, proration=True), line(amount=900))
+    bill = invoice("paid", "subscription_update", 0, *credit, id="in_change", created=NOW)
+    said = subscription(latest=bill, older=(first("open"),))
+    assert not of(said).done
+    wanted = desired(payer(replace(said, invoices=None)), Memory("cus_Anna"), catalogue(), Policy(), NOW)
+    assert wanted.questions == (("sub_1", Question.INVOICES),)
+
+
 def test_a_debit_that_fails_makes_nothing_more_and_ends_what_it_made() -> None:
     """It failed: what was made stays until Stripe gives up, and is held as ended then."""
     end = of(subscription(status="incomplete", latest=first("open"), payment="processing"), sold=SEPA)
@@ -248,6 +271,25 @@ def test_held_stays_held_when_the_debt_is_written_off(written: str, before: str)
         end.run()
         assert runs(end) is on, later
     assert end.memory.services[0].unpaid_since is None
+
+
+@pytest.mark.parametrize("written", ["void", "uncollectible"])
+def test_an_older_debt_lets_no_earlier_money_pay_the_one_that_was_written_off(written: str) -> None:
+    """Spring's invoice stayed open, summer's was paid, autumn's is written off: nobody paid for autumn."""
+    older = (open_for(40, "in_summer", "paid"), open_for(70, "in_spring"))
+    end = of(subscription(status="past_due", latest=open_for(9), older=older), HELD)
+    assert not runs(end)
+    end.payer = payer(subscription(latest=open_for(9, status=written), older=older))
+    end.run()
+    assert not runs(end)
+
+
+def test_setting_off_what_nobody_paid_pays_no_debt() -> None:
+    """Held, written off, and a change whose bill asks for nothing: still nobody paid."""
+    credit = (line(amount=-2900, proration=True), line(amount=900))
+    bill = invoice("paid", "subscription_update", 0, *credit, id="in_change", created=NOW)
+    said = subscription(latest=bill, older=(open_for(9, status="uncollectible"),))
+    assert not runs(of(said, HELD))
 
 
 @pytest.mark.parametrize("written", ["void", "uncollectible"])
@@ -344,10 +386,17 @@ def renewal(status: str, price: str = "price_1", age: float = 0) -> Invoice:
         ((renewal("void"), change("void")), False),
         ((renewal("paid", age=2), change("void", age=5)), True),
         ((change("void", age=1), renewal("paid", age=5)), False),
+        ((renewal("void"), change("paid", age=5)), True),
+        ((renewal("uncollectible"), change("paid", age=5)), True),
+        ((renewal("paid"), change("draft", age=5)), True),
+        ((change("draft"), renewal("paid", age=5)), False),
     ],
 )
 def test_a_change_is_delivered_when_it_is_itself_paid(invoices: tuple[Invoice, ...], expected: bool) -> None:
-    """The newest final invoice that bills the present price must be paid, and no change may be open."""
+    """The newest final invoice that bills the present price must be paid, and no change may be open.
+
+    A renewal that nobody will pay takes no paid change away, and a draft says nothing once a later bill is paid.
+    """
     assert delivers(*invoices) is expected
 
 

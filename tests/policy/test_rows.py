@@ -123,7 +123,7 @@ def test_active_is_on_once_money_is_settled() -> None:
 def test_activate_on_processing_trusts_the_debit() -> None:
     """A mapping with `activate_on=processing` does not wait for the debit."""
     end = world(
-        payer(subscription(latest=invoice("open", "subscription_create"))),
+        payer(subscription(latest=invoice("open", "subscription_create"), payment="processing")),
         sold=catalogue(PlanMapping("price_1", plan="2", activate_on="processing")),
     )
     end.run()
