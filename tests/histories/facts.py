@@ -1,0 +1,232 @@
+"""What the books say of one service in the words that the sentences use: who paid what, and what is owed since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tests.histories.books import ENDED, Change, Invoice, Item, Subscription
+from tests.histories.story import World
+
+BEHIND = ("past_due", "unpaid")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One subscription at one time, as its books stand."""
+
+    world: World
+    sub: Subscription
+
+    @property
+    def now(self) -> datetime:
+        """The present."""
+        return self.world.account.now
+
+    @property
+    def item(self) -> Item:
+        """Its one item."""
+        return self.sub.items[0]
+
+    @property
+    def status(self) -> str:
+        """Stripe's word."""
+        return self.sub.status
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended for good."""
+        return self.status in ENDED
+
+    @property
+    def means_something(self) -> bool:
+        """Whether the mapping of its price says that it is a service."""
+        mapping = self.world.product.mappings.get(self.item.price)
+        return mapping is not None and mapping.kind == "service"
+
+    def looked(self, since: datetime, until: datetime) -> bool:
+        """Whether the product looked within this span."""
+        return any(since <= at < until for at in self.world.product.looks)
+
+    # --- who paid ---
+
+    def billing(self, *, price: str | None = None, least: int = 1, since: datetime | None = None) -> list[Invoice]:
+        """The invoices that bill its item: this price, at least so many, made since then; oldest first."""
+        return [
+            invoice
+            for invoice in self.sub.invoices
+            if (since is None or invoice.created >= since)
+            and any(
+                line.amount >= 0 and line.quantity >= least and price in (None, line.price) for line in invoice.lines
+            )
+        ]
+
+    def paid_for(self, slot: int) -> bool:
+        """Whether money ever came that bought the service of this number (nothing to pay is paid, too)."""
+        return any(i.status == "paid" and i.buys for i in self.billing(least=slot)) or self.given(slot)
+
+    def paid_a_period(self, slot: int) -> bool:
+        """Whether it was for a period as such, and more than nothing; or for more of what was paid so."""
+        periods = [
+            i for i in self.billing()
+            if i.status == "paid" and i.amount > 0 and any(not line.proration for line in i.lines)
+        ]  # fmt: skip
+        return bool(periods) and any(i.status == "paid" and i.amount > 0 for i in self.billing(least=slot))
+
+    def given(self, slot: int) -> bool:
+        """Whether so many were agreed on without a bill of their own, by somebody who had paid before."""
+        agreed = any(quantity >= slot and how in ("unbilled", "later") for _, _, quantity, how in self.item.changes[1:])
+        return slot > 1 and agreed
+
+    def on_trust(self) -> bool:
+        """Whether it may be on before its first money: a trial, or a debit that was on its way where that is enough."""
+        return self.sub.trial_end is not None or (self._trusted and any(p.debit for p in self.sub.invoices[0].payments))
+
+    def on_its_way(self, slot: int) -> bool:
+        """Whether the first payment, which buys so many, is on its way where that is enough."""
+        first = self.sub.invoices[0]
+        enough = any(line.quantity >= slot for line in first.lines)
+        return self._trusted and enough and any(p.status == "processing" for p in first.payments)
+
+    @property
+    def _trusted(self) -> bool:
+        return bool(self.world.setting.activate_on == "processing")
+
+    def was_made_before(self, slot: int) -> bool:
+        """Whether anything of it was there before so many were bought."""
+        raised = max((at for at, _, quantity, _ in self.item.changes if quantity < slot), default=self.sub.created)
+        later = min(
+            (at for at, _, quantity, _ in self.item.changes if quantity >= slot and at > raised), default=raised
+        )
+        panel = self.world.panel
+        return any(panel.made_at[found.id] < later for found in panel.of(self.sub.id))
+
+    def paid_since(self, since: datetime) -> bool:
+        """Whether any money came since then."""
+        return self._paid_between(since, None)
+
+    # --- who owes ---
+
+    def behind_since(self, *, kindly: bool) -> datetime | None:
+        """When it fell behind, if no money has come since; `None` when it is not behind.
+
+        Args:
+            kindly: it is behind no more, too, once Stripe calls it active because its last debt was voided, or because
+                a bill that asked for nothing was the latest.
+        """
+        since: datetime | None = None
+        for number, (at, status) in enumerate(self.sub.statuses):
+            before = self.sub.statuses[number - 1][1] if number else ""
+            if status in BEHIND:
+                since = since or at
+            elif since is not None and before in BEHIND and kindly and not self._was_written_off(at):
+                since = None
+            if since is not None and status not in BEHIND:
+                until = self.sub.statuses[number + 1][0] if number + 1 < len(self.sub.statuses) else None
+                if self._paid_between(at, until):
+                    since = None
+        return since
+
+    def _was_written_off(self, at: datetime) -> bool:
+        return any(i.written_off_at == at for i in self.sub.invoices) and not any(
+            i.paid_at == at for i in self.sub.invoices
+        )
+
+    def _paid_between(self, since: datetime, until: datetime | None) -> bool:
+        return any(
+            i.paid_at is not None and i.buys and since <= i.paid_at and (until is None or i.paid_at < until)
+            for i in self.sub.invoices
+        )
+
+    def owes_changes_only(self, behind: datetime) -> bool:
+        """Whether all that was not paid since then were the bills of changes, and the period itself is paid."""
+        owed = [
+            i for i in self.sub.invoices if i.status in ("void", "uncollectible") and (i.failed_at or behind) >= behind
+        ]
+        return all(i.reason == "subscription_update" for i in owed if i.failed_at)
+
+    def owed_from(self, behind: datetime, *, certain: bool = False) -> datetime | None:
+        """Since when is owed the oldest of what was open while it was behind, and has not been paid.
+
+        Args:
+            certain: leave out what was put away if other money came afterwards, if it was the bill of a change, or if
+                nobody saw it owed.
+        """
+        paid = [i.paid_at for i in self.sub.invoices if i.paid_at is not None and i.buys and i.paid_at >= behind]
+        since = max([behind, *paid]) if certain else behind
+        owed = [
+            invoice.owed_from
+            for invoice in self.sub.invoices
+            if invoice.amount > 0 and invoice.status != "paid" and not invoice.shelved
+            and invoice.owed_from is not None and invoice.owed_from <= self.now
+            and (invoice.closed_at or self.now) >= since
+            and (not certain or invoice.status == "open" or self._was_seen_owed(invoice))
+        ]  # fmt: skip
+        return min(owed, default=None)
+
+    def _was_seen_owed(self, invoice: Invoice) -> bool:
+        closed, owed = invoice.closed_at, invoice.owed_from
+        if closed is None or owed is None or invoice.reason == "subscription_update":
+            return False
+        panel = self.world.panel
+        made = any(panel.made_at[found.id] < closed for found in panel.of(self.sub.id))
+        return made and self.looked(owed, closed)
+
+    def graces(self) -> tuple[timedelta, timedelta]:
+        """How long something may be owed, at least and at most: a grace promised for another price may still run."""
+        setting = self.world.setting
+        usual = setting.policy.grace_days
+        short = usual if setting.grace_days is None else setting.grace_days
+        days = {short if price == "price_small" else usual for _, price, _, _ in self.item.changes}
+        return timedelta(days=min(days)), timedelta(days=max(days))
+
+    def resumed_unpaid(self) -> bool:
+        """Whether it went on after a pause because a bill was written off, and nothing was paid since."""
+        for number in range(len(self.sub.statuses) - 1, 0, -1):
+            at, status = self.sub.statuses[number]
+            if status == "active" and self.sub.statuses[number - 1][1] == "paused":
+                return self._was_written_off(at) and not self._paid_between(at, None)
+        return False
+
+    # --- what the running period is paid by ---
+
+    def running(self) -> list[Invoice]:
+        """The invoices that bill the period that runs now, as such and not as a proration."""
+        return [
+            i for i in self.sub.invoices
+            if any(not line.proration and line.begins == self.item.begins for line in i.lines)
+        ]  # fmt: skip
+
+    def nothing_owed(self) -> bool:
+        """Whether the running period is paid, and no bill of a change is open besides."""
+        settled = any(i.status == "paid" for i in self.running())
+        return settled and not any(i.reason == "subscription_update" for i in self.sub.open)
+
+    def something_open(self) -> bool:
+        """Whether a bill is open that is about the time that runs now."""
+        return any(line.begins <= self.now < line.ends for invoice in self.sub.open for line in invoice.lines)
+
+    # --- what was changed ---
+
+    def surplus_since(self, slot: int) -> datetime | None:
+        """Since when so many are not bought any more; `None` while they are."""
+        since: datetime | None = None
+        for at, _, quantity, _ in self.item.changes:
+            since = None if quantity >= slot else since or at
+        return since
+
+    def was_seen_as_it_is(self) -> bool:
+        """Whether the product looked between its last change and the edit that took its price's meaning away."""
+        edited = self.world.edited.get(self.item.price)
+        return edited is not None and self.looked(self.item.changes[-1][0], edited)
+
+    def changed(self) -> tuple[datetime, Change, int] | None:
+        """(when, how billed, number) of the change that made the price what it is; `None` if it always was."""
+        changes = self.item.changes
+        for number in range(len(changes) - 1, 0, -1):
+            at, price, _, how = changes[number]
+            if price != changes[number - 1][1]:
+                return at, how or "unbilled", number
+            if price != self.item.price:
+                break
+        return None
