@@ -207,18 +207,20 @@ def curls(*pages: str) -> list[list[str]]:
 
 async def sent(client: httpx.AsyncClient, words: list[str]) -> httpx.Response:
     """The answer to what a `curl` sends."""
-    path, headers, body = words[1].removeprefix("https://YOUR-DOMAIN"), {}, None
+    path, headers, body, method = words[1].removeprefix("https://YOUR-DOMAIN"), {}, None, "POST"
     for option, value in zip(words[2::2], words[3::2], strict=True):
         if option == "-H":
             name, _, content = value.partition(": ")
             headers[name] = content.replace("YOUR_ADMIN_KEY", ADMIN_KEY)
         elif option == "-d":
             body, headers["Content-Type"] = value, "application/x-www-form-urlencoded"  # as curl says of it
+        elif option == "-X":
+            method = value
         else:
             assert option == "-o", option
     if body is None:
         return await client.get(path, headers=headers)
-    return await client.post(path, content=body, headers=headers)
+    return await client.request(method, path, content=body, headers=headers)
 
 
 NOT_AS_THINGS_STAND = {"not_behind", "nothing_gone", "not_ended"}

@@ -64,8 +64,8 @@ async def act(ask: Ask[bodies.ReplayThese]) -> Answer:
         raise Declined(
             "confirmation_needed", "send dryRun first, then expected and asOf as it answered", field="expected"
         )
-    begun, marked = await events.replay(bridge, found, expected=given.expected)
-    return Answer(Replayed(events=begun.matches, subjects=marked, id=begun.id), 202, background)
+    replayed = await events.replay(bridge, ask.actor, found, expected=given.expected)
+    return Answer(replayed, 202, background)
 
 
 def _filter(given: Query | bodies.EventsFilter, now: datetime, *, until: datetime | None = None) -> EventFilter:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import AsyncIterator
+from typing import Any
 
 from msgspec import UNSET
 from starlette.background import BackgroundTask
+from starlette.responses import Response
 
 from lib.model.reason import remedy
-from lib.operators import bodies, hand
+from lib.operators import batches, bodies, hand
 from lib.operators.views.customers import QueueItem
+from lib.operators.views.events import Begun, Matches, Progress
 from lib.operators.views.overview import BrakeReleased
 from lib.operators.views.passes import ActedView
 from lib.subscription_manager import manager
 from lib.subscription_manager.report import PassReport
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
-from lib.web.page import Listing, Page, pack_cursor, unpack_cursor
-from lib.web.typed import Text
+from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
+from lib.web.typed import Text, Uuid
+
+COLUMNS = (
+    "kind", "key", "email", "state", "dueAt", "attempts", "reason", "parkedAt", "waitsFor", "lastError", "problems",
+)  # fmt: skip
 
 
 class Filter(Listing):
-    """Which rows of the queue."""
+    """Which rows of the queue; or `batch`, the id of an act on many, for how far it has come."""
 
-    state: Literal["due", "parked", "waiting", "working"] | None = None
+    state: bodies.QueueState | None = None
     reason: Text | None = None
+    batch: Uuid | None = None
 
 
-async def listing(ask: Ask[Filter]) -> Page[QueueItem]:
-    """Rows of the queue with reason and remedy. Parameters: `state`, `reason`, `limit`, `cursor`."""
+async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Progress | Response:
+    """Rows of the queue with reason and remedy, also as CSV; or how far an act on many has come."""
     given = ask.given
+    if given.batch is not None:
+        return await batches.progress(manager(), given.batch)
+    if wants_csv(ask.request):
+        return csv_answer("work", COLUMNS, _lines(given))
     after = unpack_cursor("work", given.cursor, str, str)
     rows, key = await hand.listing(
         manager(),
@@ -41,6 +53,18 @@ async def listing(ask: Ask[Filter]) -> Page[QueueItem]:
     return Page(data=items, next_cursor=pack_cursor("work", key) if key else None)
 
 
+async def _lines(given: Filter) -> AsyncIterator[tuple[Any, ...]]:
+    async def read(after: Any) -> Any:
+        return await hand.listing(manager(), state=given.state, reason=given.reason, cursor=after, limit=1000)
+
+    async for row in every(read):
+        problems = [problem["detail"] for problem in row.problems]
+        yield (
+            row.kind, row.key, row.email, row.state, row.due_at, row.attempts, row.parked_reason, row.parked_at,
+            row.waits_for, row.last_error, problems,
+        )  # fmt: skip
+
+
 async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     """`{"action", "customerId" | "subscriptionId", "reason", "until", "hold", "confirm"}`: what the pass then did."""
     bridge, given = manager(), ask.given
@@ -48,6 +72,8 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
         released = await hand.release_brake(bridge, ask.actor)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
         return Answer(BrakeReleased(action="releaseBrake", released=released), background=background)
+    if isinstance(given, bodies.Retry) and given.filter is not None:
+        return await _retry_all(ask.actor, given, given.filter)
     customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)
     by = hand.Hand(ask.actor, customer_id, given.subscription_id, given.reason)
     also: dict[str, Any] = {"held": UNSET, "not_held": UNSET}
@@ -70,8 +96,16 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     return ActedView.of_report(report, action=given.__struct_config__.tag, **also)
 
 
+async def _retry_all(actor: str, given: bodies.Retry, about: bodies.QueueFilter) -> Answer:
+    bridge = manager()
+    if given.expected is None:
+        return Answer(await batches.preview_retry(bridge, about.state, about.reason))
+    begun = await batches.retry(bridge, actor, about.state, about.reason, expected=given.expected)
+    return Answer(begun, 202, BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
+
+
 app = endpoint(
     guard=admin,
-    GET=Verb(listing, query=Filter, answers={200: Page[QueueItem]}),
-    POST=Verb(act, body=bodies.Work, answers={200: ActedView | BrakeReleased}),
+    GET=Verb(listing, query=Filter, answers={200: Page[QueueItem] | Progress}, csv=True),
+    POST=Verb(act, body=bodies.Work, answers={200: ActedView | BrakeReleased | Matches, 202: Begun}),
 )

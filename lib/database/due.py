@@ -195,6 +195,8 @@ _SETTLE = """
         problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
         parked_at = CASE WHEN %(keeps)s THEN parked_at WHEN %(reason)s::text IS NULL THEN NULL
             WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
+        rested_at = CASE WHEN %(rested)s THEN clock_timestamp() ELSE rested_at END,
+        batch_id = CASE WHEN %(nudged)s THEN batch_id END,
         updated_at = clock_timestamp()
     WHERE lease_id = %(lease)s
 """
@@ -233,6 +235,7 @@ async def settle(db: Database, claim: Claim, settled: Settlement, *, notes: Sequ
                     "waits_for": settled.waits_for,
                     "keeps": settled.keeps_problems,
                     "reason": reason,
+                    "rested": settled.error is None and not settled.keeps_problems and reason is None,
                     "problems": Jsonb([asdict(problem) for problem in problems]),
                     "attempts": settled.attempts,
                     "retry_at": settled.retry_at,

@@ -29,6 +29,9 @@ class Sync(Given):
             yield Fault("dryRun", "invalid", "a dry run takes one customer")
 
 
+QueueState = Literal["due", "parked", "waiting", "working"]
+
+
 class _OfSomebody(Given):
     """An action on the services of one customer, or of one of their subscriptions only."""
 
@@ -41,8 +44,34 @@ class _OfSomebody(Given):
             yield Fault("customerId", "missing", "customerId or subscriptionId is needed")
 
 
-class Retry(_OfSomebody, tag_field="action", tag="retry"):
-    """Run the pass now."""
+class QueueFilter(Given):
+    """Which rows of the queue."""
+
+    state: QueueState | None = None
+    reason: Text | None = None
+
+
+class Retry(Given, tag_field="action", tag="retry"):
+    """Run the pass now: of one customer, or (`dryRun` first, then what it answered) of all that match a filter."""
+
+    customer_id: Id | None = None
+    subscription_id: Id | None = None
+    reason: Sentence | None = None
+    filter: QueueFilter | None = None
+    dry_run: bool = False
+    expected: int | None = None
+    as_of: Text | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        named = self.customer_id is not None or self.subscription_id is not None
+        if named == (self.filter is not None):
+            yield Fault("customerId", "missing", "customerId or subscriptionId is needed, or a filter")
+        if self.filter is None and (self.dry_run or self.expected is not None):
+            yield Fault("filter", "missing", "dryRun and expected go with a filter")
+        if (self.expected is None) != (self.as_of is None):
+            yield Fault("expected", "missing", "expected and asOf go together: send back what the dry run answered")
+        if self.filter is not None and not self.dry_run and self.expected is None:
+            yield Fault("expected", "missing", "send dryRun first, then expected and asOf as it answered")
 
 
 class Release(_OfSomebody, tag_field="action", tag="release"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.database import brake, due, latest_version, numbers, schema_version, sweeps
 from lib.model import Hold, ServiceState
+from lib.operators import events
 from lib.operators.views import overview as views
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ async def show(bridge: SubscriptionManager) -> views.Dashboard:
     stopped = await brake.read(bridge.db)
     newest = await sweeps.newest(bridge.db)
     ended = await sweeps.newest(bridge.db, ended=True)
+    undone, newest_undone = await events.not_done(bridge)
     services = counts["services"]
     parked = sum(counts["parked"].values())
     alerts = _brake_alerts(stopped)
@@ -74,7 +76,12 @@ async def show(bridge: SubscriptionManager) -> views.Dashboard:
             plans=[views.ShadowPlan(**plan) for plan in counts["shadow_plans"]],
         ),
         sweep=_sweep(newest) if newest else None,
-        events=views.EventNumbers(last_day=counts["events_day"], newest_webhook_at=counts["newest_webhook"]),
+        events=views.EventNumbers(
+            last_day=counts["events_day"],
+            newest_webhook_at=counts["newest_webhook"],
+            not_done=undone,
+            newest_not_done=newest_undone,
+        ),
         actions_last_day=counts["actions_day"],
     )
 

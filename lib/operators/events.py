@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from lib.database import due
+from lib.database import batches, due
 from lib.database.lists import events as lists
 from lib.database.lists.events import EventFilter, EventRow
 from lib.errors import Declined
-from lib.operators.views.events import Begun, EventView, EventWork, Matches
+from lib.operators.batches import refuse_other_number
+from lib.operators.views.events import EventView, EventWork, Matches, Replayed
 from lib.stripe_events import read_event
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ async def show(bridge: SubscriptionManager, event_id: str) -> EventView:
     return view
 
 
+async def not_done(bridge: SubscriptionManager) -> tuple[int, list[EventView]]:
+    """How many events have led to nothing yet, because their customers' passes fail or are parked; the newest."""
+    total, rows = await lists.not_done(bridge.db, SAMPLE)
+    return total, await _views(bridge, rows)
+
+
 async def preview(bridge: SubscriptionManager, found: EventFilter) -> Matches:
     """How many events a replay would concern."""
     rows, _ = await lists.events(bridge.db, found, None, SAMPLE)
@@ -55,8 +61,10 @@ async def preview(bridge: SubscriptionManager, found: EventFilter) -> Matches:
     return Matches(matches=matches, sample=[row.event_id for row in rows], as_of=found.until)
 
 
-async def replay(bridge: SubscriptionManager, found: EventFilter, *, expected: int | None = None) -> tuple[Begun, int]:
-    """Make due again whatever the events speak of; how many subjects that were.
+async def replay(
+    bridge: SubscriptionManager, actor: str, found: EventFilter, *, expected: int | None = None
+) -> Replayed:
+    """Make due again whatever the events speak of.
 
     Args:
         expected: how many events the caller was shown.
@@ -65,15 +73,17 @@ async def replay(bridge: SubscriptionManager, found: EventFilter, *, expected: i
         Declined: there are not as many as were shown; nothing is done.
     """
     matches = await lists.count(bridge.db, found)
-    if expected is not None and matches != expected:
-        detail = f"{matches} events match by now, not {expected}: look at the preview again"
-        raise Declined("changed_meanwhile", detail, field="expected")
+    if expected is not None:
+        refuse_other_number(matches, expected)
+    async with bridge.db.transaction() as connection:
+        batch_id = await batches.begin(connection, actor, "replay", lists.plain(found), matches)
     marked, after = 0, None
     while True:
         rows, after = await lists.events(bridge.db, found, after, REPLAYED_AT_ONCE)
-        marked += await _mark(bridge, rows)
+        async with bridge.db.transaction() as connection:
+            marked += await batches.mark(connection, batch_id, _subjects(bridge, rows))
         if after is None:
-            return Begun(id=str(uuid4()), matches=matches), marked
+            return Replayed(events=matches, subjects=marked, id=batch_id)
 
 
 async def replay_these(bridge: SubscriptionManager, event_ids: Sequence[str]) -> int:
@@ -88,12 +98,12 @@ async def replay_these(bridge: SubscriptionManager, event_ids: Sequence[str]) ->
         if row is None:
             raise Declined("not_found", f"no event {event_id} is kept; nothing was replayed", field="eventIds")
         rows.append(row)
-    return await _mark(bridge, rows)
-
-
-async def _mark(bridge: SubscriptionManager, rows: Sequence[EventRow]) -> int:
-    subjects = sorted({subject for row in rows for subject in subjects_of(row, livemode=bridge.settings.livemode)})
+    subjects = _subjects(bridge, rows)
     return await due.mark(bridge.db, subjects) if subjects else 0
+
+
+def _subjects(bridge: SubscriptionManager, rows: Sequence[EventRow]) -> list[Subject]:
+    return sorted({subject for row in rows for subject in subjects_of(row, livemode=bridge.settings.livemode)})
 
 
 def subjects_of(row: EventRow, *, livemode: bool) -> tuple[Subject, ...]:

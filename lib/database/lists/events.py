@@ -78,6 +78,36 @@ async def count(db: Database, found: EventFilter) -> int:
     return int(row["n"]) if row else 0
 
 
+COUNTED = 1000
+"""More events than this are not counted: an outage leaves those of everybody."""
+
+
+async def not_done(db: Database, limit: int) -> tuple[int, list[EventRow]]:
+    """How many events came in since their customer's passes last came to rest (at most `COUNTED`), and the newest.
+
+    Only of customers whose pass fails or is parked: what is merely due is taken up in a moment.
+    """
+    rows = await db.rows(
+        f"""
+        WITH stuck AS (
+            SELECT key, rested_at FROM due
+            WHERE kind = 'customer' AND (last_error IS NOT NULL OR parked_reason IS NOT NULL) LIMIT {COUNTED}
+        ), found AS (
+            SELECT e.* FROM stuck s CROSS JOIN LATERAL (
+                SELECT * FROM events e WHERE e.provider = 'stripe' AND e.customer_id = s.key AND e.outcome = 'accepted'
+                    AND e.received_at > coalesce(s.rested_at, '-infinity')
+                ORDER BY e.received_at DESC LIMIT {COUNTED}
+            ) AS e LIMIT {COUNTED}
+        )
+        SELECT {_COLUMNS}, (SELECT count(*) FROM found) AS total FROM found
+        ORDER BY received_at DESC, event_id DESC LIMIT %(limit)s
+        """,
+        {"limit": limit},
+    )
+    total = rows[0]["total"] if rows else 0
+    return total, [EventRow(**{name: row[name] for name in row if name != "total"}) for row in rows]
+
+
 async def standing(db: Database, subjects: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
     """How the queue stands with these (kind, key): only those that it still has."""
     rows = await db.rows(
@@ -121,3 +151,9 @@ def parameters(found: EventFilter) -> dict[str, Any]:
         "customer": found.customer_id,
         "object": found.object_id,
     }
+
+
+def plain(found: EventFilter) -> dict[str, Any]:
+    """The filter as plain JSON, for the record."""
+    told = {**parameters(found), "type": found.type}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items() if value}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 
 State = Literal["due", "parked", "waiting", "working"]
 
@@ -71,18 +71,11 @@ async def rows(
         reason: only rows parked with this reason among their problems.
         after: (kind, key) of the last row of the page before.
     """
-    parts = ["true"]
-    if state is not None:
-        parts.append(_STATES[state])
-    if reason is not None:
-        parts.append("parked_reason IS NOT NULL")
-        parts.append("problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))")
-    if after is not None:
-        parts.append("(kind, key) > (%(kind)s, %(key)s)")
+    behind = " AND (kind, key) > (%(kind)s, %(key)s)" if after is not None else ""
     found = await db.rows(
         f"""
         WITH page AS MATERIALIZED (
-            SELECT * FROM due WHERE {" AND ".join(parts)} ORDER BY kind, key LIMIT %(limit)s
+            SELECT * FROM due WHERE {_where(state, reason)}{behind} ORDER BY kind, key LIMIT %(limit)s
         )
         {_ROW} ORDER BY d.kind, d.key
         """,
@@ -94,3 +87,21 @@ async def rows(
         },
     )
     return [WorkRow(**row) for row in found]
+
+
+def _where(state: State | None, reason: str | None) -> str:
+    parts = ["true"]
+    if state is not None:
+        parts.append(_STATES[state])
+    if reason is not None:
+        parts.append("parked_reason IS NOT NULL")
+        parts.append("problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))")
+    return " AND ".join(parts)
+
+
+async def matching(connection: Connection, state: State | None, reason: str | None) -> list[tuple[str, str]]:
+    """(kind, key) of every row of the queue that matches, in the order of its keys."""
+    cursor = await connection.execute(
+        f"SELECT kind, key FROM due WHERE {_where(state, reason)} ORDER BY kind, key", {"reason": reason}
+    )
+    return [(row["kind"], row["key"]) for row in await cursor.fetchall()]

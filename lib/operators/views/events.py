@@ -55,6 +55,21 @@ class Begun(View):
     matches: int
 
 
+class Progress(View):
+    """How far an act on many has come."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    filter: dict[str, Any]
+    matches: int
+    subjects: int
+    """Rows of the queue that it made due."""
+    left: int
+    """Those of them whose pass has not ended since."""
+
+
 class Replayed(View):
     """Events that were played again, and how many subjects (customers, disputes ...) that made due."""
 

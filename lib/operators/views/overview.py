@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lib.operators.views.events import EventView
 from lib.web.typed import View
 
 
@@ -128,6 +129,9 @@ class EventNumbers(View):
 
     last_day: int
     newest_webhook_at: datetime | None
+    not_done: int
+    """How many have led to nothing yet, because the pass of their customer fails or is parked; counted up to 1000."""
+    newest_not_done: list[EventView]
 
 
 class Dashboard(View):

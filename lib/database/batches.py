@@ -1,0 +1,73 @@
+"""Acts of a person on many rows of the queue at once, and how far they have come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from lib.database.connection import Connection, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One act on many."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    filter: dict[str, Any]
+    matches: int
+    subjects: int
+    """Rows of the queue that it made due."""
+    left: int
+    """Those of them whose pass has not ended since."""
+
+
+async def begin(connection: Connection, actor: str, action: str, about: Mapping[str, Any], matches: int) -> str:
+    """Write down an act; its id."""
+    cursor = await connection.execute(
+        "INSERT INTO batches (actor, action, filter, matches)"
+        " VALUES (%(actor)s, %(action)s, %(about)s, %(matches)s) RETURNING id::text",
+        {"actor": actor, "action": action, "about": Jsonb(dict(about)), "matches": matches},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row["id"])
+
+
+async def mark(connection: Connection, batch_id: str, subjects: Sequence[tuple[str, str]]) -> int:
+    """Make (kind, key) rows due as part of an act; how many."""
+    cursor = await connection.execute(
+        """
+        WITH marked AS (
+            INSERT INTO due (kind, key, batch_id)
+            SELECT DISTINCT kind, key, %(batch)s::uuid FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key)
+            ORDER BY kind, key
+            ON CONFLICT (kind, key) DO UPDATE SET due_at = least(due.due_at, clock_timestamp()),
+                generation = due.generation + 1, priority = 0, batch_id = excluded.batch_id,
+                updated_at = clock_timestamp()
+            RETURNING 1
+        )
+        UPDATE batches SET subjects = subjects + (SELECT count(*) FROM marked) WHERE id = %(batch)s::uuid
+        RETURNING (SELECT count(*) FROM marked) AS n
+        """,
+        {"batch": batch_id, "kinds": [kind for kind, _ in subjects], "keys": [key for _, key in subjects]},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+async def read(db: Database, batch_id: str) -> Batch | None:
+    """One act, and how far it has come."""
+    row = await db.row(
+        "SELECT id::text, at, actor, action, filter, matches, subjects,"
+        " (SELECT count(*) FROM due WHERE batch_id = b.id) AS left FROM batches b WHERE id = %(id)s::uuid",
+        {"id": batch_id},
+    )
+    return Batch(**row) if row else None
