@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from lib.database import memory as memories
+from lib.database.services import remember_services
 from lib.errors import LeaseLost, OutcomeUnknown
 from tests.world import ADMIN_KEY, World
 
@@ -533,9 +534,9 @@ async def test_both_rows_are_written_or_none(world: World, told: int) -> None:
         services = {s.key.subscription_id: s for s in memory.services}
         both = [replace(services[old], website_id=None), replace(services[new], website_id=str(website))][::told]
         with pytest.raises(LeaseLost):
-            await memories.remember_services(manager.db, memory, both, str(uuid4()))
+            await remember_services(manager.db, memory, both, str(uuid4()))
         assert (world.service(old)["website_id"], world.service(new)["website_id"]) == (website, None)
-        await memories.remember_services(manager.db, memory, both, lease)
+        await remember_services(manager.db, memory, both, lease)
     assert (world.service(old)["website_id"], world.service(new)["website_id"]) == (None, website)
 
 

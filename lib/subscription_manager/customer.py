@@ -15,6 +15,9 @@ from lib.config import Settings
 from lib.database import Database, ledger
 from lib.database import memory as memories
 from lib.database import shadow as shadows
+from lib.database.customers import remember_customer
+from lib.database.services import remember_services
+from lib.database.subscriptions import Said, remember_said
 from lib.errors import DatabaseUnavailable, Denied, LeaseLost, NotFound, OutcomeUnknown, Refused, Retryable
 from lib.log import get_logger
 from lib.model import (
@@ -198,7 +201,7 @@ class Reconciler:
         if isinstance(outcome, Waits | Failed):
             return
         said = [
-            memories.Said(s, fingerprint(s, self._settings.policy), closed=s.status == "canceled" and not payable(s))
+            Said(s, fingerprint(s, self._settings.policy), closed=s.status == "canceled" and not payable(s))
             for s in state.payer.subscriptions
         ]
         changed = [s for s in said if s.is_news(state.stored)]
@@ -207,7 +210,7 @@ class Reconciler:
             for note in await ledger.record(self._db, notes):
                 log.warning("paid_after_end", customer=current.payer.id, note=note)
         if changed:
-            await memories.remember_said(self._db, state.memory, changed, current.lease_id)
+            await remember_said(self._db, state.memory, changed, current.lease_id)
 
     async def _observe(self, customer_id: str, edit: Callable[[Catalogue], Catalogue] | None = None) -> _State | None:
         """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
@@ -424,11 +427,11 @@ class Reconciler:
         stored = {service.key: service for service in before.services}
         changed = [service for service in after.services if stored.get(service.key) != service]
         if after.known and replace(before, services=(), intents=()) != replace(after, services=(), intents=()):
-            await memories.remember_customer(self._db, after, current.lease_id, livemode=current.settings.livemode)
+            await remember_customer(self._db, after, current.lease_id, livemode=current.settings.livemode)
             if before.known and before.email != after.email and after.login_id is not None:
                 await ledger.record(self._db, [_email_note(current, after)])
         if changed:
-            await memories.remember_services(self._db, after, changed, current.lease_id)
+            await remember_services(self._db, after, changed, current.lease_id)
         state.stored = after
 
 
@@ -506,7 +509,7 @@ def _ended(error: Retryable, now: datetime) -> Waits | Failed:
     return Failed(str(error), error.after, parks=not isinstance(error, Denied))
 
 
-def _late_money(current: Pass, said: memories.Said, invoice: Invoice) -> ledger.Fact:
+def _late_money(current: Pass, said: Said, invoice: Invoice) -> ledger.Fact:
     """Money for what had ended; always the same fact, so that it stands in the ledger once."""
     return ledger.Fact(
         str(uuid5(NAMESPACE_URL, f"paid_after_end:{invoice.id}")),

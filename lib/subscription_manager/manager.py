@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
-from lib.database import memory as memories
+from lib.database.customers import knows
+from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
 from lib.model import Catalogue, Claim, ReceivedEvent
@@ -320,12 +321,12 @@ class SubscriptionManager:
 
     async def customer_of_subscription(self, subscription_id: str) -> str | None:
         """Whose subscription it is, from memory or from Stripe; `None` when Stripe does not know it."""
-        owner = await memories.owner_of(self.db, subscription_id)
+        owner = await owner_of(self.db, subscription_id)
         return owner or await self.stripe.customer_of("subscription", subscription_id)
 
     async def knows_customer(self, customer_id: str) -> bool:
         """Whether we remember this customer, or Stripe has or had them."""
-        return await memories.knows(self.db, customer_id) or await self.stripe.knows(customer_id)
+        return await knows(self.db, customer_id) or await self.stripe.knows(customer_id)
 
     # --- sweep ---
 

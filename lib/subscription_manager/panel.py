@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.database import Database, adoption
-from lib.database import memory as memories
+from lib.database.customers import remember_customer
+from lib.database.services import remember_services
 from lib.errors import Denied, NotFound, Refused, Retryable
 from lib.model import Action, Actual, Given, Memory, PanelPlan, RenameOrg, Service
 from lib.policy import has_ended, held_website, kept_back, remembered, same_domain
@@ -134,14 +135,14 @@ class Panel:
         if replace(after, services=()) != replace(memory, services=()):
             lease, livemode = self.current.lease_id, self.current.settings.livemode
             named = isinstance(action, RenameOrg)
-            await memories.remember_customer(self.db, after, lease, livemode=livemode, named=named)
+            await remember_customer(self.db, after, lease, livemode=livemode, named=named)
         if changed := [service for service in after.services if memory.find(service.key) != service]:
             await self.remember_services(after, changed)
         return after
 
     async def remember_services(self, memory: Memory, changed: Sequence[Service]) -> None:
         """Write down services as they are now."""
-        await memories.remember_services(self.db, memory, changed, self.current.lease_id)
+        await remember_services(self.db, memory, changed, self.current.lease_id)
 
 
 def _taken(domain: str, customer_id: str) -> Refused:

@@ -1,0 +1,133 @@
+"""What we remember of services: one row is a hosting subscription that we answer for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from lib.database.connection import Database
+from lib.database.leases import HELD
+from lib.errors import LeaseLost
+from lib.model import Hold, Memory, Service, ServiceKey, ServiceState
+
+
+async def owner_of(db: Database, subscription_id: str, *, provider: str = "stripe") -> str | None:
+    """Whose services those of a subscription are."""
+    row = await db.row(
+        "SELECT customer_id FROM services WHERE provider = %(provider)s AND subscription_id = %(id)s LIMIT 1",
+        {"provider": provider, "id": subscription_id},
+    )
+    return str(row["customer_id"]) if row else None
+
+
+_SEEN_ANEW = """
+    website_off = services.website_off AND services.website_id IS NOT DISTINCT FROM excluded.website_id,
+    website_gone = services.website_gone AND services.website_id IS NOT DISTINCT FROM excluded.website_id,
+    website_differs = services.website_differs
+        AND (services.website_id, services.state, services.suspended_by, services.panel_suspended)
+        IS NOT DISTINCT FROM (excluded.website_id, excluded.state, excluded.suspended_by, excluded.panel_suspended),
+    website_plan_id = CASE WHEN services.panel_plan_id IS NOT DISTINCT FROM excluded.panel_plan_id
+        THEN services.website_plan_id END
+"""
+"""What a sweep has seen is forgotten when a pass finds or makes something else: seen once more, it is news."""
+
+
+async def remember_services(db: Database, memory: Memory, services: Sequence[Service], lease_id: str) -> None:
+    """Write these services of a customer whose row exists, all of them or none.
+
+    A website that goes from one to another is taken from the one before it is given to the other.
+
+    Raises:
+        LeaseLost: another process holds this customer now.
+    """
+    rows = [
+        {
+            "subscription_id": s.key.subscription_id,
+            "slot": s.key.slot,
+            "item_id": s.item_id,
+            "price_id": s.price_id,
+            "plan": s.plan,
+            "made_for": s.made_for or None,
+            "state": s.state.value,
+            "panel_subscription_id": s.panel_subscription_id,
+            "panel_plan_id": s.panel_plan_id,
+            "website_id": s.website_id,
+            "domain": s.domain,
+            "domain_sought_at": _iso(s.domain_sought_at),
+            "holds": sorted(s.holds),
+            "suspended_by": s.suspended_by,
+            "panel_suspended": s.panel_suspended,
+            "plan_since": _iso(s.plan_since),
+            "unpaid_since": _iso(s.unpaid_since),
+            "grace_until": _iso(s.grace_until),
+            "grace_override": _iso(s.grace_override),
+            "ended_at": _iso(s.ended_at),
+            "retain_until": _iso(s.retain_until),
+            "released": s.released,
+            "adopted": s.adopted,
+            "waits_for": s.waits_for,
+        }
+        for s in services
+    ]
+    columns = list(rows[0])
+    written = await db.rows(
+        f"""
+        INSERT INTO services (provider, customer_id, {", ".join(columns)})
+        SELECT %(provider)s, %(customer)s, {", ".join(columns)}
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+            subscription_id text, slot integer, item_id text, price_id text, plan text, made_for jsonb,
+            state text,
+            panel_subscription_id integer, panel_plan_id integer, website_id uuid, domain text,
+            domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
+            plan_since timestamptz, unpaid_since timestamptz, grace_until timestamptz, grace_override timestamptz,
+            ended_at timestamptz, retain_until timestamptz,
+            released boolean, adopted boolean, waits_for text)
+        WHERE {HELD}
+        ORDER BY website_id IS NOT NULL, subscription_id, slot
+        ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
+            {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now(), {_SEEN_ANEW}
+        RETURNING 1
+        """,
+        {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows), "lease": lease_id},
+    )
+    if not written:
+        raise LeaseLost("another process holds this customer now; what this one knew is not written")
+
+
+def service_of(row: dict[str, Any]) -> Service:
+    """A row of the table, as JSON."""
+    return Service(
+        key=ServiceKey(row["subscription_id"], row["slot"]),
+        item_id=row["item_id"],
+        price_id=row["price_id"],
+        plan=row["plan"],
+        made_for=tuple((price, quantity) for price, quantity in row["made_for"] or ()),
+        state=ServiceState(row["state"]),
+        panel_subscription_id=row["panel_subscription_id"],
+        panel_plan_id=row["panel_plan_id"],
+        website_id=row["website_id"],
+        domain=row["domain"],
+        domain_sought_at=_when(row["domain_sought_at"]),
+        holds=frozenset(Hold(h) for h in row["holds"]),
+        suspended_by=row["suspended_by"],
+        panel_suspended=row["panel_suspended"],
+        plan_since=_when(row["plan_since"]),
+        unpaid_since=_when(row["unpaid_since"]),
+        grace_until=_when(row["grace_until"]),
+        grace_override=_when(row["grace_override"]),
+        ended_at=_when(row["ended_at"]),
+        retain_until=_when(row["retain_until"]),
+        released=row["released"],
+        adopted=row["adopted"],
+        waits_for=row["waits_for"],
+    )
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat() if when else None
+
+
+def _when(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
