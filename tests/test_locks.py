@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from lib.config import Secret
-from lib.database import Database, comparison, due, events, sweeps
+from lib.database import Database, comparison, due, events, leases, sweeps
 from lib.database import edits as people
 from lib.database import memory as memories
 from lib.errors import Conflicted
@@ -192,7 +192,7 @@ async def test_a_sweep_locks_the_queue_before_what_is_remembered(world: World) -
     subscription = world.buy(customer := world.customer())
     await world.sync(customer)
     await due.mark(database := Database(Secret(world.environ["DATABASE_URL"])), [("customer", customer)])
-    assert await due.take_lease(database, "sweep", HOLDER, due.LEASE)
+    assert await leases.take(database, "sweep", HOLDER, leases.LEASE)
     sweep = await sweeps.begin(database, HOLDER)
     service = world.service(subscription)
     site = comparison.SeenWebsite(

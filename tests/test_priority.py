@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lib.config import Secret
-from lib.database import Database, due, sweeps
+from lib.database import Database, due, leases, sweeps
 from lib.model import Claim, Problem, Settlement
 from tests.world import World
 
@@ -152,7 +152,7 @@ async def test_a_retry_by_the_sweep_is_routine(world: World) -> None:
     )
     async with world.bridge() as bridge:
         holder = "00000000-0000-4000-8000-000000000001"
-        assert await due.take_lease(bridge.db, "sweep", holder, due.LEASE)
+        assert await leases.take(bridge.db, "sweep", holder, leases.LEASE)
         sweep = await sweeps.begin(bridge.db, holder)
         assert await sweeps.retry_parked(bridge.db, sweep) == 2
     assert keys(world.due()) == {"cus_parked": ROUTINE, "cus_asked": ASKED}

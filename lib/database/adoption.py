@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
 
-from lib.database import due
+from lib.database import due, leases
 from lib.database.connection import Database
+from lib.database.customers import link_customer
+from lib.database.services import link_services
+from lib.errors import Declined
 from lib.model import Memory, Service, ServiceKey
-
-
-class _Declined(Exception):
-    """Ends the transaction without a trace; the message says why."""
 
 
 async def owners(db: Database, org_ids: Sequence[str]) -> dict[str, str]:
@@ -49,7 +49,7 @@ async def link(
     """
     try:
         await _link(db, memory, services, livemode=livemode, actor=actor, how=how)
-    except _Declined as declined:
+    except Declined as declined:
         return str(declined)
     except psycopg.errors.UniqueViolation:
         return "its organisation, hosting subscription or website was linked elsewhere meanwhile"
@@ -60,75 +60,15 @@ async def _link(
     db: Database, memory: Memory, services: Sequence[Service], *, livemode: bool, actor: str, how: str
 ) -> None:
     who = {"provider": memory.provider, "customer": memory.customer_id}
-    async with db.transaction() as connection:
-        # The row's lock keeps every pass away until the end: who would claim it skips it, who has claimed it is seen.
-        cursor = await connection.execute(
-            f"""
-            INSERT INTO due (kind, key) VALUES ('customer', %(customer)s)
-            {due.NUDGE}
-            RETURNING coalesce(leased_until > clock_timestamp(), false) AS leased
-            """,
-            who,
-        )
-        row = await cursor.fetchone()
-        if row is None or row["leased"]:
-            raise _Declined("a pass works on this customer just now; run this again")
-        cursor = await connection.execute(
-            """
-            INSERT INTO customers
-                (provider, customer_id, livemode, email, name, org_id, org_name, login_id, member_id, welcomed_at)
-            VALUES (%(provider)s, %(customer)s, %(livemode)s, %(email)s, %(name)s, %(org)s, %(org_name)s, %(login)s,
-                %(member)s, now())
-            ON CONFLICT (provider, customer_id) DO UPDATE SET
-                org_id = excluded.org_id,
-                org_name = coalesce(customers.org_name, excluded.org_name),
-                login_id = coalesce(customers.login_id, excluded.login_id),
-                member_id = coalesce(customers.member_id, excluded.member_id),
-                welcomed_at = coalesce(customers.welcomed_at, now()), updated_at = now()
-                WHERE customers.org_id IS NULL OR customers.org_id = excluded.org_id
-            RETURNING 1
-            """,
-            {
-                **who,
-                "livemode": livemode,
-                "email": memory.email,
-                "name": memory.name,
-                "org": memory.org_id,
-                "org_name": memory.org_name,
-                "login": memory.login_id,
-                "member": memory.member_id,
-            },
-        )
-        if await cursor.fetchone() is None:
-            raise _Declined("the customer got another organisation meanwhile")
-        cursor = await connection.execute(
-            """
-            INSERT INTO services (provider, customer_id, subscription_id, slot, item_id, price_id, plan, made_for,
-                state, panel_subscription_id, panel_plan_id, panel_suspended, suspended_by, holds, website_id, domain,
-                domain_sought_at, adopted)
-            SELECT %(provider)s, %(customer)s, subscription_id, slot, item_id, price_id, plan, made_for, state,
-                panel_subscription_id, panel_plan_id, panel_suspended, suspended_by, holds, website_id, domain,
-                domain_sought_at, adopted
-            FROM jsonb_to_recordset(%(services)s::jsonb) AS r (
-                subscription_id text, slot integer, item_id text, price_id text, plan text, made_for jsonb, state text,
-                panel_subscription_id integer, panel_plan_id integer, panel_suspended boolean, suspended_by uuid,
-                holds text[], website_id uuid, domain text, domain_sought_at timestamptz, adopted boolean)
-            ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
-                item_id = excluded.item_id, price_id = excluded.price_id, plan = excluded.plan,
-                made_for = excluded.made_for, state = excluded.state,
-                panel_subscription_id = excluded.panel_subscription_id, panel_plan_id = excluded.panel_plan_id,
-                panel_suspended = excluded.panel_suspended, suspended_by = excluded.suspended_by,
-                holds = excluded.holds, website_id = excluded.website_id,
-                domain = excluded.domain, domain_sought_at = excluded.domain_sought_at, adopted = excluded.adopted,
-                waits_for = NULL, updated_at = now()
-                WHERE services.panel_subscription_id IS NULL AND services.customer_id = excluded.customer_id
-            RETURNING 1
-            """,
-            {**who, "services": json.dumps([_row(s) for s in services])},
-        )
-        if len(await cursor.fetchall()) != len(services):
-            raise _Declined("one of its services got another hosting subscription meanwhile")
-        await connection.execute(
+    async with leases.alone(db, "customer", memory.customer_id) as alone:
+        if not await link_customer(alone, memory, livemode=livemode):
+            raise Declined("changed", "the customer got another organisation meanwhile")
+        linked = [replace(service, waits_for=None) for service in services]
+        if linked and not await link_services(alone, memory, linked):
+            raise Declined("changed", "one of its services got another hosting subscription meanwhile")
+        nudge = f"INSERT INTO due (kind, key) VALUES ('customer', %(customer)s) {due.NUDGE}"
+        await alone.connection.execute(nudge, who)
+        await alone.connection.execute(
             """
             INSERT INTO actions
                 (action_id, provider, customer_id, subscription_id, slot, kind, state, rule, after, actor)
@@ -139,27 +79,6 @@ async def _link(
             """,
             {**who, "how": how, "actor": actor, "facts": json.dumps(_facts(memory, services))},
         )
-
-
-def _row(service: Service) -> dict[str, object]:
-    return {
-        "subscription_id": service.key.subscription_id,
-        "slot": service.key.slot,
-        "item_id": service.item_id,
-        "price_id": service.price_id,
-        "plan": service.plan,
-        "made_for": service.made_for or None,
-        "state": service.state,
-        "suspended_by": service.suspended_by,
-        "holds": sorted(service.holds),
-        "adopted": service.adopted,
-        "panel_subscription_id": service.panel_subscription_id,
-        "panel_plan_id": service.panel_plan_id,
-        "panel_suspended": service.panel_suspended,
-        "website_id": service.website_id,
-        "domain": service.domain,
-        "domain_sought_at": service.domain_sought_at and service.domain_sought_at.isoformat(),
-    }
 
 
 def _facts(memory: Memory, services: Sequence[Service]) -> list[dict[str, object]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from lib.database.connection import Database
-from lib.database.leases import HELD
-from lib.errors import LeaseLost
+from lib.database.leases import Alone, held, insist
 from lib.model import Memory
 from lib.policy.naming import marks
 
@@ -16,6 +18,44 @@ async def knows(db: Database, customer_id: str, *, provider: str = "stripe") -> 
         {"provider": provider, "id": customer_id},
     )
     return row is not None
+
+
+_INSERT = f"""
+    INSERT INTO customers
+        (provider, customer_id, livemode, email, name, org_id, org_name, login_id, member_id, welcomed_at)
+    SELECT %(provider)s, %(customer)s, %(livemode)s, %(email)s, %(name)s, %(org)s, %(org_name)s, %(login)s,
+        %(member)s, CASE WHEN %(welcomed)s THEN now() END
+    WHERE {held()}
+    ON CONFLICT (provider, customer_id) DO UPDATE SET
+"""
+
+_REMEMBER = f"""
+    {_INSERT}
+        email = excluded.email, name = excluded.name, org_id = excluded.org_id,
+        org_name = CASE WHEN %(named)s OR customers.org_id IS DISTINCT FROM excluded.org_id
+            THEN excluded.org_name ELSE customers.org_name END,
+        login_id = excluded.login_id, member_id = excluded.member_id,
+        welcomed_at = CASE WHEN %(welcomed)s THEN coalesce(customers.welcomed_at, now()) END, updated_at = now()
+    RETURNING 1
+"""
+
+_LINK = f"""
+    {_INSERT}
+        org_id = excluded.org_id,
+        org_name = coalesce(customers.org_name, excluded.org_name),
+        login_id = coalesce(customers.login_id, excluded.login_id),
+        member_id = coalesce(customers.member_id, excluded.member_id),
+        welcomed_at = coalesce(customers.welcomed_at, now()), updated_at = now()
+        WHERE customers.org_id IS NULL OR customers.org_id = excluded.org_id
+    RETURNING 1
+"""
+
+_ERASE = f"""
+    {_INSERT}
+        email = NULL, name = NULL, panel_name = NULL, panel_email = NULL,
+        org_name = substring(customers.org_name FROM '\\[[^][]*\\]$'),  -- our mark, which is an id
+        updated_at = now()
+"""
 
 
 async def remember_customer(
@@ -30,38 +70,41 @@ async def remember_customer(
     Raises:
         LeaseLost: another process holds this customer now.
     """
-    rows = await db.rows(
-        f"""
-        INSERT INTO customers
-            (provider, customer_id, livemode, email, name, org_id, org_name, login_id, member_id, welcomed_at)
-        SELECT %(provider)s, %(customer)s, %(livemode)s, %(email)s, %(name)s, %(org)s, %(org_name)s, %(login)s,
-            %(member)s, CASE WHEN %(welcomed)s THEN now() END
-        WHERE {HELD}
-        ON CONFLICT (provider, customer_id) DO UPDATE SET
-            email = excluded.email, name = excluded.name, org_id = excluded.org_id,
-            org_name = CASE WHEN %(named)s OR customers.org_id IS DISTINCT FROM excluded.org_id
-                THEN excluded.org_name ELSE customers.org_name END,
-            login_id = excluded.login_id, member_id = excluded.member_id,
-            welcomed_at = CASE WHEN %(welcomed)s THEN coalesce(customers.welcomed_at, now()) END, updated_at = now()
-        RETURNING 1
-        """,
-        {
-            "lease": lease_id,
-            "provider": memory.provider,
-            "customer": memory.customer_id,
-            "livemode": livemode,
-            "email": memory.email,
-            "name": memory.name,
-            "org": memory.org_id,
-            "org_name": _mark_only(memory.org_name) if memory.erased else memory.org_name,
-            "login": memory.login_id,
-            "member": memory.member_id,
-            "welcomed": memory.welcomed,
-            "named": named,
-        },
+    insist(await db.rows(_REMEMBER, {**_row(memory, lease_id, livemode), "named": named}))
+
+
+async def link_customer(alone: Alone, memory: Memory, *, livemode: bool) -> bool:
+    """Write whose the organisation is; False: they have another one. What is remembered already stays."""
+    linked = replace(memory, welcomed=True)  # whoever logs in there needs no first password
+    cursor = await alone.connection.execute(_LINK, _row(linked, alone.lease_id, livemode))
+    return await cursor.fetchone() is not None
+
+
+async def erase_customer(alone: Alone, customer_id: str, *, provider: str = "stripe", livemode: bool) -> None:
+    """Forget name and addresses for good. Who never got anything is written down too, for the events to come."""
+    nobody = Memory(customer_id=customer_id, provider=provider)
+    await alone.connection.execute(_ERASE, _row(nobody, alone.lease_id, livemode))
+    await alone.connection.execute(
+        "UPDATE customers SET erased_at = coalesce(erased_at, now())"
+        " WHERE provider = %(provider)s AND customer_id = %(customer)s",
+        {"provider": provider, "customer": customer_id},
     )
-    if not rows:
-        raise LeaseLost("another process holds this customer now; what this one knew is not written")
+
+
+def _row(memory: Memory, lease_id: str, livemode: bool) -> dict[str, Any]:
+    return {
+        "lease": lease_id,
+        "provider": memory.provider,
+        "customer": memory.customer_id,
+        "livemode": livemode,
+        "email": memory.email,
+        "name": memory.name,
+        "org": memory.org_id,
+        "org_name": _mark_only(memory.org_name) if memory.erased else memory.org_name,
+        "login": memory.login_id,
+        "member": memory.member_id,
+        "welcomed": memory.welcomed,
+    }
 
 
 def _mark_only(name: str | None) -> str | None:

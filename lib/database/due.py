@@ -5,8 +5,7 @@ All dates are the database's own clock, which every process shares.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import IntEnum
@@ -15,14 +14,8 @@ from psycopg.types.json import Jsonb
 
 from lib.database import ledger
 from lib.database.connection import Connection, Database
-from lib.errors import LeaseLost
+from lib.database.leases import LEASE
 from lib.model import Claim, Settlement
-
-LEASE = timedelta(seconds=30)
-"""How long a dead process keeps its customer: short, because a living one renews it (see `renew`)."""
-
-RENEW_EVERY = LEASE / 3
-"""Two renewals may be lost before a lease is."""
 
 _CLAIM_LOCK = 0x5B1D6E02
 """Arbitrary, but ours: makes counting the leases and taking one a single step."""
@@ -158,20 +151,6 @@ async def claim(
         return [Claim(**row) for row in await cursor.fetchall()]
 
     return await db.transact(take)
-
-
-@asynccontextmanager
-async def holding(db: Database, lease_id: str) -> AsyncIterator[Connection]:
-    """A short transaction for what only the holder of a lease may write; nobody takes the lease over inside it.
-
-    Raises:
-        LeaseLost: another process holds this row now; nothing is written.
-    """
-    async with db.transaction() as connection:
-        cursor = await connection.execute("SELECT 1 FROM due WHERE lease_id = %s FOR SHARE", (lease_id,))
-        if await cursor.fetchone() is None:
-            raise LeaseLost("another process holds this customer now; nothing of this was written")
-        yield connection
 
 
 async def renew(db: Database, lease_id: str) -> bool:
@@ -345,40 +324,3 @@ async def load(db: Database) -> Load:
     )
     assert row is not None
     return Load(**row)
-
-
-async def take_lease(db: Database, name: str, holder: str, length: timedelta) -> bool:
-    """Take or prolong the one lease called `name`; False while somebody else has it."""
-    row = await db.row(
-        """
-        INSERT INTO leases (name, holder, leased_until) VALUES (%(name)s, %(holder)s, clock_timestamp() + %(length)s)
-        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
-            WHERE leases.leased_until <= clock_timestamp() OR leases.holder = excluded.holder
-        RETURNING 1
-        """,
-        {"name": name, "holder": holder, "length": length},
-    )
-    return row is not None
-
-
-async def take_turn(db: Database, name: str, lease_id: str, length: timedelta) -> bool:
-    """Take the one lease called `name` for as long as the pass that holds `lease_id` lives, at most for `length`.
-
-    A pass that died gives its turn back with its own lease, which is short because the living renew it.
-    """
-    row = await db.row(
-        """
-        INSERT INTO leases (name, holder, leased_until) VALUES (%(name)s, %(holder)s, clock_timestamp() + %(length)s)
-        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
-            WHERE leases.leased_until <= clock_timestamp() OR leases.holder = excluded.holder
-                OR NOT EXISTS (SELECT FROM due WHERE lease_id = leases.holder AND due.leased_until > clock_timestamp())
-        RETURNING 1
-        """,
-        {"name": name, "holder": lease_id, "length": length},
-    )
-    return row is not None
-
-
-async def give_back_lease(db: Database, name: str, holder: str) -> None:
-    """End the lease called `name` if it is still ours."""
-    await db.rows("DELETE FROM leases WHERE name = %(name)s AND holder = %(holder)s", {"name": name, "holder": holder})

@@ -1,6 +1,6 @@
 """What an operator edits by hand in what we remember of a customer: holds, dates, releases and panel ids.
 
-What changes something takes the connection of `due.holding`: it is written under the customer's lease, or not at all.
+What changes something takes the connection of `leases.holding`: written under the customer's lease, or not at all.
 """
 
 from __future__ import annotations

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lib.database import leases
 from lib.database.connection import Connection, Database
+from lib.database.customers import erase_customer
+from lib.database.leases import Alone
+from lib.errors import Declined
 from lib.policy.naming import marks
 
 ERASED = "erased"
@@ -115,18 +119,14 @@ async def look(db: Database, customer_id: str, *, provider: str = "stripe") -> P
     )
 
 
-class _Busy(Exception):
-    """Ends the transaction without a trace."""
-
-
 async def erase(
     db: Database, customer_id: str, *, livemode: bool, actor: str, provider: str = "stripe"
 ) -> dict[str, int] | None:
     """Erase; how many facts of the ledger and events were changed, or `None` while a pass works on the customer."""
     who = {"provider": provider, "customer": customer_id}
     try:
-        async with db.transaction() as connection:
-            await _keep_passes_away(connection, who)
+        async with leases.alone(db, "customer", customer_id) as alone:
+            connection = alone.connection
             hide = await _ledger_hider(connection, who)
             quoted = await _quoted_addresses(connection, who)
             changed = await _clean_ledger(connection, who, hide)
@@ -135,15 +135,15 @@ async def erase(
                 {**who, "quoted": quoted},
             )
             emptied = cursor.rowcount
-            await _clean_rows(connection, who, livemode)
-            await _clean_queue(connection, who, hide)
+            await _clean_rows(alone, who, livemode)
+            await _clean_queue(alone, hide)
             await connection.execute(
                 "INSERT INTO actions (action_id, provider, customer_id, kind, state, rule, facts, actor)"
                 " VALUES (gen_random_uuid(), %(provider)s, %(customer)s, 'erased', 'noted', 'by_hand',"
                 " %(facts)s::jsonb, %(actor)s)",
                 {**who, "actor": actor, "facts": json.dumps({"actions": changed, "events": emptied})},
             )
-    except _Busy:
+    except Declined:
         return None
     return {"actions": changed, "events": emptied}
 
@@ -158,19 +158,6 @@ async def empty_late(db: Database, object_id: str, customer_id: str, *, provider
         """,
         {"provider": provider, "object": object_id, "customer": customer_id},
     )
-
-
-async def _keep_passes_away(connection: Connection, who: Mapping[str, str]) -> None:
-    """Hold the queue's row until the end: no pass can begin with the old memory and write it back."""
-    cursor = await connection.execute(
-        "INSERT INTO due (kind, key, waits_for) VALUES ('customer', %(customer)s, 'erasure')"
-        " ON CONFLICT (kind, key) DO UPDATE SET updated_at = due.updated_at"
-        " RETURNING coalesce(leased_until > clock_timestamp(), false) AS leased",
-        who,
-    )
-    row = await cursor.fetchone()
-    if row is None or row["leased"]:
-        raise _Busy
 
 
 async def _ledger_hider(connection: Connection, who: Mapping[str, str]) -> Callable[[str], str]:
@@ -232,49 +219,32 @@ async def _clean_ledger(connection: Connection, who: Mapping[str, str], hide: Ca
     return len(changed)
 
 
-async def _clean_rows(connection: Connection, who: Mapping[str, str], livemode: bool) -> None:
-    await connection.execute(
+async def _clean_rows(alone: Alone, who: Mapping[str, str], livemode: bool) -> None:
+    await alone.connection.execute(
         "UPDATE services SET domain = NULL, updated_at = now() WHERE provider = %(provider)s"
         " AND customer_id = %(customer)s AND state NOT IN ('live', 'suspended') AND domain IS NOT NULL",
         who,
     )
-    # Who never got anything has no row; the date of their erasure is kept all the same, for the events to come.
-    await connection.execute(
-        """
-        INSERT INTO customers (provider, customer_id, livemode, erased_at)
-        VALUES (%(provider)s, %(customer)s, %(livemode)s, now())
-        ON CONFLICT (provider, customer_id) DO UPDATE SET
-            email = NULL, name = NULL, panel_name = NULL, panel_email = NULL,
-            org_name = substring(customers.org_name FROM '\\[[^][]*\\]$'),  -- our mark, which is an id
-            erased_at = coalesce(customers.erased_at, now()), updated_at = now()
-        """,
-        {**who, "livemode": livemode},
-    )
-    await connection.execute(
+    await erase_customer(alone, who["customer"], provider=who["provider"], livemode=livemode)
+    await alone.connection.execute(
         "DELETE FROM shadow_plans WHERE provider = %(provider)s AND customer_id = %(customer)s", who
     )
 
 
-async def _clean_queue(connection: Connection, who: Mapping[str, str], hide: Callable[[str], str]) -> None:
-    """Clean the queue's row; one that is there only for this erasure goes again."""
-    cursor = await connection.execute(
-        "DELETE FROM due WHERE kind = 'customer' AND key = %(customer)s AND waits_for = 'erasure' RETURNING 1", who
+async def _clean_queue(alone: Alone, hide: Callable[[str], str]) -> None:
+    cursor = await alone.connection.execute(
+        "SELECT last_error, problems FROM due WHERE lease_id = %s", (alone.lease_id,)
     )
-    if await cursor.fetchone() is None:
-        cursor = await connection.execute(
-            "SELECT last_error, problems FROM due WHERE kind = 'customer' AND key = %(customer)s", who
-        )
-        row = await cursor.fetchone()
-        assert row is not None
-        await connection.execute(
-            "UPDATE due SET last_error = %(error)s, problems = %(problems)s::jsonb"
-            " WHERE kind = 'customer' AND key = %(customer)s",
-            {
-                **who,
-                "error": _without(row["last_error"], hide),
-                "problems": json.dumps(_without(row["problems"], hide)),
-            },
-        )
+    row = await cursor.fetchone()
+    assert row is not None
+    await alone.connection.execute(
+        "UPDATE due SET last_error = %(error)s, problems = %(problems)s::jsonb WHERE lease_id = %(lease)s",
+        {
+            "lease": alone.lease_id,
+            "error": _without(row["last_error"], hide),
+            "problems": json.dumps(_without(row["problems"], hide)),
+        },
+    )
 
 
 def _words(value: Any) -> Iterator[str]:

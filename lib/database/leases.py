@@ -1,6 +1,143 @@
-"""Leases: the right to work on one row of the queue for now."""
+"""Leases: the right to work on one row of the queue, or on one thing that only one process may do, for now.
+
+A pass gets its lease with `due.claim`, prolongs it with `due.renew` and ends it with `due.settle`. What it writes
+meanwhile carries its lease, and is written under `held` or not at all.
+"""
 
 from __future__ import annotations
 
-HELD = "EXISTS (SELECT FROM due WHERE lease_id = %(lease)s FOR SHARE)"
-"""Only the present holder of the lease may remember: one that was overtaken would write back what it knew before."""
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lib.database.connection import Connection, Database
+from lib.errors import Declined, LeaseLost
+
+LEASE = timedelta(seconds=30)
+"""How long a dead process keeps its customer: short, because a living one renews it (see `due.renew`)."""
+
+RENEW_EVERY = LEASE / 3
+"""Two renewals may be lost before a lease is."""
+
+
+def held(*, begins: bool = False) -> str:
+    """The condition of a statement that only the holder of the lease `%(lease)s` may run.
+
+    Nobody takes the row over until the statement is committed. What a pass has learnt it may write down after its lease
+    ran out too, as long as nobody has taken the row over: it is still the newest that anybody knows, and what the
+    panel did would be forgotten otherwise. One that was overtaken would write back what it knew before.
+
+    Args:
+        begins: something begins by it, such as a call to the panel. Then the lease must not have run out either: from
+            that moment on another pass may begin the same.
+    """
+    alive = " AND leased_until > clock_timestamp()" if begins else ""
+    return f"EXISTS (SELECT FROM due WHERE lease_id = %(lease)s{alive} FOR SHARE)"
+
+
+def insist(written: object) -> None:
+    """Go on only if a statement under `held` has found its lease.
+
+    Raises:
+        LeaseLost: it has not, and nothing of it was written.
+    """
+    if not written:
+        raise LeaseLost("the lease of this pass is over or another process has it; nothing of this was written")
+
+
+@asynccontextmanager
+async def holding(db: Database, lease_id: str) -> AsyncIterator[Connection]:
+    """A short transaction for what only the holder of a lease may write; nobody takes the lease over inside it.
+
+    Raises:
+        LeaseLost: another process holds this row now; nothing is written.
+    """
+    async with db.transaction() as connection:
+        cursor = await connection.execute(f"SELECT 1 WHERE {held()}", {"lease": lease_id})
+        insist(await cursor.fetchone())
+        yield connection
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A transaction that is nobody else's to disturb, and the lease under which it writes."""
+
+    connection: Connection
+    lease_id: str
+
+
+@asynccontextmanager
+async def alone(db: Database, kind: str, key: str) -> AsyncIterator[Alone]:
+    """Work on one row of the queue in one transaction, outside of any pass; the row need not exist.
+
+    It has the ordinary lease, which begins and ends with the transaction: nobody else ever sees it, so it takes no
+    place of the others, and nothing of it is left when this process dies. A row that was not there before is gone
+    again afterwards, unless it was nudged meanwhile.
+
+    Raises:
+        Declined: `busy`: a pass works on the row just now.
+    """
+    subject = {"kind": kind, "key": key, "length": LEASE}
+    async with db.transaction() as connection:
+        # The row's lock keeps every pass away until the end: who would claim it skips it, who has claimed it is seen.
+        cursor = await connection.execute(
+            """
+            INSERT INTO due (kind, key, lease_id, leased_until)
+            VALUES (%(kind)s, %(key)s, gen_random_uuid(), clock_timestamp() + %(length)s)
+            ON CONFLICT (kind, key) DO UPDATE SET lease_id = excluded.lease_id, leased_until = excluded.leased_until
+                WHERE due.leased_until IS NULL OR due.leased_until <= clock_timestamp()
+            RETURNING lease_id::text, generation, xmax = 0 AS is_new
+            """,
+            subject,
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise Declined("busy", "a pass works on this customer just now; run this again")
+        yield Alone(connection, row["lease_id"])
+        await connection.execute(
+            "DELETE FROM due WHERE lease_id = %(lease_id)s AND %(is_new)s AND generation = %(generation)s", row
+        )
+        await connection.execute(
+            "UPDATE due SET lease_id = NULL, leased_until = NULL WHERE lease_id = %(lease_id)s", row
+        )
+
+
+# --- leases that have a name, and no row of the queue -----------------------------------------------------------------
+
+
+async def take(db: Database, name: str, holder: str, length: timedelta) -> bool:
+    """Take or prolong the one lease called `name`; False while somebody else has it."""
+    row = await db.row(
+        """
+        INSERT INTO leases (name, holder, leased_until) VALUES (%(name)s, %(holder)s, clock_timestamp() + %(length)s)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
+            WHERE leases.leased_until <= clock_timestamp() OR leases.holder = excluded.holder
+        RETURNING 1
+        """,
+        {"name": name, "holder": holder, "length": length},
+    )
+    return row is not None
+
+
+async def take_turn(db: Database, name: str, lease_id: str, length: timedelta) -> bool:
+    """Take the one lease called `name` for as long as the pass that holds `lease_id` lives, at most for `length`.
+
+    A pass that died gives its turn back with its own lease, which is short because the living renew it.
+    """
+    row = await db.row(
+        """
+        INSERT INTO leases (name, holder, leased_until) VALUES (%(name)s, %(holder)s, clock_timestamp() + %(length)s)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
+            WHERE leases.leased_until <= clock_timestamp() OR leases.holder = excluded.holder
+                OR NOT EXISTS (SELECT FROM due WHERE lease_id = leases.holder AND due.leased_until > clock_timestamp())
+        RETURNING 1
+        """,
+        {"name": name, "holder": lease_id, "length": length},
+    )
+    return row is not None
+
+
+async def give_back(db: Database, name: str, holder: str) -> None:
+    """End the lease called `name` if it is still ours."""
+    await db.rows("DELETE FROM leases WHERE name = %(name)s AND holder = %(holder)s", {"name": name, "holder": holder})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lib.database.connection import Connection, Database
-from lib.errors import LeaseLost
+from lib.database.leases import held, insist
 from lib.model import ServiceKey
 
 FactState = Literal["intent", "unknown", "applied", "verified", "failed", "planned", "noted"]
@@ -44,7 +44,7 @@ _RECORD = _INSERT + " ON CONFLICT (action_id, state) DO NOTHING"
 
 _INTEND = f"""
     WITH written AS (
-        {_INSERT} WHERE EXISTS (SELECT FROM due WHERE lease_id = %(lease)s AND leased_until > clock_timestamp())
+        {_INSERT} WHERE {held(begins=True)}
         ON CONFLICT (action_id, state) DO NOTHING RETURNING 1
     )
     SELECT 1 FROM written UNION ALL
@@ -70,14 +70,17 @@ async def intend(db: Database, fact: Fact, lease_id: str) -> None:
     Raises:
         LeaseLost: another process may hold this customer now.
     """
-    if not await db.rows(_INTEND, {"rows": _rows([fact]), "action": fact.action_id, "lease": lease_id}):
-        raise LeaseLost("the lease of this pass is over; it stops before the next change")
+    insist(await db.rows(_INTEND, {"rows": _rows([fact]), "action": fact.action_id, "lease": lease_id}))
 
 
-async def add_intent(connection: Connection, fact: Fact, lease_id: str) -> bool:
-    """`intend` inside a transaction that decides more; False when the lease is not ours any more."""
+async def add_intent(connection: Connection, fact: Fact, lease_id: str) -> None:
+    """`intend` inside a transaction that decides more.
+
+    Raises:
+        LeaseLost: another process may hold this customer now.
+    """
     cursor = await connection.execute(_INTEND, {"rows": _rows([fact]), "action": fact.action_id, "lease": lease_id})
-    return await cursor.fetchone() is not None
+    insist(await cursor.fetchone())
 
 
 async def suspenders(db: Database, token_id: str) -> frozenset[str]:

@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Database
-from lib.database.leases import HELD
-from lib.errors import LeaseLost
+from lib.database.leases import Alone, held, insist
 from lib.model import Hold, Memory, Service, ServiceKey, ServiceState
+
+_KEY = {"subscription_id": "text", "slot": "integer"}
+
+_TYPES = {
+    **_KEY,
+    "item_id": "text",
+    "price_id": "text",
+    "plan": "text",
+    "made_for": "jsonb",
+    "state": "text",
+    "panel_subscription_id": "integer",
+    "panel_plan_id": "integer",
+    "website_id": "uuid",
+    "domain": "text",
+    "domain_sought_at": "timestamptz",
+    "holds": "text[]",
+    "suspended_by": "uuid",
+    "panel_suspended": "boolean",
+    "plan_since": "timestamptz",
+    "unpaid_since": "timestamptz",
+    "grace_until": "timestamptz",
+    "grace_override": "timestamptz",
+    "ended_at": "timestamptz",
+    "retain_until": "timestamptz",
+    "released": "boolean",
+    "adopted": "boolean",
+    "waits_for": "text",
+}
+"""Every column that a pass writes, and its type; `_row` and `service_of` go the one way and the other."""
+
+_NOT_LINKED = frozenset(
+    {"plan_since", "unpaid_since", "grace_until", "grace_override", "ended_at", "retain_until", "released"}
+)
+"""What linking says nothing of: it stays as it is remembered."""
 
 
 async def owner_of(db: Database, subscription_id: str, *, provider: str = "stripe") -> str | None:
@@ -34,6 +67,35 @@ _SEEN_ANEW = """
 """What a sweep has seen is forgotten when a pass finds or makes something else: seen once more, it is news."""
 
 
+def _write(columns: Collection[str]) -> str:
+    """The statement that writes these columns of services, under a lease."""
+    return f"""
+        INSERT INTO services (provider, customer_id, {", ".join(columns)})
+        SELECT %(provider)s, %(customer)s, {", ".join(columns)}
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({", ".join(f"{c} {_TYPES[c]}" for c in columns)})
+        WHERE {held()}
+        ORDER BY website_id IS NOT NULL, subscription_id, slot
+        ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
+            {", ".join(f"{c} = excluded.{c}" for c in columns if c not in _KEY)}, updated_at = now(), {_SEEN_ANEW}
+    """
+
+
+def _written(memory: Memory, services: Sequence[Service], lease_id: str) -> dict[str, Any]:
+    return {
+        "provider": memory.provider,
+        "customer": memory.customer_id,
+        "rows": json.dumps([_row(service) for service in services]),
+        "lease": lease_id,
+    }
+
+
+_REMEMBER = _write(_TYPES) + " RETURNING 1"
+
+_LINK = _write([column for column in _TYPES if column not in _NOT_LINKED]) + (
+    " WHERE services.panel_subscription_id IS NULL AND services.customer_id = excluded.customer_id RETURNING 1"
+)
+
+
 async def remember_services(db: Database, memory: Memory, services: Sequence[Service], lease_id: str) -> None:
     """Write these services of a customer whose row exists, all of them or none.
 
@@ -42,62 +104,46 @@ async def remember_services(db: Database, memory: Memory, services: Sequence[Ser
     Raises:
         LeaseLost: another process holds this customer now.
     """
-    rows = [
-        {
-            "subscription_id": s.key.subscription_id,
-            "slot": s.key.slot,
-            "item_id": s.item_id,
-            "price_id": s.price_id,
-            "plan": s.plan,
-            "made_for": s.made_for or None,
-            "state": s.state.value,
-            "panel_subscription_id": s.panel_subscription_id,
-            "panel_plan_id": s.panel_plan_id,
-            "website_id": s.website_id,
-            "domain": s.domain,
-            "domain_sought_at": _iso(s.domain_sought_at),
-            "holds": sorted(s.holds),
-            "suspended_by": s.suspended_by,
-            "panel_suspended": s.panel_suspended,
-            "plan_since": _iso(s.plan_since),
-            "unpaid_since": _iso(s.unpaid_since),
-            "grace_until": _iso(s.grace_until),
-            "grace_override": _iso(s.grace_override),
-            "ended_at": _iso(s.ended_at),
-            "retain_until": _iso(s.retain_until),
-            "released": s.released,
-            "adopted": s.adopted,
-            "waits_for": s.waits_for,
-        }
-        for s in services
-    ]
-    columns = list(rows[0])
-    written = await db.rows(
-        f"""
-        INSERT INTO services (provider, customer_id, {", ".join(columns)})
-        SELECT %(provider)s, %(customer)s, {", ".join(columns)}
-        FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
-            subscription_id text, slot integer, item_id text, price_id text, plan text, made_for jsonb,
-            state text,
-            panel_subscription_id integer, panel_plan_id integer, website_id uuid, domain text,
-            domain_sought_at timestamptz, holds text[], suspended_by uuid, panel_suspended boolean,
-            plan_since timestamptz, unpaid_since timestamptz, grace_until timestamptz, grace_override timestamptz,
-            ended_at timestamptz, retain_until timestamptz,
-            released boolean, adopted boolean, waits_for text)
-        WHERE {HELD}
-        ORDER BY website_id IS NOT NULL, subscription_id, slot
-        ON CONFLICT (provider, subscription_id, slot) DO UPDATE SET
-            {", ".join(f"{c} = excluded.{c}" for c in columns[2:])}, updated_at = now(), {_SEEN_ANEW}
-        RETURNING 1
-        """,
-        {"provider": memory.provider, "customer": memory.customer_id, "rows": json.dumps(rows), "lease": lease_id},
-    )
-    if not written:
-        raise LeaseLost("another process holds this customer now; what this one knew is not written")
+    insist(await db.rows(_REMEMBER, _written(memory, services, lease_id)))
+
+
+async def link_services(alone: Alone, memory: Memory, services: Sequence[Service]) -> bool:
+    """Write what these services have got in the panel; False: one of them has something else, or another owner."""
+    cursor = await alone.connection.execute(_LINK, _written(memory, services, alone.lease_id))
+    return len(await cursor.fetchall()) == len(services)
+
+
+def _row(s: Service) -> dict[str, Any]:
+    return {
+        "subscription_id": s.key.subscription_id,
+        "slot": s.key.slot,
+        "item_id": s.item_id,
+        "price_id": s.price_id,
+        "plan": s.plan,
+        "made_for": s.made_for or None,
+        "state": s.state.value,
+        "panel_subscription_id": s.panel_subscription_id,
+        "panel_plan_id": s.panel_plan_id,
+        "website_id": s.website_id,
+        "domain": s.domain,
+        "domain_sought_at": _iso(s.domain_sought_at),
+        "holds": sorted(s.holds),
+        "suspended_by": s.suspended_by,
+        "panel_suspended": s.panel_suspended,
+        "plan_since": _iso(s.plan_since),
+        "unpaid_since": _iso(s.unpaid_since),
+        "grace_until": _iso(s.grace_until),
+        "grace_override": _iso(s.grace_override),
+        "ended_at": _iso(s.ended_at),
+        "retain_until": _iso(s.retain_until),
+        "released": s.released,
+        "adopted": s.adopted,
+        "waits_for": s.waits_for,
+    }
 
 
 def service_of(row: dict[str, Any]) -> Service:
-    """A row of the table, as JSON."""
+    """A row of the table, as JSON, as a service."""
     return Service(
         key=ServiceKey(row["subscription_id"], row["slot"]),
         item_id=row["item_id"],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib.database.connection import Database
-from lib.database.leases import HELD
+from lib.database.leases import held
 from lib.model import Memory, Subscription
 
 
@@ -44,7 +44,7 @@ async def remember_said(db: Database, memory: Memory, said: Sequence[Said], leas
         SELECT %(provider)s, id, %(customer)s, fingerprint, prices, quantity, closed
         FROM jsonb_to_recordset(%(rows)s::jsonb) AS f (
             id text, fingerprint text, prices text[], quantity bigint, closed boolean)
-        WHERE {HELD} ORDER BY id
+        WHERE {held()} ORDER BY id
         ON CONFLICT (provider, subscription_id) DO UPDATE SET fingerprint = excluded.fingerprint,
             prices = excluded.prices, quantity = excluded.quantity, closed = subscriptions.closed OR excluded.closed,
             customer_id = excluded.customer_id, updated_at = now()

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from lib.database import brake, due, edits, ledger
+from lib.database import brake, edits, leases, ledger
 from lib.database import memory as memories
 from lib.database.lists import queue
 from lib.errors import Declined, Denied, NotFound, Unavailable
@@ -222,7 +222,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
             sites = await _gone_websites(bridge, hand, memory, alive)
             if not missing and not sites:
                 raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
-        async with due.holding(bridge.db, lease_id) as connection:
+        async with leases.holding(bridge.db, lease_id) as connection:
             if gone:
                 await edits.forget_org(connection, hand.customer_id)
             await edits.forget_subscriptions(connection, missing)
@@ -331,7 +331,7 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
             await step.send(bridge.enhance.hard_delete(org_id, service.panel_subscription_id))
         except NotFound:
             step.happened()  # it is gone already, which is what was asked for
-        async with due.holding(bridge.db, lease_id) as connection:
+        async with leases.holding(bridge.db, lease_id) as connection:
             await edits.wiped(connection, service.key)
 
 
@@ -372,7 +372,7 @@ async def _editing(
     if not known and not await edits.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
         raise Declined("unknown_subscription", detail, field=_named(hand))
-    async with due.holding(bridge.db, lease_id) as connection:
+    async with leases.holding(bridge.db, lease_id) as connection:
         yield connection
         await ledger.add(connection, [note])
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lib.database import due, ledger
+from lib.database import leases, ledger
 from lib.errors import Conflict, Incomplete, NotFound, Refused, Unavailable
 from lib.model import (
     Action,
@@ -252,7 +252,7 @@ class Applier:
                 step.after = {"website_id": website_id, "domain": action.domain}
             return memory
         finally:
-            await due.give_back_lease(self._db, "website", self._pass.lease_id)
+            await leases.give_back(self._db, "website", self._pass.lease_id)
 
     async def _move_website(self, action: MoveWebsite, memory: Memory, actual: Actual, service: Service) -> Memory:
         """Fetch the website of an ended service, wherever it is by now; what is not to be had is not sought again."""
@@ -320,7 +320,7 @@ class Applier:
 
     async def _turn(self) -> None:
         end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE
-        while not await due.take_turn(self._db, "website", self._pass.lease_id, WEBSITE_LEASE):
+        while not await leases.take_turn(self._db, "website", self._pass.lease_id, WEBSITE_LEASE):
             if asyncio.get_running_loop().time() > end:
                 raise Waiting("another website is being created", why="website_turn", again=TURN)
             await asyncio.sleep(0.25)

@@ -255,8 +255,8 @@ class SubscriptionManager:
         """Run the pass of one customer now, whenever it would have been due; what it did.
 
         Args:
-            edit: a change of memory that a person asked for; made under the lease whose id it is given (`due.holding`),
-                before the pass. Called again, should that lease be lost on the way.
+            edit: a change of memory that a person asked for; made before the pass under the lease whose id it is given
+                (`leases.holding`). Called again, should that lease be lost on the way.
 
         Raises:
             Declined: `busy` when another process is working on this customer and does not come to an end,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lib import tally
-from lib.database import Database, due, erasure, events, ledger
+from lib.database import Database, due, erasure, events, leases, ledger
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, NoAnswer, NotFound, Retryable
 from lib.log import bound, get_logger
 from lib.model import Claim, Failed, Problem, Settled
@@ -161,11 +161,11 @@ class Runner:
         async def renew() -> None:
             held = time.monotonic()
             while True:
-                await asyncio.sleep(due.RENEW_EVERY.total_seconds())
+                await asyncio.sleep(leases.RENEW_EVERY.total_seconds())
                 try:
                     alive = await due.renew(self._db, claim.lease_id)
                 except DatabaseUnavailable:
-                    alive = time.monotonic() - held < due.LEASE.total_seconds()
+                    alive = time.monotonic() - held < leases.LEASE.total_seconds()
                 else:
                     held = time.monotonic()
                 if not alive:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, comparison, due, money, sweeps
+from lib.database import Database, comparison, due, leases, money, sweeps
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
 from lib.model import ReceivedEvent
@@ -132,7 +132,7 @@ class Sweeper:
         """
         if time.monotonic() > deadline:
             return SweepReport({}, finished=False)
-        if not await due.take_lease(self._db, "sweep", self._holder, LEASE):
+        if not await leases.take(self._db, "sweep", self._holder, LEASE):
             return SweepReport({}, finished=False, elsewhere=True)
         try:
             sweep = await sweeps.begin(self._db, self._holder)
@@ -142,7 +142,7 @@ class Sweeper:
             with bound(sweep=sweep.id):
                 return await self._walk(sweep, deadline, progress)
         finally:
-            await due.give_back_lease(self._db, "sweep", self._holder)
+            await leases.give_back(self._db, "sweep", self._holder)
 
     async def _walk(self, sweep: sweeps.Sweep, deadline: float, progress: Progress | None) -> SweepReport:
         phase, cursor = sweep.phase, sweep.cursor
@@ -170,7 +170,7 @@ class Sweeper:
                 await sweeps.finish(self._db, sweep)
                 log.info("sweep_finished", **self._counts, errors=self._errors)
                 return self._report(finished=True)
-            if not await due.take_lease(self._db, "sweep", self._holder, LEASE):
+            if not await leases.take(self._db, "sweep", self._holder, LEASE):
                 return self._report(finished=False, elsewhere=True)
 
     async def _page(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> tuple[str | None, str | None]:
