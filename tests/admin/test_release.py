@@ -1,0 +1,71 @@
+"""Release: what waits for a person goes on, and nothing else."""
+
+import httpx
+
+from tests.admin.hand import ADMIN, ANNA, BOB, TWO_KEYS, WORK, by_hand, done, suspended
+from tests.world import World
+
+
+async def bought_twice(world: World, client: httpx.AsyncClient) -> tuple[str, str, str]:
+    """A customer with the same thing bought twice, the second one held: (customer, first, second)."""
+    customer = world.customer()
+    now = world.stripe.now()
+    first = world.buy(customer, created=now - 100)
+    second = world.buy(customer, domain="two.example", created=now - 50)
+    answer = await done(client, "retry", customerId=customer)
+    assert answer["outcome"]["reason"] == "double_purchase"
+    assert world.panel.world()["subscriptions"] == 1
+    return customer, first, second
+
+
+async def test_a_released_double_purchase_is_provisioned(world: World) -> None:
+    """The release of the second purchase makes it, once, and leaves nobody parked."""
+    async with world.functions(ON_DOUBLE_PURCHASE="hold") as client:
+        _, first, second = await bought_twice(world, client)
+        row = (await client.get(WORK, headers=ADMIN)).json()["data"][0]
+        assert (row["state"], row["reason"]) == ("parked", "double_purchase")
+        answer = await done(client, "release", subscriptionId=second)
+        assert answer["outcome"]["state"] == "settled"
+        await done(client, "release", subscriptionId=second)
+    assert world.panel.world() == {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 2, "websites": 2}
+    assert [world.service(one)["state"] for one in (first, second)] == ["live", "live"]
+    assert world.due() == []
+    assert len(by_hand(world, "release")) == 2
+
+
+async def test_releasing_the_first_purchase_does_not_release_the_second(world: World) -> None:
+    """A release is of one purchase."""
+    async with world.functions(ON_DOUBLE_PURCHASE="hold") as client:
+        _, first, _ = await bought_twice(world, client)
+        answer = await done(client, "release", subscriptionId=first)
+    assert answer["outcome"]["reason"] == "double_purchase"
+    assert world.panel.world()["subscriptions"] == 1
+
+
+async def test_releasing_the_brake_goes_on_with_who_waits(world: World) -> None:
+    """The answer says how many go on, they are done after it, and the release is known by name and time."""
+    customers = [world.customer(f"C{n}", f"c{n}@example.com") for n in range(4)]
+    subscriptions = [world.buy(customer, domain=None) for customer in customers]
+    for customer in customers:
+        await world.sync(customer)
+    for subscription in subscriptions:
+        world.stripe.mark_unpaid(subscription)
+    async with world.functions(BRAKE_MAX="2", **TWO_KEYS) as client:
+        for customer in customers:
+            body = {"action": "retry", "customerId": customer}
+            assert (await client.post(WORK, json=body, headers=ANNA)).status_code == 200
+        assert sum(suspended(world, one) for one in subscriptions) == 2
+        waiting = (await client.get(f"{WORK}?state=waiting", headers=ANNA)).json()["data"]
+        assert [row["waitsFor"] for row in waiting] == ["brake", "brake"]
+        answer = await client.post(WORK, json={"action": "releaseBrake"}, headers=BOB)
+        assert answer.json() == {"action": "releaseBrake", "released": 2}
+    assert all(suspended(world, one) for one in subscriptions)
+    (brake,) = world.sql("SELECT * FROM brake WHERE counts = 'suspensions'")
+    assert (brake["engaged_at"], brake["released_by"]) == (None, "bob")
+    assert brake["released_at"] is not None
+
+
+async def test_releasing_a_brake_that_is_not_engaged_releases_nobody(world: World) -> None:
+    """It is no error: what was asked for is true already."""
+    async with world.functions() as client:
+        assert (await done(client, "releaseBrake"))["released"] == 0

@@ -1,0 +1,28 @@
+"""What a cold start of the webhook loads: as little as it needs to acknowledge."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HEAVY = ("stripe", "httpx", "requests", "tenacity", "lib.stripe_client", "lib.enhance_client", "msgspec")
+
+
+@pytest.mark.parametrize("module", ["api.webhook", "api.health"])
+def test_a_cold_start_loads_neither_sdk_nor_http_client(module: str) -> None:
+    """Importing a function leaves the clients of the other two sides for the moment when they are needed."""
+    program = f"import sys, {module}; print(*sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.split())
+    assert module in loaded
+    assert loaded.intersection(HEAVY) == set()
+    assert ran.stderr == ""
+
+
+def test_importing_needs_no_settings() -> None:
+    """A deployment without its environment still answers, and can say what is missing."""
+    program = "import api.webhook, api.health, api.admin.sync"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

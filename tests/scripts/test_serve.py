@@ -1,0 +1,124 @@
+"""`./scripts/serve` as a process of its own: what is served, and what is said when it can't be."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from scripts._serve import _listen
+from tests.world import World
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMMAND = [sys.executable, "-c", "from scripts._serve import main; main()"]
+ONE = {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody else listens already."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        yield other.getsockname()[1]
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def serving(environ: dict[str, str], port: int) -> Iterator[subprocess.Popen[str]]:
+    """`./scripts/serve --port` from the moment it says that it serves, until the end of the block."""
+    with subprocess.Popen(
+        [*COMMAND, "--port", str(port)], cwd=ROOT, env={**os.environ, **environ}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"Serving on http://127.0.0.1:{port}  (Ctrl-C ends it)\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_delivered_event_provisions_and_sigterm_ends_it(world: World) -> None:
+    """What `stripe listen --forward-to localhost:3000/api/webhook` sends becomes a site; the end is in order."""
+    world.buy(world.customer())
+    port = free_port()
+    with serving(world.environ, port) as process:
+        for event in list(world.stripe.events):
+            body, headers = world.stripe.signed(event)
+            url = f"http://127.0.0.1:{port}/api/webhook"
+            assert httpx.post(url, content=body, headers=headers, timeout=60).status_code == 200
+        end = time.monotonic() + 60
+        while world.panel.world() != ONE or world.due():
+            assert time.monotonic() < end, world.due()
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+async def test_an_answer_does_not_wait_for_the_next_packet() -> None:
+    """What is accepted on the socket of `./scripts/serve` sends each answer at once (TCP_NODELAY), on both families."""
+    for host in ("127.0.0.1", "::1"):
+        try:
+            listening = _listen(host, 0)
+        except SystemExit:  # a machine without IPv6
+            assert host == "::1"
+            continue
+        answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def met(
+            _: asyncio.StreamReader, writer: asyncio.StreamWriter, answered: asyncio.Future[int] = answered
+        ) -> None:
+            answered.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(met, sock=listening) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+            assert await answered == 1
+            writer.close()
+
+
+def test_a_port_that_is_taken_is_named(world: World, taken: int) -> None:
+    """Nobody is told of an address under which somebody else answers."""
+    ended = subprocess.run(
+        [*COMMAND, "--port", str(taken)],
+        cwd=ROOT,
+        env={**os.environ, **world.environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "Serving" not in ended.stdout
+    assert f"127.0.0.1:{taken}" in ended.stderr
+    assert "already in use" in ended.stderr
+    assert "--port" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_every_wrong_setting_is_named_before_anything_is_served(world: World) -> None:
+    """All of them at once, in plain words."""
+    ended = subprocess.run(
+        COMMAND,
+        cwd=ROOT,
+        env={**os.environ, **world.environ, "GRACE_DAYS": "soon", "ON_REFUND": "laugh"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "GRACE_DAYS" in ended.stderr and "ON_REFUND" in ended.stderr
+    assert "Serving" not in ended.stdout
+    assert "Traceback" not in ended.stderr
