@@ -6,7 +6,7 @@ import pytest
 
 from lib.database import Database, due, leases
 from lib.errors import Declined, LeaseLost
-from tests.test_queue import ADA, address, claim_one, db
+from tests.database.test_queue import ADA, address, claim_one, db
 
 __all__ = ["address", "db"]
 
