@@ -211,8 +211,11 @@ def _of_subscription(
     if any(service.website_id is None for _, service in laid.pairs):
         problems += trouble
     running = [service for service in known if service.made and service.state is not ServiceState.TERMINATED]
+    # What a surplus one was behind with says nothing of what is bought today.
+    bought_now = {service.key for _, service in laid.pairs}
+    owing = [service for service in running if service.key in bought_now]
+    behind = min((s.unpaid_since for s in owing if s.unpaid_since is not None), default=None)
     # An admin who holds a subscription, for abuse say, holds what is bought to it as well.
-    behind = min((s.unpaid_since for s in running if s.unpaid_since is not None), default=None)
     all_held = bool(running) and all(Hold.ADMIN in service.holds for service in running)
     taken = {service.domain for _, service in laid.pairs if service.website_id is not None}
     free_domains = [domain for domain in domains if domain not in taken]
@@ -251,7 +254,8 @@ def _of_subscription(
         problems += trouble
     goals = _with_websites(subscription, goals, domains, catalogue)
     problems += addons_without_base(subscription, laid, catalogue)
-    goals += [_surplus(subscription, service, policy, now) for service in laid.surplus]
+    left = [replace(s, unpaid_since=None) if owing else s for s in laid.surplus]
+    goals += [_surplus(subscription, service, policy, now) for service in left]
     said = {problem.subject for problem in problems if problem.reason == "mapping_changed"}
     return goals, [p for p in problems if p.reason != "unmapped_price" or p.subject not in said]
 

@@ -604,3 +604,47 @@ def test_the_beginning_of_a_debt_is_one_for_all_services_of_a_subscription() -> 
     since: set[datetime | None] = {remembered.unpaid_since for remembered in end.memory.services}
     assert since == {NOW - timedelta(days=9)}
     assert all(remembered.holds == {Hold.UNPAID} for remembered in end.memory.services)
+
+
+# --- what is not bought any more --------------------------------------------------------------------------------------
+
+
+def test_an_old_debt_of_what_is_surplus_shortens_no_later_grace() -> None:
+    """Of a quantity lowered while behind nothing counts once all was settled: a later debt has a grace of its own."""
+    long_ago = NOW - days(200)
+    voided = invoice("void", id="in_voided", created=long_ago, due=long_ago, lines=(line(start=-200),))
+    surplus = service(
+        slot=2,
+        domain="two.example",
+        unpaid_since=long_ago,
+        state=ServiceState.SUSPENDED,
+        suspended_by=OURS,
+        holds=frozenset({Hold.ENDED}),
+        ended_at=long_ago,
+    )
+    said = subscription(status="past_due", latest=open_for(1), older=(open_for(40, "in_paid", "paid"), voided))
+    end = of(said, customer(service(), surplus))
+    one, two = end.memory.services
+    assert not one.holds
+    assert [one.unpaid_since, two.unpaid_since] == [NOW - days(1), None]
+    assert two.holds == {Hold.ENDED}
+    assert [found.suspended_by for found in end.actual.subscriptions] == [None, OURS]
+
+
+def test_an_old_debt_goes_with_what_is_bought_again() -> None:
+    """Quantity 0 and back begins no new grace: what the service itself was behind with stays remembered."""
+    begun = NOW - days(9)
+    held = service(
+        unpaid_since=begun,
+        state=ServiceState.SUSPENDED,
+        suspended_by=OURS,
+        holds=frozenset({Hold.ENDED}),
+        ended_at=NOW - days(2),
+    )
+    voided = invoice("void", id="in_voided", created=begun, due=begun, lines=(line(start=-9),))
+    none = subscription(status="past_due", items=(Item("si_1", "price_1", 0),), latest=open_for(2), older=(voided,))
+    end = of(none, customer(held))
+    assert end.memory.services[0].unpaid_since == begun
+    end.payer = payer(subscription(status="past_due", latest=open_for(2), older=(voided,)))
+    end.run()
+    assert end.memory.services[0].holds == {Hold.UNPAID}
