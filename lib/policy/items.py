@@ -60,7 +60,6 @@ def lay_out(subscription: Subscription, known: Sequence[Service], catalogue: Cat
     for item in subscription.items:
         staying = [s for s in own.get(item.id, ()) if _may_stay(item, s, catalogue, unusual)]
         pairs += [(item, service) for service in staying[: max(item.quantity, 0)]]
-    lost = frozenset(service.key for item, service in pairs if _is_lost(item, service, catalogue))
     taken = {service.key for _, service in pairs}
     # A service whose item still exists with a lower quantity is surplus, not a candidate for another item, unless
     # another item has a place for it: then it is moved there rather than one being made and one held.
@@ -68,6 +67,7 @@ def lay_out(subscription: Subscription, known: Sequence[Service], catalogue: Cat
     free = [service for services in own.values() for service in services if service.key not in taken]
     free.sort(key=lambda s: (s.item_id in sold_ids, *_first_to_stay(s)))
     pairs += _fill(subscription.id, sold, pairs, free, known, unusual, most)
+    lost = frozenset(service.key for item, service in pairs if _is_lost(item, service, catalogue))
     taken |= {service.key for _, service in pairs}
     over = [s for s in known if s.state is ServiceState.TERMINATED]
     surplus = [s for s in free if s.key not in taken]

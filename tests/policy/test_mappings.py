@@ -118,6 +118,18 @@ def test_only_the_quantity_that_stripe_lowered_ends(meaning: str) -> None:
     assert [sorted(s.holds) for s in end.memory.services] == [[], [], ["ended"]]
 
 
+def test_another_item_of_the_same_price_is_kept_and_told_at_once() -> None:
+    """The row is gone, and the item was replaced by one of the same price: somebody is told by the first pass."""
+    end = edited("row gone", items=(Item("si_new", "price_1", 1),))
+    assert [problem.reason for problem in end.run().problems] == ["mapping_changed"]
+    assert end.memory.services[0].waits_for == "mapping_changed"
+    assert not end.done
+
+    end = edited("row gone", items=(Item("si_new", "price_1", 1),))
+    end.memory = replace(end.memory, services=(replace(end.memory.services[0], holds=frozenset({Hold.ADMIN})),))
+    assert [problem.reason for problem in end.run().problems] == ["mapping_changed"]
+
+
 def test_hosting_beside_what_means_nothing_now_is_delivered() -> None:
     """One price is ignored by mistake: the other service of the subscription is made and moved as ever."""
     items = (Item("si_1", "price_1", 1), Item("si_2", "price_2", 1))
