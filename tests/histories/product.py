@@ -54,6 +54,8 @@ class Product:
     goals: Wanted = field(default_factory=lambda: Wanted(()))
     actions: list[Action] = field(default_factory=list)
     looks: list[datetime] = field(default_factory=list)
+    asked: int = 0
+    """How many calls to Stripe the last pass over an unchanged world took."""
     wire: Wire = field(init=False)
     _stripe: StripeClient = field(init=False)
     _money: dict[str, str] = field(default_factory=dict)
@@ -180,9 +182,10 @@ class Product:
         Raises:
             Restless: it acted, or remembers something else.
         """
-        before, acted = self.memory, len(self.actions)
+        before, acted, asked = self.memory, len(self.actions), self.wire.calls
         self.look()
         self.looks.pop()
+        self.asked = self.wire.calls - asked
         if len(self.actions) != acted:
             raise Restless(f"the same world once more, and it does {self.actions[-1]}")
         if told := _difference(before, self.memory):

@@ -126,7 +126,8 @@ def _behind(facts: Facts, slot: int, since: datetime | None) -> Says:
         if certain is None or facts.now < certain + most:
             return EITHER, "only what was put away is owed so long, and other things were paid, or nobody saw it"
         return OFF, "grace is over"
-    if facts.world.hosting(facts.sub.id, slot) is None and (slot > 1 or not facts.paid_a_period(slot)):
+    there = facts.world.state(facts.sub.id, slot) in ("on", "off")
+    if not there and (slot > 1 or not facts.paid_a_period(slot)):
         return EITHER, "a trial or a gift that nobody saw, or more of what is behind"
     return ON, "grace is not over"
 
