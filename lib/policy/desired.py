@@ -288,12 +288,16 @@ def _kept(item: Item, service: Service, goal: Goal, policy: Policy, now: datetim
 
     Confirmed is what an admin has ended (`release`); it stays so until its item is hosting again.
     """
-    if Hold.ENDED in service.holds:
+    was_surplus = Hold.ENDED in service.holds
+    if was_surplus and (service.waits_for is not None or service.released):
         return _ended(service, "mapping_confirmed", None, policy, now), []
     detail = (
         f"{service.key} is there for price {item.price_id}, which plan_mappings does not call hosting any more; correct"
         " the row, or release it to end the hosting"
     )
+    if was_surplus:  # and is bought again: it stays off, and is not deleted over what a mapping says
+        goal = Goal(replace(service, retain_until=None), Want.OFF, "mapping_changed")
+        return goal, [Problem("mapping_changed", detail, item.price_id)]
     waiting = replace(goal.service, waits_for="mapping_changed")
     goal = replace(goal, service=waiting, plan=None, create_website=False)
     return goal, [Problem("mapping_changed", detail, item.price_id)]

@@ -366,3 +366,22 @@ def test_what_was_begun_before_the_quantity_became_unusual_is_not_gone_on_with()
     end.payer = buying(2).payer
     assert not end.run().problems
     assert in_the_panel(end) == 2
+
+
+def test_what_is_bought_again_is_not_deleted_over_a_mapping() -> None:
+    """A surplus that a raised quantity asks for again outlives its retention while its price means nothing."""
+    surplus = service(
+        slot=2,
+        state=ServiceState.SUSPENDED,
+        suspended_by=OURS,
+        holds=frozenset({Hold.ENDED}),
+        ended_at=NOW - days(40),
+    )
+    bought = payer(subscription(items=(Item("si_1", "price_1", 2),)))
+    sold = catalogue(PlanMapping("price_1", kind="ignore"))
+    end = world(bought, customer(service(), surplus), sold=sold, policy=Policy(retention_days=30))
+    assert {problem.reason for problem in end.run().problems} == {"mapping_changed"}
+    assert [(found.suspended_by, found.deleted) for found in end.actual.subscriptions] == [(None, False), (OURS, False)]
+    end.catalogue = catalogue()
+    end.run()
+    assert [found.suspended_by for found in end.actual.subscriptions] == [None, None]
