@@ -29,12 +29,13 @@ from lib.model.action import (
     recalled,
 )
 from lib.model.catalogue import Catalogue, PlanMapping, PlanRule
-from lib.model.decision import Decision, Goal, Problem, Question, Wait, Want, Wanted
+from lib.model.decision import Decided, Decision, Goal, Problem, Question, Read, Wait, Want, Wanted
 from lib.model.event import ReceivedEvent
+from lib.model.facts import Clock, Facts
 from lib.model.memory import Memory
 from lib.model.outcome import Failed, Outcome, Parked, Settled, Settlement, Waits
 from lib.model.panel import Actual, PanelPlan, PanelSubscription, Resource
-from lib.model.queue import Claim
+from lib.model.queue import Claim, Mandate
 from lib.model.service import Hold, Service, ServiceKey, ServiceState
 from lib.model.stripe import Dispute, Invoice, Item, Line, Payer, Refund, Subscription
 
@@ -46,13 +47,16 @@ __all__ = [
     "Catalogue",
     "ChangePlan",
     "Claim",
+    "Clock",
     "CreateLogin",
     "CreateOrg",
     "CreateSubscription",
     "CreateWebsite",
     "CustomerAction",
+    "Decided",
     "Decision",
     "Dispute",
+    "Facts",
     "Failed",
     "Given",
     "Goal",
@@ -62,6 +66,7 @@ __all__ = [
     "Invoice",
     "Item",
     "Line",
+    "Mandate",
     "Mark",
     "Memory",
     "MoveWebsite",
@@ -74,6 +79,7 @@ __all__ = [
     "PlanRule",
     "Problem",
     "Question",
+    "Read",
     "ReceivedEvent",
     "Refund",
     "RenameOrg",

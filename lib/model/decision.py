@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lib.model.action import Action
+from lib.model.memory import Memory
 from lib.model.service import Service, ServiceKey
 
 
@@ -24,10 +25,20 @@ class Want(StrEnum):
 
 
 class Question(StrEnum):
-    """Something of a subscription that a decision needs and that costs a call of its own."""
+    """Something that a decision needs and that costs a call of its own."""
 
     INVOICES = "invoices"
+    """All invoices of a subscription."""
     FIRST_PAYMENT = "first_payment"
+    """How the payment of its first invoice stands."""
+    DOMAIN = "domain"
+    """The domain that was typed at Checkout."""
+    PLANS = "plans"
+    """The panel's list of plans."""
+
+
+Read = tuple[str, Question]
+"""Of which subscription (or customer) something must be read, and what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +87,8 @@ class Wanted:
     problems: tuple[Problem, ...] = ()
 
     @property
-    def questions(self) -> tuple[tuple[str, Question], ...]:
-        """(subscription id, what must be read of it), each once."""
+    def questions(self) -> tuple[Read, ...]:
+        """What must be read of Stripe before the goals are certain, each once."""
         return tuple(dict.fromkeys((g.key.subscription_id, g.asks) for g in self.goals if g.asks is not None))
 
 
@@ -96,3 +107,15 @@ class Decision:
     action: Action | None = None
     wait: Wait | None = None
     problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Everything that follows from what is known now."""
+
+    memory: Memory
+    """As it is to be remembered from now on."""
+    wanted: Wanted
+    decision: Decision
+    reads: tuple[Read, ...] = ()
+    """What must be read first, if there is any: until then nothing of the rest is certain."""

@@ -6,13 +6,14 @@ customer (and what must be read of Stripe before it is certain), `next_action` t
 the end of a pass means for its row in the queue. No network, database, clock or environment.
 """
 
+from lib.policy.decide import decide, with_domain
 from lib.policy.desired import desired, seeking_on, sought_domains
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.effects import imagine, remembered, with_service
 from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.money import paid_after_end, payable
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
-from lib.policy.next_action import SETTLE, next_action, settles_at, unsure_plans
+from lib.policy.next_action import SETTLE, settles_at
 from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
 from lib.policy.recognise import observe, plans_arrived, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
@@ -29,6 +30,7 @@ __all__ = [
     "InvalidDomain",
     "as_settled",
     "clean_name",
+    "decide",
     "desired",
     "fingerprint",
     "friendly_name",
@@ -40,7 +42,6 @@ __all__ = [
     "marked_name",
     "marks",
     "may_be_over",
-    "next_action",
     "normalise_domain",
     "observe",
     "on_plan",
@@ -60,7 +61,7 @@ __all__ = [
     "settles_at",
     "sought_domains",
     "uncounted",
-    "unsure_plans",
+    "with_domain",
     "with_money_back",
     "with_service",
 ]

@@ -14,6 +14,8 @@ from lib.model import (
     Action,
     Actual,
     Catalogue,
+    Clock,
+    Facts,
     Goal,
     Memory,
     PanelSubscription,
@@ -24,13 +26,12 @@ from lib.model import (
     ServiceState,
     Want,
 )
+from lib.policy.decide import decide
 from lib.policy.desired import desired
 from lib.policy.effects import imagine
 from lib.policy.fingerprint import with_money_back
 from lib.policy.naming import marks
-from lib.policy.next_action import next_action
 from lib.policy.plans import on_plan
-from lib.policy.recognise import observe
 
 ADOPTABLE = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 """Statuses in which hosting may be running already. What has ended, or was never paid, links nothing."""
@@ -148,20 +149,16 @@ def foresee(
     now: datetime,
 ) -> tuple[tuple[Action, ...], tuple[Problem, ...]]:  # fmt: skip
     """What the passes after the linking would do to this customer, and what would park them."""
-    payer = with_money_back(payer, memory)
-    actual = Actual(subscriptions=tuple(subscriptions))
-    memory = observe(memory, actual)
+    facts = Facts(with_money_back(payer, memory), memory, catalogue, Actual(subscriptions=tuple(subscriptions)))
     actions: list[Action] = []
     while True:
-        wanted = desired(payer, memory, catalogue, policy, now)
-        known = {service.key: service for service in memory.services}
-        known.update({goal.key: goal.service for goal in wanted.goals})
-        memory = replace(memory, services=tuple(known.values()))
-        decision = next_action(payer, wanted, memory, actual, policy, now)
-        if decision.action is None or len(actions) == FORESEEN:
-            return tuple(actions), decision.problems
-        actions.append(decision.action)
-        memory, actual = imagine(decision.action, memory, actual)
+        decided = decide(facts, policy, Clock(now))
+        action = decided.decision.action
+        if action is None or len(actions) == FORESEEN:
+            return tuple(actions), decided.decision.problems
+        actions.append(action)
+        memory, actual = imagine(action, decided.memory, facts.actual)
+        facts = replace(facts, memory=memory, actual=actual)
 
 
 def _sound(payer: Payer, memory: Memory, scope: set[str | None]) -> None:

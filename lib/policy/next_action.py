@@ -17,13 +17,13 @@ from lib.model import (
     CreateSubscription,
     CreateWebsite,
     Decision,
+    Facts,
     Goal,
     Hold,
     Intent,
     Mark,
     Memory,
     MoveWebsite,
-    PanelPlan,
     PanelSubscription,
     Payer,
     Problem,
@@ -74,19 +74,14 @@ def _look_at(intent: Intent, now: datetime) -> datetime:
 
 
 def next_action(
-    payer: Payer,
-    wanted: Wanted,
-    memory: Memory,
-    actual: Actual,
-    policy: Policy,
-    now: datetime,
-    blocked: Iterable[Subject] = (),
+    facts: Facts, wanted: Wanted, policy: Policy, now: datetime, blocked: Iterable[Subject] = ()
 ) -> Decision:
     """At most one action; when there is none, until when to wait and what a person must solve.
 
     Args:
         blocked: subjects that failed in this pass already; they are left alone and the rest goes on.
     """
+    payer, memory, actual = facts.payer, facts.memory, facts.actual
     problems = list(wanted.problems)
     waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
     # Also those that nobody wants any more: a suspension that comes late must be known as ours, and be lifted.
@@ -103,7 +98,7 @@ def next_action(
     present, deleted = _lay_on(wanted, actual)
     unsettled = {intent.action.subject for intent in memory.intents if now < settles_at(intent)}
     impossible = unsettled.union(blocked)
-    candidates = _candidates(payer, wanted, present, memory, policy, actual.plans or ())
+    candidates = _candidates(facts, wanted, present, policy)
     action = next((action for action in candidates if action.subject not in impossible), None)
     if action is not None:
         return Decision(action=action)
@@ -130,14 +125,10 @@ def _lay_on(wanted: Wanted, actual: Actual) -> tuple[list[tuple[Goal, PanelSubsc
 
 
 def _candidates(
-    payer: Payer,
-    wanted: Wanted,
-    present: list[tuple[Goal, PanelSubscription]],
-    memory: Memory,
-    policy: Policy,
-    plans: Iterable[PanelPlan],
+    facts: Facts, wanted: Wanted, present: list[tuple[Goal, PanelSubscription]], policy: Policy
 ) -> Iterator[Action]:
     """Every change that is due, most urgent first; later ones may depend on earlier ones."""
+    payer, memory, plans = facts.payer, facts.memory, facts.actual.plans or ()
     for goal, found in present:
         if goal.want is Want.ON and _is_ours(goal.service, found):
             yield Resume(goal.rule, goal.key)

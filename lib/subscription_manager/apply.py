@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from lib.config import Settings
 from lib.database import leases, ledger
 from lib.errors import Conflict, Incomplete, NotFound, Refused, Unavailable
 from lib.model import (
@@ -19,29 +20,35 @@ from lib.model import (
     ActionKind,
     Actual,
     AddOwner,
+    Catalogue,
     ChangePlan,
     CreateLogin,
     CreateOrg,
     CreateSubscription,
     CreateWebsite,
     CustomerAction,
+    Facts,
     Given,
+    Mandate,
     Mark,
     Memory,
     MoveWebsite,
-    PanelPlan,
+    Outcome,
+    PanelSubscription,
     RenameOrg,
-    Resource,
     Resume,
     SendWelcome,
     Service,
     Suspend,
     Terminate,
 )
-from lib.policy import WAITED_FOR, clean_name, may_be_over, over, uncounted, with_service
+from lib.policy import WAITED_FOR, clean_name, may_be_over, uncounted, with_service
 from lib.subscription_manager import moving
-from lib.subscription_manager.panel import Panel, awaited_in, holder_of, refuse_keeping
-from lib.subscription_manager.step import Step, Waiting, truth_behind
+from lib.subscription_manager.conclusion import Conclusion
+from lib.subscription_manager.interrupted import Interrupted
+from lib.subscription_manager.notebook import Notebook
+from lib.subscription_manager.panel import Panel, awaited_in, holder_of, refuse_excess, refuse_keeping
+from lib.subscription_manager.step import Step, Waiting, token_id, truth_behind
 
 if TYPE_CHECKING:
     from lib.enhance_client import Website
@@ -61,16 +68,38 @@ WEBSITE_PATIENCE = 15.0
 _IDS = {ActionKind.CREATE_ORG: "org_id", ActionKind.CREATE_LOGIN: "login_id", ActionKind.ADD_OWNER: "member_id"}
 
 
-class Applier:
-    """Applies actions for one pass; refuses what can't be: a plan that is missing or too small, a domain in use."""
+class Live:
+    """Applies the actions of one pass; refuses what can't be: a plan that is missing or too small, a domain in use."""
 
-    def __init__(self, panel: Panel) -> None:
+    live = True
+
+    def __init__(self, panel: Panel, mandate: Mandate, settings: Settings) -> None:
         self._panel = panel
         self._enhance = panel.enhance
         self._db = panel.db
-        self._pass = panel.current
+        self._mandate = mandate
+        self._settings = settings
+        self._notebook = Notebook(panel.db, mandate, livemode=settings.livemode)
 
-    async def apply(self, action: Action, memory: Memory, actual: Actual) -> tuple[Memory, Actual]:
+    async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
+        """The customer as the database has them, and what is sold."""
+        return await self._notebook.read(customer_id)
+
+    async def save(self, memory: Memory) -> None:
+        """Write down what is to be remembered. LeaseLost: somebody else has this customer."""
+        await self._notebook.write(memory)
+
+    async def settle(self, facts: Facts, now: datetime) -> Facts:
+        """Find out what became of actions that were begun and never finished."""
+        interrupted = Interrupted(self._panel, self._notebook, self._mandate)
+        memory, actual = await interrupted.settle(facts.memory, facts.actual, now)
+        return replace(facts, memory=memory, actual=actual)
+
+    async def conclude(self, facts: Facts, outcome: Outcome) -> None:
+        """Remember what Stripe said, for the sweep to compare with."""
+        await Conclusion(self._db, self._mandate, self._settings.policy).note(facts, outcome)
+
+    async def apply(self, action: Action, facts: Facts) -> Facts:
         """Make one change; memory and panel as they are afterwards.
 
         Raises:
@@ -79,53 +108,32 @@ class Applier:
         """
         match action:
             case CreateOrg() | CreateLogin() | AddOwner() | RenameOrg() | SendWelcome():
-                return await self._change_customer(action, memory), actual
-        service = memory.service(action.service)
-        match action:
+                return await self._change_customer(action, facts)
             case CreateSubscription():
-                return await self._create_subscription(action, memory)
+                return await self._create_subscription(action, facts)
             case CreateWebsite():
-                return await self._create_website(action, memory, actual, service), actual
+                return replace(facts, memory=await self._create_website(action, facts))
             case MoveWebsite():
-                return await self._move_website(action, memory, actual, service), actual
+                return replace(facts, memory=await self._move_website(action, facts))
             case ChangePlan():
-                return await self._change_plan(action, memory, actual, service)
+                return await self._change_plan(action, facts)
             case Mark():
-                return await self._mark(action, memory, service)
+                return await self._mark(action, facts)
             case Suspend() | Resume() | Terminate():
-                return await self._switch(action, memory, service)
+                return await self._switch(action, facts)
         raise AssertionError(action.kind)
 
-    async def foresee(self, action: Action, memory: Memory, actual: Actual) -> None:
-        """Be refused as `apply` would be, as far as that shows without asking the panel to count or check anything.
+    # --- the customer ---
 
-        Usage is what the panel shows, which may be old; two websites of one domain that are both still to be made are
-        not compared.
-
-        Raises:
-            Refused: `apply` would be, with the same reason. Retryable: it can't be seen just now.
-        """
-        match action:
-            case CreateSubscription(plan=wanted):
-                await self._enhance.plan(wanted)
-            case ChangePlan(service=key, plan=wanted):
-                plan, service = await self._enhance.plan(wanted), memory.service(key)
-                shown = next(s for s in actual.subscriptions if s.id == service.panel_subscription_id)
-                _refuse_excess(service, shown.resources, plan)
-            case CreateWebsite(service=key):
-                await self._panel.foresee_website(memory, memory.service(key))
-            case MoveWebsite():
-                await self._foresee_move(action, memory, actual)
-
-    async def _change_customer(self, action: CustomerAction, memory: Memory) -> Memory:
-        async with self._step(action) as step:
-            given = await step.send(self._call(action, memory))
-            memory = await self._panel.take_in(memory, action, given)
+    async def _change_customer(self, action: CustomerAction, facts: Facts) -> Facts:
+        async with self._step(action, facts) as step:
+            given = await step.send(self._call(action, facts))
+            memory = await self._notebook.take_in(facts.memory, action, given)
             step.after = {_IDS[action.kind]: given.id} if given.id is not None else None
-        return memory
+        return replace(facts, memory=memory)
 
-    async def _call(self, action: CustomerAction, memory: Memory) -> Given:
-        payer, enhance = self._pass.payer, self._enhance
+    async def _call(self, action: CustomerAction, facts: Facts) -> Given:
+        payer, memory, enhance = facts.payer, facts.memory, self._enhance
         if isinstance(action, CreateOrg):
             return Given(id=await enhance.create_org(action.name))
         assert memory.org_id is not None
@@ -143,74 +151,61 @@ class Applier:
                 await enhance.send_recovery(payer.email)
         return Given()
 
-    async def _create_subscription(self, action: CreateSubscription, memory: Memory) -> tuple[Memory, Actual]:
-        assert memory.org_id is not None
-        plan = await self._enhance.plan(action.plan)
-        async with self._step(action) as step:
-            number = await step.send(self._enhance.create_subscription(memory.org_id, plan.id, action.friendly_name))
-            given = Given(number=number, plan_id=plan.id, at=self._pass.payer.as_of)
-            memory = await self._panel.take_in(memory, action, given)
-            step.after = {"panel_subscription_id": number, "plan_id": plan.id}
-        actual = await self._panel.look(memory)
-        found = next((s for s in actual.subscriptions if s.id == number and not s.deleted), None)
-        await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
-        return memory, actual
+    # --- hosting ---
 
-    async def _change_plan(
-        self, action: ChangePlan, memory: Memory, actual: Actual, service: Service
-    ) -> tuple[Memory, Actual]:
-        assert memory.org_id is not None and service.panel_subscription_id is not None
+    async def _create_subscription(self, action: CreateSubscription, facts: Facts) -> Facts:
+        org_id = facts.memory.org_id
+        assert org_id is not None
         plan = await self._enhance.plan(action.plan)
-        number = service.panel_subscription_id
-        before = next(s for s in actual.subscriptions if s.id == number)
+        async with self._step(action, facts) as step:
+            number = await step.send(self._enhance.create_subscription(org_id, plan.id, action.friendly_name))
+            given = Given(number=number, plan_id=plan.id, at=facts.payer.as_of)
+            memory = await self._notebook.take_in(facts.memory, action, given)
+            step.after = {"panel_subscription_id": number, "plan_id": plan.id}
+        actual, found = await self._see(memory, number)
+        on_plan = found is not None and not found.deleted and found.plan_id == plan.id
+        await self._verify(step, on_plan, {"seen": found and found.plan_name})
+        return replace(facts, memory=memory, actual=actual)
+
+    async def _change_plan(self, action: ChangePlan, facts: Facts) -> Facts:
+        org_id, number = _place(facts, action)
+        service, plan = facts.memory.service(action.service), await self._enhance.plan(action.plan)
+        before = next(s for s in facts.actual.subscriptions if s.id == number)
         if may_be_over(before.resources, plan.resources):
-            used = await self._enhance.usage(memory.org_id, number)
+            used = await self._enhance.usage(org_id, number)
             if missing := uncounted(used, before.resources, plan.resources):
                 raise Incomplete(f"the panel counted the use of {service.key} without {missing}")
-            _refuse_excess(service, used, plan)
-        async with self._step(action, before={"plan_id": before.plan_id, "plan": before.plan_name}) as step:
-            await step.send(self._enhance.change_plan(memory.org_id, number, plan.id))
-            given = Given(plan_id=plan.id, at=self._pass.payer.as_of)
-            memory = await self._panel.take_in(memory, action, given)
+            refuse_excess(service, used, plan)
+        async with self._step(action, facts, {"plan_id": before.plan_id, "plan": before.plan_name}) as step:
+            await step.send(self._enhance.change_plan(org_id, number, plan.id))
+            given = Given(plan_id=plan.id, at=facts.payer.as_of)
+            memory = await self._notebook.take_in(facts.memory, action, given)
             step.after = {"plan_id": plan.id, "plan": plan.name}
-        actual = await self._panel.look(memory)
-        found = next((s for s in actual.subscriptions if s.id == number), None)
+        actual, found = await self._see(memory, number)
         await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
-        return memory, actual
+        return replace(facts, memory=memory, actual=actual)
 
-    async def _mark(self, action: Mark, memory: Memory, service: Service) -> tuple[Memory, Actual]:
-        assert memory.org_id is not None and service.panel_subscription_id is not None
-        name = action.friendly_name
-        async with self._step(action) as step:
-            await step.send(self._enhance.name_subscription(memory.org_id, service.panel_subscription_id, name))
-        actual = await self._panel.look(memory)
-        found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
-        await self._verify(step, found is not None and found.friendly_name == name, {})
-        return memory, actual
+    async def _mark(self, action: Mark, facts: Facts) -> Facts:
+        org_id, number = _place(facts, action)
+        async with self._step(action, facts) as step:
+            await step.send(self._enhance.name_subscription(org_id, number, action.friendly_name))
+        actual, found = await self._see(facts.memory, number)
+        await self._verify(step, found is not None and found.friendly_name == action.friendly_name, {})
+        return replace(facts, actual=actual)
 
-    async def _switch(
-        self, action: Suspend | Resume | Terminate, memory: Memory, service: Service
-    ) -> tuple[Memory, Actual]:
+    async def _switch(self, action: Suspend | Resume | Terminate, facts: Facts) -> Facts:
         """Suspend, resume or terminate, then look: who the panel says suspended it is how we know it as ours."""
-        assert memory.org_id is not None and service.panel_subscription_id is not None
-        number = service.panel_subscription_id
+        org_id, number = _place(facts, action)
+        service = facts.memory.service(action.service)
         if isinstance(action, Terminate) and action.awaited:
-            found_there = await awaited_in(self._enhance, memory.org_id, number, action.awaited)
-            if found_there:
-                said = f"{service.key} is not deleted while another purchase waits for {found_there}, which is in it"
-                raise Waiting(said, why=WAITED_FOR, again=DELETION_WAITS)
-        async with self._step(action, before={"holds": sorted(service.holds), "state": service.state}) as step:
+            await self._refuse_awaited(org_id, service, number, action.awaited)
+        calls = {Suspend: self._enhance.suspend, Resume: self._enhance.resume, Terminate: self._enhance.terminate}
+        async with self._step(action, facts, {"holds": sorted(service.holds), "state": service.state}) as step:
             # Looking and remembering belong to the step: while they fail its intent stays open, and a suspension
             # that is found later is known as ours.
-            match action:
-                case Suspend():
-                    await step.send(self._enhance.suspend(memory.org_id, number))
-                case Resume():
-                    await step.send(self._enhance.resume(memory.org_id, number))
-                case Terminate():
-                    await step.send(self._enhance.terminate(memory.org_id, number))
-            actual = await self._panel.look(memory)
-            found = next((s for s in actual.subscriptions if s.id == number), None)
+            await step.send(calls[type(action)](org_id, number))
+            memory = facts.memory
+            actual, found = await self._see(memory, number)
             by = found.suspended_by if found else None
             match action:
                 case Suspend():
@@ -224,39 +219,47 @@ class Applier:
                 case Terminate():
                     seen = found is None or found.deleted
             if seen:
-                memory = await self._panel.take_in(memory, action, Given(suspended_by=by))
-        token = {"token": self._pass.token_id} if by is not None else {}
+                memory = await self._notebook.take_in(memory, action, Given(suspended_by=by))
+        token = {"token": token_id(self._settings)} if by is not None else {}
         await self._verify(step, seen, {"suspended_by": by, **token})
-        return memory, actual
+        return replace(facts, memory=memory, actual=actual)
 
-    async def _create_website(self, action: CreateWebsite, memory: Memory, actual: Actual, service: Service) -> Memory:
+    async def _refuse_awaited(self, org_id: str, service: Service, number: int, awaited: tuple[str, ...]) -> None:
+        found_there = await awaited_in(self._enhance, org_id, number, awaited)
+        if found_there:
+            said = f"{service.key} is not deleted while another purchase waits for {found_there}, which is in it"
+            raise Waiting(said, why=WAITED_FOR, delay=DELETION_WAITS)
+
+    # --- websites ---
+
+    async def _create_website(self, action: CreateWebsite, facts: Facts) -> Memory:
         """Create the website, one at a time over all processes; what exists already is taken over if it is theirs."""
-        assert memory.org_id is not None and service.panel_subscription_id is not None
+        memory, (org_id, number) = facts.memory, _place(facts, action)
+        service = memory.service(action.service)
         await self._turn()
         try:
             found = await self._panel.find_website(memory, service)
             if found is not None:
-                return await self._take_over(action, memory, actual, found)
-            where = memory.org_id, service.panel_subscription_id
-            async with self._step(action) as step:
+                return await self._take_over(action, facts, found)
+            async with self._step(action, facts) as step:
                 try:
-                    website_id = await step.send(
-                        self._enhance.create_website(*where, action.domain, action.server_group)
-                    )
+                    making = self._enhance.create_website(org_id, number, action.domain, action.server_group)
+                    website_id = await step.send(making)
                 except Conflict:  # somebody was faster: they or we, an hour ago
                     found = await self._panel.find_website(memory, service)
-                    if found is None or found.subscription_id != service.panel_subscription_id:
+                    if found is None or found.subscription_id != number:
                         raise
                     website_id = found.id
-                memory = await self._panel.take_in(memory, action, Given(id=website_id))
+                memory = await self._notebook.take_in(memory, action, Given(id=website_id))
                 step.after = {"website_id": website_id, "domain": action.domain}
             return memory
         finally:
-            await leases.give_back(self._db, "website", self._pass.lease_id)
+            await leases.give_back(self._db, "website", self._mandate.lease_id)
 
-    async def _move_website(self, action: MoveWebsite, memory: Memory, actual: Actual, service: Service) -> Memory:
+    async def _move_website(self, action: MoveWebsite, facts: Facts) -> Memory:
         """Fetch the website of an ended service, wherever it is by now; what is not to be had is not sought again."""
-        source = memory.service(action.source)
+        memory = facts.memory
+        source, service = memory.service(action.source), memory.service(action.service)
         assert memory.org_id is not None and source.website_id is not None
         try:
             website = await self._enhance.website(memory.org_id, source.website_id)
@@ -267,80 +270,76 @@ class Applier:
             if found is None or found.id != website.id:  # its owner gave it another domain
                 return await self._correct(memory, replace(source, domain=website.domain))
         refuse_keeping(memory, service, website)
-        return await self._take_over(action, memory, actual, website)
+        return await self._take_over(action, facts, website)
 
     async def _correct(self, memory: Memory, service: Service) -> Memory:
         """Remember of a service what turned out to be otherwise."""
-        await self._panel.remember_services(memory, [service])
-        return with_service(memory, service)
+        memory = with_service(memory, service)
+        await self._notebook.write(memory)
+        return memory
 
-    async def _take_over(
-        self, action: CreateWebsite | MoveWebsite, memory: Memory, actual: Actual, website: Website
-    ) -> Memory:
+    async def _take_over(self, action: CreateWebsite | MoveWebsite, facts: Facts, website: Website) -> Memory:
         """Make a website of this customer the one of a service: moved out of an ended one, if it is not there yet."""
-        service = memory.service(action.service)
-        assert memory.org_id is not None and service.panel_subscription_id is not None
-        number = service.panel_subscription_id
-        source = holder_of(memory, website)
+        memory, (org_id, number) = facts.memory, _place(facts, action)
+        service, source = memory.service(action.service), holder_of(memory, website)
         if website.subscription_id == number or source is None:
-            return await self._panel.take_in(memory, action, Given(id=website.id))
+            return await self._notebook.take_in(memory, action, Given(id=website.id))
         old = source.panel_subscription_id
         assert service.domain is not None
         move = MoveWebsite("win_back", service.key, service.domain, website.id, source.key, old, number)
-        await moving.refuse_excess(self._panel, await self._counted(memory, actual, source), source, service, website)
-        async with self._step(move, before={"panel_subscription_id": old}) as step:
-            await step.send(self._enhance.move_website(memory.org_id, website.id, number))
-            website = await self._enhance.website(memory.org_id, website.id)
+        await moving.refuse_excess(self._enhance, await self._counted(facts, source), source, service, website)
+        async with self._step(move, facts, {"panel_subscription_id": old}) as step:
+            await step.send(self._enhance.move_website(org_id, website.id, number))
+            website = await self._enhance.website(org_id, website.id)
             if website.subscription_id != number:
                 raise _not_shown(step)  # inside the step: the intent stays open, and the next pass looks for it
-            website = await moving.switch_on(self._panel, memory, source, website)
-            memory = await self._panel.take_in(memory, move, Given(id=website.id))
+            website = await moving.switch_on(self._enhance, memory, source, website)
+            memory = await self._notebook.take_in(memory, move, Given(id=website.id))
             step.after = {**move.details, "panel_subscription_id": number}
         await self._verify(step, True, {"panel_subscription_id": number, "off": website.off})
         return memory
 
-    async def _foresee_move(self, action: MoveWebsite, memory: Memory, actual: Actual) -> None:
-        source, service = memory.service(action.source), memory.service(action.service)
-        assert memory.org_id is not None and source.website_id is not None
-        website = await self._enhance.website(memory.org_id, source.website_id)
-        refuse_keeping(memory, service, website)
-        await moving.refuse_excess(self._panel, actual, source, service, website)
-
-    async def _counted(self, memory: Memory, actual: Actual, source: Service) -> Actual:
+    async def _counted(self, facts: Facts, source: Service) -> Actual:
         """The panel's side with the usage of `source` counted afresh, if the panel counts what is suspended."""
-        assert memory.org_id is not None and source.panel_subscription_id is not None
+        actual, org_id, number = facts.actual, facts.memory.org_id, source.panel_subscription_id
+        assert org_id is not None and number is not None
         try:
-            used = await self._enhance.usage(memory.org_id, source.panel_subscription_id)
+            used = await self._enhance.usage(org_id, number)
         except Refused:
             return actual
-        subscriptions = [
-            replace(s, resources=used) if s.id == source.panel_subscription_id else s for s in actual.subscriptions
-        ]
-        return replace(actual, subscriptions=tuple(subscriptions))
+        counted = (replace(s, resources=used) if s.id == number else s for s in actual.subscriptions)
+        return replace(actual, subscriptions=tuple(counted))
 
     async def _turn(self) -> None:
         end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE
-        while not await leases.take_turn(self._db, "website", self._pass.lease_id, WEBSITE_LEASE):
+        while not await leases.take_turn(self._db, "website", self._mandate.lease_id, WEBSITE_LEASE):
             if asyncio.get_running_loop().time() > end:
-                raise Waiting("another website is being created", why="website_turn", again=TURN)
+                raise Waiting("another website is being created", why="website_turn", delay=TURN)
             await asyncio.sleep(0.25)
 
-    def _step(self, action: Action, before: Mapping[str, Any] | None = None) -> Step:
+    # --- what all of them do ---
+
+    async def _see(self, memory: Memory, number: int) -> tuple[Actual, PanelSubscription | None]:
+        """The panel's side as it is now, and one hosting subscription of it."""
+        actual = await self._panel.look(memory)
+        return actual, next((s for s in actual.subscriptions if s.id == number), None)
+
+    def _step(self, action: Action, facts: Facts, before: Mapping[str, Any] | None = None) -> Step:
         fact = ledger.Fact(
             str(uuid4()),
             "intent",
             action.kind,
-            self._pass.payer.id,
+            facts.payer.id,
             action.service,
             rule=action.rule,
             before=before,
-            facts=truth_behind(self._pass.payer, action.service)
+            facts=truth_behind(facts.payer, action.service)
             | {k: v for k, v in action.details.items() if k != "name"}
-            | ({"token": self._pass.token_id} if isinstance(action, Suspend) else {}),
-            pass_id=self._pass.id,
-            actor=self._pass.actor,
+            | ({"token": token_id(self._settings)} if isinstance(action, Suspend) else {}),
+            pass_id=self._mandate.pass_id,
+            actor=self._mandate.actor,
         )
-        return Step(self._db, fact, self._pass.lease_id, self._pass.settings)
+        return Step(self._db, fact, self._mandate.lease_id, self._settings)
 
     async def _verify(self, step: Step, seen: bool, facts: Mapping[str, Any]) -> None:
         """Record that the change was read back.
@@ -357,6 +356,10 @@ def _not_shown(step: Step) -> Unavailable:
     return Unavailable(f"the panel accepted {step.fact.kind} and does not show it")
 
 
-def _refuse_excess(service: Service, used: tuple[Resource, ...], plan: PanelPlan) -> None:
-    if excess := over(used, plan.resources):
-        raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {excess}")
+def _place(
+    facts: Facts, action: ChangePlan | CreateWebsite | Mark | MoveWebsite | Suspend | Resume | Terminate
+) -> tuple[str, int]:
+    """Where the hosting of an action is: its organisation, and the panel's number."""
+    org_id, number = facts.memory.org_id, facts.memory.service(action.service).panel_subscription_id
+    assert org_id is not None and number is not None
+    return org_id, number

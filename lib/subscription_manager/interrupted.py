@@ -18,6 +18,7 @@ from lib.model import (
     Given,
     HardDelete,
     Intent,
+    Mandate,
     Mark,
     Memory,
     MoveWebsite,
@@ -30,15 +31,17 @@ from lib.model import (
 )
 from lib.policy import SETTLE, on_plan, settles_at
 from lib.subscription_manager import moving
+from lib.subscription_manager.notebook import Notebook
 from lib.subscription_manager.panel import Panel
 
 
 class Interrupted:
     """Settles the open intents of one pass' customer."""
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: Panel, notebook: Notebook, mandate: Mandate) -> None:
         self._panel = panel
-        self._pass = panel.current
+        self._notebook = notebook
+        self._mandate = mandate
 
     async def settle(self, memory: Memory, actual: Actual, now: datetime) -> tuple[Memory, Actual]:
         """Find out what became of actions that were begun and never finished, and remember it.
@@ -48,13 +51,13 @@ class Interrupted:
         for intent in memory.intents:
             memory, actual, done = await self._look_for(intent, memory, actual)
             if done:
-                await self._close(intent, done=True)
+                await self._close(memory, intent, done=True)
             elif intent.action.kind not in SETTLE:
                 # Safe to repeat; whether it is needed shows in what the panel has.
                 again = "interrupted, and nobody knows whether it happened; done again if it is still needed"
-                await self._close(intent, done=False, error=again)
+                await self._close(memory, intent, done=False, error=again)
             elif now >= settles_at(intent):
-                await self._close(intent, done=False, error="looked for and not found")
+                await self._close(memory, intent, done=False, error="looked for and not found")
             else:
                 continue
             memory = replace(memory, intents=tuple(i for i in memory.intents if i.action_id != intent.action_id))
@@ -86,14 +89,14 @@ class Interrupted:
                 given = await self._change(intent, service, found, actual)
         if given is None:
             return memory, actual, False
-        return await self._panel.take_in(memory, action, given), actual, True
+        return await self._notebook.take_in(memory, action, given), actual, True
 
     async def _org(self, memory: Memory, action: CreateOrg, intent: Intent) -> tuple[Memory, bool]:
         if memory.org_id is None:
             found = await self._panel.enhance.find_org(f"[{memory.customer_id}]", intent.at)
             if found is None:
                 return memory, False
-            memory = await self._panel.take_in(memory, replace(action, name=found.name), Given(id=found.id))
+            memory = await self._notebook.take_in(memory, replace(action, name=found.name), Given(id=found.id))
         return memory, True
 
     async def _website(self, memory: Memory, service: Service) -> Given | None:
@@ -123,7 +126,7 @@ class Interrupted:
             found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
             if found is not None and found.suspended_by is None:
                 source = next((s for s in memory.services if s.website_id == website.id), None)
-                await moving.switch_on(self._panel, memory, source, website)
+                await moving.switch_on(self._panel.enhance, memory, source, website)
         return Given(id=website.id)
 
     async def _change(
@@ -149,16 +152,16 @@ class Interrupted:
             case _:
                 return Given() if service.made and (found is None or found.deleted) else None
 
-    async def _close(self, intent: Intent, *, done: bool, error: str | None = None) -> None:
+    async def _close(self, memory: Memory, intent: Intent, *, done: bool, error: str | None = None) -> None:
         fact = ledger.Fact(
             intent.action_id,
             "applied" if done else "failed",
             intent.action.kind,
-            self._pass.payer.id,
+            memory.customer_id,
             intent.action.service,
             rule="found_after_interruption" if done else None,
             error=error,
-            pass_id=self._pass.id,
-            actor=self._pass.actor,
+            pass_id=self._mandate.pass_id,
+            actor=self._mandate.actor,
         )
         await ledger.record(self._panel.db, [fact, replace(fact, state="verified")] if done else [fact])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
@@ -18,7 +19,7 @@ from lib.database.customers import knows
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
-from lib.model import Catalogue, Claim, ReceivedEvent
+from lib.model import Catalogue, Claim, Mandate, ReceivedEvent
 from lib.stripe_events import read_event
 from lib.subscription_manager.report import PassReport
 
@@ -264,8 +265,7 @@ class SubscriptionManager:
         """
         await self.ensure_schema(migrates=False)
         if dry_run:
-            now = await self.db.now()
-            return await self.reconciler.run(customer_id, lease_id="", now=now, dry_run=True, actor=actor)
+            return await self.reconciler.foresee(customer_id, Mandate(str(uuid4()), await self.db.now(), actor=actor))
         subject = ("customer", customer_id)
         end = time.monotonic() + WAIT_FOR_CLAIM
         await due.mark(self.db, [subject])
@@ -296,8 +296,7 @@ class SubscriptionManager:
     async def foresee(self, customer_id: str, edit: Callable[[Catalogue], Catalogue]) -> PassReport:
         """What the next pass of a customer would do if something else were sold; nothing is changed or written."""
         await self.ensure_schema(migrates=False)
-        now = await self.db.now()
-        return await self.reconciler.run(customer_id, lease_id="", now=now, dry_run=True, edit=edit)
+        return await self.reconciler.foresee(customer_id, Mandate(str(uuid4()), await self.db.now()), edit)
 
     async def _edit(self, claim: Claim, edit: Callable[[str], Awaitable[None]]) -> bool:
         """Make a change under a lease; one that is refused gives the lease back and leaves the customer due.

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from lib.errors import Refused
 from lib.model import Actual, Memory, PanelPlan, Resource, Service
 from lib.policy import over_with
-from lib.subscription_manager.panel import Panel
 
 if TYPE_CHECKING:
-    from lib.enhance_client import Website
+    from lib.enhance_client import EnhanceClient, Website
 
 
-async def refuse_excess(panel: Panel, actual: Actual, source: Service, target: Service, website: Website) -> None:
+async def refuse_excess(
+    enhance: EnhanceClient, actual: Actual, source: Service, target: Service, website: Website
+) -> None:
     """Refuse a website that needs more than the plan of `target` leaves, as the panel shows it.
 
     The panel itself lets a token of the master organisation go beyond any plan.
@@ -27,7 +28,7 @@ async def refuse_excess(panel: Panel, actual: Actual, source: Service, target: S
         return
     plan = PanelPlan(new.plan_id, new.plan_name, new.resources)
     if not new.resources and target.plan is not None:  # only imagined so far
-        plan = await panel.enhance.plan(target.plan)
+        plan = await enhance.plan(target.plan)
     excess = over_with(_used(old.resources if old else (), website), new.resources, plan.resources)
     if excess:
         said = f"{website.domain} does not fit into plan {plan.name} of {target.key}: {excess}"
@@ -43,7 +44,7 @@ def _used(shown: tuple[Resource, ...], website: Website) -> tuple[Resource, ...]
     return (Resource("websites", None, 1), *alone)
 
 
-async def switch_on(panel: Panel, memory: Memory, source: Service | None, website: Website) -> Website:
+async def switch_on(enhance: EnhanceClient, memory: Memory, source: Service | None, website: Website) -> Website:
     """Lift a suspension that came to the website with the one that we made of its old subscription.
 
     A panel that writes it into each website would leave it there; anybody else's stays.
@@ -52,5 +53,5 @@ async def switch_on(panel: Panel, memory: Memory, source: Service | None, websit
     ours = source is not None and source.suspended_by is not None and website.suspended_by == source.suspended_by
     if not ours:
         return website
-    await panel.enhance.resume_website(memory.org_id, website.id)
-    return await panel.enhance.website(memory.org_id, website.id)
+    await enhance.resume_website(memory.org_id, website.id)
+    return await enhance.website(memory.org_id, website.id)

@@ -1,30 +1,26 @@
-"""The panel as one pass knows it, and what it remembers of it: what acting and resuming share."""
+"""The panel as one pass looks at it: what acting, foreseeing and finding out what was interrupted share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.database import Database, adoption
-from lib.database.customers import remember_customer
-from lib.database.services import remember_services
 from lib.errors import Denied, NotFound, Refused, Retryable
-from lib.model import Action, Actual, Given, Memory, PanelPlan, RenameOrg, Service
-from lib.policy import has_ended, held_website, kept_back, remembered, same_domain
-from lib.subscription_manager.step import Pass
+from lib.model import Actual, Memory, PanelPlan, Resource, Service
+from lib.policy import has_ended, held_website, kept_back, over, same_domain
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient, Website
 
 
 class Panel:
-    """Looks at the panel for one customer, and writes down what was seen under the lease of the pass."""
+    """Looks at the panel for one customer."""
 
-    def __init__(self, db: Database, enhance: EnhanceClient, current: Pass) -> None:
+    def __init__(self, db: Database, enhance: EnhanceClient) -> None:
         self.db = db
         self.enhance = enhance
-        self.current = current
         self._plans: tuple[PanelPlan, ...] | None = None
 
     async def look(self, memory: Memory, *, doubt: bool = False) -> Actual:
@@ -129,21 +125,6 @@ class Panel:
     async def _owner(self, org_id: str) -> str:
         return (await adoption.owners(self.db, [org_id])).get(org_id, "") if org_id else ""
 
-    async def take_in(self, memory: Memory, action: Action, given: Given) -> Memory:
-        """Write down what an action changed, under the lease; the memory with it. LeaseLost when the lease is."""
-        after = remembered(memory, action, given)
-        if replace(after, services=()) != replace(memory, services=()):
-            lease, livemode = self.current.lease_id, self.current.settings.livemode
-            named = isinstance(action, RenameOrg)
-            await remember_customer(self.db, after, lease, livemode=livemode, named=named)
-        if changed := [service for service in after.services if memory.find(service.key) != service]:
-            await self.remember_services(after, changed)
-        return after
-
-    async def remember_services(self, memory: Memory, changed: Sequence[Service]) -> None:
-        """Write down services as they are now."""
-        await remember_services(self.db, memory, changed, self.current.lease_id)
-
 
 def _taken(domain: str, customer_id: str) -> Refused:
     whose = f"is a website of customer {customer_id}" if customer_id else "is in use elsewhere in the panel"
@@ -192,3 +173,9 @@ def holder_of(memory: Memory, website: Website) -> Service | None:
 
 def _reserved(domain: str) -> Refused:
     return Refused("domain_reserved", f"{domain} belongs to a deleted website; purge or restore it in the panel")
+
+
+def refuse_excess(service: Service, used: tuple[Resource, ...], plan: PanelPlan) -> None:
+    """Refuse a plan that what a service uses does not fit into."""
+    if excess := over(used, plan.resources):
+        raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {excess}")

@@ -16,7 +16,7 @@ from lib import tally
 from lib.database import Database, due, erasure, events, leases, ledger
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, NoAnswer, NotFound, Retryable
 from lib.log import bound, get_logger
-from lib.model import Claim, Failed, Problem, Settled
+from lib.model import Claim, Failed, Mandate, Problem, Settled
 from lib.policy import as_settled, settlement
 from lib.subscription_manager import money_back
 from lib.subscription_manager.report import PassReport
@@ -94,14 +94,7 @@ class Runner:
 
     async def _subject(self, claim: Claim, pass_id: str, deadline: float | None, actor: str) -> PassReport:
         if claim.kind == "customer":
-            return await self._reconciler.run(
-                claim.key,
-                lease_id=claim.lease_id,
-                now=claim.now,
-                pass_id=pass_id,
-                deadline=deadline,
-                actor=actor,
-            )
+            return await self._reconciler.run(claim.key, Mandate(pass_id, claim.now, claim.lease_id, deadline, actor))
         if claim.kind == events.POSTPONED:
             return await self._mark_postponed(claim, pass_id)
         calls = tally.begin()

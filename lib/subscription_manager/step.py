@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -30,26 +30,9 @@ happened (`policy.SETTLE`)."""
 class Waiting(Retryable):
     """No failure, only something to wait for; `why` is what the queue shows."""
 
-    def __init__(self, message: str, *, why: str, again: timedelta) -> None:
-        self.why, self.again = why, again
+    def __init__(self, message: str, *, why: str, delay: timedelta) -> None:
+        self.why, self.delay = why, delay
         super().__init__(message)
-
-
-@dataclass(slots=True)
-class Pass:
-    """What every step of one pass shares."""
-
-    id: str
-    lease_id: str
-    payer: Payer
-    """Replaced as the pass learns more of them."""
-    settings: Settings
-    actor: str = "bridge"
-
-    @property
-    def token_id(self) -> str:
-        """Tells the panel's token from the one before and the one after it, and tells nothing of it."""
-        return sha256(self.settings.enhance_api_token.reveal().encode()).hexdigest()[:8]
 
 
 class Step:
@@ -93,7 +76,7 @@ class Step:
         if engaged:
             log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
         if not written:
-            raise Waiting(f"the brake for {counts} is on; an admin must release it", why="brake", again=BRAKED)
+            raise Waiting(f"the brake for {counts} is on; an admin must release it", why="brake", delay=BRAKED)
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -109,6 +92,11 @@ class Step:
         elif isinstance(error, Refused | Retryable):
             await ledger.record(self._db, [replace(fact, state="failed", error=str(error))])
         # Anything else, a cancellation above all, leaves the intent open as well.
+
+
+def token_id(settings: Settings) -> str:
+    """Tells the panel's token from the one before and the one after it, and tells nothing of it."""
+    return sha256(settings.enhance_api_token.reveal().encode()).hexdigest()[:8]
 
 
 def truth_behind(payer: Payer, key: ServiceKey | None) -> dict[str, Any]:

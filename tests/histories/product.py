@@ -8,21 +8,24 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lib.config import Policy, Secret
-from lib.model import Action, Catalogue, Hold, Memory, PlanMapping, Problem, Service, Wanted
-from lib.policy import (
-    desired,
-    fingerprint,
-    next_action,
-    observe,
-    payable,
-    plans_arrived,
-    recognise,
-    with_money_back,
+from lib.model import (
+    Action,
+    Catalogue,
+    Clock,
+    Decided,
+    Facts,
+    Hold,
+    Memory,
+    PlanMapping,
+    Problem,
+    Question,
+    Service,
+    Wanted,
 )
+from lib.policy import decide, fingerprint, payable, with_money_back
 from lib.stripe_client import StripeClient
 from lib.stripe_events import DUE_BY_TYPE, SUBSCRIBE_TO
 from lib.subscription_manager.ask import answer
-from lib.subscription_manager.customer import _remembering, _State
 from tests.histories.account import Account
 from tests.histories.books import CUSTOMER
 from tests.histories.panel import Panel
@@ -136,45 +139,39 @@ class Product:
         payer = _run(self._stripe.payer(CUSTOMER, remembered))
         if not payer.subscriptions and not memory.services and memory.org_id is None:
             return
-        state = _State(with_money_back(payer, memory), memory, memory, Catalogue(dict(self.mappings)))
+        facts = Facts(with_money_back(payer, memory), memory, Catalogue(dict(self.mappings)))
         for _ in range(MAX_ACTIONS):
-            wanted = self._want(state)
-            decision = next_action(
-                state.payer, wanted, state.memory, self.panel.actual(), self.policy, self.account.now, set()
-            )
-            if decision.action is None:
+            facts, decided = self._decide(facts)
+            action = decided.decision.action
+            if action is None:
                 break
-            self.actions.append(decision.action)
-            told = f"{decision.action.kind} {decision.action.service or ''} ({decision.action.rule})"
-            self.account.say(f"        -> {told}")
-            state.memory = self.panel.apply(decision.action, state.memory, self.account.now)
+            self.actions.append(action)
+            self.account.say(f"        -> {action.kind} {action.service or ''} ({action.rule})")
+            facts = replace(facts, memory=self.panel.apply(action, facts.memory, self.account.now))
         else:
             raise Restless(f"{MAX_ACTIONS} actions in one pass, the last {self.actions[-1]}")
-        memory = plans_arrived(observe(state.memory, self.panel.actual()), wanted, self.panel.actual(), state.payer)
-        self.goals, self.problems = wanted, tuple(dict.fromkeys([*wanted.problems, *decision.problems]))
-        self.wake_at = decision.wait.at if decision.wait else None
-        said = {s.id: fingerprint(s, self.policy) for s in state.payer.subscriptions}
-        closed = {s.id for s in state.payer.subscriptions if s.status == "canceled" and not payable(s)}
-        self.memory = replace(memory, fingerprints=said, closed=memory.closed | closed)
+        self.goals, self.problems = (
+            decided.wanted,
+            tuple(dict.fromkeys([*decided.wanted.problems, *decided.decision.problems])),
+        )
+        self.wake_at = decided.decision.wait.at if decided.decision.wait else None
+        said = {s.id: fingerprint(s, self.policy) for s in facts.payer.subscriptions}
+        closed = {s.id for s in facts.payer.subscriptions if s.status == "canceled" and not payable(s)}
+        self.memory = replace(facts.memory, fingerprints=said, closed=facts.memory.closed | closed)
 
-    def _want(self, state: _State) -> Wanted:
-        """Decide, and read what the decision asks for besides."""
-        now = self.account.now
+    def _decide(self, facts: Facts) -> tuple[Facts, Decided]:
+        """Decide, once everything is read that this needs."""
+        facts = replace(facts, actual=self.panel.actual())
         while True:
-            state.actual = self.panel.actual()
-            state.memory = observe(state.memory, state.actual)
-            wanted = desired(state.payer, state.memory, state.catalogue, self.policy, now)
-            asked = [question for question in wanted.questions if question not in state.questions]
-            for subscription_id, question in asked:
-                state.questions.add((subscription_id, question))
-                state.payer = _run(answer(self._stripe, state.payer, subscription_id, question))
+            decided = decide(facts, self.policy, Clock(self.account.now))
+            asked = [read for read in decided.reads if read[1] not in (Question.DOMAIN, Question.PLANS)]
+            for read in asked:
+                payer = _run(answer(self._stripe, facts.payer, *read))
+                facts = replace(facts, payer=payer, tried=facts.tried | {read})
             if not asked:
                 break
-        services, doubles = recognise([goal.service for goal in wanted.goals], state.actual)
-        assert services == tuple(goal.service for goal in wanted.goals), "nothing is lost here"
-        assert not doubles, doubles
-        state.memory = _remembering(state, wanted)
-        return wanted
+        assert not any(problem.reason == "duplicate_in_panel" for problem in decided.wanted.problems)
+        return replace(facts, memory=decided.memory), decided
 
     def look_again(self) -> None:
         """A second pass over an unchanged world must do nothing.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from itertools import combinations, product
 from typing import Literal
@@ -11,8 +10,20 @@ from typing import Literal
 import pytest
 
 from lib.config import Policy
-from lib.model import ActionKind, Actual, Decision, Item, Memory, PlanMapping, ServiceKey, ServiceState, Want
-from lib.policy import desired, imagine, next_action, observe
+from lib.model import (
+    ActionKind,
+    Actual,
+    Clock,
+    Decision,
+    Facts,
+    Item,
+    Memory,
+    PlanMapping,
+    ServiceKey,
+    ServiceState,
+    Want,
+)
+from lib.policy import decide, desired, imagine
 from tests.policy.oracle import ANY_REASON, Circumstances, Fate, Verdict, verdict
 from tests.policy.worlds import (
     CLEAN_NAME,
@@ -215,13 +226,11 @@ def test_imagining_goes_where_acting_goes(status: str) -> None:
     """A dry run names exactly the changes that a live run makes, and imagines the world that results from them."""
     for case in cases(status, EVERY * 7):
         real = case.world()
-        real.memory = observe(real.memory, real.actual)
         memory, actual = real.memory, real.actual
         for _ in range(14):
-            wanted = desired(real.payer, memory, real.catalogue, real.policy, real.now)
             remembered = {service.key for service in memory.services}
-            memory = replace(memory, services=tuple(goal.service for goal in wanted.goals))
-            dry = next_action(real.payer, wanted, memory, actual, real.policy, real.now)
+            decided = decide(Facts(real.payer, memory, real.catalogue, actual), real.policy, Clock(real.now))
+            memory, dry = decided.memory, decided.decision
             decision = real.look()
             assert _spoken(dry) == _spoken(decision), case
             assert _shape(memory, actual) == _shape(real.memory, real.actual), case

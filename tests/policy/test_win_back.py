@@ -12,6 +12,8 @@ from lib.config import Policy
 from lib.model import (
     Action,
     ActionKind,
+    Clock,
+    Facts,
     Hold,
     Item,
     Memory,
@@ -21,7 +23,7 @@ from lib.model import (
     Subscription,
     Want,
 )
-from lib.policy import desired, imagine, next_action, observe
+from lib.policy import decide, desired, imagine
 from tests.policy.worlds import (
     INVOICES,
     NOW,
@@ -288,12 +290,10 @@ def test_a_deletion_is_told_for_which_domains_to_look() -> None:
 def test_imagining_a_move_goes_where_moving_goes(how_new: str) -> None:
     """A dry run names the same changes in the same order, and imagines both services as they then are."""
     real = shop("canceled yesterday", "suspended as ended", "active", how_new, Policy())
-    real.memory = observe(real.memory, real.actual)
     memory, actual = real.memory, real.actual
     for _ in range(20):
-        wanted = desired(real.payer, memory, real.catalogue, real.policy, real.now)
-        memory = replace(memory, services=tuple(goal.service for goal in wanted.goals))
-        dry, decision = next_action(real.payer, wanted, memory, actual, real.policy, real.now), real.look()
+        decided = decide(Facts(real.payer, memory, real.catalogue, actual), real.policy, Clock(real.now))
+        memory, dry, decision = decided.memory, decided.decision, real.look()
         assert _said(dry.action) == _said(decision.action)
         assert _sites(memory) == _sites(real.memory)
         if dry.action is None or decision.action is None:

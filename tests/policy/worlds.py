@@ -17,7 +17,9 @@ from lib.model import (
     ActionKind,
     Actual,
     Catalogue,
+    Clock,
     Decision,
+    Facts,
     Hold,
     Invoice,
     Item,
@@ -32,7 +34,7 @@ from lib.model import (
     ServiceState,
     Subscription,
 )
-from lib.policy import desired, friendly_name, next_action, observe, recognise
+from lib.policy import decide, friendly_name
 from tests.policy.oracle import Circumstances
 
 NOW = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
@@ -72,24 +74,21 @@ class World:
 
     def look(self, blocked: Iterable[tuple[ActionKind, ServiceKey | None]] = ()) -> Decision:
         """One look: what should be is remembered, then one decision is made."""
-        wanted = desired(self.payer, self.memory, self.catalogue, self.policy, self.now)
-        keys = [goal.key for goal in wanted.goals]
+        facts = Facts(self.payer, self.memory, self.catalogue, self.actual)
+        decided = decide(facts, self.policy, Clock(self.now), blocked)
+        keys = [goal.key for goal in decided.wanted.goals]
         if len(set(keys)) != len(keys):
             raise Impossible(f"two goals for one service: {keys}")
         if lost := {service.key for service in self.memory.services} - set(keys):
             raise Impossible(f"remembered services without a goal: {lost}")
-        services, twice = recognise([goal.service for goal in wanted.goals], self.actual)
-        self.memory = replace(self.memory, services=services)
-        if any(service != goal.service for service, goal in zip(services, wanted.goals, strict=True)):
-            wanted = desired(self.payer, self.memory, self.catalogue, self.policy, self.now)
-        if twice:
+        if twice := [problem for problem in decided.wanted.problems if problem.reason == "duplicate_in_panel"]:
             raise Impossible(f"made twice: {twice}")
-        return next_action(self.payer, wanted, self.memory, self.actual, self.policy, self.now, blocked)
+        self.memory = decided.memory
+        return decided.decision
 
     def run(self, limit: int = 14) -> Decision:
         """Act until told to stop; the last decision, which has no action."""
         blocked: set[tuple[ActionKind, ServiceKey | None]] = set()
-        self.memory = observe(self.memory, self.actual)
         for _ in range(limit + 1):
             decision = self.look(blocked)
             if decision.action is None:

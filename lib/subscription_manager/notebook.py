@@ -1,0 +1,69 @@
+"""What one pass remembers of its customer, written under its lease; an overtaken pass writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import uuid4
+
+from lib.database import Database, ledger
+from lib.database import memory as memories
+from lib.database.customers import remember_customer
+from lib.database.services import remember_services
+from lib.model import Action, Catalogue, Given, Mandate, Memory, RenameOrg
+from lib.policy import remembered
+
+
+class Notebook:
+    """Knows what the database has of one customer, and writes the difference."""
+
+    def __init__(self, db: Database, mandate: Mandate, *, livemode: bool) -> None:
+        self._db = db
+        self._mandate = mandate
+        self._livemode = livemode
+        self._stored: Memory | None = None
+
+    async def read(self, customer_id: str) -> tuple[Memory, Catalogue]:
+        """The customer as the database has them, and what is sold."""
+        self._stored, catalogue = await memories.load(self._db, customer_id)
+        return self._stored, catalogue
+
+    async def take_in(self, memory: Memory, action: Action, given: Given) -> Memory:
+        """Write down what an action has changed; the memory with it.
+
+        Raises:
+            LeaseLost: somebody else has this customer.
+        """
+        after = remembered(memory, action, given)
+        await self.write(after, named=isinstance(action, RenameOrg))
+        return after
+
+    async def write(self, memory: Memory, *, named: bool = False) -> None:
+        """Write the difference between memory and database; nothing when there is none.
+
+        Args:
+            named: the organisation was given its name just now.
+
+        Raises:
+            LeaseLost: somebody else has this customer.
+        """
+        before, lease = self._stored, self._mandate.lease_id
+        assert before is not None
+        changed = [service for service in memory.services if before.find(service.key) != service]
+        if memory.known and replace(before, services=(), intents=()) != replace(memory, services=(), intents=()):
+            await remember_customer(self._db, memory, lease, livemode=self._livemode, named=named)
+            if before.known and before.email != memory.email and memory.login_id is not None:
+                await ledger.record(self._db, [self._email_note(memory)])
+        if changed:
+            await remember_services(self._db, memory, changed, lease)
+        self._stored = memory
+
+    def _email_note(self, memory: Memory) -> ledger.Fact:
+        return ledger.Fact(
+            str(uuid4()),
+            "noted",
+            "email_changed",
+            memory.customer_id,
+            rule="email_has_no_call",
+            facts={"remedy": "the panel has no call to change a login's e-mail: change it there by hand"},
+            pass_id=self._mandate.pass_id,
+        )
