@@ -179,7 +179,7 @@ def paid_again(subscription: Subscription, start: datetime | None, now: datetime
     if start is None:
         return any(since(invoice) for invoice in asking[:1])
     # An old open bill makes the beginning an old one: what was paid before the one that was put away pays none of it.
-    start = max([start, *(i.created for i in asking if i.status in WRITTEN_OFF)])
+    start = max([start, *(i.owed_since for i in asking if i.status in WRITTEN_OFF and i.owed_since <= now)])
     return any(since(invoice) for invoice in asking)
 
 

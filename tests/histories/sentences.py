@@ -259,8 +259,8 @@ def _deleted_too_soon(facts: Facts, slot: int, state: str | None) -> Iterator[st
     over = days is not None and ended_at is not None and facts.now >= ended_at + timedelta(days=days)
     if state == "gone" and days is None:
         yield f"{facts.sub.id}/{slot} is deleted: nothing is deleted without a retention"
-    sold = facts.item.price not in facts.world.edited
-    if state == "gone" and not over and ended_at is not None and not facts.surplus_since(slot) and sold:
+    sold = facts.item.price not in facts.world.edited and all(n >= slot for _, _, n, _ in facts.item.changes)
+    if state == "gone" and not over and ended_at is not None and sold:
         yield f"{facts.sub.id}/{slot} is deleted: its retention is not over"
     if state in ("on", "off") and over and facts.sub.ended_at is not None and not waited_for:
         yield f"{facts.sub.id}/{slot} is still there: its retention is over"

@@ -355,7 +355,7 @@ class World:
 
 def _is_plain(sub: Subscription) -> bool:
     """Whether nothing unusual is to be known of a subscription: it was bought, and its latest invoice is paid."""
-    paid = sub.invoices[-1].status == "paid"
+    paid = sub.invoices[-1].status == "paid" and not sub.free
     return sub.status in ("active", "trialing") and paid and len(sub.items[0].changes) == 1
 
 

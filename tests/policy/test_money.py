@@ -277,11 +277,20 @@ def test_held_stays_held_when_the_debt_is_written_off(written: str, before: str)
 def test_an_older_debt_lets_no_earlier_money_pay_the_one_that_was_written_off(written: str) -> None:
     """Spring's invoice stayed open, summer's was paid, autumn's is written off: nobody paid for autumn."""
     older = (open_for(40, "in_summer", "paid"), open_for(70, "in_spring"))
-    end = of(subscription(status="past_due", latest=open_for(9), older=older), HELD)
+    sent = NOW - days(50)  # before summer's was paid, and owed long after
+    end = of(subscription(status="past_due", latest=replace(open_for(9), created=sent), older=older), HELD)
     assert not runs(end)
-    end.payer = payer(subscription(latest=open_for(9, status=written), older=older))
+    end.payer = payer(subscription(latest=replace(open_for(9, status=written), created=sent), older=older))
     end.run()
     assert not runs(end)
+
+
+@pytest.mark.parametrize("written", ["void", "uncollectible"])
+def test_what_is_written_off_before_it_is_owed_takes_no_money_away(written: str) -> None:
+    """The older debt is paid, and a newer invoice is written off before its date: nothing is owed any more."""
+    early = replace(open_for(-5, "in_sent", written), created=NOW - days(3))
+    said = subscription(latest=early, older=(replace(open_for(40, status="paid"), paid_at=NOW - days(1)),))
+    assert runs(of(said, HELD))
 
 
 def test_setting_off_what_nobody_paid_pays_no_debt() -> None:
