@@ -30,6 +30,7 @@ async def find(world: World, by: Finder, **environ: str) -> None:
                     assert (await world.deliver(client, event)).status_code == 200
                 world.stripe.mark_delivered(event)
     await world.drain(**environ)
+    assert [row["last_error"] for row in world.due() if row["attempts"]] == []
 
 
 async def at_rest(world: World, **environ: str) -> None:
