@@ -37,11 +37,13 @@ def main() -> None:
 
 async def _forget(options: argparse.Namespace) -> int:
     from lib.database import erasure
+    from lib.model import CustomerKey
 
     async with bridge() as manager:
         await manager.ensure_schema(migrates=False)
         customer_id = str(options.customer).strip()
-        found = await erasure.look(manager.db, customer_id)
+        whom = CustomerKey.read(customer_id)
+        found = await erasure.look(manager.db, whom)
         if found is None:
             print(f"This bridge holds nothing of {customer_id!r}.", file=sys.stderr)
             return 1
@@ -58,7 +60,7 @@ async def _forget(options: argparse.Namespace) -> int:
             print("\nThis is a preview: nothing was erased. Add --yes to erase; there is no way back.")
             return 0
         livemode = manager.settings.livemode
-        done = await erasure.erase(manager.db, customer_id, livemode=livemode, actor=actor(options.actor))
+        done = await erasure.erase(manager.db, whom, livemode=livemode, actor=actor(options.actor))
         if done is None:
             print("\nA pass works on this customer just now; nothing was erased. Run this again.", file=sys.stderr)
             return 1

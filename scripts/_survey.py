@@ -105,10 +105,11 @@ class Survey:
         from lib.database import adoption
         from lib.database import memory as memories
         from lib.errors import Incomplete, NotFound
+        from lib.model import CustomerKey
         from lib.policy import adoption as matching
 
         manager = self._manager
-        memory, catalogue = await memories.load(manager.db, customer_id)
+        memory, catalogue = await memories.load(manager.db, CustomerKey.stripe(customer_id))
         memory = self.with_more(memory)
         org = self._orgs.get(rows[0].org_id)
         refusal = unfit(rows, org, memory, owner, claimed) or (org and self.unusable(org))

@@ -95,9 +95,10 @@ class ByMarks(Survey):
     async def _name_the_rest(self, running: set[str], found: set[str]) -> None:
         """Who pays and was not found must not be provisioned a second time by oversight."""
         from lib.database.customers import knows
+        from lib.model import CustomerKey
 
         for customer in sorted(running - found):
-            if not await knows(self._manager.db, customer):
+            if not await knows(self._manager.db, CustomerKey.stripe(customer)):
                 detail = "no hosting carries a mark of theirs: adopted before (--by-email or a file), or not made yet"
                 self.refuse(customer, "no_mark", detail)
 

@@ -50,6 +50,7 @@ async def _by_id(manager: SubscriptionManager, wanted: str) -> str | None:
     from lib.database import ledger
     from lib.database.lists import queue
     from lib.errors import Refused, Retryable
+    from lib.model import CustomerKey
 
     if not wanted or "/" in wanted or not wanted.isascii() or not wanted.isprintable():
         return None
@@ -60,6 +61,7 @@ async def _by_id(manager: SubscriptionManager, wanted: str) -> str | None:
     except (Refused, Retryable) as error:
         if isinstance(error, Refused) and error.reason == "stripe_refused":  # an id that Stripe can't even read
             return None
-        if await queue.row_of(manager.db, wanted) or await ledger.timeline(manager.db, wanted, limit=1):
+        whom = CustomerKey.read(wanted)
+        if await queue.row_of(manager.db, whom) or await ledger.timeline(manager.db, whom, limit=1):
             return wanted
         raise

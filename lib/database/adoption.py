@@ -12,6 +12,7 @@ import psycopg
 from lib.database import due, leases
 from lib.database.connection import Database
 from lib.database.customers import link_customer
+from lib.database.keys import as_text, whose
 from lib.database.services import link_services
 from lib.errors import Declined
 from lib.model import Memory, Service, ServiceKey
@@ -20,9 +21,10 @@ from lib.model import Memory, Service, ServiceKey
 async def owners(db: Database, org_ids: Sequence[str]) -> dict[str, str]:
     """Which of these organisations are linked to a customer, and to whom."""
     rows = await db.rows(
-        "SELECT org_id::text, customer_id FROM customers WHERE org_id = ANY(%(ids)s::uuid[])", {"ids": list(org_ids)}
+        f"SELECT org_id::text, {as_text()} AS customer FROM customers WHERE org_id = ANY(%(ids)s::uuid[])",
+        {"ids": list(org_ids)},
     )
-    return {row["org_id"]: row["customer_id"] for row in rows}
+    return {row["org_id"]: row["customer"] for row in rows}
 
 
 async def takers(db: Database, panel_subscription_ids: Sequence[int]) -> dict[int, ServiceKey]:
@@ -59,15 +61,15 @@ async def link(
 async def _link(
     db: Database, memory: Memory, services: Sequence[Service], *, livemode: bool, actor: str, how: str
 ) -> None:
-    who = {"provider": memory.provider, "customer": memory.customer_id}
-    async with leases.alone(db, "customer", memory.customer_id) as alone:
+    who = whose(memory.key)
+    async with leases.alone(db, "customer", str(memory.key)) as alone:
         if not await link_customer(alone, memory, livemode=livemode):
             raise Declined("changed", "the customer got another organisation meanwhile")
         linked = [replace(service, waits_for=None) for service in services]
         if linked and not await link_services(alone, memory, linked):
             raise Declined("changed", "one of its services got another hosting subscription meanwhile")
-        nudge = f"INSERT INTO due (kind, key) VALUES ('customer', %(customer)s) {due.NUDGE}"
-        await alone.connection.execute(nudge, who)
+        nudge = f"INSERT INTO due (kind, key) VALUES ('customer', %(key)s) {due.NUDGE}"
+        await alone.connection.execute(nudge, {"key": str(memory.key)})
         await alone.connection.execute(
             """
             INSERT INTO actions

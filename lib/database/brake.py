@@ -16,6 +16,7 @@ from psycopg.rows import DictRow
 
 from lib.database import ledger
 from lib.database.connection import Connection, Database
+from lib.database.keys import as_text, whose
 from lib.model import ActionKind
 from lib.policy import UNASKED_MOVES
 
@@ -153,8 +154,7 @@ async def _engage(connection: Connection, counts: Counts, recent: int) -> str:
 def _which(fact: ledger.Fact) -> dict[str, object]:
     assert fact.service is not None
     return {
-        "provider": fact.provider,
-        "customer": fact.customer_id,
+        **whose(fact.customer),
         "subscription": fact.service.subscription_id,
         "slot": fact.service.slot,
         "kind": str(fact.kind),
@@ -203,9 +203,9 @@ async def let_pass(connection: Connection, provider: str, moves: Sequence[Mappin
 async def read(db: Database) -> dict[Counts, Brake]:
     """How the brake stands, by what it counts."""
     rows = await db.rows(
-        """
+        f"""
         WITH waiting AS (
-            SELECT b.* FROM braked b JOIN due d ON d.kind = 'customer' AND d.key = b.customer_id
+            SELECT b.* FROM braked b JOIN due d ON d.kind = 'customer' AND d.key = {as_text("b.")}
             WHERE b.released_at IS NULL AND d.waits_for = 'brake'
         )
         SELECT counts, engaged_at, reason, released_at, released_by,
@@ -234,7 +234,7 @@ async def release(db: Database, actor: str) -> int:
         return len(await cursor.fetchall())
 
 
-_RELEASE = """
+_RELEASE = f"""
     WITH released AS (
         UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = clock_timestamp(), released_by = %(actor)s
         WHERE engaged_at IS NOT NULL RETURNING counts
@@ -247,7 +247,7 @@ _RELEASE = """
     ), shown AS (
         UPDATE braked SET released_at = clock_timestamp() FROM waiting, released
         WHERE braked.released_at IS NULL AND braked.counts = released.counts
-            AND waiting.kind = 'customer' AND waiting.key = braked.customer_id
+            AND waiting.kind = 'customer' AND waiting.key = {as_text("braked.")}
     )
     UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
     FROM waiting WHERE (due.kind, due.key) = (waiting.kind, waiting.key) RETURNING 1

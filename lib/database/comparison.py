@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lib.database import due
 from lib.database.connection import Database
+from lib.database.keys import STRIPE
 from lib.database.sweeps import HELD, Sweep
 
 _NUDGE = f"""
@@ -58,9 +59,7 @@ async def whole(db: Database, sweep: Sweep, kind: str) -> bool:
     return bool(row and row["whole"])
 
 
-async def compare_subscriptions(
-    db: Database, sweep: Sweep, page: Sequence[tuple[str, str, str]], *, provider: str = "stripe"
-) -> list[str]:
+async def compare_subscriptions(db: Database, sweep: Sweep, page: Sequence[tuple[str, str, str]]) -> list[str]:
     """Mark the customers due whose subscriptions (id, customer, fingerprint) differ from what we remember."""
     relisted = """
         SELECT s.customer_id FROM page
@@ -87,7 +86,7 @@ async def compare_subscriptions(
             "sweep": sweep.id,
             "holder": sweep.holder,
             "kind": "subscription",
-            "provider": provider,
+            "provider": STRIPE,
             "ids": [row[0] for row in page],
             "customers": [row[1] for row in page],
             "prints": [row[2] for row in page],
@@ -96,11 +95,11 @@ async def compare_subscriptions(
     return [row["key"] for row in rows]
 
 
-async def any_subscription(db: Database, *, provider: str = "stripe") -> bool:
+async def any_subscription(db: Database) -> bool:
     """Whether we answer for any subscription."""
     row = await db.row(
         "SELECT EXISTS (SELECT FROM services WHERE provider = %(provider)s AND state <> 'terminated') AS found",
-        {"provider": provider},
+        {"provider": STRIPE},
     )
     return bool(row and row["found"])
 
@@ -122,7 +121,7 @@ async def _count_seen(db: Database) -> None:
     await db.rows("ANALYZE sweep_seen")
 
 
-async def missing_subscriptions(db: Database, sweep: Sweep, *, provider: str = "stripe") -> list[str]:
+async def missing_subscriptions(db: Database, sweep: Sweep) -> list[str]:
     """Mark the customers due of whose services Stripe listed no subscription any more, once until it does again."""
     await _count_seen(db)
     rows = await db.rows(
@@ -138,7 +137,7 @@ async def missing_subscriptions(db: Database, sweep: Sweep, *, provider: str = "
             RETURNING s.customer_id
         ) {_NUDGE}
         """,
-        {**_walked(sweep, "subscription"), "provider": provider},
+        {**_walked(sweep, "subscription"), "provider": STRIPE},
     )
     return [row["key"] for row in rows]
 
@@ -156,7 +155,7 @@ class SeenOrg:
     subscriptions: int
 
 
-async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, provider: str = "stripe") -> list[str]:
+async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg]) -> list[str]:
     """Remember how the panel lists our organisations; mark the customers due of whom one is gone, back or renamed.
 
     A name is renamed once it is neither ours nor what was seen before, so that a panel that spells names in its own way
@@ -214,7 +213,7 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
             "sweep": sweep.id,
             "holder": sweep.holder,
             "kind": "org",
-            "provider": provider,
+            "provider": STRIPE,
             "ids": [org.id for org in page],
             "names": [org.name for org in page],
             "gone": [org.gone for org in page],
@@ -227,7 +226,7 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg], *, p
     return [row["key"] for row in rows]
 
 
-async def strange_orgs(db: Database, marked: Mapping[str, str], *, provider: str = "stripe") -> list[str]:
+async def strange_orgs(db: Database, marked: Mapping[str, str]) -> list[str]:
     """Which organisations that carry a customer's mark (id -> customer) are not remembered as theirs.
 
     Left out: whose creation is not ended yet, and whose customer a pass may be working on.
@@ -244,12 +243,12 @@ async def strange_orgs(db: Database, marked: Mapping[str, str], *, provider: str
                     AND i.state = 'intent' AND NOT EXISTS (SELECT FROM actions e
                         WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed')))
         """,
-        {"ids": list(marked), "customers": list(marked.values()), "provider": provider},
+        {"ids": list(marked), "customers": list(marked.values()), "provider": STRIPE},
     )
     return [row["id"] for row in rows]
 
 
-async def missing_orgs(db: Database, sweep: Sweep, limit: int, *, provider: str = "stripe") -> list[str]:
+async def missing_orgs(db: Database, sweep: Sweep, limit: int) -> list[str]:
     """Some of our organisations that the panel did not list, and of which nobody has said yet that they are gone."""
     await _count_seen(db)
     rows = await db.rows(
@@ -259,16 +258,14 @@ async def missing_orgs(db: Database, sweep: Sweep, limit: int, *, provider: str 
             AND {_UNSEEN.format(id="c.org_id")} AND {_WHOLE}
         ORDER BY 1 LIMIT %(limit)s
         """,
-        {**_walked(sweep, "org"), "provider": provider, "limit": limit},
+        {**_walked(sweep, "org"), "provider": STRIPE, "limit": limit},
     )
     return [row["id"] for row in rows]
 
 
-async def orgs_gone(
-    db: Database, sweep: Sweep, gone: Sequence[str], unclear: Sequence[str], *, provider: str = "stripe"
-) -> list[str]:
+async def orgs_gone(db: Database, sweep: Sweep, gone: Sequence[str], unclear: Sequence[str]) -> list[str]:
     """Note the organisations that are gone; mark their customers due, and those of whom the panel would not tell."""
-    return await _note_gone(db, sweep, "org", "customers", gone, unclear, provider)
+    return await _note_gone(db, sweep, "org", "customers", gone, unclear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +279,7 @@ class SeenWebsite:
     off: bool
 
 
-async def compare_websites(
-    db: Database, sweep: Sweep, page: Sequence[SeenWebsite], *, provider: str = "stripe"
-) -> list[str]:
+async def compare_websites(db: Database, sweep: Sweep, page: Sequence[SeenWebsite]) -> list[str]:
     """Remember how the panel lists our websites; mark the customers due whose subscriptions show another plan or state.
 
     A website shows what its subscription is on, and whether it is off: one list for all instead of a call for each.
@@ -345,7 +340,7 @@ async def compare_websites(
             "sweep": sweep.id,
             "holder": sweep.holder,
             "kind": "website",
-            "provider": provider,
+            "provider": STRIPE,
             "ids": [site.id for site in page],
             "subscriptions": [site.subscription_id for site in page],
             "plans": [site.plan_id for site in page],
@@ -356,9 +351,7 @@ async def compare_websites(
     return [row["key"] for row in rows]
 
 
-async def missing_websites(
-    db: Database, sweep: Sweep, limit: int, *, provider: str = "stripe"
-) -> list[tuple[str, str | None]]:
+async def missing_websites(db: Database, sweep: Sweep, limit: int) -> list[tuple[str, str | None]]:
     """Some of our websites that the panel did not list: (id, its organisation, `None` once that is gone)."""
     await _count_seen(db)
     rows = await db.rows(
@@ -370,19 +363,17 @@ async def missing_websites(
             AND {_UNSEEN.format(id="s.website_id")} AND {_WHOLE}
         ORDER BY 1 LIMIT %(limit)s
         """,
-        {**_walked(sweep, "website"), "provider": provider, "limit": limit},
+        {**_walked(sweep, "website"), "provider": STRIPE, "limit": limit},
     )
     return [(row["id"], row["org_id"]) for row in rows]
 
 
-async def websites_gone(
-    db: Database, sweep: Sweep, gone: Sequence[str], unclear: Sequence[str], *, provider: str = "stripe"
-) -> list[str]:
+async def websites_gone(db: Database, sweep: Sweep, gone: Sequence[str], unclear: Sequence[str]) -> list[str]:
     """Note the websites that are gone; mark their customers due, for their subscription may be gone too.
 
     A website alone is not made again: its owner may delete it. Those of which the panel would not tell: also due.
     """
-    return await _note_gone(db, sweep, "website", "services", gone, unclear, provider)
+    return await _note_gone(db, sweep, "website", "services", gone, unclear)
 
 
 async def _note_gone(
@@ -392,7 +383,6 @@ async def _note_gone(
     table: Literal["customers", "services"],
     gone: Sequence[str],
     unclear: Sequence[str],
-    provider: str,
 ) -> list[str]:
     asked = f"{kind}_id = ANY(%(gone)s::uuid[]) OR {kind}_id = ANY(%(unclear)s::uuid[]) AND NOT {kind}_unclear"
     theirs = f"SELECT customer_id FROM {table} WHERE provider = %(provider)s AND ({asked})"
@@ -409,6 +399,6 @@ async def _note_gone(
             RETURNING t.customer_id
         ), differing AS (SELECT customer_id FROM noted UNION SELECT customer_id FROM doubted) {_NUDGE}
         """,
-        {**_walked(sweep, kind), "provider": provider, "gone": list(gone), "unclear": list(unclear)},
+        {**_walked(sweep, kind), "provider": STRIPE, "gone": list(gone), "unclear": list(unclear)},
     )
     return [row["key"] for row in rows]

@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from lib.database.connection import Database
+from lib.database.keys import whose
 from lib.database.leases import Alone, held, insist
-from lib.model import Memory
+from lib.model import CustomerKey, Memory
 from lib.policy.naming import marks
 
 
-async def knows(db: Database, customer_id: str, *, provider: str = "stripe") -> bool:
+async def knows(db: Database, customer: CustomerKey) -> bool:
     """Whether anything is remembered of a customer."""
     row = await db.row(
-        "SELECT 1 FROM customers WHERE provider = %(provider)s AND customer_id = %(id)s",
-        {"provider": provider, "id": customer_id},
+        "SELECT 1 FROM customers WHERE provider = %(provider)s AND customer_id = %(customer)s",
+        whose(customer),
     )
     return row is not None
 
@@ -80,22 +81,21 @@ async def link_customer(alone: Alone, memory: Memory, *, livemode: bool) -> bool
     return await cursor.fetchone() is not None
 
 
-async def erase_customer(alone: Alone, customer_id: str, *, provider: str = "stripe", livemode: bool) -> None:
+async def erase_customer(alone: Alone, customer: CustomerKey, *, livemode: bool) -> None:
     """Forget name and addresses for good. Who never got anything is written down too, for the events to come."""
-    nobody = Memory(customer_id=customer_id, provider=provider)
+    nobody = Memory(customer_id=customer.id, provider=customer.provider)
     await alone.connection.execute(_ERASE, _row(nobody, alone.lease_id, livemode))
     await alone.connection.execute(
         "UPDATE customers SET erased_at = coalesce(erased_at, now())"
         " WHERE provider = %(provider)s AND customer_id = %(customer)s",
-        {"provider": provider, "customer": customer_id},
+        whose(customer),
     )
 
 
 def _row(memory: Memory, lease_id: str, livemode: bool) -> dict[str, Any]:
     return {
         "lease": lease_id,
-        "provider": memory.provider,
-        "customer": memory.customer_id,
+        **whose(memory.key),
         "livemode": livemode,
         "email": memory.email,
         "name": memory.name,

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from lib.database import ledger
 from lib.database.connection import Connection, Database
+from lib.database.keys import as_text
 from lib.database.leases import LEASE
 from lib.model import Claim, Settlement
 
@@ -263,21 +264,21 @@ async def mark(
     return len(rows)
 
 
-async def mark_everybody(db: Database, at_once: int, spacing: timedelta, *, provider: str = "stripe") -> int:
+async def mark_everybody(db: Database, at_once: int, spacing: timedelta) -> int:
     """Make every customer whom we remember due, `at_once` of them now and the others one after another; how many."""
     row = await db.row(
         f"""
         WITH marked AS (
             INSERT INTO due (kind, key, due_at, priority)
-            SELECT 'customer', customer_id,
-                now() + greatest(0, row_number() OVER (ORDER BY customer_id) - %(at_once)s) * %(spacing)s::interval,
+            SELECT 'customer', {as_text()},
+                now() + greatest(0, row_number() OVER (ORDER BY {as_text()}) - %(at_once)s) * %(spacing)s::interval,
                 %(priority)s
-            FROM customers WHERE provider = %(provider)s ORDER BY customer_id
+            FROM customers ORDER BY 2
             {NUDGE} RETURNING 1
         )
         SELECT count(*) AS n FROM marked
         """,
-        {"provider": provider, "at_once": at_once, "spacing": spacing, "priority": Priority.ROUTINE.value},
+        {"at_once": at_once, "spacing": spacing, "priority": Priority.ROUTINE.value},
     )
     return int(row["n"]) if row else 0
 

@@ -10,22 +10,23 @@ from datetime import datetime
 from typing import Literal
 
 from lib.database.connection import Connection, Database
-from lib.model import ServiceKey
+from lib.database.keys import whose
+from lib.model import CustomerKey, ServiceKey
 
 _OF = """
-    WHERE provider = 'stripe' AND customer_id = %(customer)s
+    WHERE provider = %(provider)s AND customer_id = %(customer)s
         AND (%(id)s::text IS NULL OR subscription_id = %(id)s)
 """
 """The services of one subscription; without its id, all of the customer's."""
 
 
-async def knows_services(db: Database, customer_id: str, subscription_id: str | None) -> bool:
+async def knows_services(db: Database, customer: CustomerKey, subscription_id: str | None) -> bool:
     """Whether any service is remembered of the subscription, or of the customer."""
-    whose = {"customer": customer_id, "id": subscription_id}
-    return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", whose) is not None
+    who = {**whose(customer), "id": subscription_id}
+    return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", who) is not None
 
 
-async def hold(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
+async def hold(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
     """Hold services by an admin's word."""
     await connection.execute(
         f"""
@@ -33,31 +34,31 @@ async def hold(connection: Connection, customer_id: str, subscription_id: str | 
             updated_at = now()
         {_OF}
         """,
-        {"customer": customer_id, "id": subscription_id},
+        {**whose(customer), "id": subscription_id},
     )
 
 
-async def held(db: Database, customer_id: str, subscription_id: str | None) -> dict[ServiceKey, bool]:
+async def held(db: Database, customer: CustomerKey, subscription_id: str | None) -> dict[ServiceKey, bool]:
     """Services that an admin holds or wanted to hold, and whether they are off by now: suspended, or never made."""
     rows = await db.rows(
         f"""
         SELECT subscription_id, slot, state IN ('pending', 'suspended') OR state = 'live' AND panel_suspended AS off
         FROM services {_OF} AND 'admin' = ANY(holds) ORDER BY subscription_id, slot
         """,
-        {"customer": customer_id, "id": subscription_id},
+        {**whose(customer), "id": subscription_id},
     )
     return {ServiceKey(row["subscription_id"], row["slot"]): row["off"] for row in rows}
 
 
-async def lift(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
+async def lift(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
     """Lift an admin's hold."""
     await connection.execute(
         f"UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now() {_OF}",
-        {"customer": customer_id, "id": subscription_id},
+        {**whose(customer), "id": subscription_id},
     )
 
 
-async def forgive(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
+async def forgive(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
     """Forget since when something was owed; where Stripe still says so, the next pass learns it anew."""
     await connection.execute(
         f"""
@@ -65,50 +66,52 @@ async def forgive(connection: Connection, customer_id: str, subscription_id: str
             updated_at = now()
         {_OF}
         """,
-        {"customer": customer_id, "id": subscription_id},
+        {**whose(customer), "id": subscription_id},
     )
 
 
 async def waive(
-    connection: Connection, customer_id: str, subscription_id: str | None, table: Literal["disputes", "refunds"]
+    connection: Connection, customer: CustomerKey, subscription_id: str | None, table: Literal["disputes", "refunds"]
 ) -> None:
     """Let the disputes or refunds that there are now hold nothing any more; those to come are another matter."""
     await connection.execute(
         f"UPDATE {table} SET waived = true, updated_at = now() {_OF}",
-        {"customer": customer_id, "id": subscription_id},
+        {**whose(customer), "id": subscription_id},
     )
 
 
-async def grace(connection: Connection, customer_id: str, subscription_id: str | None, until: datetime | None) -> None:
+async def grace(
+    connection: Connection, customer: CustomerKey, subscription_id: str | None, until: datetime | None
+) -> None:
     """Set, or take back, the one-off date until which what is unpaid stays on."""
     await connection.execute(
         # A date that was promised and is taken back is no promise any more.
         "UPDATE services SET grace_override = %(until)s, updated_at = now(),"
         f" grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN grace_until END {_OF}",
-        {"customer": customer_id, "id": subscription_id, "until": until},
+        {**whose(customer), "id": subscription_id, "until": until},
     )
 
 
-async def held_back(db: Database, customer_id: str) -> set[str]:
+async def held_back(db: Database, customer: CustomerKey) -> set[str]:
     """Which of the reasons that `release` is about are shown of a customer."""
     rows = await db.rows(
         """
         SELECT DISTINCT p ->> 'reason' AS reason FROM due, jsonb_array_elements(problems) AS p
-        WHERE kind = 'customer' AND key = %(customer)s
+        WHERE kind = 'customer' AND key = %(key)s
             AND p ->> 'reason' IN ('double_purchase', 'mapping_changed', 'never_paid', 'quantity_unusual')
         """,
-        {"customer": customer_id},
+        {"key": str(customer)},
     )
     return {row["reason"] for row in rows}
 
 
-async def release(connection: Connection, customer_id: str, subscription_id: str | None) -> None:
+async def release(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
     """Let pass what waits for a person: a second purchase, a first invoice that nobody will pay, a
     quantity, or the end of what is no hosting any more.
 
     The quantity is the one that the last pass has shown; a higher one waits again.
     """
-    whose = {"customer": customer_id, "id": subscription_id}
+    who = {**whose(customer), "id": subscription_id}
     await connection.execute(
         f"""
         UPDATE services SET updated_at = now(),
@@ -117,15 +120,15 @@ async def release(connection: Connection, customer_id: str, subscription_id: str
                 THEN ARRAY(SELECT DISTINCT h FROM unnest(holds || 'ended'::text) AS h ORDER BY h) ELSE holds END
         {_OF}
         """,
-        whose,
+        who,
     )
     await connection.execute(
         f"UPDATE subscriptions SET quantity_let_pass = quantity {_OF}",
-        whose,
+        who,
     )
 
 
-async def forget_org(connection: Connection, customer_id: str, *, provider: str = "stripe") -> None:
+async def forget_org(connection: Connection, customer: CustomerKey) -> None:
     """Forget the panel's ids of a customer whose organisation is gone, so that the next pass makes everything anew.
 
     What we ended ourselves stays ended. The new login needs a set-password mail, as the first one did.
@@ -134,11 +137,11 @@ async def forget_org(connection: Connection, customer_id: str, *, provider: str 
         "UPDATE customers SET org_id = NULL, org_name = NULL, panel_name = NULL, member_id = NULL, login_id = NULL,"
         " welcomed_at = NULL, org_gone = false, org_suspended = false, updated_at = now()"
         " WHERE provider = %(provider)s AND customer_id = %(customer)s",
-        {"provider": provider, "customer": customer_id},
+        whose(customer),
     )
     await connection.execute(
         _FORGET_PANEL + " WHERE provider = %(provider)s AND customer_id = %(customer)s AND state <> 'terminated'",
-        {"provider": provider, "customer": customer_id},
+        whose(customer),
     )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 from lib.database import leases
 from lib.database.connection import Connection, Database
 from lib.database.customers import erase_customer
+from lib.database.keys import whose
 from lib.database.leases import Alone
 from lib.errors import Declined
+from lib.model import CustomerKey
 from lib.policy.naming import marks
 
 ERASED = "erased"
@@ -79,9 +81,9 @@ _ADDRESS_FIELD = r'"(?:email|customer_email|receipt_email|customer_email_address
 """A field of Stripe's JSON with the address of who pays, never the seller's."""
 
 
-async def look(db: Database, customer_id: str, *, provider: str = "stripe") -> Personal | None:
+async def look(db: Database, customer: CustomerKey) -> Personal | None:
     """What is held of a customer; `None` when nothing is."""
-    who = {"provider": provider, "customer": customer_id}
+    who = whose(customer)
     async with db.transaction() as connection:
         quoted = await _quoted_addresses(connection, who)
     row = await db.row(
@@ -101,12 +103,12 @@ async def look(db: Database, customer_id: str, *, provider: str = "stripe") -> P
     assert row is not None
     if row["customer"] is None and not row["events"] and not row["actions"]:
         return None
-    customer = row["customer"] or {}
+    remembered = row["customer"] or {}
     return Personal(
-        email=customer.get("email"),
-        name=customer.get("name"),
-        org_id=customer.get("org_id"),
-        login_id=customer.get("login_id"),
+        email=remembered.get("email"),
+        name=remembered.get("name"),
+        org_id=remembered.get("org_id"),
+        login_id=remembered.get("login_id"),
         erased_at=row["erased_at"],
         living=tuple(
             Kept(f"{s['subscription_id']}/{s['slot']}", s["state"], s["domain"], s["panel_subscription_id"])
@@ -119,13 +121,11 @@ async def look(db: Database, customer_id: str, *, provider: str = "stripe") -> P
     )
 
 
-async def erase(
-    db: Database, customer_id: str, *, livemode: bool, actor: str, provider: str = "stripe"
-) -> dict[str, int] | None:
+async def erase(db: Database, customer: CustomerKey, *, livemode: bool, actor: str) -> dict[str, int] | None:
     """Erase; how many facts of the ledger and events were changed, or `None` while a pass works on the customer."""
-    who = {"provider": provider, "customer": customer_id}
+    who = whose(customer)
     try:
-        async with leases.alone(db, "customer", customer_id) as alone:
+        async with leases.alone(db, "customer", str(customer)) as alone:
             connection = alone.connection
             hide = await _ledger_hider(connection, who)
             quoted = await _quoted_addresses(connection, who)
@@ -135,7 +135,7 @@ async def erase(
                 {**who, "quoted": quoted},
             )
             emptied = cursor.rowcount
-            await _clean_rows(alone, who, livemode)
+            await _clean_rows(alone, customer, livemode)
             await _clean_queue(alone, hide)
             await connection.execute(
                 "INSERT INTO actions (action_id, provider, customer_id, kind, state, rule, facts, actor)"
@@ -148,7 +148,7 @@ async def erase(
     return {"actions": changed, "events": emptied}
 
 
-async def empty_late(db: Database, object_id: str, customer_id: str, *, provider: str = "stripe") -> None:
+async def empty_late(db: Database, object_id: str, customer: CustomerKey) -> None:
     """Empty the events about an object that turned out to be of somebody who was erased; of others nothing is read."""
     await db.rows(
         """
@@ -156,7 +156,7 @@ async def empty_late(db: Database, object_id: str, customer_id: str, *, provider
             AND (SELECT erased_at IS NOT NULL FROM customers
                 WHERE provider = %(provider)s AND customer_id = %(customer)s)
         """,
-        {"provider": provider, "object": object_id, "customer": customer_id},
+        {**whose(customer), "object": object_id},
     )
 
 
@@ -219,13 +219,14 @@ async def _clean_ledger(connection: Connection, who: Mapping[str, str], hide: Ca
     return len(changed)
 
 
-async def _clean_rows(alone: Alone, who: Mapping[str, str], livemode: bool) -> None:
+async def _clean_rows(alone: Alone, customer: CustomerKey, livemode: bool) -> None:
+    who = whose(customer)
     await alone.connection.execute(
         "UPDATE services SET domain = NULL, updated_at = now() WHERE provider = %(provider)s"
         " AND customer_id = %(customer)s AND state NOT IN ('live', 'suspended') AND domain IS NOT NULL",
         who,
     )
-    await erase_customer(alone, who["customer"], provider=who["provider"], livemode=livemode)
+    await erase_customer(alone, customer, livemode=livemode)
     await alone.connection.execute(
         "DELETE FROM shadow_plans WHERE provider = %(provider)s AND customer_id = %(customer)s", who
     )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from lib.database import due
 from lib.database.connection import Database
+from lib.database.keys import STRIPE
 from lib.errors import NoAnswer
-from lib.model import ReceivedEvent
+from lib.model import CustomerKey, ReceivedEvent
 
 PROMPT = 2.0
 """Seconds for storing events and marking their subjects, which takes milliseconds unless somebody holds a lock."""
@@ -19,9 +20,7 @@ POSTPONED = "nudge"
 """The kind of a row whose pass makes another row due: its key is `kind:key`."""
 
 
-async def accept(
-    db: Database, events: Sequence[ReceivedEvent], *, provider: str = "stripe", source: str = "webhook"
-) -> list[str]:
+async def accept(db: Database, events: Sequence[ReceivedEvent], *, source: str = "webhook") -> list[str]:
     """Store events and mark their subjects due, in one statement for any number of them; the ids that were new.
 
     Rows are locked in the order of their keys, so that two batches never wait for each other in a circle. Where
@@ -30,17 +29,16 @@ async def accept(
     """
     nudges = [(event.event_id, kind, key) for event in events for kind, key in event.nudges]
     try:
-        return await _store(db, events, nudges, provider, source, PROMPT)
+        return await _store(db, events, nudges, source, PROMPT)
     except NoAnswer:
         postponed = [(event_id, POSTPONED, f"{kind}:{key}") for event_id, kind, key in nudges]
-        return await _store(db, events, postponed, provider, source, PATIENT)
+        return await _store(db, events, postponed, source, PATIENT)
 
 
 async def _store(
     db: Database,
     events: Sequence[ReceivedEvent],
     nudges: Sequence[tuple[str, str, str]],
-    provider: str,
     source: str,
     patience: float,
 ) -> list[str]:
@@ -75,7 +73,7 @@ async def _store(
         SELECT event_id FROM stored
         """,
         {
-            "provider": provider,
+            "provider": STRIPE,
             "source": source,
             "event_id": [e.event_id for e in events],
             "type": [e.type for e in events],
@@ -96,10 +94,10 @@ async def _store(
     return [row["event_id"] for row in rows]
 
 
-async def belong(db: Database, object_id: str, customer_id: str, *, provider: str = "stripe") -> None:
+async def belong(db: Database, object_id: str, customer: CustomerKey) -> None:
     """Note whose the latest events about an object are that did not say so themselves."""
     await db.rows(
         "UPDATE events SET customer_id = %(customer)s WHERE provider = %(provider)s AND object_id = %(object)s"
         " AND customer_id IS NULL AND received_at > now() - interval '3 days'",
-        {"provider": provider, "object": object_id, "customer": customer_id},
+        {"provider": STRIPE, "object": object_id, "customer": customer.id},
     )

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lib.database.connection import Connection, Database
+from lib.database.keys import whose
 from lib.database.leases import held, insist
-from lib.model import ServiceKey
+from lib.model import CustomerKey, ServiceKey
 
 FactState = Literal["intent", "unknown", "applied", "verified", "failed", "planned", "noted"]
 
@@ -22,6 +23,7 @@ class Fact:
     state: FactState
     kind: str
     customer_id: str
+    """The text of their `CustomerKey`, or the id of what it is about while nobody knows whose it is."""
     service: ServiceKey | None = None
     rule: str | None = None
     before: Mapping[str, Any] | None = None
@@ -30,7 +32,11 @@ class Fact:
     error: str | None = None
     actor: str = "bridge"
     pass_id: str | None = None
-    provider: str = "stripe"
+
+    @property
+    def customer(self) -> CustomerKey:
+        """Whose it is."""
+        return CustomerKey.read(self.customer_id)
 
 
 _COLUMNS = (
@@ -100,14 +106,12 @@ async def suspenders(db: Database, token_id: str) -> frozenset[str]:
     return frozenset(row["who"] for row in rows)
 
 
-async def timeline(
-    db: Database, customer_id: str, *, provider: str = "stripe", limit: int = 200
-) -> list[dict[str, Any]]:
+async def timeline(db: Database, customer: CustomerKey, *, limit: int = 200) -> list[dict[str, Any]]:
     """The newest facts of one customer, oldest first."""
     rows = await db.rows(
         "SELECT * FROM (SELECT * FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s"
         " ORDER BY id DESC LIMIT %(limit)s) AS newest ORDER BY id",
-        {"provider": provider, "customer": customer_id, "limit": limit},
+        {**whose(customer), "limit": limit},
     )
     return list(rows)
 
@@ -118,8 +122,8 @@ def _rows(facts: Sequence[Fact]) -> str:
             {
                 "action_id": f.action_id,
                 "pass_id": f.pass_id,
-                "provider": f.provider,
-                "customer_id": f.customer_id,
+                "provider": customer.provider,
+                "customer_id": customer.id,
                 "subscription_id": f.service.subscription_id if f.service else None,
                 "slot": f.service.slot if f.service else None,
                 "kind": f.kind,
@@ -132,6 +136,7 @@ def _rows(facts: Sequence[Fact]) -> str:
                 "actor": f.actor,
             }
             for f in facts
+            for customer in [f.customer]
         ],
         default=str,
     )

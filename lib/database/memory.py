@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Database
+from lib.database.keys import whose
 from lib.database.services import service_of
-from lib.model import ActionKind, Catalogue, Intent, Memory, PlanMapping, PlanRule, ServiceKey, recalled
+from lib.model import ActionKind, Catalogue, CustomerKey, Intent, Memory, PlanMapping, PlanRule, ServiceKey, recalled
 
 
-async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> tuple[Memory, Catalogue]:
+async def load(db: Database, whom: CustomerKey) -> tuple[Memory, Catalogue]:
     """The customer with their services and unfinished actions, and what the operator sells; empty when unknown."""
     row = await db.row(
         """
@@ -55,13 +56,13 @@ async def load(db: Database, customer_id: str, *, provider: str = "stripe") -> t
             (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM plan_rules r
              WHERE billing_provider = %(provider)s) AS rules
         """,
-        {"provider": provider, "customer": customer_id},
+        whose(whom),
     )
     assert row is not None
     customer = row["customer"] or {}
     memory = Memory(
-        customer_id=customer_id,
-        provider=provider,
+        customer_id=whom.id,
+        provider=whom.provider,
         org_id=customer.get("org_id"),
         org_name=customer.get("org_name"),
         login_id=customer.get("login_id"),

@@ -9,6 +9,7 @@ from typing import Literal
 
 from lib.database import due
 from lib.database.connection import Database
+from lib.database.keys import STRIPE
 from lib.model import Dispute, Refund
 
 Kind = Literal["dispute", "refund"]
@@ -35,7 +36,7 @@ def _same(*columns: str, told: Sequence[str]) -> str:
     return " AND ".join([*equal, *(f"{c} IS NOT DISTINCT FROM coalesce(%({c})s::text, {c})" for c in told)])
 
 
-async def remember_dispute(db: Database, dispute: Dispute, *, provider: str = "stripe") -> str | None:
+async def remember_dispute(db: Database, dispute: Dispute) -> str | None:
     """Write the dispute, and make its customer due if that is news; the status before, `None` for a new one."""
     same = _same("status", told=("customer_id", "subscription_id"))
     row = await db.row(
@@ -55,12 +56,12 @@ async def remember_dispute(db: Database, dispute: Dispute, *, provider: str = "s
         )
         SELECT (SELECT status FROM before) AS status
         """,
-        {"provider": provider, **asdict(dispute)},
+        {"provider": STRIPE, **asdict(dispute)},
     )
     return row["status"] if row else None
 
 
-async def remember_refunds(db: Database, refunds: Sequence[Refund], *, provider: str = "stripe") -> None:
+async def remember_refunds(db: Database, refunds: Sequence[Refund]) -> None:
     """Write every refund of one charge, and make its customer due if one is news.
 
     All of them follow the charge's own word on whether it is refunded in full.
@@ -83,11 +84,11 @@ async def remember_refunds(db: Database, refunds: Sequence[Refund], *, provider:
                 subscription_id = coalesce(excluded.subscription_id, refunds.subscription_id),
                 invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id), updated_at = now()
             """,
-            {"provider": provider, **asdict(refund)},
+            {"provider": STRIPE, **asdict(refund)},
         )
 
 
-async def changed(db: Database, kind: Kind, statuses: dict[str, str], *, provider: str = "stripe") -> list[str]:
+async def changed(db: Database, kind: Kind, statuses: dict[str, str]) -> list[str]:
     """Which of these disputes or refunds (id -> status) we remember otherwise, or not at all."""
     rows = await db.rows(
         f"""
@@ -95,16 +96,16 @@ async def changed(db: Database, kind: Kind, statuses: dict[str, str], *, provide
         LEFT JOIN {kind}s m ON m.provider = %(provider)s AND m.{kind}_id = f.id
         WHERE m.status IS DISTINCT FROM f.status
         """,
-        {"provider": provider, "ids": list(statuses), "statuses": list(statuses.values())},
+        {"provider": STRIPE, "ids": list(statuses), "statuses": list(statuses.values())},
     )
     return [row["id"] for row in rows]
 
 
-async def undecided(db: Database, kind: Kind, before: datetime, *, provider: str = "stripe") -> list[str]:
+async def undecided(db: Database, kind: Kind, before: datetime) -> list[str]:
     """The disputes or refunds that began before this time and had not come to their end when we last asked."""
     rows = await db.rows(
         f"SELECT {kind}_id AS id FROM {kind}s WHERE provider = %(provider)s AND created_at < %(before)s"
         " AND NOT waived AND status <> ALL(%(ended)s)",
-        {"provider": provider, "before": before, "ended": list(ENDED[kind])},
+        {"provider": STRIPE, "before": before, "ended": list(ENDED[kind])},
     )
     return [row["id"] for row in rows]

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Database
+from lib.database.keys import whose
 from lib.database.leases import Alone, held, insist
-from lib.model import Hold, Memory, Service, ServiceKey, ServiceState
+from lib.model import CustomerKey, Hold, Memory, Service, ServiceKey, ServiceState
+from lib.model.money import Provider
 
 _KEY = {"subscription_id": "text", "slot": "integer"}
 
@@ -46,13 +48,14 @@ _NOT_LINKED = frozenset(
 """What linking says nothing of: it stays as it is remembered."""
 
 
-async def owner_of(db: Database, subscription_id: str, *, provider: str = "stripe") -> str | None:
+async def owner_of(db: Database, subscription_id: str) -> CustomerKey | None:
     """Whose services those of a subscription are."""
     row = await db.row(
-        "SELECT customer_id FROM services WHERE provider = %(provider)s AND subscription_id = %(id)s LIMIT 1",
-        {"provider": provider, "id": subscription_id},
+        "SELECT provider, customer_id FROM services"
+        " WHERE provider = ANY(%(anywhere)s) AND subscription_id = %(id)s LIMIT 1",
+        {"anywhere": [provider.value for provider in Provider], "id": subscription_id},
     )
-    return str(row["customer_id"]) if row else None
+    return CustomerKey(Provider(row["provider"]), row["customer_id"]) if row else None
 
 
 _SEEN_ANEW = """
@@ -82,8 +85,7 @@ def _write(columns: Collection[str]) -> str:
 
 def _written(memory: Memory, services: Sequence[Service], lease_id: str) -> dict[str, Any]:
     return {
-        "provider": memory.provider,
-        "customer": memory.customer_id,
+        **whose(memory.key),
         "rows": json.dumps([_row(service) for service in services]),
         "lease": lease_id,
     }

@@ -9,16 +9,16 @@ from psycopg.types.json import Jsonb
 
 from lib.database import due
 from lib.database.connection import Database
+from lib.database.keys import as_text, whose
+from lib.model import CustomerKey
 
 
-async def remember(
-    db: Database, customer_id: str, actions: Sequence[dict[str, Any]], *, provider: str = "stripe"
-) -> bool:
+async def remember(db: Database, customer: CustomerKey, actions: Sequence[dict[str, Any]]) -> bool:
     """Write what would be done to this customer; whether it differs from what was written before."""
     if not actions:
         gone = await db.rows(
             "DELETE FROM shadow_plans WHERE provider = %(provider)s AND customer_id = %(customer)s RETURNING 1",
-            {"provider": provider, "customer": customer_id},
+            whose(customer),
         )
         return bool(gone)
     row = await db.row(
@@ -28,7 +28,7 @@ async def remember(
             WHERE shadow_plans.actions IS DISTINCT FROM excluded.actions
         RETURNING 1
         """,
-        {"provider": provider, "customer": customer_id, "actions": Jsonb(list(actions))},
+        {**whose(customer), "actions": Jsonb(list(actions))},
     )
     return row is not None
 
@@ -37,9 +37,9 @@ async def go_live(db: Database) -> int:
     """Make everybody due for whom shadow mode had plans, and forget the plans; how many."""
     rows = await db.rows(
         f"""
-        WITH planned AS (DELETE FROM shadow_plans WHERE provider = 'stripe' RETURNING customer_id)
+        WITH planned AS (DELETE FROM shadow_plans RETURNING {as_text()} AS key)
         INSERT INTO due (kind, key, priority)
-        SELECT 'customer', customer_id, {due.Priority.ROUTINE.value} FROM planned ORDER BY customer_id
+        SELECT 'customer', key, {due.Priority.ROUTINE.value} FROM planned ORDER BY key
         {due.NUDGE} RETURNING 1
         """
     )

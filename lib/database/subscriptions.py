@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib.database.connection import Database
+from lib.database.keys import whose
 from lib.database.leases import held
 from lib.model import Memory, Subscription
 
@@ -50,8 +51,7 @@ async def remember_said(db: Database, memory: Memory, said: Sequence[Said], leas
             customer_id = excluded.customer_id, updated_at = now()
         """,
         {
-            "provider": memory.provider,
-            "customer": memory.customer_id,
+            **whose(memory.key),
             "rows": json.dumps(rows),
             "lease": lease_id,
         },

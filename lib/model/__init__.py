@@ -29,6 +29,7 @@ from lib.model.action import (
     recalled,
 )
 from lib.model.catalogue import Catalogue, PlanMapping, PlanRule
+from lib.model.customer_key import CustomerKey
 from lib.model.decision import Decided, Decision, Goal, Problem, Question, Read, Wait, Want, Wanted
 from lib.model.event import ReceivedEvent
 from lib.model.facts import Clock, Facts
@@ -53,6 +54,7 @@ __all__ = [
     "CreateSubscription",
     "CreateWebsite",
     "CustomerAction",
+    "CustomerKey",
     "Decided",
     "Decision",
     "Dispute",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lib.model.action import Intent
+from lib.model.customer_key import CustomerKey
+from lib.model.money import Provider
 from lib.model.service import Service, ServiceKey
 
 
@@ -15,7 +17,7 @@ class Memory:
     """What we remember of one customer."""
 
     customer_id: str
-    provider: str = "stripe"
+    provider: Provider = Provider.STRIPE
     org_id: str | None = None
     org_name: str | None = None
     """The name that we last gave the organisation; still with the mark until the id is safely remembered."""
@@ -45,6 +47,11 @@ class Memory:
     """Ended subscriptions of which no invoice can be paid any more."""
     session_event_at: datetime | None = None
     """When the last Checkout event of this customer came in: a reason to ask for the domain once more."""
+
+    @property
+    def key(self) -> CustomerKey:
+        """Whose memory it is."""
+        return CustomerKey(self.provider, self.customer_id)
 
     @property
     def heard_of(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from lib.database.lists import queue
 from lib.database.lists.customers import CustomerFilter, CustomerRow, customers
 from lib.database.lists.timeline import timeline
 from lib.errors import Declined
+from lib.model import CustomerKey
 from lib.operators.views.customers import CustomerView, Queued, Timeline, TimelineEntry
 from lib.web.page import pack_cursor, unpack_cursor
 
@@ -40,10 +41,11 @@ async def show(
         Declined: nothing is remembered of them, and nothing is in the queue.
     """
     after = unpack_cursor(TIMELINE, cursor, str, str, str)
-    memory, _ = await memories.load(bridge.db, customer_id)
-    queued = await queue.row_of(bridge.db, customer_id)
-    happened, key = await timeline(bridge.db, customer_id, after, limit, planned=planned)
-    ever = memory.known or queued or happened or (await timeline(bridge.db, customer_id, None, 1, planned=True))[0]
+    whom = CustomerKey.read(customer_id)
+    memory, _ = await memories.load(bridge.db, whom)
+    queued = await queue.row_of(bridge.db, whom)
+    happened, key = await timeline(bridge.db, whom, after, limit, planned=planned)
+    ever = memory.known or queued or happened or (await timeline(bridge.db, whom, None, 1, planned=True))[0]
     if not ever:
         raise Declined("unknown_customer", f"nothing is remembered of {customer_id}", field="id")
     explanation = None

@@ -14,7 +14,7 @@ from lib.database import memory as memories
 from lib.database.lists import queue
 from lib.database.lists.queue import WorkRow
 from lib.errors import NotFound, Refused, Retryable
-from lib.model import Memory, PanelSubscription, Payer, Service, ServiceKey, Subscription
+from lib.model import CustomerKey, Memory, PanelSubscription, Payer, Service, ServiceKey, Subscription
 from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired, with_money_back
@@ -140,7 +140,8 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     """
     away: dict[Side, str] = {}
     report = await bridge.reconcile(customer_id, dry_run=True)
-    memory, catalogue = await memories.load(bridge.db, customer_id)
+    whom = CustomerKey.read(customer_id)
+    memory, catalogue = await memories.load(bridge.db, whom)
     payer: Payer | None = None
     try:
         payer = await bridge.stripe.payer(customer_id, memory.heard_of)
@@ -164,8 +165,8 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
         memory=memory,
         report=report,
         found=found,
-        queued=await queue.row_of(bridge.db, customer_id),
-        timeline=await ledger.timeline(bridge.db, customer_id, limit=facts),
+        queued=await queue.row_of(bridge.db, whom),
+        timeline=await ledger.timeline(bridge.db, whom, limit=facts),
         away=away,
     )
 

@@ -16,6 +16,7 @@ from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
 from lib.model import (
     ActionKind,
+    CustomerKey,
     Failed,
     HardDelete,
     Hold,
@@ -47,6 +48,11 @@ class Hand:
     customer_id: str
     subscription_id: str | None = None
     reason: str | None = None
+
+    @property
+    def customer(self) -> CustomerKey:
+        """To whom."""
+        return CustomerKey.read(self.customer_id)
 
 
 async def whose(bridge: SubscriptionManager, customer_id: str | None, subscription_id: str | None) -> str:
@@ -95,7 +101,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     Raises:
         Declined: when a customer waits for several of these: one word to all might end hosting.
     """
-    found = await edits.held_back(bridge.db, hand.customer_id)
+    found = await edits.held_back(bridge.db, hand.customer)
     if hand.subscription_id is None and len(found) > 1:
         detail = f"they wait for {' and '.join(sorted(found))}: name the subscription that is meant"
         raise Declined("invalid_field", detail, field="subscriptionId")
@@ -103,7 +109,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     async def edit(lease_id: str) -> None:
         note = _note(hand, "release", waited=sorted(found))
         async with _editing(bridge, hand, lease_id, note, known="quantity_unusual" in found) as connection:
-            await edits.release(connection, hand.customer_id, hand.subscription_id)
+            await edits.release(connection, hand.customer, hand.subscription_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -113,10 +119,10 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
 
     async def edit(lease_id: str) -> None:
         async with _editing(bridge, hand, lease_id, _note(hand, "hold")) as connection:
-            await edits.hold(connection, hand.customer_id, hand.subscription_id)
+            await edits.hold(connection, hand.customer, hand.subscription_id)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
-    found = await edits.held(bridge.db, hand.customer_id, hand.subscription_id)
+    found = await edits.held(bridge.db, hand.customer, hand.subscription_id)
     return report, {
         "held": [str(key) for key, off in found.items() if off],
         "not_held": [str(key) for key, off in found.items() if not off],
@@ -144,12 +150,12 @@ async def lift(
         async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as connection:
             match hold_name:
                 case "admin":
-                    await edits.lift(connection, hand.customer_id, hand.subscription_id)
+                    await edits.lift(connection, hand.customer, hand.subscription_id)
                 case "unpaid":
-                    await edits.forgive(connection, hand.customer_id, hand.subscription_id)
+                    await edits.forgive(connection, hand.customer, hand.subscription_id)
                 case "dispute" | "refund":
                     table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
-                    await edits.waive(connection, hand.customer_id, hand.subscription_id, table)
+                    await edits.waive(connection, hand.customer, hand.subscription_id, table)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -171,7 +177,7 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
     async def edit(lease_id: str) -> None:
         note = _note(hand, "grace", until=until.isoformat() if until else None)
         async with _editing(bridge, hand, lease_id, note) as connection:
-            await edits.grace(connection, hand.customer_id, hand.subscription_id, until)
+            await edits.grace(connection, hand.customer, hand.subscription_id, until)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     asked = _asked(report, hand)
@@ -191,7 +197,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     """Make anew what was deleted in the panel by hand: only what is really gone is forgotten."""
 
     async def edit(lease_id: str) -> None:
-        memory, _ = await memories.load(bridge.db, hand.customer_id)
+        memory, _ = await memories.load(bridge.db, hand.customer)
         missing: list[int] = []
         sites: list[str] = []
         if memory.org_id is None:
@@ -224,7 +230,7 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
                 raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
         async with leases.holding(bridge.db, lease_id) as connection:
             if gone:
-                await edits.forget_org(connection, hand.customer_id)
+                await edits.forget_org(connection, hand.customer)
             await edits.forget_subscriptions(connection, missing)
             await edits.forget_websites(connection, sites)
             await ledger.add(connection, [_note(hand, "recreate", organisation=gone)])
@@ -280,7 +286,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     wiped: dict[ServiceKey, HardDelete] = {}
 
     async def edit(lease_id: str) -> None:
-        memory, _ = await memories.load(bridge.db, hand.customer_id)
+        memory, _ = await memories.load(bridge.db, hand.customer)
         services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
         if not services or memory.org_id is None:
             raise Declined("unknown_subscription", f"nothing of {named} is in the panel", field=_named(hand))
@@ -369,7 +375,7 @@ async def _editing(
     Raises:
         Declined: none is. LeaseLost: nothing was written.
     """
-    if not known and not await edits.knows_services(bridge.db, hand.customer_id, hand.subscription_id):
+    if not known and not await edits.knows_services(bridge.db, hand.customer, hand.subscription_id):
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
         raise Declined("unknown_subscription", detail, field=_named(hand))
     async with leases.holding(bridge.db, lease_id) as connection:

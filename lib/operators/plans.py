@@ -169,13 +169,12 @@ def _note(
         str(uuid4()),
         "noted",
         "mapping",
-        price_id,
+        price_id if provider == STRIPE else f"{provider}:{price_id}",
         rule="by_hand",
         before=before,
         after=dict(after) if after is not None else None,
         facts={"moves": len(moves)},
         actor=actor,
-        provider=provider,
     )
 
 

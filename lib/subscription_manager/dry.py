@@ -18,6 +18,7 @@ from lib.model import (
     ChangePlan,
     CreateSubscription,
     CreateWebsite,
+    CustomerKey,
     Facts,
     Mandate,
     Memory,
@@ -44,7 +45,7 @@ class Dry:
 
     async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold, or would be."""
-        memory, catalogue = await memories.load(self._db, customer_id)
+        memory, catalogue = await memories.load(self._db, CustomerKey.read(customer_id))
         return memory, catalogue if self._edit is None else self._edit(catalogue)
 
     async def save(self, memory: Memory) -> None:
@@ -108,7 +109,7 @@ class Shadow(Dry):
     async def conclude(self, facts: Facts, outcome: Outcome, /) -> None:
         """Keep the plan until it is done or no longer wanted, and remember what Stripe said."""
         planned = [_shown(action, erased=facts.memory.erased) for action in self._planned]
-        if await shadows.remember(self._db, facts.payer.id, planned):
+        if await shadows.remember(self._db, facts.memory.key, planned):
             await ledger.record(self._db, [self._fact(action, facts.payer.id) for action in self._planned])
         await Conclusion(self._db, self._mandate, self._policy).note(facts, outcome)
 

@@ -19,7 +19,7 @@ from lib.database.customers import knows
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
-from lib.model import Catalogue, Claim, Mandate, ReceivedEvent
+from lib.model import Catalogue, Claim, CustomerKey, Mandate, ReceivedEvent
 from lib.stripe_events import read_event
 from lib.subscription_manager.report import PassReport
 
@@ -321,11 +321,12 @@ class SubscriptionManager:
     async def customer_of_subscription(self, subscription_id: str) -> str | None:
         """Whose subscription it is, from memory or from Stripe; `None` when Stripe does not know it."""
         owner = await owner_of(self.db, subscription_id)
-        return owner or await self.stripe.customer_of("subscription", subscription_id)
+        return str(owner) if owner else await self.stripe.customer_of("subscription", subscription_id)
 
     async def knows_customer(self, customer_id: str) -> bool:
         """Whether we remember this customer, or Stripe has or had them."""
-        return await knows(self.db, customer_id) or await self.stripe.knows(customer_id)
+        whom = CustomerKey.read(customer_id)
+        return await knows(self.db, whom) or (not whom.provider.offline and await self.stripe.knows(whom.id))
 
     # --- sweep ---
 

@@ -9,7 +9,7 @@ from lib.database import Database, ledger
 from lib.database import memory as memories
 from lib.database.customers import remember_customer
 from lib.database.services import remember_services
-from lib.model import Action, Catalogue, Given, Mandate, Memory, RenameOrg
+from lib.model import Action, Catalogue, CustomerKey, Given, Mandate, Memory, RenameOrg
 from lib.policy import remembered
 
 
@@ -24,7 +24,7 @@ class Notebook:
 
     async def read(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold."""
-        self._stored, catalogue = await memories.load(self._db, customer_id)
+        self._stored, catalogue = await memories.load(self._db, CustomerKey.read(customer_id))
         return self._stored, catalogue
 
     async def take_in(self, memory: Memory, action: Action, given: Given) -> Memory:

@@ -16,7 +16,7 @@ from lib import tally
 from lib.database import Database, due, erasure, events, leases, ledger
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, NoAnswer, NotFound, Retryable
 from lib.log import bound, get_logger
-from lib.model import Claim, Failed, Mandate, Problem, Settled
+from lib.model import Claim, CustomerKey, Failed, Mandate, Problem, Settled
 from lib.policy import as_settled, settlement
 from lib.subscription_manager import money_back
 from lib.subscription_manager.report import PassReport
@@ -114,8 +114,9 @@ class Runner:
         except BridgeError as error:
             return PassReport(pass_id, claim.key, Failed(str(error)), (), stripe_calls=calls["stripe"])
         if customer_id is not None:
-            await events.belong(self._db, claim.key, customer_id)
-            await erasure.empty_late(self._db, claim.key, customer_id)
+            whom = CustomerKey.stripe(customer_id)
+            await events.belong(self._db, claim.key, whom)
+            await erasure.empty_late(self._db, claim.key, whom)
             if claim.kind not in MONEY:
                 await due.mark(self._db, [("customer", customer_id)])
         else:

@@ -99,11 +99,12 @@ def _follow(stage: Stage, began: float, happened: int, until: Sequence[str] = ()
 def _show_timeline(stage: Stage, customer: str) -> None:
     from lib.config import Secret
     from lib.database import Database, ledger
+    from lib.model import CustomerKey
 
     async def read() -> list[dict[str, Any]]:
         database = Database(Secret(stage.database_url))
         try:
-            return await ledger.timeline(database, customer)
+            return await ledger.timeline(database, CustomerKey.stripe(customer))
         finally:
             await database.close()
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from lib.database.connection import Database
+from lib.database.keys import as_text, id_in, provider_in
 from lib.database.lists.like import prefix
 from lib.model.money import Provider
 
@@ -68,19 +69,19 @@ class CustomerRow:
     due_at: datetime | None
 
 
-_ROW = """
+_ROW = f"""
     SELECT c.provider, c.customer_id, c.email, c.name, c.org_id::text AS org_id, c.created_at,
         c.erased_at IS NOT NULL AS erased, s.states, s.holds, s.domains, d.parked_reason, d.last_error,
         d.due_at, picked.*
     FROM picked
     JOIN customers c USING (provider, customer_id)
-    LEFT JOIN due d ON d.kind = 'customer' AND d.key = c.customer_id
+    LEFT JOIN due d ON d.kind = 'customer' AND d.key = {as_text("c.")}
     CROSS JOIN LATERAL (
-        SELECT coalesce(jsonb_object_agg(state, n), '{}') AS states,
+        SELECT coalesce(jsonb_object_agg(state, n), '{{}}') AS states,
             coalesce((SELECT array_agg(DISTINCT h) FROM services o, unnest(o.holds) AS h
-                WHERE (o.provider, o.customer_id) = (c.provider, c.customer_id)), '{}') AS holds,
+                WHERE (o.provider, o.customer_id) = (c.provider, c.customer_id)), '{{}}') AS holds,
             coalesce((SELECT array_agg(DISTINCT o.domain) FROM services o
-                WHERE (o.provider, o.customer_id) = (c.provider, c.customer_id) AND o.domain IS NOT NULL), '{}')
+                WHERE (o.provider, o.customer_id) = (c.provider, c.customer_id) AND o.domain IS NOT NULL), '{{}}')
                 AS domains
         FROM (SELECT state, count(*) AS n FROM services o
             WHERE (o.provider, o.customer_id) = (c.provider, c.customer_id) GROUP BY state) AS counted
@@ -93,7 +94,7 @@ class _Range:
     """A range of one index: what it begins behind, and in which direction it is read."""
 
     key: tuple[str, ...]
-    """Its columns, as they stand in the statement; those of the customer last."""
+    """Its columns, as they stand in the statement; those of the customer last, or the key of the queue."""
     rows: str
     """Whose rows, up to the condition."""
     condition: str
@@ -102,6 +103,12 @@ class _Range:
     @property
     def columns(self) -> int:
         return len(self.key)
+
+    def owner(self, key: Sequence[str]) -> tuple[str, str]:
+        """Provider and customer of a row, from its key."""
+        if self.rows == "due":
+            return provider_in(key[-1]), id_in(key[-1])
+        return key[-2], key[-1]
 
 
 _OWNER = ("provider", "customer_id")
@@ -119,7 +126,7 @@ _RANGES: dict[Order, _Range] = {
         " UNION SELECT provider, customer_id FROM services"
         " WHERE provider = ANY(%(providers)s) AND subscription_id = %(id)s)",
     ),
-    "parked": _Range(("'stripe'", "key"), "due", "kind = 'customer' AND parked_reason = %(reason)s"),
+    "parked": _Range(("key",), "due", "kind = 'customer' AND parked_reason = %(reason)s"),
     "hold": _Range(_OWNER, "services", "holds <> '{}' AND holds @> ARRAY[%(hold)s]::text[]"),
     "state": _Range(_OWNER, "services", "state = %(state)s"),
 }
@@ -138,11 +145,11 @@ async def customers(
     ordered = ", ".join(f"k{place} {direction}" for place in range(span.columns))
     named = ", ".join(f"{column} AS k{place}" for place, column in enumerate(span.key))
     behind = f"AND ({', '.join(span.key)}) {'<' if span.descending else '>'} ({_places(span)})" if after else ""
-    owner = f"k{span.columns - 2} AS provider, k{span.columns - 1} AS customer_id"
+    provider, customer = span.owner([f"k{place}" for place in range(span.columns)])
     rows = await db.rows(
         f"""
         WITH picked AS MATERIALIZED (
-            SELECT {owner}, keys.* FROM (
+            SELECT {provider} AS provider, {customer} AS customer_id, keys.* FROM (
                 SELECT DISTINCT {named} FROM {span.rows} WHERE {span.condition} {behind}{_also(found, span)}
                 ORDER BY {ordered} LIMIT %(limit)s
             ) AS keys
@@ -174,14 +181,11 @@ def _places(span: _Range) -> str:
 
 def _also(found: CustomerFilter, span: _Range) -> str:
     """What else is asked for besides the range that the list is read by: looked up for each of its rows."""
-    provider, customer = span.key[-2:]
     parts = []
-    theirs = f"SELECT FROM customers a WHERE a.provider = {{rows}}.{provider} AND a.customer_id = {{rows}}.{customer}"
-    services = f"SELECT FROM services a WHERE a.provider = {{rows}}.{provider} AND a.customer_id = {{rows}}.{customer}"
-    if span.rows == "due":
-        theirs = "SELECT FROM customers a WHERE a.provider = 'stripe' AND a.customer_id = due.key"
-        services = "SELECT FROM services a WHERE a.provider = 'stripe' AND a.customer_id = due.key"
-    waiting = f"SELECT FROM due a WHERE a.kind = 'customer' AND a.key = {span.rows}.{customer}"
+    provider, customer = span.owner([f"{span.rows}.{column}" for column in span.key])
+    theirs = f"SELECT FROM customers a WHERE a.provider = {provider} AND a.customer_id = {customer}"
+    services = f"SELECT FROM services a WHERE a.provider = {provider} AND a.customer_id = {customer}"
+    waiting = f"SELECT FROM due a WHERE a.kind = 'customer' AND a.key = {as_text(f'{span.rows}.')}"
     wanted: tuple[tuple[object, Order, str], ...] = (
         (found.email, "email", theirs + ' AND lower(a.email) COLLATE "C" LIKE %(email)s'),
         (found.name, "name", theirs + ' AND lower(a.name) COLLATE "C" LIKE %(name)s'),
@@ -192,7 +196,7 @@ def _also(found: CustomerFilter, span: _Range) -> str:
     )
     for part, order, look in wanted:
         if part is not None and order != found.order:
-            parts.append(f" AND EXISTS ({look.format(rows=span.rows)})")
+            parts.append(f" AND EXISTS ({look})")
     return "".join(parts)
 
 

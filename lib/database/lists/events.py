@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Database
+from lib.database.keys import whose
 from lib.database.lists.like import prefix
+from lib.model import CustomerKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def where(found: EventFilter) -> str:
     if found.source is not None:
         parts.append("source = %(source)s")
     if found.customer_id is not None:
-        parts.append("provider = 'stripe' AND customer_id = %(customer)s")
+        parts.append("provider = %(provider)s AND customer_id = %(customer)s")
     if found.object_id is not None:
         parts.append("object_id = %(object)s")
     return " AND ".join(parts)
@@ -148,7 +150,7 @@ def parameters(found: EventFilter) -> dict[str, Any]:
         "type": prefix(found.type[:-1]) if found.type and found.type.endswith("*") else found.type,
         "outcome": found.outcome,
         "source": found.source,
-        "customer": found.customer_id,
+        **(whose(CustomerKey.read(found.customer_id)) if found.customer_id is not None else {}),
         "object": found.object_id,
     }
 

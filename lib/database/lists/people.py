@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lib.database.connection import Database
+from lib.database.keys import as_text
 
-_FOUND = """
-    SELECT c.customer_id, c.name, c.email, ARRAY(
+_FOUND = f"""
+    SELECT {as_text("c.")} AS customer_id, c.name, c.email, ARRAY(
         SELECT DISTINCT domain FROM services s WHERE (s.provider, s.customer_id) = (c.provider, c.customer_id)
             AND domain IS NOT NULL ORDER BY domain) AS domains
-    FROM customers c WHERE provider = 'stripe' AND
+    FROM customers c WHERE
 """
 
 
@@ -40,8 +41,8 @@ async def by_domain(db: Database, domain: str) -> list[Person]:
     """Those who have or had hosting with this domain, as ASCII in small letters."""
     rows = await db.rows(
         f"""
-        {_FOUND} customer_id IN (
-            SELECT customer_id FROM services WHERE provider = 'stripe' AND domain COLLATE "C" = %(domain)s)
+        {_FOUND} (provider, customer_id) IN (
+            SELECT provider, customer_id FROM services WHERE domain COLLATE "C" = %(domain)s)
         ORDER BY customer_id
         """,
         {"domain": domain},

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 from lib.database.connection import Connection, Database
+from lib.database.keys import id_in, provider_in
+from lib.model import CustomerKey
 
 State = Literal["due", "parked", "waiting", "working"]
 
@@ -28,14 +30,15 @@ class WorkRow:
     email: str | None
 
 
-_ROW = """
+_ROW = f"""
     SELECT d.kind, d.key,
         CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
             WHEN d.parked_reason IS NOT NULL THEN 'parked'
             WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state,
         d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
     FROM page d
-    LEFT JOIN customers c ON d.kind = 'customer' AND c.provider = 'stripe' AND c.customer_id = d.key
+    LEFT JOIN customers c ON d.kind = 'customer'
+        AND c.provider = {provider_in("d.key")} AND c.customer_id = {id_in("d.key")}
 """
 
 _STATES: dict[State, str] = {
@@ -48,11 +51,11 @@ _STATES: dict[State, str] = {
 }
 
 
-async def row_of(db: Database, customer_id: str) -> WorkRow | None:
+async def row_of(db: Database, customer: CustomerKey) -> WorkRow | None:
     """The queue's row of one customer; `None` when nothing is to be done for them."""
     found = await db.row(
         f"WITH page AS (SELECT * FROM due WHERE kind = 'customer' AND key = %(key)s) {_ROW}",
-        {"key": customer_id},
+        {"key": str(customer)},
     )
     return WorkRow(**found) if found else None
 

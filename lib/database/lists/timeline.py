@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from lib.database.connection import Database
-from lib.model import ServiceKey
+from lib.database.keys import whose
+from lib.model import CustomerKey, ServiceKey
 
 Source = Literal["event", "action"]
 
@@ -47,7 +48,7 @@ class Happened:
 
 
 async def timeline(
-    db: Database, customer_id: str, after: Sequence[Any] | None, limit: int, *, planned: bool = False
+    db: Database, customer: CustomerKey, after: Sequence[Any] | None, limit: int, *, planned: bool = False
 ) -> tuple[list[Happened], tuple[Any, ...] | None]:
     """A page of what happened, and the key of its last row when there are more.
 
@@ -56,23 +57,23 @@ async def timeline(
         planned: also what shadow mode only wrote down.
     """
     found = [
-        *await _events(db, customer_id, after, limit + 1),
-        *await _actions(db, customer_id, after, limit + 1, planned=planned),
+        *await _events(db, customer, after, limit + 1),
+        *await _actions(db, customer, after, limit + 1, planned=planned),
     ]
     found.sort(key=lambda happened: (happened.at, happened.source, happened.id), reverse=True)
     page = found[:limit]
     return page, page[-1].key if len(found) > limit else None
 
 
-async def _events(db: Database, customer_id: str, after: Sequence[Any] | None, limit: int) -> list[Happened]:
+async def _events(db: Database, customer: CustomerKey, after: Sequence[Any] | None, limit: int) -> list[Happened]:
     rows = await db.rows(
         f"""
         SELECT event_id, type, received_at, outcome, error, source, object_id, created_at FROM events
-        WHERE provider = 'stripe' AND customer_id = %(customer)s
+        WHERE provider = %(provider)s AND customer_id = %(customer)s
             {_behind(after, "event", "received_at", "event_id")}
         ORDER BY received_at DESC, event_id DESC LIMIT %(limit)s
         """,
-        {"customer": customer_id, "limit": limit, **_key(after)},
+        {**whose(customer), "limit": limit, **_key(after)},
     )
     return [
         Happened(
@@ -86,7 +87,7 @@ async def _events(db: Database, customer_id: str, after: Sequence[Any] | None, l
 
 
 async def _actions(
-    db: Database, customer_id: str, after: Sequence[Any] | None, limit: int, *, planned: bool
+    db: Database, customer: CustomerKey, after: Sequence[Any] | None, limit: int, *, planned: bool
 ) -> list[Happened]:
     """Actions by their first fact, each with the facts that followed."""
     first = "'intent', 'noted', 'planned'" if planned else "'intent', 'noted'"
@@ -94,7 +95,7 @@ async def _actions(
         f"""
         WITH begun AS MATERIALIZED (
             SELECT * FROM actions
-            WHERE provider = 'stripe' AND customer_id = %(customer)s AND state IN ({first})
+            WHERE provider = %(provider)s AND customer_id = %(customer)s AND state IN ({first})
                 {_behind(after, "action", "at", "action_id::text")}
             ORDER BY at DESC, action_id::text DESC LIMIT %(limit)s
         )
@@ -105,7 +106,7 @@ async def _actions(
                 FROM actions f WHERE f.action_id = b.action_id AND f.id <> b.id), '[]') AS followed
         FROM begun b ORDER BY b.at DESC
         """,
-        {"customer": customer_id, "limit": limit, **_key(after)},
+        {**whose(customer), "limit": limit, **_key(after)},
     )
     return [
         Happened(
