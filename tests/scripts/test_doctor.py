@@ -465,7 +465,7 @@ async def test_a_role_without_rights_is_told_which(world: World) -> None:
         world.sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
         said = [f for s, f in [pair async for pair in examine({**world.environ, "DATABASE_URL": address})]
                 if s == "Database" and f.verdict is Verdict.FAIL]  # fmt: skip
-        assert said[0].said.startswith("this user may not write actions, brake")
+        assert said[0].said.startswith("this user may not write actions, batches, brake")
         assert "postgres" in said[0].remedy
         assert "permission denied for schema public" in said[1].said and "GRANT CREATE" in said[1].remedy
         world.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
