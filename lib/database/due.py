@@ -99,7 +99,7 @@ _CLAIM = """
     FROM (SELECT * FROM picked LIMIT %(limit)s) AS picked
     WHERE due.kind = picked.kind AND due.key = picked.key
     RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
-        due.parked_reason, due.retry_at, statement_timestamp() AS now
+        due.parked_reason, due.retry_at, statement_timestamp() AS claimed_at
 """
 """Everybody waits for the lock while one of these runs, so they must find their rows by an index. `clock_timestamp()`
 could not be looked up in one; the time of the statement is the same here, because the lock was taken before it."""
@@ -235,7 +235,7 @@ async def give_back(db: Database, claim: Claim) -> None:
     await db.rows(
         "UPDATE due SET lease_id = NULL, leased_until = NULL, due_at = least(due_at, %(now)s), updated_at = now()"
         " WHERE lease_id = %(lease)s",
-        {"lease": claim.lease_id, "now": claim.now},
+        {"lease": claim.lease_id, "now": claim.claimed_at},
     )
 
 

@@ -28,7 +28,7 @@ class Facts:
 class Clock:
     """What time it is, on both sides."""
 
-    now: datetime
+    here: datetime
     """Ours: leases, intents and dates of the queue."""
     ahead: timedelta = timedelta()
     """How far Stripe's clock is ahead of it."""
@@ -36,7 +36,7 @@ class Clock:
     @property
     def stripe(self) -> datetime:
         """Stripe's time: what Stripe dates is only ever compared with Stripe's own clock."""
-        return self.now + self.ahead
+        return self.here + self.ahead
 
     def ours(self, when: datetime) -> datetime:
         """Stripe's date on our clock."""

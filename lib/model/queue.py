@@ -18,7 +18,7 @@ class Claim:
     parked_reason: str | None
     retry_at: datetime | None
     """When the retry curve would have let it run by itself."""
-    now: datetime
+    claimed_at: datetime
     """The database's time when it was claimed."""
 
 

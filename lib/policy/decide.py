@@ -29,7 +29,7 @@ def decide(facts: Facts, policy: Policy, clock: Clock, blocked: Iterable[Subject
     if _without_plans(facts):
         impossible |= {(ActionKind.CHANGE_PLAN, goal.key) for goal in wanted.goals}
     facts = replace(facts, memory=_remembering(facts.memory, wanted, facts.payer))
-    decision = next_action(facts, wanted, policy, clock.now, impossible)
+    decision = next_action(facts, wanted, policy, clock.here, impossible)
     return Decided(facts.memory, wanted, decision, reads)
 
 
@@ -51,13 +51,13 @@ def _wanted(facts: Facts, policy: Policy, clock: Clock) -> tuple[Facts, Wanted]:
     if arrived != memory:
         memory, wanted = arrived, want(arrived)
     goals = tuple(replace(goal, wake_at=clock.ours(goal.wake_at)) if goal.wake_at else goal for goal in wanted.goals)
-    wanted = seeking_on(Wanted(goals, (*wanted.problems, *doubles)), memory, clock.now)
+    wanted = seeking_on(Wanted(goals, (*wanted.problems, *doubles)), memory, clock.here)
     return replace(facts, memory=memory), wanted
 
 
 def _reads(facts: Facts, wanted: Wanted, clock: Clock) -> tuple[Read, ...]:
     """What must be read before this is certain: of one kind at a time, for each may make others needless."""
-    sought = sought_domains(wanted, facts.memory, clock.now)
+    sought = sought_domains(wanted, facts.memory, clock.here)
     plans = [(facts.payer.id, Question.PLANS)] if unsure_plans(wanted, facts.actual) else []
     for kind in (wanted.questions, [(subscription_id, Question.DOMAIN) for subscription_id in sought], plans):
         if left := tuple(read for read in kind if read not in facts.tried):

@@ -29,14 +29,14 @@ def settlement(outcome: Outcome, claim: Claim, noise: float) -> Settlement:
 
 
 def _failed(outcome: Failed, claim: Claim, noise: float) -> Settlement:
-    early = claim.retry_at is not None and claim.now < claim.retry_at
+    early = claim.retry_at is not None and claim.claimed_at < claim.retry_at
     attempts = claim.attempts + (not early)
     if not outcome.parks:  # what it failed by itself before still counts, and nothing is added
         attempts = min(attempts, max(claim.attempts, ENDLESS_ATTEMPTS))
     tries = attempts if outcome.parks else min(attempts, ENDLESS_ATTEMPTS)
-    again = outcome.at or retry_at(tries, claim.now, noise=noise, wish=outcome.wish)
+    again = outcome.at or retry_at(tries, claim.claimed_at, noise=noise, wish=outcome.wish)
     if early and claim.retry_at is not None:  # somebody asked in between; the curve goes on where it was
-        again = max(claim.retry_at, claim.now + (outcome.wish or timedelta()))
+        again = max(claim.retry_at, claim.claimed_at + (outcome.wish or timedelta()))
     problems = outcome.problems
     if again is None:
         given_up = f"failed {attempts} times in a row, last: {outcome.error}"

@@ -65,7 +65,7 @@ class Runner:
                         return None
                     except Conflicted as error:  # the database is there: the place is given back, not left to run out
                         log.warning("pass_undone", error=str(error))
-                        at = claim.now if claim.attempts < QUICK_REPEATS else None
+                        at = claim.claimed_at if claim.attempts < QUICK_REPEATS else None
                         report = PassReport(pass_id, claim.key, Failed(str(error), at=at), ())
                     except DatabaseUnavailable:
                         raise
@@ -94,7 +94,8 @@ class Runner:
 
     async def _subject(self, claim: Claim, pass_id: str, deadline: float | None, actor: str) -> PassReport:
         if claim.kind == "customer":
-            return await self._reconciler.run(claim.key, Mandate(pass_id, claim.now, claim.lease_id, deadline, actor))
+            mandate = Mandate(pass_id, claim.claimed_at, claim.lease_id, deadline, actor)
+            return await self._reconciler.run(claim.key, mandate)
         if claim.kind == events.POSTPONED:
             return await self._mark_postponed(claim, pass_id)
         calls = tally.begin()
