@@ -108,7 +108,7 @@ async def test_an_empty_world_is_all_zeros(world: World) -> None:
     assert (found["mode"], found["customers"], found["alerts"], found["sweep"]) == ("live", 0, [], None)
     assert found["brake"]["engaged"] is False
     assert found["shadow"] == {"customers": 0, "actions": {}, "plans": []}
-    assert found["events"] == {"lastDay": 0, "newestWebhookAt": None}
+    assert found["events"] == {"lastDay": 0, "newestWebhookAt": None, "notDone": 0, "newestNotDone": []}
     assert found["migration"]["applied"] == found["migration"]["wanted"] > 0
 
 

@@ -69,9 +69,9 @@ async def test_a_great_many_services_are_no_failure(world: World) -> None:
     """More than one pass can do is done by the next one, at once, and counts as no failed attempt."""
     customer = world.customer()
     subscription = str(world.stripe.subscribe(customer, [("price_basic_monthly", 110)])["id"])
-    report = await world.sync(customer)
+    report = await world.sync(customer, QUANTITY_MAX="200")
     assert isinstance(report.outcome, Waits)
-    await world.drain()
+    await world.drain(QUANTITY_MAX="200")
     assert world.panel.world()["subscriptions"] == 110
     assert world.service(subscription, 110)["state"] == "live"
     assert world.due() == []
@@ -294,6 +294,7 @@ async def test_an_organisation_that_the_token_may_not_see_parks_only_its_custome
     customer, subscription = await running(world)
     (org,) = world.panel.orgs
     world.panel.fail_next("GET", f"/customers/{org}/subscriptions$", 403, code="unauthorized", times=9)
+    world.panel.fail_next("GET", f"/orgs/{org}$", 403, code="unauthorized", times=9)
     await world.sync(customer)
     assert parked(world) == ["panel_org_closed"]
     world.panel.fail_next("GET", "/orgs/", 403, code="unauthorized", times=9)
