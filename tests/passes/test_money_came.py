@@ -34,13 +34,15 @@ async def find(world: World, by: Finder, **environ: str) -> None:
 
 
 async def at_rest(world: World, **environ: str) -> None:
-    """Two more sweeps mark nobody: what a page says and what a pass remembered are the same."""
-    for _ in range(2):
+    """What no event tells (a renewal that is only drafted) one sweep may still find; two more mark nobody."""
+    marked = []
+    for _ in range(3):
         async with world.bridge(**environ) as manager:
             report = await manager.sweep(deadline=time.monotonic() + 300)
         assert report.finished
-        assert report.counts.get("marked", 0) == 0
+        marked.append(report.counts.get("marked", 0))
         await world.drain(**environ)
+    assert marked[1:] == [0, 0]
 
 
 async def unchanged_costs_one_call(world: World, customer: str, **environ: str) -> None:
