@@ -472,7 +472,7 @@ async def test_a_role_without_rights_is_told_which(world: World) -> None:
         world.sql(f"GRANT CREATE ON SCHEMA public TO {role}")
         found = await diagnosis(world, DATABASE_URL=address)
         assert found["Database"][0] is Verdict.WARN
-        assert found["Database"][1].startswith("this user does not own actions, brake")
+        assert found["Database"][1].startswith("this user does not own actions, batches, brake")
     finally:
         world.sql(f"DROP OWNED BY {role}")
         world.sql(f"DROP ROLE {role}")
