@@ -195,7 +195,6 @@ WAITS: Mapping[str, Reason] = {
     ),
     "more_to_do": Reason("one pass made as many changes as it may; the next one goes on at once", "Nothing."),
     "time": Reason("this invocation had no time left; the next one goes on", "Nothing."),
-    "erasure": Reason("an erasure that met a pass goes on after it", "Nothing."),
 }
 """What a service or a row of the queue waits for by itself."""
 
