@@ -140,7 +140,8 @@ def _may_be_about(invoice: Invoice, now: datetime) -> bool:
 def behind_since(subscription: Subscription, remembered: datetime | None, now: datetime) -> datetime:
     """Since when a subscription that is behind has been so: the oldest open invoice, or what was remembered of it.
 
-    Only paying that invoice moves the beginning on; voiding it or writing it off does not.
+    Only money moves the beginning on: for that invoice, or for another when nothing else was owed. Voiding it or
+    writing it off does not.
 
     Raises:
         Unread: the invoices are not known.
@@ -150,6 +151,9 @@ def behind_since(subscription: Subscription, remembered: datetime | None, now: d
     if remembered is None:
         latest = subscription.latest_invoice
         return oldest or (latest.owed_since if latest else now)
+    paid = [i.paid_at for i in invoices if i.status == "paid" and i.asks and i.paid_at is not None]
+    if oldest is not None and any(remembered <= at < oldest for at in paid):
+        return oldest  # it was behind no more in between, though nobody may have looked then
     if any(i.owed_since == remembered and i.status not in ("paid", "draft") for i in invoices):
         return min(remembered, oldest or remembered)
     return oldest or remembered

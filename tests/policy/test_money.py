@@ -237,6 +237,16 @@ def test_writing_the_oldest_off_restarts_no_grace(written: str) -> None:
     assert end.memory.services[0].grace_until == NOW + days(5)
 
 
+@pytest.mark.parametrize("written", ["void", "uncollectible"])
+def test_money_that_nobody_saw_come_begins_a_new_grace(written: str) -> None:
+    """The old debt was written off, a newer bill paid, and the next one failed before anybody looked."""
+    older = (open_for(20, "in_paid", "paid"), open_for(40, "in_old", written))
+    held = replace(HELD, unpaid_since=NOW - days(40))
+    assert runs(of(subscription(status="past_due", latest=open_for(1), older=older), held))
+    late = replace(older[0], paid_at=NOW - days(0.5))  # when the newest was owed already: it was behind all the time
+    assert not runs(of(subscription(status="past_due", latest=open_for(1), older=(late, older[1])), held))
+
+
 def test_a_later_failure_changes_nothing_about_the_grace() -> None:
     """It counts from the oldest open invoice, however many follow."""
     end = of(subscription(status="past_due", latest=open_for(5, "in_1")), service())
