@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from lib.model.reason import Reason, SettingsFault
+
 FOREIGN_TEXT_LIMIT = 500
 """Foreign text is untrusted: long enough to hold a panel message, short enough to never flood a log line or a row."""
 
@@ -103,7 +105,7 @@ class Conflicted(DatabaseUnavailable):
 class Denied(Unavailable):
     """Our key, token or address is refused: nobody's own matter, so it is tried again until the settings are right."""
 
-    def __init__(self, reason: str, message: str, *, status: int | None = None) -> None:
+    def __init__(self, reason: SettingsFault, message: str, *, status: int | None = None) -> None:
         self.reason, self.status = reason, status
         super().__init__(f"{reason}: {message}")
 
@@ -131,7 +133,7 @@ class SchemaOutdated(Retryable):
 class Refused(BridgeError):
     """The other side decided against it: a person must act. `reason` is stable, `message` is for people."""
 
-    def __init__(self, reason: str, message: str, *, status: int | None = None) -> None:
+    def __init__(self, reason: Reason, message: str, *, status: int | None = None) -> None:
         self.reason, self.status = reason, status
         super().__init__(foreign(message))
 

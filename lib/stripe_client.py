@@ -18,6 +18,7 @@ from lib import tally
 from lib.config import Secret
 from lib.errors import Denied, Incomplete, NotFound, Refused, Retryable, Unavailable
 from lib.model import Dispute, Invoice, Item, Line, Payer, Refund, Subscription
+from lib.model.reason import Reason, SettingsFault
 from lib.reading import Answer
 
 if TYPE_CHECKING:
@@ -567,13 +568,13 @@ def _translated(error: stripe.StripeError) -> Retryable | Refused:
     after = timedelta(seconds=min(int(wish[:9]), 3600)) if wish.isdecimal() else None
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():
-            return Denied("stripe_key", message, status=error.http_status)
+            return Denied(SettingsFault.STRIPE_KEY, message, status=error.http_status)
         case stripe.InvalidRequestError() if "Unrecognized request URL" in message:
             # A wrong STRIPE_API_BASE must not look like customers who are gone.
             return Unavailable(message)
         case stripe.InvalidRequestError() if error.http_status == 404 or error.code == "resource_missing":
-            return NotFound("stripe_not_found", message, status=404)
+            return NotFound(Reason.STRIPE_NOT_FOUND, message, status=404)
         case stripe.InvalidRequestError() | stripe.IdempotencyError() | stripe.CardError():
-            return Refused("stripe_refused", message, status=error.http_status)
+            return Refused(Reason.STRIPE_REFUSED, message, status=error.http_status)
         case _:
             return Unavailable(message, after=after)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.config import REQUIRED, Settings
-from lib.model.reason import REASONS, REFUSALS, WAITS, Reason
+from lib.model.reason import Reason, Rule, SettingsFault, WaitReason
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,14 +59,20 @@ once the cause is gone. `problems` in the queue has each with its detail. Their 
 What is nobody's own matter parks nobody: it is tried again until it works, and the last error begins with one of
 these. They concern everybody, and `GET /api/health` with a key tells them, too.
 
-{refusals}
+{faults}
 ## Waiting: by itself
 
 Words of `waits_for`, of a service or of its row in the queue. Waiting is not failing. Any other word there is the rule
 whose date is waited for: `active` or `trialing` when Stripe has announced an end, `canceled` for the retention; of a
 service it may also be a reason of the first table.
 
-{waits}"""
+{waits}
+## Rules: why it is as it is
+
+Words of `rule`, beside what should be and beside each action in the timeline. Where a word of the tables above says
+why, the rule is that word: `double_purchase`, `in_grace`.
+
+{rules}"""
 """The page of all reasons, with a place for each table."""
 
 _CODE = re.compile(
@@ -106,11 +112,12 @@ def settings() -> str:
 
 
 def reasons() -> str:
-    """The page of all that customers are parked for, fail for or wait for."""
+    """The page of all that customers are parked for, fail for or wait for, and of the rules."""
     tables = {
-        "reasons": _reasons("reason", REASONS),
-        "refusals": _reasons("error", REFUSALS),
-        "waits": _reasons("waits_for", WAITS),
+        "reasons": _reasons("reason", Reason),
+        "faults": _reasons("error", SettingsFault),
+        "waits": _reasons("waits_for", WaitReason),
+        "rules": _table(("rule", "what it means"), [(f"`{rule}`", coded(rule.means)) for rule in Rule]),
     }
     return WORDS.format(**tables)
 
@@ -192,8 +199,8 @@ PAGES: Mapping[str, Callable[[], str]] = {"settings.md": settings, "reasons.md":
 """The name of each page in `docs/`, and what makes it."""
 
 
-def _reasons(name: str, known: Mapping[str, Reason]) -> str:
-    rows = [(f"`{word}`", coded(reason.means), coded(reason.remedy)) for word, reason in known.items()]
+def _reasons(name: str, words: Iterable[Reason | SettingsFault | WaitReason]) -> str:
+    rows = [(f"`{word}`", coded(word.means), coded(word.remedy)) for word in words]
     return _table((name, "what it means", "what to do"), rows)
 
 

@@ -106,7 +106,7 @@ def _remembered(known: Explanation) -> str:
     heads = ("SERVICE", "STATE", "PLAN", "HOSTING", "DOMAIN", "HOLDS", "GRACE UNTIL", "WAITS FOR")
     rows = [
         (s.key, s.state.value, s.plan, s.panel_subscription_id, s.domain, ", ".join(sorted(s.holds)),
-         when(s.grace_until), s.waits_for)
+         when(s.grace_until), s.wait_reason)
         for s in known.memory.services
     ]  # fmt: skip
     return table(heads, rows) if rows else "  no service"
@@ -144,7 +144,7 @@ def _desired(known: Explanation) -> str:
             when(goal.service.grace_until),
             when(goal.service.retain_until),
             when(goal.wake_at),
-            goal.service.waits_for,
+            goal.service.wait_reason,
         )
         for goal in known.report.goals
     ]

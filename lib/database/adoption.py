@@ -65,7 +65,7 @@ async def _link(
     async with leases.alone(db, "customer", str(memory.key)) as alone:
         if not await link_customer(alone, memory, livemode=livemode):
             raise Declined("changed", "the customer got another organisation meanwhile")
-        linked = [replace(service, waits_for=None) for service in services]
+        linked = [replace(service, wait_reason=None) for service in services]
         if linked and not await link_services(alone, memory, linked):
             raise Declined("changed", "one of its services got another hosting subscription meanwhile")
         nudge = f"INSERT INTO due (kind, key) VALUES ('customer', %(key)s) {due.NUDGE}"

@@ -55,7 +55,7 @@ class Brake:
 _WHICH: dict[Counts, str] = {
     "suspensions": "i.kind IN ('suspend', 'terminate')",
     # As the index has them: a list that is a parameter would not be looked up there.
-    "moves": f"i.kind = 'change_plan' AND i.rule IN ({', '.join(repr(rule) for rule in sorted(UNASKED_MOVES))})",
+    "moves": f"i.kind = 'change_plan' AND i.rule IN ({', '.join(repr(str(rule)) for rule in sorted(UNASKED_MOVES))})",
 }
 
 _COUNT = """

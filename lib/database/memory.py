@@ -22,7 +22,7 @@ async def load(db: Database, whom: CustomerKey) -> tuple[Memory, Catalogue]:
              FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
-                 'rule', i.rule, 'facts', i.facts, 'at', i.at, 'lost_at', u.at,
+                 'facts', i.facts, 'at', i.at, 'lost_at', u.at,
                  'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
              FROM actions i
              LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
@@ -100,7 +100,7 @@ def _intent(row: dict[str, Any]) -> Intent:
     facts = row["facts"] or {}
     return Intent(
         row["action_id"],
-        recalled(ActionKind(row["kind"]), key, row["rule"] or "", facts),
+        recalled(ActionKind(row["kind"]), key, facts),
         at,
         answered=row["answered"],
         lost_at=_when(row["lost_at"]),

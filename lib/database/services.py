@@ -12,6 +12,7 @@ from lib.database.keys import whose
 from lib.database.leases import Alone, held, insist
 from lib.model import CustomerKey, Hold, Memory, Service, ServiceKey, ServiceState
 from lib.model.money import Provider
+from lib.model.reason import waited_for
 
 _KEY = {"subscription_id": "text", "slot": "integer"}
 
@@ -140,7 +141,7 @@ def _row(s: Service) -> dict[str, Any]:
         "retain_until": _iso(s.retain_until),
         "released": s.released,
         "adopted": s.adopted,
-        "waits_for": s.waits_for,
+        "waits_for": s.wait_reason,
     }
 
 
@@ -169,7 +170,7 @@ def service_of(row: dict[str, Any]) -> Service:
         retain_until=_when(row["retain_until"]),
         released=row["released"],
         adopted=row["adopted"],
-        waits_for=row["waits_for"],
+        wait_reason=waited_for(row["waits_for"]),
     )
 
 

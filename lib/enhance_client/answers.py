@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lib.errors import Conflict, Denied, NotFound, OutcomeUnknown, Refused, Unavailable, foreign
+from lib.model.reason import Reason, SettingsFault
 
 GATEWAY_TIMEOUTS = (504, 522, 524)
 """What stands before the panel gave up waiting for it: the panel may still be at work, as after no answer at all."""
@@ -41,16 +42,16 @@ def read_answer(method: str, route: str, status: int, headers: Mapping[str, str]
     if status >= 500:
         return _lost(method, said, answered=status not in GATEWAY_TIMEOUTS, after=after)
     if status == 404 and code == "not_found":
-        raise NotFound("panel_not_found", said, status=status)
+        raise NotFound(Reason.PANEL_NOT_FOUND, said, status=status)
     if status == 409:
-        raise Conflict("panel_conflict", said, status=status)
+        raise Conflict(Reason.PANEL_CONFLICT, said, status=status)
     if status == 401 or (status == 403 and code in (None, "unauthorized") and detail is None):
         # One code for a bad token, a missing role and a foreign address: never one customer's fault.
         advice = "check ENHANCE_API_TOKEN: its role, its expiry and its allowed addresses"
-        raise Denied("panel_token", f"{said} ({advice})", status=status)
+        raise Denied(SettingsFault.PANEL_TOKEN, f"{said} ({advice})", status=status)
     if 300 <= status < 400:
-        raise Denied("panel_url", f"{said} (a redirect: check ENHANCE_API_URL)", status=status)
-    raise Refused("panel_refused", said, status=status)
+        raise Denied(SettingsFault.PANEL_URL, f"{said} (a redirect: check ENHANCE_API_URL)", status=status)
+    raise Refused(Reason.PANEL_REFUSED, said, status=status)
 
 
 def _lost(method: str, said: str, *, answered: bool, after: timedelta | None = None) -> None:

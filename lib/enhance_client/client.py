@@ -32,6 +32,7 @@ from lib.enhance_client.rows import (
 from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
 from lib.errors import Conflict, Denied, Incomplete, NotFound, Refused
 from lib.model import PanelPlan, PanelSubscription, Resource
+from lib.model.reason import Reason, SettingsFault
 from lib.policy.plans import plans_meant
 from lib.reading import Answer
 
@@ -84,7 +85,7 @@ class EnhanceClient:
         if self._wrong_org is not None and time.monotonic() - self._wrong_org[0] < OWN_ORG_FRESH:
             raise self._wrong_org[1]
         said = f"organisation {self._org_id} is deleted, unknown or not the token's own: check ENHANCE_ORG_ID"
-        wrong = Denied("panel_org", said)
+        wrong = Denied(SettingsFault.PANEL_ORG, said)
         try:
             org = read_org(await self._transport.request("GET", f"/orgs/{self._org_id}"), self._org_id)
         except NotFound as error:
@@ -134,7 +135,9 @@ class EnhanceClient:
                 break
         if len(found) > 1:
             ids = ", ".join(org.id for org in found)
-            raise Refused("ambiguous_org", f"several organisations carry the mark {mark}: {ids}; delete all but one")
+            raise Refused(
+                Reason.AMBIGUOUS_ORG, f"several organisations carry the mark {mark}: {ids}; delete all but one"
+            )
         return found[0] if found else None
 
     async def create_login(self, org_id: str, email: str, name: str) -> str:
@@ -150,7 +153,7 @@ class EnhanceClient:
             found = await self._find_login(email)
             if found is None:
                 raise Refused(
-                    "login_not_found",
+                    Reason.LOGIN_NOT_FOUND,
                     "the panel has a login for this e-mail but lists it nowhere; see its deleted customers",
                 ) from conflict
             return found
@@ -206,9 +209,11 @@ class EnhanceClient:
             if len(found) == 1:
                 return found[0]
             if len(found) > 1:
-                raise Refused("plan_ambiguous", f"the panel has {len(found)} plans named {reference!r}; map its id")
+                raise Refused(
+                    Reason.PLAN_AMBIGUOUS, f"the panel has {len(found)} plans named {reference!r}; map its id"
+                )
         raise Refused(
-            "plan_not_found", f"the panel has no plan {reference!r}; correct enhance_plan_id in plan_mappings"
+            Reason.PLAN_NOT_FOUND, f"the panel has no plan {reference!r}; correct enhance_plan_id in plan_mappings"
         )
 
     # --- subscriptions ---

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from lib.model.reason import Rule, Why
 from lib.model.service import Hold, ServiceKey
 
 Shown = str | int | None
@@ -44,7 +45,7 @@ Subject = tuple[ActionKind, ServiceKey | None]
 @dataclass(frozen=True, slots=True)
 class _Action:
     kind: ClassVar[ActionKind]
-    rule: str = field(metadata={"shown": None})
+    rule: Why = field(metadata={"shown": None})
     """Why."""
 
     @property
@@ -219,8 +220,9 @@ def _shown(value: Any) -> Shown:
             return str(value)
 
 
-def recalled(kind: ActionKind, key: ServiceKey | None, rule: str, details: Mapping[str, Any]) -> Action:
+def recalled(kind: ActionKind, key: ServiceKey | None, details: Mapping[str, Any]) -> Action:
     """An action as far as the ledger tells of it: no name of a customer stands there."""
+    rule = Rule.FOUND_AFTER_INTERRUPTION
     if kind in _OF_CUSTOMER:
         return _OF_CUSTOMER[kind](rule)
     assert key is not None, kind
@@ -251,7 +253,7 @@ def recalled(kind: ActionKind, key: ServiceKey | None, rule: str, details: Mappi
             return Resume(rule, key)
 
 
-_OF_CUSTOMER: Mapping[ActionKind, Callable[[str], CustomerAction]] = {
+_OF_CUSTOMER: Mapping[ActionKind, Callable[[Why], CustomerAction]] = {
     ActionKind.CREATE_ORG: lambda rule: CreateOrg(rule, ""),
     ActionKind.CREATE_LOGIN: CreateLogin,
     ActionKind.ADD_OWNER: AddOwner,

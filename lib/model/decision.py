@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from lib.model.action import Action
 from lib.model.memory import Memory
+from lib.model.reason import Reason, Rule, Why
 from lib.model.service import Service, ServiceKey
 
 
@@ -48,10 +49,10 @@ class Goal:
     service: Service
     """The service as it should be remembered from now on (holds, dates, item)."""
     want: Want
-    rule: str
+    rule: Why
     plan: str | None = None
     """The plan it should be on; `None`: the present one stays."""
-    plan_rule: str | None = None
+    plan_rule: Rule | None = None
     """Why it is to be moved there, when no change at Stripe asked for it: such moves are braked."""
     create_website: bool = True
     server_group_id: str | None = None
@@ -73,7 +74,7 @@ class Goal:
 class Problem:
     """Something that only a person can solve; `reason` is stable, `detail` is for people."""
 
-    reason: str
+    reason: Reason
     detail: str
     subject: str = ""
     """The price, subscription or organisation it is about."""
@@ -97,7 +98,9 @@ class Wait:
     """Nothing to do before `at`. Waiting is not failing."""
 
     at: datetime
-    why: str
+    why: Why
+    detail: str = ""
+    """The same for people, where the word does not say enough."""
 
 
 @dataclass(frozen=True, slots=True)

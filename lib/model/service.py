@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from lib.model.reason import Reason, WaitReason
+
 
 class Hold(StrEnum):
     """A reason to be suspended. Several at once are normal; each is lifted by its own cause."""
@@ -84,11 +86,15 @@ class Service:
     """An admin let it through: a second purchase of the same price, or one whose first invoice nobody will pay."""
     adopted: bool = False
     """It existed before us; an operator linked it."""
-    waits_for: str | None = None
-    """Why it is not (yet) as bought: `settlement`, `double_purchase`, `change_waits_for_payment` ...
+    wait_reason: Reason | WaitReason | None = None
+    """Why it is not (yet) as bought.
 
-    Shown to people. What is remembered without one of the first two has been admitted: it is made without asking for
+    Shown to people. What is remembered while it waits for no money was cleared: it is made without asking for
     its money again. `domain_differs` is for reading only: the metadata name another domain than its website has."""
+
+    def suspension_is_ours(self, suspended_by: str | None) -> bool:
+        """Whether the panel shows our own suspension of it; somebody else's is never lifted."""
+        return suspended_by is not None and suspended_by == self.suspended_by
 
     @property
     def made(self) -> bool:

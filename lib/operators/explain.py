@@ -14,10 +14,22 @@ from lib.database import memory as memories
 from lib.database.lists import queue
 from lib.database.lists.queue import WorkRow
 from lib.errors import NotFound, Refused, Retryable
-from lib.model import CustomerKey, Memory, PanelSubscription, Payer, Service, ServiceKey, Subscription
+from lib.model import (
+    CustomerKey,
+    Facts,
+    Goal,
+    Memory,
+    PanelSubscription,
+    Payer,
+    Service,
+    ServiceKey,
+    Settled,
+    Subscription,
+    Wanted,
+)
 from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
-from lib.policy import desired, with_money_back
+from lib.policy import desired
 from lib.subscription_manager.ask import informed
 from lib.subscription_manager.report import PassReport
 from lib.web.typed import View
@@ -124,7 +136,7 @@ def state(found: PanelSubscription) -> str:
 
 def suspended_by_us(found: PanelSubscription, service: Service | None) -> bool:
     """Whether its suspension is one that this bridge made, and may lift."""
-    return found.suspended_by is not None and service is not None and service.suspended_by == found.suspended_by
+    return service is not None and service.suspension_is_ours(found.suspended_by)
 
 
 def service_key(fact: Mapping[str, Any]) -> str | None:
@@ -138,30 +150,31 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     Args:
         facts: how many of the newest facts of the ledger.
     """
-    away: dict[Side, str] = {}
     report = await bridge.reconcile(customer_id, dry_run=True)
     whom = CustomerKey.read(customer_id)
-    memory, catalogue = await memories.load(bridge.db, whom)
-    payer: Payer | None = None
-    try:
-        payer = await bridge.stripe.payer(customer_id, memory.heard_of)
-        payer = with_money_back(payer, memory)
-        now = payer.as_of or await bridge.db.now()
-        policy = bridge.settings.policy
-        payer = await informed(bridge.stripe, payer, lambda known: desired(known, memory, catalogue, policy, now))
-    except (Refused, Retryable) as error:
-        away["stripe"] = str(error)
+    seen, away = report.seen, dict[Side, str]()
+    if seen is None:
+        away["stripe"] = report.said
+        memory, _ = await memories.load(bridge.db, whom)
+    else:
+        memory = seen.memory
     found = Found()
-    try:
-        found = await _find(bridge, memory)
-    except (Refused, Retryable) as error:
-        away["panel"] = str(error)
-    if payer is not None and "panel" in away:  # the pass got no further than the panel; the rules need only Stripe
-        report = replace(report, goals=desired(payer, memory, catalogue, policy, now).goals)
+    if seen is not None and not report.looked and not isinstance(report.outcome, Settled):
+        away["panel"] = report.said
+        try:
+            seen, goals = await _without_panel(bridge, seen)
+            report = replace(report, goals=goals)
+        except (Refused, Retryable) as error:
+            away["stripe"] = str(error)
+    else:
+        try:
+            found = await _find(bridge, memory, seen.actual.subscriptions if seen and report.looked else None)
+        except (Refused, Retryable) as error:
+            away["panel"] = str(error)
     return Explanation(
         customer_id=customer_id,
         mode=bridge.settings.provisioning_mode,
-        payer=payer,
+        payer=seen.payer if seen is not None else None,
         memory=memory,
         report=report,
         found=found,
@@ -171,12 +184,24 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     )
 
 
-async def _find(bridge: SubscriptionManager, memory: Memory) -> Found:
+async def _without_panel(bridge: SubscriptionManager, seen: Facts) -> tuple[Facts, tuple[Goal, ...]]:
+    """What should be while the panel is away: the pass got no further, and the rules need only Stripe."""
+    now = seen.payer.as_of or await bridge.db.now()
+
+    def want(payer: Payer) -> Wanted:
+        return desired(payer, seen.memory, seen.catalogue, bridge.settings.policy, now)
+
+    payer = await informed(bridge.stripe, seen.payer, want)
+    return replace(seen, payer=payer), want(payer).goals
+
+
+async def _find(bridge: SubscriptionManager, memory: Memory, seen: Sequence[PanelSubscription] | None) -> Found:
+    """What the panel has besides what the pass has seen; all of it, where there was no pass."""
     if memory.org_id is None:
         return Found()
     try:
         org = await bridge.enhance.org(memory.org_id)
-        subscriptions = await bridge.enhance.subscriptions(memory.org_id)
+        subscriptions = await bridge.enhance.subscriptions(memory.org_id) if seen is None else seen
     except NotFound:
         return Found()
     websites: dict[str, Website] = {}
@@ -231,7 +256,7 @@ def _remembered(service: Service) -> dict[str, Any]:
         "panelSuspended": service.panel_suspended,
         "unpaidSince": service.unpaid_since,
         "graceUntil": service.grace_until,
-        "waitsFor": service.waits_for,
+        "waitsFor": service.wait_reason,
     }
 
 

@@ -17,17 +17,14 @@ from lib.log import get_logger
 from lib.model import (
     ActionKind,
     CustomerKey,
-    Failed,
     HardDelete,
     Hold,
     Memory,
-    Outcome,
-    Parked,
     Service,
     ServiceKey,
     ServiceState,
-    Waits,
 )
+from lib.model.reason import Rule
 from lib.policy import WAITED_FOR
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.report import PassReport
@@ -141,8 +138,8 @@ async def lift(
         before = await bridge.reconcile(hand.customer_id, actor=hand.actor, dry_run=True)
         asked = [goal for goal in before.goals if hand.subscription_id in (None, goal.key.subscription_id)]
         if not before.decided:
-            raise Unavailable(f"what is owed can't be seen just now: {_told(before.outcome)}")
-        if not any(goal.rule == "written_off" for goal in asked):
+            raise Unavailable(f"what is owed can't be seen just now: {before.said}")
+        if not any(goal.rule == Rule.WRITTEN_OFF for goal in asked):
             detail = "Stripe does not say that what is owed was voided or written off; give grace until a date instead"
             raise Declined("still_owed", detail)
 
@@ -280,7 +277,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     # Memory may be behind: what was bought again since must show before anything is wiped.
     before = await bridge.reconcile(hand.customer_id, actor=hand.actor)
     if not before.decided:
-        raise Unavailable(f"whether it has ended can't be seen just now: {_told(before.outcome)}")
+        raise Unavailable(f"whether it has ended can't be seen just now: {before.said}")
 
     awaited = sorted({goal.awaits for goal in before.goals if goal.awaits})
     wiped: dict[ServiceKey, HardDelete] = {}
@@ -304,7 +301,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
             assert number is not None
             if number in present or not told or not await _is_gone(bridge, memory.org_id, number):
                 await _wipe(bridge, hand, memory.org_id, service, lease_id)
-                wiped[service.key] = HardDelete("by_hand", service.key, number)
+                wiped[service.key] = HardDelete(Rule.BY_HAND, service.key, number)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     return replace(report, actions=(*wiped.values(), *report.actions))
@@ -328,7 +325,7 @@ async def _refuse_waited_for(
 
 async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: Service, lease_id: str) -> None:
     fact = ledger.Fact(
-        str(uuid4()), "intent", ActionKind.HARD_DELETE, hand.customer_id, service.key, "by_hand", actor=hand.actor,
+        str(uuid4()), "intent", ActionKind.HARD_DELETE, hand.customer_id, service.key, Rule.BY_HAND, actor=hand.actor,
         facts={"reason": hand.reason, "panel_subscription_id": service.panel_subscription_id},
     )  # fmt: skip
     assert service.panel_subscription_id is not None
@@ -339,19 +336,6 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
             step.happened()  # it is gone already, which is what was asked for
         async with leases.holding(bridge.db, lease_id) as connection:
             await edits.wiped(connection, service.key)
-
-
-def _told(outcome: Outcome) -> str:
-    """How a pass ended, in the words of its error or its first problem."""
-    match outcome:
-        case Failed():
-            return outcome.error
-        case Waits():
-            return outcome.detail
-        case Parked():
-            return outcome.problems[0].detail
-        case _:
-            return "nothing is to be done"
 
 
 def _asked(report: PassReport, hand: Hand) -> list[Service]:
@@ -386,6 +370,6 @@ async def _editing(
 def _note(hand: Hand, kind: str, **facts: object) -> ledger.Fact:
     service = ServiceKey(hand.subscription_id, 1) if hand.subscription_id else None
     return ledger.Fact(
-        str(uuid4()), "noted", kind, hand.customer_id, service, "by_hand", actor=hand.actor,
+        str(uuid4()), "noted", kind, hand.customer_id, service, Rule.BY_HAND, actor=hand.actor,
         facts={"reason": hand.reason, **facts},
     )  # fmt: skip

@@ -13,6 +13,7 @@ from lib.database import brake, ledger, plans
 from lib.errors import Declined, NotFound, Refused, Retryable
 from lib.log import get_logger
 from lib.model import Catalogue, ChangePlan, PanelPlan, Parked, PlanMapping, Suspend, Terminate
+from lib.model.reason import Rule
 from lib.operators.views import plans as views
 from lib.operators.views.passes import problem_views
 from lib.policy.plans import plans_meant
@@ -170,7 +171,7 @@ def _note(
         "noted",
         "mapping",
         price_id if provider == STRIPE else f"{provider}:{price_id}",
-        rule="by_hand",
+        rule=Rule.BY_HAND,
         before=before,
         after=dict(after) if after is not None else None,
         facts={"moves": len(moves)},

@@ -26,6 +26,7 @@ from lib.model import (
     ServiceState,
     Want,
 )
+from lib.model.reason import Reason
 from lib.policy.decide import decide
 from lib.policy.desired import desired
 from lib.policy.effects import imagine
@@ -206,7 +207,7 @@ def _bought(
     wanted = desired(replace(payer, subscriptions=tuple(standing)), memory, catalogue, policy, now)
     for problem in wanted.problems:
         # The website is there already, whatever the metadata say.
-        if problem.reason not in ("invalid_domain", "same_domain_purchase"):
+        if problem.reason not in (Reason.INVALID_DOMAIN, Reason.SAME_DOMAIN_PURCHASE):
             raise _Doubt(problem.reason, problem.detail)
     goals = [goal for goal in wanted.goals if goal.want is Want.ON]
     if not goals:

@@ -18,6 +18,7 @@ from lib.model import (
     ServiceState,
     Subscription,
 )
+from lib.model.reason import Reason
 
 
 def kind_of(item: Item, catalogue: Catalogue) -> str | None:
@@ -142,7 +143,7 @@ def plan_of(
     for other in subscription.items:
         if other.price_id not in catalogue.mappings:
             detail = f"price {other.price_id} of {subscription.id} has no row in plan_mappings; add one and it runs"
-            return None, Problem("unmapped_price", detail, other.price_id)
+            return None, Problem(Reason.UNMAPPED_PRICE, detail, other.price_id)
     if mapping is None:  # unreachable unless an item has no price at all; the loop above names every unmapped price
         return None, None
     bases = [i for i in subscription.items if kind_of(i, catalogue) == "service" and i.quantity > 0]
@@ -155,7 +156,7 @@ def plan_of(
             fitting[addon.price_id] = rule
         elif not any(_rule(base, addon, catalogue) for base in bases):  # another base may be the one that it changes
             detail = f"add-on {addon.price_id} beside {item.price_id} has no row in plan_rules; add one and it runs"
-            return None, Problem("unmapped_price", detail, addon.price_id)
+            return None, Problem(Reason.UNMAPPED_PRICE, detail, addon.price_id)
     if not fitting:
         return mapping.plan, None
     most = max(rule.min_quantity for rule in fitting.values())
@@ -164,7 +165,7 @@ def plan_of(
     if len(set(equal.values())) == 1:
         return plan, None
     detail = f"add-ons {', '.join(equal)} beside {item.price_id} name different plans; {plan} is delivered meanwhile"
-    return plan, Problem("unmapped_price", f"{detail}; sell them together as one price with a rule", item.price_id)
+    return plan, Problem(Reason.UNMAPPED_PRICE, f"{detail}; sell them together as one price with a rule", item.price_id)
 
 
 def _rule(base: Item, addon: Item, catalogue: Catalogue) -> PlanRule | None:
@@ -180,7 +181,7 @@ def addons_without_base(subscription: Subscription, laid: Layout, catalogue: Cat
         return []
     return [
         Problem(
-            "unmapped_price",
+            Reason.UNMAPPED_PRICE,
             f"add-on {item.price_id} of {subscription.id} has no service beside it; map it as a service, or ignore it",
             item.price_id,
         )

@@ -30,7 +30,6 @@ from lib.model import (
     RenameOrg,
     Resume,
     SendWelcome,
-    Service,
     Subject,
     Suspend,
     Terminate,
@@ -38,6 +37,7 @@ from lib.model import (
     Want,
     Wanted,
 )
+from lib.model.reason import Reason, Rule, WaitReason
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
 from lib.policy.plans import on_plan, plan_number
 
@@ -85,14 +85,14 @@ def next_action(
     problems = list(wanted.problems)
     waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
     # Also those that nobody wants any more: a suspension that comes late must be known as ours, and be lifted.
-    waits += [
-        Wait(_look_at(i, now), f"{i.action.kind} may still take effect") for i in memory.intents if now < settles_at(i)
-    ]
+    for intent in (i for i in memory.intents if now < settles_at(i)):
+        unknown = f"{intent.action.kind} may still take effect"
+        waits.append(Wait(_look_at(intent, now), WaitReason.OUTCOME_UNKNOWN, unknown))
 
     if memory.org_id is not None and actual.org_gone:
         if any(_is_missed(goal) for goal in wanted.goals):
             remedy = f"organisation {memory.org_id} is gone from the panel; restore it there, or recreate it"
-            problems.append(Problem("panel_deleted", remedy, memory.org_id))
+            problems.append(Problem(Reason.PANEL_DELETED, remedy, memory.org_id))
         return Decision(problems=tuple(problems))
 
     present, deleted = _lay_on(wanted, actual)
@@ -120,7 +120,7 @@ def _lay_on(wanted: Wanted, actual: Actual) -> tuple[list[tuple[Goal, PanelSubsc
             present.append((goal, found))
         elif _is_missed(goal):
             remedy = f"hosting subscription {number} of {goal.key} was deleted in the panel"
-            problems.append(Problem("panel_deleted", f"{remedy}; restore it there, or recreate it", str(goal.key)))
+            problems.append(Problem(Reason.PANEL_DELETED, f"{remedy}; restore it there, or recreate it", str(goal.key)))
     return present, problems
 
 
@@ -130,7 +130,7 @@ def _candidates(
     """Every change that is due, most urgent first; later ones may depend on earlier ones."""
     payer, memory, plans = facts.payer, facts.memory, facts.actual.plans or ()
     for goal, found in present:
-        if goal.want is Want.ON and _is_ours(goal.service, found):
+        if goal.want is Want.ON and goal.service.suspension_is_ours(found.suspended_by):
             yield Resume(goal.rule, goal.key)
     yield from _provision(payer, wanted, memory)
     for goal, found in present:
@@ -139,16 +139,16 @@ def _candidates(
     yield from _websites(present)
     for goal, found in present:
         if mark(goal.key) not in found.friendly_name and not goal.service.adopted and goal.want is Want.ON:
-            yield Mark("our_mark", goal.key, f"{found.friendly_name} {mark(goal.key)}".strip())
+            yield Mark(Rule.OUR_MARK, goal.key, f"{found.friendly_name} {mark(goal.key)}".strip())
     name = clean_name(payer, memory)
     # Of who was erased no name is remembered: only the mark that a new organisation carries at first is taken off.
     stale = bool(marks(memory.org_name or "")) if memory.erased else memory.org_name != name
     nameless = memory.erased and name == payer.id  # the name that it had is not ours to know, and not to be lost
     if memory.org_id is not None and stale and not payer.deleted and not nameless:
-        yield RenameOrg("name_follows_stripe", name)
+        yield RenameOrg(Rule.NAME_FOLLOWS_STRIPE, name)
     if policy.welcome == "panel_recovery" and not memory.welcomed and memory.member_id and payer.email:
         if any(goal.want is Want.ON for goal, _ in present):
-            yield SendWelcome("first_service")
+            yield SendWelcome(Rule.FIRST_SERVICE)
     for goal, found in present:
         if goal.want is Want.OFF and found.suspended_by is None:
             yield Suspend(goal.rule, goal.key, goal.service.holds)
@@ -169,7 +169,7 @@ def _websites(present: list[tuple[Goal, PanelSubscription]]) -> Iterator[Action]
             continue
         if goal.website_from in by_key:
             source, old = by_key[goal.website_from]
-            yield MoveWebsite("win_back", goal.key, service.domain, source.website_id, source.key, old.id, found.id)
+            yield MoveWebsite(Rule.WIN_BACK, goal.key, service.domain, source.website_id, source.key, old.id, found.id)
         else:
             yield CreateWebsite(goal.rule, goal.key, service.domain, goal.server_group_id)
 
@@ -185,7 +185,7 @@ def _no_login(payer: Payer, wanted: Wanted, memory: Memory) -> list[Problem]:
     """The panel makes no login without an e-mail address."""
     if memory.login_id is not None or payer.email or not _to_provide_for(wanted, memory):
         return []
-    return [Problem("no_email", f"customer {payer.id} has no e-mail in Stripe, so no login can be made", payer.id)]
+    return [Problem(Reason.NO_EMAIL, f"customer {payer.id} has no e-mail in Stripe, so no login can be made", payer.id)]
 
 
 def _provision(payer: Payer, wanted: Wanted, memory: Memory) -> Iterator[Action]:
@@ -208,11 +208,6 @@ def _provision(payer: Payer, wanted: Wanted, memory: Memory) -> Iterator[Action]
             continue
         name = friendly_name(goal.key, goal.service.domain)
         yield CreateSubscription(goal.rule, goal.key, goal.plan, name)
-
-
-def _is_ours(service: Service, found: PanelSubscription) -> bool:
-    """Whether a present suspension is one that we made; somebody else's is never lifted."""
-    return found.suspended_by is not None and found.suspended_by == service.suspended_by
 
 
 def _is_missed(goal: Goal) -> bool:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 
 from lib.model import PanelPlan, PanelSubscription
+from lib.model.reason import Rule
 
-UNASKED_MOVES = frozenset({"mapping_edited", "plan_put_back"})
+UNASKED_MOVES = frozenset({Rule.MAPPING_EDITED, Rule.PLAN_PUT_BACK})
 """Rules of moves to another plan that no change at Stripe asked for: a mapping or rule says something else now, or
 somebody moved it in the panel."""
 

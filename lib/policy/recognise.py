@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lib.model import Actual, Memory, PanelSubscription, Payer, Problem, Service, ServiceState, Wanted
+from lib.model.reason import Reason
 from lib.policy.naming import marks
 from lib.policy.plans import on_plan
 
@@ -33,7 +34,7 @@ def recognise(services: Sequence[Service], actual: Actual) -> tuple[tuple[Servic
         if len(same) > 1:
             ids = ", ".join(str(s.id) for s in same)
             detail = f"panel subscriptions {ids} all carry the mark of {service.key}; delete the surplus by hand"
-            problems.append(Problem("duplicate_in_panel", detail, str(service.key)))
+            problems.append(Problem(Reason.DUPLICATE_IN_PANEL, detail, str(service.key)))
         recognised.append(service)
     return tuple(recognised), tuple(problems)
 
@@ -45,7 +46,7 @@ def observe(memory: Memory, actual: Actual) -> Memory:
     for service in memory.services:
         found = by_id.get(service.panel_subscription_id or 0)
         if found is not None and not found.deleted and service.state is not ServiceState.TERMINATED:
-            ours = service.suspended_by is not None and found.suspended_by == service.suspended_by
+            ours = service.suspension_is_ours(found.suspended_by)
             service = replace(
                 service,
                 panel_plan_id=found.plan_id,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from lib.model import Claim, Failed, Outcome, Parked, Problem, Settled, Settlement, Waits
+from lib.model.reason import Reason
 from lib.policy.retry import ENDLESS_ATTEMPTS, retry_at
 
 
@@ -40,7 +41,7 @@ def _failed(outcome: Failed, claim: Claim, noise: float) -> Settlement:
     problems = outcome.problems
     if again is None:
         given_up = f"failed {attempts} times in a row, last: {outcome.error}"
-        problems = (Problem("gave_up", given_up, claim.key), *problems)
+        problems = (Problem(Reason.GAVE_UP, given_up, claim.key), *problems)
     return Settlement(
         due_at=min((at for at in (again, outcome.wake_at) if at is not None), default=None),
         waits_for=outcome.why,

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lib.model import Goal, Hold, PlanMapping, Problem, Service, ServiceKey, ServiceState, Subscription, Want
+from lib.model.reason import Reason, WaitReason
 
 UNKNOWN = ""
 """Stands in `Goal.awaits` for a domain that may still become known."""
 
-WAITED_FOR = "website_waited_for"
+WAITED_FOR = WaitReason.WEBSITE_WAITED_FOR
 """Rule and `waits_for` of an ended service that is kept because a purchase waits for its website."""
 
 
@@ -105,7 +106,7 @@ def _share_out(goals: list[Goal]) -> tuple[list[Goal], list[Problem]]:
             goals[place] = replace(goal, website_from=holder.key if holder else None)
             continue
         reason = problems[-1].reason
-        waiting = replace(goal.service, waits_for=goal.service.waits_for or reason)
+        waiting = replace(goal.service, wait_reason=goal.service.wait_reason or reason)
         goals[place] = replace(goal, service=waiting, create_website=False)
     return goals, problems
 
@@ -121,16 +122,16 @@ def _spared(goal: Goal, waiting: set[str]) -> Goal:
         return goal
     if service.domain not in waiting and not (UNKNOWN in waiting and goal.want is Want.GONE):
         return goal
-    goal = replace(goal, service=replace(service, waits_for=WAITED_FOR))
+    goal = replace(goal, service=replace(service, wait_reason=WAITED_FOR))
     return replace(goal, want=Want.OFF, rule=WAITED_FOR) if goal.want is Want.GONE else goal
 
 
 def same_domain(key: ServiceKey, other: ServiceKey, domain: str) -> Problem:
     """Two live purchases of one customer name one domain."""
     detail = f"{key} was bought with {domain}, which is the domain of {other}: cancel one, or name another domain"
-    return Problem("same_domain_purchase", detail, str(key))
+    return Problem(Reason.SAME_DOMAIN_PURCHASE, detail, str(key))
 
 
 def held_website(key: ServiceKey, domain: str, why: str) -> Problem:
     """The website of an ended service can't be given to who bought it again."""
-    return Problem("website_held", f"{key} was bought with {domain}, whose website is kept: {why}", str(key))
+    return Problem(Reason.WEBSITE_HELD, f"{key} was bought with {domain}, whose website is kept: {why}", str(key))

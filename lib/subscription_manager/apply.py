@@ -42,6 +42,7 @@ from lib.model import (
     Suspend,
     Terminate,
 )
+from lib.model.reason import Rule, WaitReason
 from lib.policy import WAITED_FOR, clean_name, may_be_over, uncounted, with_service
 from lib.subscription_manager import moving
 from lib.subscription_manager.conclusion import Conclusion
@@ -286,7 +287,7 @@ class Live:
             return await self._notebook.take_in(memory, action, Given(id=website.id))
         old = source.panel_subscription_id
         assert service.domain is not None
-        move = MoveWebsite("win_back", service.key, service.domain, website.id, source.key, old, number)
+        move = MoveWebsite(Rule.WIN_BACK, service.key, service.domain, website.id, source.key, old, number)
         await moving.refuse_excess(self._enhance, await self._counted(facts, source), source, service, website)
         async with self._step(move, facts, {"panel_subscription_id": old}) as step:
             await step.send(self._enhance.move_website(org_id, website.id, number))
@@ -314,7 +315,7 @@ class Live:
         end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE
         while not await leases.take_turn(self._db, "website", self._mandate.lease_id, WEBSITE_LEASE):
             if asyncio.get_running_loop().time() > end:
-                raise Waiting("another website is being created", why="website_turn", delay=TURN)
+                raise Waiting("another website is being created", why=WaitReason.WEBSITE_TURN, delay=TURN)
             await asyncio.sleep(0.25)
 
     # --- what all of them do ---

@@ -9,6 +9,7 @@ from lib.database import Database, ledger
 from lib.database.subscriptions import Said, remember_said
 from lib.log import get_logger
 from lib.model import Facts, Failed, Invoice, Mandate, Outcome, ServiceKey, Waits
+from lib.model.reason import Rule
 from lib.policy import fingerprint, paid_after_end, payable
 
 log = get_logger()
@@ -47,7 +48,7 @@ class Conclusion:
             "paid_after_end",
             customer_id,
             ServiceKey(subscription_id, 1),
-            rule="paid_after_end",
+            rule=Rule.PAID_AFTER_END,
             facts={
                 "invoice": invoice.id,
                 "amount": invoice.amount_paid,

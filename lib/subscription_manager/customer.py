@@ -34,6 +34,7 @@ from lib.model import (
     Suspend,
     Waits,
 )
+from lib.model.reason import Reason, WaitReason
 from lib.policy import InvalidDomain, decide, normalise_domain, settles_at, with_domain, with_money_back
 from lib.subscription_manager.apply import Live
 from lib.subscription_manager.ask import answer
@@ -120,11 +121,12 @@ class Reconciler:
 
     async def _run(self, customer_id: str, mandate: Mandate, panel: Panel, applier: Applier) -> PassReport:
         watch, calls = Stopwatch(mandate), tally.begin()
+        facts: Facts | None = None
         current: CustomerPass | None = None
         outcome: Outcome = Settled()
         try:
             facts = await self._observe(customer_id, applier)
-            if facts is not None:
+            if facts is not None and (facts.payer.subscriptions or _known(facts.memory)):
                 watch.compare(facts.payer.as_of)
                 current = CustomerPass(facts, self._settings.policy, self._stripe, panel, applier, watch)
                 outcome = await current.run()
@@ -144,21 +146,21 @@ class Reconciler:
             stripe_calls=calls["stripe"],
             panel_calls=calls["panel"],
             dry_run=not applier.live,
+            seen=current.seen if current else facts,
+            looked=current is not None and current.looked,
         )
 
     async def _observe(self, customer_id: str, applier: Applier) -> Facts | None:
-        """Truth and memory; `None` for somebody who never bought anything and of whom we remember nothing."""
+        """Truth and memory; `None` for somebody whom neither Stripe knows nor we."""
         memory, catalogue = await applier.load(customer_id)
-        known = bool(memory.services or memory.intents) or memory.org_id is not None
+        known = _known(memory)
         try:
             payer = await self._stripe.payer(customer_id, memory.heard_of, known=known)
         except NotFound as error:
             if known:
                 said = f"Stripe does not know customer {customer_id}, whom we remember; nothing was changed: {error}"
-                raise NotFound("unknown_customer", said) from error
+                raise NotFound(Reason.UNKNOWN_CUSTOMER, said) from error
             log.info("customer_unknown", error=str(error))
-            return None
-        if not payer.subscriptions and not known:
             return None
         return Facts(with_money_back(payer, memory), memory, catalogue)
 
@@ -170,6 +172,9 @@ class CustomerPass:
         self, facts: Facts, policy: Policy, stripe: StripeClient, panel: Panel, applier: Applier, watch: Stopwatch
     ) -> None:
         self.facts = facts
+        self.seen = facts
+        """As it was found; `facts` go on."""
+        self.looked = False
         self.goals: tuple[Goal, ...] = ()
         self.actions: list[Action] = []
         self._policy = policy
@@ -192,6 +197,7 @@ class CustomerPass:
             Refused, Retryable: nothing could be decided.
         """
         await self._look(doubt=True)
+        self.seen, self.looked = self.facts, True
         decision = await self._decide()
         if self.facts.memory.intents:
             self.facts = await self._applier.settle(self.facts, self._watch.now())
@@ -231,7 +237,7 @@ class CustomerPass:
                     await self._read_domain(subject, decided)
                 case _:
                     payer = await answer(self._stripe, self.facts.payer, subject, question)
-                    self.facts = replace(self.facts, payer=payer)
+                    self.facts, self.seen = replace(self.facts, payer=payer), replace(self.seen, payer=payer)
         except DatabaseUnavailable:
             raise
         except Refused as error:
@@ -245,7 +251,9 @@ class CustomerPass:
         try:
             domain = normalise_domain(typed) if typed else None
         except InvalidDomain as error:
-            raise Refused("invalid_domain", f"{error}; set metadata.domain of {subscription_id} in Stripe") from error
+            raise Refused(
+                Reason.INVALID_DOMAIN, f"{error}; set metadata.domain of {subscription_id} in Stripe"
+            ) from error
         memory = with_domain(self.facts.memory, decided.wanted, subscription_id, domain, self._watch.now())
         self.facts = replace(self.facts, memory=memory)
 
@@ -267,14 +275,14 @@ class CustomerPass:
                 await self._act(action)
             decision = await self._decide()
         more = f"more to do after {MAX_ACTIONS} actions"
-        return Waits(self._watch.now(), "more_to_do", more, decided=bool(self.goals))
+        return Waits(self._watch.now(), WaitReason.MORE_TO_DO, more, decided=bool(self.goals))
 
     def _must_stop(self) -> bool:
         """Whether nothing more is to be begun, because of others or of the time."""
         if self.actions and self._applier.live and self._watch.elapsed() > LONGEST_PASS:
-            self._errors.append(Waiting("it goes on after others", why="more_to_do", delay=timedelta()))
+            self._errors.append(Waiting("it goes on after others", why=WaitReason.MORE_TO_DO, delay=timedelta()))
         elif self._watch.short():
-            self._errors.append(Waiting("this invocation ends soon", why="time", delay=timedelta()))
+            self._errors.append(Waiting("this invocation ends soon", why=WaitReason.TIME, delay=timedelta()))
         else:
             return False
         return True
@@ -308,7 +316,7 @@ class CustomerPass:
         """Leave alone, and show, what is to be done a second time in one pass: whatever the cause, it gets nowhere."""
         subject = str(action.service or self.facts.payer.id)
         detail = f"{action.kind} of {subject} was done, and is called for again ({action.rule})"
-        self._problems.append(Problem("no_progress", f"{detail}; nothing more is tried in this pass", subject))
+        self._problems.append(Problem(Reason.NO_PROGRESS, f"{detail}; nothing more is tried in this pass", subject))
         self._blocked.add(action.subject)
         log.error("no_progress", action=action.kind, rule=action.rule, subject=subject)
 
@@ -321,7 +329,7 @@ class CustomerPass:
             return self._unfinished(problems)
         if wait is not None and any(now < settles_at(intent) for intent in self.facts.memory.intents):
             # No success yet: the failures in a row are not forgotten over it.
-            return Waits(wait.at, wait.why, wait.why, problems, bool(self.goals))
+            return Waits(wait.at, wait.why, wait.detail or wait.why, problems, bool(self.goals))
         if problems:
             return Parked(problems, wait.at if wait else None)
         return Settled(wait.at if wait else None, wait.why if wait else None)
@@ -336,12 +344,17 @@ class CustomerPass:
         own = [error for error in failures if not isinstance(error, Denied)]
         wake_at = min(dates, default=None)
         # A release of the brake must find them, whatever failed or is waited for besides.
-        why = next((wait.why for wait in waits if wait.why == "brake"), waits[0].why if waits else None)
+        why = next((wait.why for wait in waits if wait.why is WaitReason.BRAKE), waits[0].why if waits else None)
         ended = _ended((own or failures or waits)[0], now)
         if isinstance(ended, Waits):
             ended = replace(ended, at=wake_at or ended.at, why=why or ended.why)
             return replace(ended, problems=problems, decided=decided)
         return replace(ended, why=why, problems=problems, wake_at=wake_at, decided=decided)
+
+
+def _known(memory: Memory) -> bool:
+    """Whether anything was ever made, or begun, for them."""
+    return bool(memory.services or memory.intents) or memory.org_id is not None
 
 
 def _ended(error: Retryable, now: datetime) -> Waits | Failed:

@@ -29,6 +29,7 @@ from lib.model import (
     Service,
     Suspend,
 )
+from lib.model.reason import Rule
 from lib.policy import SETTLE, on_plan, settles_at
 from lib.subscription_manager import moving
 from lib.subscription_manager.notebook import Notebook
@@ -159,7 +160,7 @@ class Interrupted:
             intent.action.kind,
             memory.customer_id,
             intent.action.service,
-            rule="found_after_interruption" if done else None,
+            rule=Rule.FOUND_AFTER_INTERRUPTION if done else None,
             error=error,
             pass_id=self._mandate.pass_id,
             actor=self._mandate.actor,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lib.errors import Refused
 from lib.model import Actual, Memory, PanelPlan, Resource, Service
+from lib.model.reason import Reason
 from lib.policy import over_with
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def refuse_excess(
     excess = over_with(_used(old.resources if old else (), website), new.resources, plan.resources)
     if excess:
         said = f"{website.domain} does not fit into plan {plan.name} of {target.key}: {excess}"
-        raise Refused("website_too_big", said)
+        raise Refused(Reason.WEBSITE_TOO_BIG, said)
 
 
 def _used(shown: tuple[Resource, ...], website: Website) -> tuple[Resource, ...]:
@@ -50,8 +51,7 @@ async def switch_on(enhance: EnhanceClient, memory: Memory, source: Service | No
     A panel that writes it into each website would leave it there; anybody else's stays.
     """
     assert memory.org_id is not None
-    ours = source is not None and source.suspended_by is not None and website.suspended_by == source.suspended_by
-    if not ours:
+    if source is None or not source.suspension_is_ours(website.suspended_by):
         return website
     await enhance.resume_website(memory.org_id, website.id)
     return await enhance.website(memory.org_id, website.id)

@@ -10,6 +10,7 @@ from lib.database import memory as memories
 from lib.database.customers import remember_customer
 from lib.database.services import remember_services
 from lib.model import Action, Catalogue, CustomerKey, Given, Mandate, Memory, RenameOrg
+from lib.model.reason import Rule
 from lib.policy import remembered
 
 
@@ -63,7 +64,7 @@ class Notebook:
             "noted",
             "email_changed",
             memory.customer_id,
-            rule="email_has_no_call",
+            rule=Rule.EMAIL_HAS_NO_CALL,
             facts={"remedy": "the panel has no call to change a login's e-mail: change it there by hand"},
             pass_id=self._mandate.pass_id,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lib.database import Database, adoption
 from lib.errors import Denied, NotFound, Refused, Retryable
 from lib.model import Actual, Memory, PanelPlan, Resource, Service
+from lib.model.reason import Reason, SettingsFault
 from lib.policy import has_ended, held_website, kept_back, over, same_domain
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ class Panel:
             return True
         except Denied as error:
             said = f"the token may not look at organisation {org_id}: was it moved or wiped there? {error}"
-            raise Refused("panel_org_closed", said) from error
+            raise Refused(Reason.PANEL_ORG_CLOSED, said) from error
         if not gone:
             said = f"organisation {org_id} lives, and not below ENHANCE_ORG_ID: is the setting right, or was it moved?"
-            raise Denied("panel_org", said)
+            raise Denied(SettingsFault.PANEL_ORG, said)
         return True
 
     async def find_website(self, memory: Memory, service: Service) -> Website | None:
@@ -89,9 +90,8 @@ class Panel:
             case "inUseDeletedSite":
                 raise _reserved(service.domain)
             case "prohibited":
-                raise Refused(
-                    "domain_prohibited", f"the panel does not allow {service.domain}; change metadata.domain in Stripe"
-                )
+                said = f"the panel does not allow {service.domain}; change metadata.domain in Stripe"
+                raise Refused(Reason.DOMAIN_PROHIBITED, said)
             case _:
                 raise _taken(service.domain, await self._whose(service.domain))
 
@@ -128,7 +128,7 @@ class Panel:
 
 def _taken(domain: str, customer_id: str) -> Refused:
     whose = f"is a website of customer {customer_id}" if customer_id else "is in use elsewhere in the panel"
-    return Refused("domain_in_use", f"{domain} {whose}; change metadata.domain in Stripe")
+    return Refused(Reason.DOMAIN_IN_USE, f"{domain} {whose}; change metadata.domain in Stripe")
 
 
 def refuse_keeping(memory: Memory, service: Service, website: Website) -> None:
@@ -142,7 +142,7 @@ def refuse_keeping(memory: Memory, service: Service, website: Website) -> None:
     if has_it is None:
         said = f"{service.domain} is under hosting subscription {website.subscription_id} of this customer"
         raise Refused(
-            "domain_in_use", f"{said}, which is none of ours: move it in the panel, or change metadata.domain"
+            Reason.DOMAIN_IN_USE, f"{said}, which is none of ours: move it in the panel, or change metadata.domain"
         )
     if not has_ended(has_it):
         problem = same_domain(service.key, has_it.key, service.domain)
@@ -172,10 +172,10 @@ def holder_of(memory: Memory, website: Website) -> Service | None:
 
 
 def _reserved(domain: str) -> Refused:
-    return Refused("domain_reserved", f"{domain} belongs to a deleted website; purge or restore it in the panel")
+    return Refused(Reason.DOMAIN_RESERVED, f"{domain} belongs to a deleted website; purge or restore it in the panel")
 
 
 def refuse_excess(service: Service, used: tuple[Resource, ...], plan: PanelPlan) -> None:
     """Refuse a plan that what a service uses does not fit into."""
     if excess := over(used, plan.resources):
-        raise Refused("downgrade_blocked", f"{service.key} does not fit into plan {plan.name}: {excess}")
+        raise Refused(Reason.DOWNGRADE_BLOCKED, f"{service.key} does not fit into plan {plan.name}: {excess}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lib.model import Action, Goal, Outcome, Settled
+from lib.model import Action, Facts, Failed, Goal, Outcome, Parked, Settled, Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,28 @@ class PassReport:
     stripe_calls: int = 0
     panel_calls: int = 0
     dry_run: bool = False
+    seen: Facts | None = None
+    """What was seen, before anything was changed or imagined. `None`: Stripe is away, or knows nobody of this id."""
+    looked: bool = False
+    """Whether the panel's side of it was seen as well."""
 
     @property
     def decided(self) -> bool:
         """Whether both sides were seen, and it is known what should be."""
         return bool(self.goals) or isinstance(self.outcome, Settled)
+
+    @property
+    def said(self) -> str:
+        """How it ended, in the words of its error or its first problem."""
+        match self.outcome:
+            case Settled():
+                return "nothing is to be done"
+            case Waits():
+                return self.outcome.detail or self.outcome.why
+            case Failed():
+                return self.outcome.error
+            case Parked():
+                return self.outcome.problems[0].detail
 
 
 def action_json(action: Action) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lib.database import Database, brake, ledger
 from lib.errors import OutcomeUnknown, Refused, Retryable, Unavailable
 from lib.log import get_logger
 from lib.model import Payer, ServiceKey
+from lib.model.reason import WaitReason
 
 log = get_logger()
 
@@ -30,7 +31,7 @@ happened (`policy.SETTLE`)."""
 class Waiting(Retryable):
     """No failure, only something to wait for; `why` is what the queue shows."""
 
-    def __init__(self, message: str, *, why: str, delay: timedelta) -> None:
+    def __init__(self, message: str, *, why: WaitReason, delay: timedelta) -> None:
         self.why, self.delay = why, delay
         super().__init__(message)
 
@@ -76,7 +77,7 @@ class Step:
         if engaged:
             log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
         if not written:
-            raise Waiting(f"the brake for {counts} is on; an admin must release it", why="brake", delay=BRAKED)
+            raise Waiting(f"the brake for {counts} is on; an admin must release it", why=WaitReason.BRAKE, delay=BRAKED)
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:

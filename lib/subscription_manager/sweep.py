@@ -23,6 +23,7 @@ from lib.database import Database, comparison, due, leases, money, sweeps
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
 from lib.model import ReceivedEvent
+from lib.model.reason import SettingsFault
 from lib.policy import fingerprint, marks
 from lib.stripe_events import SUBSCRIBE_TO
 
@@ -273,7 +274,7 @@ class Sweeper:
                 said = (
                     "no subscription at all is listed, and some are remembered: of which account and mode is the key?"
                 )
-                raise Denied("stripe_key", said)
+                raise Denied(SettingsFault.STRIPE_KEY, said)
             self._mark(await comparison.missing_subscriptions(self._db, sweep))
         return after
 

@@ -25,6 +25,7 @@ from lib.errors import (
     SettingsError,
     Unavailable,
 )
+from lib.model.reason import Reason, SettingsFault
 from lib.web.guard import Guard, actor, same
 from lib.web.problem import jsonable
 from lib.web.typed import Given, Text
@@ -89,9 +90,9 @@ async def fails_with(error: Exception) -> httpx.Response:
         (SchemaOutdated("old"), 503, "schema_outdated", {"retry-after": "60"}),
         (Unavailable("away"), 503, "unavailable", {"retry-after": "10"}),
         (OutcomeUnknown("lost"), 503, "unavailable", {"retry-after": "10"}),
-        (Denied("stripe_key", "no"), 502, "stripe_key", {}),
-        (Refused("stripe_refused", "no"), 502, "stripe_refused", {}),
-        (Conflict("login", "no"), 502, "login", {}),
+        (Denied(SettingsFault.STRIPE_KEY, "no"), 502, "stripe_key", {}),
+        (Refused(Reason.STRIPE_REFUSED, "no"), 502, "stripe_refused", {}),
+        (Conflict(Reason.PANEL_CONFLICT, "no"), 502, "panel_conflict", {}),
         (ZeroDivisionError("key_anna_fake"), 500, "internal_error", {}),
         (UnicodeEncodeError("ascii", "\ud800", 0, 1, "x"), 500, "internal_error", {}),
     ],
@@ -112,7 +113,7 @@ async def test_every_error_is_a_problem_document(
 
 async def test_foreign_text_in_a_detail_is_printable() -> None:
     """What the other side said is cut and cleaned before it is repeated, lone surrogates too."""
-    answer = await fails_with(Refused("panel_refused", "a\x00\ud800<b>" + "x" * 9000))
+    answer = await fails_with(Refused(Reason.PANEL_REFUSED, "a\x00\ud800<b>" + "x" * 9000))
     assert answer.status_code == 502
     assert answer.json()["detail"].startswith("a  <b>x")
     assert len(answer.json()["detail"]) == 500

@@ -15,6 +15,7 @@ from lib.database import edits as people
 from lib.database import memory as memories
 from lib.errors import Conflicted
 from lib.model import Problem, Settlement
+from lib.model.reason import Reason
 from lib.subscription_manager.manager import TIME_FOR_A_PASS
 from tests.admin.test_webhook import cut, elsewhere, event, post
 from tests.world import World
@@ -76,7 +77,7 @@ async def test_a_nudge_that_is_committed_while_a_pass_settles_is_seen(
     if end == "later":
         ended["due_at"] = (await db.now()).replace(year=2199)
     if end == "parked":
-        ended["problems"] = (Problem("domain_in_use", "taken", "sub_1"),)
+        ended["problems"] = (Problem(Reason.DOMAIN_IN_USE, "taken", "sub_1"),)
     async with somebody(database_url) as other:
         await other.execute(f"INSERT INTO due (kind, key) VALUES ('customer', 'cus_ada') {due.NUDGE}")  # noqa: S608
         settling = asyncio.create_task(due.settle(db, claim, Settlement(**ended)))

@@ -8,6 +8,7 @@ import pytest
 from lib.config import Secret
 from lib.database import Database, due, leases, sweeps
 from lib.model import Claim, Problem, Settlement
+from lib.model.reason import Reason
 from tests.world import World
 
 ASKED, ROUTINE = due.Priority.ASKED, due.Priority.ROUTINE
@@ -92,7 +93,7 @@ def test_most_turns_are_for_what_is_asked() -> None:
     [
         (Settlement(answered=True), ROUTINE),
         (Settlement(error="the panel is away", attempts=1), ASKED),
-        (Settlement(answered=True, problems=(Problem("unmapped_price", "no plan", "price_1"),)), ROUTINE),
+        (Settlement(answered=True, problems=(Problem(Reason.UNMAPPED_PRICE, "no plan", "price_1"),)), ROUTINE),
     ],
     ids=["waits for a date", "failed", "parked"],
 )

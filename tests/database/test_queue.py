@@ -15,6 +15,7 @@ from lib.config import Secret
 from lib.database import Database, due, latest_version, ledger, migrate, schema_version
 from lib.errors import DatabaseUnavailable, LeaseLost
 from lib.model import Claim, Parked, Problem, Settlement
+from lib.model.reason import Reason
 from lib.policy import MAX_ATTEMPTS
 from tests.world import World, make_world
 
@@ -60,7 +61,7 @@ async def test_a_settled_pass_leaves_no_row(db: Database) -> None:
 async def test_a_nudge_during_a_pass_leaves_the_row_due(db: Database) -> None:
     """What came in after the pass had looked is looked at by another one, at once, whatever this one found."""
     later = (await db.rows("SELECT clock_timestamp() + interval '1 day' AS t"))[0]["t"]
-    problem = Problem("domain_in_use", "taken", "sub_1")
+    problem = Problem(Reason.DOMAIN_IN_USE, "taken", "sub_1")
     for end in (Settlement(), Settlement(due_at=later), Settlement(problems=(problem,))):
         await due.mark(db, [ADA])
         claim = await claim_one(db)

@@ -15,6 +15,7 @@ from lib.config import Policy
 from lib.database import sweeps
 from lib.enhance_client import EnhanceClient
 from lib.errors import BridgeError, Refused
+from lib.model.reason import Reason
 from lib.policy import fingerprint
 from lib.stripe_client import StripeClient
 from lib.stripe_events import SUBSCRIBE_TO
@@ -409,7 +410,7 @@ async def test_events_that_could_not_be_read_are_read_by_the_next_sweep(world: W
 
         async def refused(path: str, **parameters: Any) -> Any:
             if path == "/v1/events" and query.items() <= parameters.items():
-                raise Refused("stripe_key", "not allowed")
+                raise Refused(Reason.STRIPE_REFUSED, "not allowed")
             return await real(path, **parameters)
 
         with pytest.MonkeyPatch.context() as patch:

@@ -23,6 +23,7 @@ from lib.model import (
     ServiceState,
     Want,
 )
+from lib.model.reason import Reason
 from lib.policy import decide, desired, imagine
 from tests.policy.oracle import ANY_REASON, Circumstances, Fate, Verdict, verdict
 from tests.policy.worlds import (
@@ -300,7 +301,7 @@ def test_only_a_second_live_subscription_of_one_price_is_a_double_purchase(
         start = world(payer(*bought), SECOND[memory], sold=sold, policy=Policy(on_double_purchase=choice))
         last = start.run()
         key = ServiceKey("sub_2", 1)
-        told = [problem.reason for problem in last.problems].count("double_purchase")
+        told = [problem.reason for problem in last.problems].count(Reason.DOUBLE_PURCHASE)
         case = f"{first}, then {status}, {memory}, {age} days old"
         younger = age < 400
         if doubled and younger and memory == "never seen":

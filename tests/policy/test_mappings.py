@@ -60,7 +60,7 @@ def test_a_price_that_is_no_hosting_any_more_ends_and_moves_nothing(meaning: str
         end.now += days(400)
     assert not end.done
     kept = end.memory.services[0]
-    assert (kept.holds, kept.ended_at, kept.retain_until, kept.waits_for) == (
+    assert (kept.holds, kept.ended_at, kept.retain_until, kept.wait_reason) == (
         frozenset(),
         None,
         None,
@@ -69,7 +69,7 @@ def test_a_price_that_is_no_hosting_any_more_ends_and_moves_nothing(meaning: str
     end.catalogue = catalogue(HOSTING)
     assert not end.run().problems
     assert not end.done
-    assert end.memory.services[0].waits_for is None
+    assert end.memory.services[0].wait_reason is None
 
 
 @pytest.mark.parametrize("meaning", NOTHING)
@@ -122,7 +122,7 @@ def test_another_item_of_the_same_price_is_kept_and_told_at_once() -> None:
     """The row is gone, and the item was replaced by one of the same price: somebody is told by the first pass."""
     end = edited("row gone", items=(Item("si_new", "price_1", 1),))
     assert [problem.reason for problem in end.run().problems] == ["mapping_changed"]
-    assert end.memory.services[0].waits_for == "mapping_changed"
+    assert end.memory.services[0].wait_reason == "mapping_changed"
     assert not end.done
 
     end = edited("row gone", items=(Item("si_new", "price_1", 1),))

@@ -373,7 +373,7 @@ MOVED = service(plan="1", price_id="price_0", made_for=(("price_0", 1),), plan_s
 def delivers(*invoices: Invoice, memory: Service = MOVED, **more: Any) -> bool:
     """Whether the service is moved to what its price buys now."""
     end = of(subscription(latest=invoices[0] if invoices else None, older=invoices[1:], **more), memory)
-    waits = end.memory.services[0].waits_for == "change_waits_for_payment"
+    waits = end.memory.services[0].wait_reason == "change_waits_for_payment"
     moved = [action.kind for action in end.done] == [ActionKind.CHANGE_PLAN]
     assert moved is not waits
     return moved

@@ -21,6 +21,7 @@ from lib.model import (
     ServiceState,
     recalled,
 )
+from lib.model.reason import Rule
 from lib.policy import SETTLE, desired, seeking_on, settles_at, sought_domains
 from tests.policy.worlds import (
     CLEAN_NAME,
@@ -261,11 +262,11 @@ def test_a_plan_change_waits_for_its_money(status: str, unpaid_days: float | Non
     """Until it is paid the present plan stays, shown as `change_waits_for_payment`; then it is moved."""
     end = after(status, BOUGHT_OTHERWISE, latest=OPEN, unpaid_days=unpaid_days)
     assert not end.done
-    assert end.memory.services[0].waits_for == "change_waits_for_payment"
+    assert end.memory.services[0].wait_reason == "change_waits_for_payment"
     end.payer = payer(subscription(latest=PAID))
     end.run()
     assert kinds(end) == [ActionKind.CHANGE_PLAN]
-    assert end.memory.services[0].waits_for is None
+    assert end.memory.services[0].wait_reason is None
 
 
 @pytest.mark.parametrize(("remembered", "mapped"), [("2", "Pro"), ("Pro", "2"), ("2", "2"), ("Pro", "Pro")])
@@ -627,7 +628,7 @@ def test_a_change_whose_invoice_is_not_paid_waits(status: str) -> None:
     end = world(payer(subscription(latest=unpaid)), customer(BOUGHT_OTHERWISE))
     end.run()
     assert not end.done
-    assert end.memory.services[0].waits_for == "change_waits_for_payment"
+    assert end.memory.services[0].wait_reason == "change_waits_for_payment"
     end.payer = payer(subscription(latest=replace(unpaid, status="paid")))
     end.run()
     assert [action.kind for action in end.done] == [ActionKind.CHANGE_PLAN]
@@ -662,7 +663,7 @@ CREATIONS = {
 def test_a_lost_creation_is_waited_for_before_it_is_repeated(kind: ActionKind, answered: bool) -> None:
     """After a lost answer nothing is created again until the first one can no longer appear: "again at T"."""
     key = None if kind is ActionKind.CREATE_ORG else KEY
-    intent = Intent("action-1", recalled(kind, key, "active", {}), NOW - timedelta(seconds=1), answered)
+    intent = Intent("action-1", recalled(kind, key, {}), NOW - timedelta(seconds=1), answered)
     start = world(payer(subscription(latest=PAID)), replace(CREATIONS[kind], intents=(intent,)))
     settled = intent.at + SETTLE[kind][0 if answered else 1]
     while start.now < settled:  # it is looked for again and again, and not made
@@ -678,7 +679,7 @@ def test_a_lost_creation_is_waited_for_before_it_is_repeated(kind: ActionKind, a
 
 def test_a_lost_creation_delays_only_its_own_service() -> None:
     """While one subscription's creation may still appear, another one is made, and a third is suspended."""
-    intent = Intent("action-1", CreateSubscription("active", KEY, "2", f"Hosting [{KEY}]"), NOW)
+    intent = Intent("action-1", CreateSubscription(Rule.ACTIVE, KEY, "2", f"Hosting [{KEY}]"), NOW)
     end = world(
         payer(subscription(), subscription("sub_2"), subscription("sub_3", "unpaid")),
         customer(service("sub_3"), intents=(intent,)),

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lib.model import Claim, Failed, Outcome, Parked, Problem, Settled, Settlement, Waits
+from lib.model.reason import Reason
 from lib.policy import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, as_settled, settlement
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOON, LATER = NOW + timedelta(minutes=10), NOW + timedelta(days=3)
 CLAIM = Claim("customer", "cus_1", "lease", 7, attempts=2, parked_reason=None, retry_at=None, claimed_at=NOW)
-TAKEN = Problem("domain_in_use", "taken", "sub_1")
+TAKEN = Problem(Reason.DOMAIN_IN_USE, "taken", "sub_1")
 
 
 @pytest.mark.parametrize(

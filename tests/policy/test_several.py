@@ -447,7 +447,7 @@ def test_an_addon_waits_for_its_money() -> None:
     end = world(payer(bought), customer(service(plan="1")), sold=sold)
     end.run()
     assert not end.done
-    assert end.memory.services[0].waits_for == "change_waits_for_payment"
+    assert end.memory.services[0].wait_reason == "change_waits_for_payment"
 
 
 OTHER_ADDON, OTHER_ITEM = PlanMapping("price_other", kind="addon"), Item("si_other", "price_other", 1)

@@ -23,6 +23,7 @@ from lib.model import (
     Subscription,
     Want,
 )
+from lib.model.reason import Reason, waited_for
 from lib.policy import decide, desired, imagine
 from tests.policy.worlds import (
     INVOICES,
@@ -66,7 +67,7 @@ HOW_OLD: dict[str, dict[str, Any]] = {
 HOW_NEW: dict[str, dict[str, Any] | None] = {
     "never seen": None,
     "to be made": {**NEVER_MADE, "domain": SHOP},
-    "made, and parked": {"domain": SHOP, "waits_for": "same_domain_purchase"},
+    "made, and parked": {"domain": SHOP, "wait_reason": Reason.SAME_DOMAIN_PURCHASE},
     "suspended": {
         "domain": SHOP,
         "state": ServiceState.SUSPENDED,
@@ -146,7 +147,7 @@ def test_who_pays_has_the_website_and_nothing_deletes_it_meanwhile(policy: str) 
         elif how_old != "deleted by hand" or not over:
             assert sites == (SITE, None), case
         if on and not over:
-            assert "sub_1" in told["same_domain_purchase"] and "sub_2" in told["same_domain_purchase"], case
+            assert "sub_1" in told[Reason.SAME_DOMAIN_PURCHASE] and "sub_2" in told[Reason.SAME_DOMAIN_PURCHASE], case
         if on and over and held_back and how_old != "deleted by hand":
             assert "website_held" in told, case
         if new in OVER:
@@ -257,12 +258,12 @@ def test_a_retention_waits_for_whatever_may_still_want_the_website(change: str) 
     end.run(limit=20)
     found, had = end.panel(OLD), end.service(OLD)
     assert found is not None and had is not None
-    assert (found.deleted, had.website_id, had.waits_for) == (False, SITE, "website_waited_for")
+    assert (found.deleted, had.website_id, had.wait_reason) == (False, SITE, "website_waited_for")
     end.payer = payer(end.payer.subscriptions[0], bought("sub_2", "incomplete_expired"))
     end.run(limit=20)
     found, had = end.panel(OLD), end.service(OLD)
     assert found is not None and had is not None
-    assert (found.deleted, had.waits_for) == (True, None)
+    assert (found.deleted, had.wait_reason) == (True, None)
 
 
 @pytest.mark.parametrize("new", ["other.example", ""])
@@ -332,7 +333,7 @@ def test_a_domain_changed_afterwards_is_shown_and_touches_nothing(named: str | N
     end = world(payer(replace(bought("sub_1", "active"), domain=named)), customer(had))
     last = end.run()
     assert (end.done, last.problems) == ([], ())
-    assert end.service(OLD) == replace(had, waits_for=shown)
+    assert end.service(OLD) == replace(had, wait_reason=waited_for(shown))
     end.payer = payer(bought("sub_1", "active"))
     end.run()
     assert end.service(OLD) == had
@@ -344,7 +345,7 @@ def test_what_has_ended_differs_from_nothing() -> None:
     end = world(payer(replace(bought("sub_1", "canceled yesterday"), domain="other.example")), customer(had))
     end.run()
     found = end.service(OLD)
-    assert found is not None and found.waits_for is None
+    assert found is not None and found.wait_reason is None
 
 
 def test_a_price_that_makes_no_website_waits_for_none() -> None:

@@ -18,7 +18,7 @@ import pytest
 import stripe
 
 from lib.config import REQUIRED, Settings
-from lib.model.reason import REASONS, REFUSALS, WAITS
+from lib.model.reason import Reason, Rule, SettingsFault, WaitReason
 from lib.operators import bodies
 from lib.stripe_events import SUBSCRIBE_TO
 from scripts import _docs
@@ -120,7 +120,7 @@ def test_a_settings_limits_are_there() -> None:
 def test_every_reason_is_there() -> None:
     """Nobody is parked, failing or waiting for a word that is written nowhere."""
     words = [row[0].strip("`") for row in rows(PAGES["docs/reasons.md"])]
-    assert words == [*REASONS, *REFUSALS, *WAITS]
+    assert words == [*Reason, *SettingsFault, *WaitReason, *Rule]
 
 
 # --- .env.example -----------------------------------------------------------------------------------------------------

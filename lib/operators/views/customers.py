@@ -92,7 +92,12 @@ class ServiceView(View):
     def of_service(cls, service: Service) -> Self:
         key = service.key
         return cls.of(
-            service, service=str(key), subscription_id=key.subscription_id, slot=key.slot, holds=sorted(service.holds)
+            service,
+            waits_for=service.wait_reason,
+            service=str(key),
+            subscription_id=key.subscription_id,
+            slot=key.slot,
+            holds=sorted(service.holds),
         )
 
 

@@ -112,6 +112,7 @@ class GoalView(View):
             slot=service.key.slot,
             want=goal.want.value,
             rule=goal.rule,
+            waits_for=service.wait_reason,
             holds=sorted(service.holds),
             plan=goal.plan or service.plan,
         )

@@ -1,0 +1,300 @@
+"""What should become of one service: its subscription's status, its money, every cause to hold it, and its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from lib.config import Policy
+from lib.model import (
+    Catalogue,
+    Goal,
+    Hold,
+    Item,
+    PlanMapping,
+    Problem,
+    Question,
+    Service,
+    ServiceState,
+    Subscription,
+    Want,
+)
+from lib.model.reason import Reason, Rule, WaitReason, Why
+from lib.policy import money
+from lib.policy.items import kind_of, plan_of
+
+OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
+"""Dispute statuses in which money has been taken and the case is open. Inquiries (`warning_*`) are not among them."""
+
+LATE = timedelta(hours=1)
+"""How long after its announced date Stripe may take to end a trial or a subscription before we look again."""
+
+OVER = ("canceled", "incomplete_expired")
+"""Statuses from which no subscription comes back."""
+
+_PLAN_MAY_CHANGE = ("active", "trialing")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for everything that one customer has bought."""
+
+    catalogue: Catalogue
+    policy: Policy
+    at: datetime
+    """Stripe's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A service, and what was bought for it."""
+
+    subscription: Subscription
+    item: Item
+    service: Service
+    mapping: PlanMapping | None
+    more: bool
+    """Others of its subscription have been made already."""
+    cleared: bool
+    """It was to be made before, when its money was there."""
+    changed: bool
+    """Something else is bought than what its plan was made true for."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether money that is under way counts."""
+        return self.mapping is not None and self.mapping.activate_on == "processing"
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where a service stands before its plan is looked at."""
+
+    service: Service
+    rule: Why
+    """Why it is on, if nothing holds it."""
+    causes: dict[Hold, Why] = field(default_factory=dict)
+    """Why it is held, the first one being the one that is told."""
+    wake_at: datetime | None = None
+    asks: Question | None = None
+
+
+def goal_of(place: Place, terms: Terms) -> tuple[Goal, list[Problem]]:
+    """What should become of one service, and what of it only a person can solve."""
+    try:
+        goal = _state(place, terms)
+    except money.Unread as missing:
+        return replace(undecided(place.service, Rule.UNREAD), asks=missing.question), []
+    subscription, mapping = place.subscription, place.mapping
+    problems = _of_money(goal)
+    plan, problem = plan_of(subscription, place.item, mapping, terms.catalogue)
+    if goal.want is Want.ON and problem:
+        problems.append(problem)
+        if not place.service.made and plan is None:
+            goal = replace(goal, want=Want.NOTHING, rule=problem.reason)
+    if goal.want is Want.ON and plan is not None:
+        edited = not place.changed and subscription.status in _PLAN_MAY_CHANGE  # the operator asks for no money
+        goal = replace(goal, plan=plan) if edited else _on_plan(goal, subscription, plan, terms)
+    if mapping is not None:
+        goal = replace(goal, create_website=mapping.create_website, server_group_id=mapping.server_group_id)
+    return goal, problems
+
+
+def undecided(service: Service, rule: Why) -> Goal:
+    """Left as it is, but for what an admin holds."""
+    held = service.made and service.state is not ServiceState.TERMINATED and Hold.ADMIN in service.holds
+    return Goal(service, Want.OFF, Rule.ADMIN_HOLD) if held else Goal(service, Want.KEEP, rule)
+
+
+def ended(service: Service, rule: Why, ended_at: datetime | None, terms: Terms) -> Goal:
+    """Held as ended; soft-deleted once a configured retention is over. What was never made makes nothing."""
+    if not service.made:
+        return Goal(service, Want.NOTHING, rule)
+    ended_at = ended_at or service.ended_at or terms.at
+    held = replace(service, holds=(service.holds & {Hold.ADMIN}) | {Hold.ENDED}, ended_at=ended_at)
+    if terms.policy.retention_days is None:
+        return Goal(held, Want.OFF, rule)
+    end = ended_at + timedelta(days=terms.policy.retention_days)
+    if terms.at >= end:
+        return Goal(held, Want.GONE, Rule.RETENTION_OVER)
+    return Goal(replace(held, retain_until=end), Want.OFF, rule, wake_at=end)
+
+
+def _of_money(goal: Goal) -> list[Problem]:
+    """What of its money only a person can solve."""
+    name = goal.key.subscription_id
+    if goal.rule == Reason.NEVER_PAID:
+        detail = f"the first invoice of {name} was voided or written off; release it, or cancel {name} in Stripe"
+        return [Problem(Reason.NEVER_PAID, detail, name)]
+    if goal.rule == Reason.ONLY_DRAFTS_LEFT:
+        detail = f"every final invoice of {name} is paid, and drafts keep it unpaid; finalize and pay or delete them"
+        return [Problem(Reason.ONLY_DRAFTS_LEFT, detail, name)]
+    return []
+
+
+def _on_plan(goal: Goal, subscription: Subscription, plan: str, terms: Terms) -> Goal:
+    """The goal with the plan that was bought; while the change to it is not paid, the present one stays."""
+    service, catalogue = goal.service, terms.catalogue
+    if not service.made or plan == service.plan or plan == str(service.panel_plan_id):
+        return replace(goal, plan=plan)
+    addons = [i.price_id for i in subscription.items if kind_of(i, catalogue) == "addon" and i.quantity > 0]
+    try:
+        paid = subscription.status in _PLAN_MAY_CHANGE and money.change_paid(
+            subscription, [service.price_id, *addons], service.plan_since, terms.at
+        )
+    except money.Unread as missing:
+        return replace(goal, asks=missing.question)
+    if paid:
+        return replace(goal, plan=plan)
+    return replace(goal, service=replace(service, wait_reason=WaitReason.CHANGE_WAITS_FOR_PAYMENT))
+
+
+# --- on, off or nothing -----------------------------------------------------------------------------------------------
+
+
+def _state(place: Place, terms: Terms) -> Goal:
+    """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan.
+
+    Raises:
+        money.Unread: it depends on something that was not read.
+    """
+    subscription, service = place.subscription, place.service
+    # What has not been cleared yet stays so, whatever happens to its subscription meanwhile.
+    waits = None if service.made or place.cleared else service.wait_reason
+    service = replace(service, wait_reason=waits, grace_until=None)
+    if subscription.status in OVER:
+        return ended(service, Rule(subscription.status), subscription.ended_at, terms)
+    service = replace(service, ended_at=None, retain_until=None)
+    if subscription.status == "incomplete" and not (place.trusted and money.is_processing(subscription)):
+        waiting = replace(service, wait_reason=WaitReason.FIRST_PAYMENT)
+        return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, Rule.INCOMPLETE)
+    stands = _with_other_causes(_by_status(replace(place, service=service), terms), subscription, terms)
+    service = replace(stands.service, holds=frozenset(stands.causes))
+    if stands.causes:
+        off = Want.OFF if service.made else Want.NOTHING
+        return Goal(service, off, next(iter(stands.causes.values())), wake_at=stands.wake_at, asks=stands.asks)
+    if not service.made:
+        rule = _waits_for_money(replace(place, service=service), terms)
+        if rule is not None:
+            waiting = replace(service, wait_reason=WaitReason.SETTLEMENT, grace_until=None)
+            return Goal(waiting, Want.NOTHING, rule)
+    return Goal(replace(service, wait_reason=None), Want.ON, stands.rule, wake_at=stands.wake_at)
+
+
+def _by_status(place: Place, terms: Terms) -> _Standing:
+    """What the status of the subscription says."""
+    subscription, service = place.subscription, place.service
+    match subscription.status:
+        case "incomplete":
+            return _Standing(service, Rule.PROCESSING)
+        case "active" if _is_behind(subscription, service, terms.at):
+            return _written_off(place, terms)
+        case "trialing" | "active":
+            service = replace(service, grace_override=None, unpaid_since=None)
+            return _Standing(service, Rule(subscription.status), wake_at=_next_date(subscription, terms.at))
+        case "past_due" | "unpaid":
+            service = _remembering_since_when(subscription, service, terms.at)
+            return _unpaid(replace(place, service=service), terms)
+        case _:
+            return _Standing(service, Rule.PAUSED, {Hold.PAUSED: Rule.PAUSED})
+
+
+def _with_other_causes(stands: _Standing, subscription: Subscription, terms: Terms) -> _Standing:
+    """With every cause to hold it that its status does not tell."""
+    causes, wake_at, policy = dict(stands.causes), stands.wake_at, terms.policy
+    if subscription.collection_paused and policy.pause_collection == "suspend":
+        causes[Hold.PAUSED] = Rule.COLLECTION_PAUSED
+    causes |= _disputed(subscription, policy)
+    if policy.on_refund == "suspend" and (period_ends := money.refunded(subscription, terms.at)) is not None:
+        causes[Hold.REFUND] = Rule.REFUNDED
+        wake_at = min(wake_at or period_ends, period_ends)
+    if Hold.ADMIN in stands.service.holds:
+        causes[Hold.ADMIN] = Rule.ADMIN_HOLD
+    return replace(stands, causes=causes, wake_at=wake_at)
+
+
+def _is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:
+    """Whether what was behind is `active` again only because nobody is expected to pay any more."""
+    was = service.unpaid_since is not None or Hold.UNPAID in service.holds
+    return service.made and was and not money.paid_again(subscription, service.unpaid_since, now)
+
+
+def _remembering_since_when(subscription: Subscription, service: Service, now: datetime) -> Service:
+    if not service.made or (subscription.status == "unpaid" and subscription.invoices is None):
+        return service
+    return replace(service, unpaid_since=money.behind_since(subscription, service.unpaid_since, now))
+
+
+def _waits_for_money(place: Place, terms: Terms) -> Why | None:
+    """By which rule what was never made waits for its first money; `None`: that has come.
+
+    Grace keeps on what runs. It is no reason to hand out more of it to somebody who is behind.
+    """
+    subscription, service = place.subscription, place.service
+    if subscription.status in ("trialing", "incomplete"):
+        return None
+    active = subscription.status == "active"
+    if place.more and not place.cleared:
+        paid = active and money.change_paid(subscription, [service.price_id], None, terms.at)
+        return None if paid else Rule.MONEY_NOT_SETTLED
+    if active and service.released:
+        return None
+    found = money.first_money(subscription, trust=place.trusted and active, paid_once=place.cleared)
+    if found == "paid":
+        return None
+    return Reason.NEVER_PAID if found == "never" and active else Rule.MONEY_NOT_SETTLED
+
+
+def _next_date(subscription: Subscription, now: datetime) -> datetime | None:
+    """When Stripe itself is going to change the status; asked again an hour later while it has not."""
+    dates = [date for date in (subscription.trial_end, subscription.cancel_at) if date is not None]
+    if subscription.status != "trialing":
+        dates = [date for date in dates if date != subscription.trial_end]
+    return max(min(dates), now + LATE) if dates and min(dates) <= now else min(dates, default=None)
+
+
+def _disputed(subscription: Subscription, policy: Policy) -> dict[Hold, Why]:
+    """Holds for money that may go back: disputes."""
+    causes: dict[Hold, Why] = {}
+    if policy.on_dispute == "suspend" and any(status in OPEN_DISPUTE for status in subscription.disputes):
+        causes[Hold.DISPUTE] = Rule.DISPUTE_OPEN
+    elif policy.on_dispute_lost == "suspend" and "lost" in subscription.disputes:
+        causes[Hold.DISPUTE] = Rule.DISPUTE_LOST
+    return causes
+
+
+def _unpaid(place: Place, terms: Terms) -> _Standing:
+    """A subscription that is behind: on while its grace runs.
+
+    A one-off date is a promise of an admin, so it also outlives Stripe's step from `past_due` to `unpaid`.
+    """
+    subscription, service = place.subscription, place.service
+    asks = Question.INVOICES if subscription.invoices is None else None
+    held: Why = Reason.ONLY_DRAFTS_LEFT if money.only_drafts_left(subscription) else Rule.UNPAID
+    if service.grace_override is not None:
+        end, rule = service.grace_override, WaitReason.IN_ONE_OFF_GRACE
+    elif subscription.status == "unpaid":
+        return _Standing(replace(service, grace_until=None), held, {Hold.UNPAID: held}, asks=asks)
+    else:
+        start = service.unpaid_since or money.behind_since(subscription, None, terms.at)
+        end, rule = start + _grace(place, terms), WaitReason.IN_GRACE
+    if terms.at < end:
+        return _Standing(replace(service, grace_until=end), rule, wake_at=end, asks=asks)
+    held = Rule.GRACE_OVER if subscription.status == "past_due" else held
+    return _Standing(replace(service, grace_until=None), rule, {Hold.UNPAID: held}, asks=asks)
+
+
+def _written_off(place: Place, terms: Terms) -> _Standing:
+    """As `_unpaid`, once the debt was voided or written off: what is held stays held, a running grace runs out."""
+    service = place.service
+    end = service.grace_override
+    if end is None and Hold.UNPAID not in service.holds and service.unpaid_since is not None:
+        end = service.unpaid_since + _grace(place, terms)
+    if end is not None and terms.at < end:
+        return _Standing(replace(service, grace_until=end), Rule.WRITTEN_OFF, wake_at=end)
+    return _Standing(replace(service, grace_until=None), Rule.WRITTEN_OFF, {Hold.UNPAID: Rule.WRITTEN_OFF})
+
+
+def _grace(place: Place, terms: Terms) -> timedelta:
+    own = place.mapping.grace_days if place.mapping is not None else None
+    return timedelta(days=terms.policy.grace_days if own is None else own)
