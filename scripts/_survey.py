@@ -175,9 +175,11 @@ class Survey:
         self, rows: Sequence[Row], payer: Payer, memory: Memory, catalogue: Catalogue, holdings: Holdings, now: datetime
     ) -> Match:
         """Which hosting is which purchase."""
+        from lib.model import Facts
         from lib.policy.adoption import match
 
-        return match(rows, payer, memory, catalogue, holdings, self.policy, now, accept_plan_changes=self._accept)
+        facts = Facts(payer, memory, catalogue)
+        return match(rows, facts, holdings, self.policy, now, accept_plan_changes=self._accept)
 
 
 def _after(memory: Memory, match: Match, org: Org, payer: Payer) -> Memory:

@@ -195,44 +195,62 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
 
     async def edit(lease_id: str) -> None:
         memory, _ = await memories.load(bridge.db, hand.customer)
-        missing: list[int] = []
-        sites: list[str] = []
-        if memory.org_id is None:
-            raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
-        try:
-            org = await bridge.enhance.org(memory.org_id)
-            gone = org.deleted
-        except NotFound:
-            await bridge.enhance.check()  # of the right panel and organisation
-            gone = True
-        except Denied as error:
-            await bridge.enhance.check()  # one answer for two things, see Panel.look
-            detail = (
-                f"the token may not look at organisation {memory.org_id}: give it back in the panel, or wipe it there"
-            )
-            raise Declined("panel_org_closed", detail) from error
-        if not gone:
-            alive = {s.id for s in await bridge.enhance.subscriptions(memory.org_id) if not s.deleted}
-            missing = [
-                s.panel_subscription_id
-                for s in memory.services
-                if s.panel_subscription_id is not None
-                and s.panel_subscription_id not in alive
-                and s.state is not ServiceState.TERMINATED
-                and hand.subscription_id in (None, s.key.subscription_id)
-                and await _is_gone(bridge, memory.org_id, s.panel_subscription_id)
-            ]
-            sites = await _gone_websites(bridge, hand, memory, alive)
-            if not missing and not sites:
-                raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
+        lost = await _lost(bridge, hand, memory)
         async with leases.holding(bridge.db, lease_id) as connection:
-            if gone:
+            if lost.org:
                 await edits.forget_org(connection, hand.customer)
-            await edits.forget_subscriptions(connection, missing)
-            await edits.forget_websites(connection, sites)
-            await ledger.add(connection, [_note(hand, "recreate", organisation=gone)])
+            await edits.forget_subscriptions(connection, lost.hosting)
+            await edits.forget_websites(connection, lost.websites)
+            await ledger.add(connection, [_note(hand, "recreate", organisation=lost.org)])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """What of one customer is really gone from the panel."""
+
+    org: bool
+    hosting: Sequence[int] = ()
+    websites: Sequence[str] = ()
+
+
+async def _lost(bridge: SubscriptionManager, hand: Hand, memory: Memory) -> _Lost:
+    """What is gone of what is meant.
+
+    Raises:
+        Declined: nothing is, or the token may not look.
+    """
+    if memory.org_id is None:
+        raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
+    if await _org_is_gone(bridge, memory.org_id):
+        return _Lost(org=True)
+    alive = {s.id for s in await bridge.enhance.subscriptions(memory.org_id) if not s.deleted}
+    hosting = [
+        s.panel_subscription_id
+        for s in memory.services
+        if s.panel_subscription_id is not None
+        and s.panel_subscription_id not in alive
+        and s.state is not ServiceState.TERMINATED
+        and hand.subscription_id in (None, s.key.subscription_id)
+        and await _is_gone(bridge, memory.org_id, s.panel_subscription_id)
+    ]
+    websites = await _gone_websites(bridge, hand, memory, alive)
+    if not hosting and not websites:
+        raise Declined("nothing_gone", "nothing of this customer is missing in the panel")
+    return _Lost(org=False, hosting=hosting, websites=websites)
+
+
+async def _org_is_gone(bridge: SubscriptionManager, org_id: str) -> bool:
+    try:
+        return (await bridge.enhance.org(org_id)).deleted
+    except NotFound:
+        await bridge.enhance.check()  # of the right panel and organisation
+        return True
+    except Denied as error:
+        await bridge.enhance.check()  # one answer for two things, see Panel.look
+        detail = f"the token may not look at organisation {org_id}: give it back in the panel, or wipe it there"
+        raise Declined("panel_org_closed", detail) from error
 
 
 async def _is_gone(bridge: SubscriptionManager, org_id: str, panel_subscription_id: int) -> bool:
@@ -283,28 +301,43 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     wiped: dict[ServiceKey, HardDelete] = {}
 
     async def edit(lease_id: str) -> None:
-        memory, _ = await memories.load(bridge.db, hand.customer)
-        services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
-        if not services or memory.org_id is None:
-            raise Declined("unknown_subscription", f"nothing of {named} is in the panel", field=_named(hand))
-        if not all(Hold.ENDED in s.holds or s.state is ServiceState.TERMINATED for s in services):
-            raise Declined("not_ended", "only the hosting of an ended subscription can be wiped")
-        await _refuse_waited_for(bridge, memory.org_id, services, awaited)
-        try:
-            present = {s.id for s in await bridge.enhance.subscriptions(memory.org_id)}
-        except NotFound:
-            present = set()
-        begun = {intent.action.service for intent in memory.intents if isinstance(intent.action, HardDelete)}
+        memory, services = await _to_wipe(bridge, hand, awaited)
+        assert memory.org_id is not None
         for service in services:
-            told = service.state is ServiceState.TERMINATED or service.key in begun  # the pass closes what was begun
-            number = service.panel_subscription_id
-            assert number is not None
-            if number in present or not told or not await _is_gone(bridge, memory.org_id, number):
-                await _wipe(bridge, hand, memory.org_id, service, lease_id)
-                wiped[service.key] = HardDelete(Rule.BY_HAND, service.key, number)
+            await _wipe(bridge, hand, memory.org_id, service, lease_id)
+            wiped[service.key] = HardDelete(Rule.BY_HAND, service.key, service.panel_subscription_id)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     return replace(report, actions=(*wiped.values(), *report.actions))
+
+
+async def _to_wipe(bridge: SubscriptionManager, hand: Hand, awaited: Sequence[str]) -> tuple[Memory, list[Service]]:
+    """The customer, and which of the services that are meant are not known to be wiped already.
+
+    Raises:
+        Declined: there are none, or they have not ended, or another purchase waits for a website of theirs.
+    """
+    memory, _ = await memories.load(bridge.db, hand.customer)
+    services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
+    if not services or memory.org_id is None:
+        detail = f"nothing of {hand.subscription_id or hand.customer_id} is in the panel"
+        raise Declined("unknown_subscription", detail, field=_named(hand))
+    if not all(Hold.ENDED in s.holds or s.state is ServiceState.TERMINATED for s in services):
+        raise Declined("not_ended", "only the hosting of an ended subscription can be wiped")
+    await _refuse_waited_for(bridge, memory.org_id, services, awaited)
+    try:
+        present = {s.id for s in await bridge.enhance.subscriptions(memory.org_id)}
+    except NotFound:
+        present = set()
+    begun = {intent.action.service for intent in memory.intents if isinstance(intent.action, HardDelete)}
+    left = []
+    for service in services:
+        recorded = service.state is ServiceState.TERMINATED or service.key in begun  # the pass closes what was begun
+        number = service.panel_subscription_id
+        assert number is not None
+        if number in present or not recorded or not await _is_gone(bridge, memory.org_id, number):
+            left.append(service)
+    return memory, left
 
 
 async def _refuse_waited_for(

@@ -1,9 +1,9 @@
 """The only place where policy lives: pure functions from what was observed, and the time, to what to do.
 
-`recognise` and `observe` lay what the panel shows onto what we remember, `desired` says what should be true of a
-customer (and what must be read of Stripe before it is certain), `next_action` the one change that leads there,
-`imagine` what the world looks like after it, `over` what does not fit into a smaller plan, `settlement` what
-the end of a pass means for its row in the queue. No network, database, clock or environment.
+`decide` is the whole decision about a customer: `observe` and `recognise` lay what the panel shows onto what we
+remember, `desired` says what should be true (and what must be read of Stripe before it is certain), and the one change
+that leads there is found. `remembered` says what an action has changed, `imagine` what it would; `settlement` what the
+end of a pass means for its row in the queue. No network, database, clock or environment.
 """
 
 from lib.policy.decide import decide, with_domain

@@ -105,31 +105,25 @@ class _Doubt(Exception):
 
 
 def match(
-    rows: Sequence[Row],
-    payer: Payer,
-    memory: Memory,
-    catalogue: Catalogue,
-    holdings: Holdings,
-    policy: Policy,
-    now: datetime,
-    *,
+    rows: Sequence[Row], facts: Facts, holdings: Holdings, policy: Policy, at: datetime, *,
     accept_plan_changes: bool = False,
-) -> Match:
-    """Pair what `payer` has bought with what their organisation has.
+) -> Match:  # fmt: skip
+    """Pair what a customer has bought with what their organisation has.
 
     Args:
         rows: everything that the operator says of this one customer.
         accept_plan_changes: link a hosting subscription on another plan too; the next pass moves it.
     """
+    payer, memory = facts.payer, facts.memory
     scope = {row.subscription_id for row in rows}
     try:
         _sound(payer, memory, scope)
         _same_person(rows, payer)
-        goals = _bought(payer, memory, catalogue, policy, now, scope)
+        goals = _bought(payer, memory, facts.catalogue, policy, at, scope)
     except _Doubt as doubt:
         return Match(refusals=(doubt.refusal,))
     linked = tuple(goal.key for goal in goals if goal.service.made)
-    pairing = _Pairing([goal for goal in goals if not goal.service.made], holdings, now, accept_plan_changes)
+    pairing = _Pairing([goal for goal in goals if not goal.service.made], holdings, at, accept_plan_changes)
     refusals = []
     for row in sorted(
         rows, key=lambda r: (r.panel_subscription_id is None, r.domain is None, r.subscription_id or "~")

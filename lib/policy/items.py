@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from lib.model import (
     Catalogue,
@@ -67,7 +68,9 @@ def lay_out(subscription: Subscription, known: Sequence[Service], catalogue: Cat
     sold_ids = {item.id for item in sold}
     free = [service for services in own.values() for service in services if service.key not in taken]
     free.sort(key=lambda s: (s.item_id in sold_ids, *_first_to_stay(s)))
-    pairs += _fill(subscription.id, sold, pairs, free, known, unusual, most)
+    first_free = max((s.key.slot for s in known), default=0) + 1
+    fresh = (ServiceKey(subscription.id, slot) for slot in count(first_free))
+    pairs += _fill(sold, pairs, free, fresh, unusual, most)
     lost = frozenset(service.key for item, service in pairs if _is_lost(item, service, catalogue))
     taken |= {service.key for _, service in pairs}
     over = [s for s in known if s.state is ServiceState.TERMINATED]
@@ -97,11 +100,10 @@ def _is_lost(item: Item, service: Service, catalogue: Catalogue) -> bool:
 
 
 def _fill(
-    subscription_id: str,
     items: Sequence[Item],
     pairs: Sequence[tuple[Item, Service]],
     free: Sequence[Service],
-    known: Sequence[Service],
+    fresh: Iterator[ServiceKey],
     unusual: frozenset[str],
     most: int,
 ) -> Iterator[tuple[Item, Service]]:
@@ -109,7 +111,6 @@ def _fill(
     filled = Counter(item.id for item, _ in pairs)
     begun = sum(not service.made for _, service in pairs)
     waiting = list(free)
-    next_slot = max((s.key.slot for s in known), default=0) + 1
     for item in items:
         asking, room = item.quantity - filled[item.id], most
         if item.id in unusual:
@@ -122,8 +123,7 @@ def _fill(
         begun += sum(not service.made for service in moving)
         yield from ((item, service) for service in moving)
         for _ in range(min(asking - len(moving), room - begun)):
-            yield item, Service(ServiceKey(subscription_id, next_slot), item.id, item.price_id)
-            next_slot += 1
+            yield item, Service(next(fresh), item.id, item.price_id)
             begun += 1
 
 

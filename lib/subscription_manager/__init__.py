@@ -1,7 +1,7 @@
 """The application in a few verbs: accept an event, drain what is due, reconcile one customer, sweep everything.
 
-`customer` is one pass, `apply` one action in the panel, `sweep` the comparison in bulk, `process` the one manager of
-this process.
+`customer` is one pass, with a live (`apply`) or a dry (`dry`) hand; `interrupted` finds out what an earlier one left
+open, `notebook` writes down what is remembered, `sweep` compares in bulk, `process` is the one manager of this process.
 """
 
 from lib.subscription_manager.manager import Drained, SubscriptionManager

@@ -23,7 +23,7 @@ class Teller:
         self._db = db
         self._sides = sides
         self._passes = Pulse()
-        self._told: dict[pulses.Name, Pulse] = {}
+        self._written: dict[pulses.Name, Pulse] = {}
 
     async def pass_ended(self, began: float) -> None:
         """A pass that began then, on the steady clock, has ended."""
@@ -41,19 +41,19 @@ class Teller:
             for name, pulse in news.items()
             if pulse.ended is not None
         ]
-        self._told |= {name: Pulse(pulse.ended, pulse.took_ms, pulse.error) for name, pulse in news.items()}
+        self._written |= {name: Pulse(pulse.ended, pulse.took_ms, pulse.error) for name, pulse in news.items()}
         try:
             await pulses.tell(self._db, beats)
         except (DatabaseUnavailable, SchemaOutdated) as error:
             log.debug("pulses_untold", error=str(error))
             for name in news:
-                self._told.pop(name, None)
+                self._written.pop(name, None)
 
     def _is_news(self, name: pulses.Name, pulse: Pulse) -> bool:
-        told = self._told.get(name)
+        before = self._written.get(name)
         if pulse.ended is None:
             return False
-        if told is None or told.ended is None:
+        if before is None or before.ended is None:
             return True
-        changed = (told.error is None) != (pulse.error is None)
-        return pulse.ended > told.ended and (changed or pulse.ended > told.ended + TELL_EVERY)
+        changed = (before.error is None) != (pulse.error is None)
+        return pulse.ended > before.ended and (changed or pulse.ended > before.ended + TELL_EVERY)

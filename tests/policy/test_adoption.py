@@ -7,7 +7,18 @@ from random import Random
 import pytest
 
 from lib.config import Policy
-from lib.model import Catalogue, Item, Memory, PanelSubscription, Payer, PlanMapping, Resource, ServiceKey, Subscription
+from lib.model import (
+    Catalogue,
+    Facts,
+    Item,
+    Memory,
+    PanelSubscription,
+    Payer,
+    PlanMapping,
+    Resource,
+    ServiceKey,
+    Subscription,
+)
 from lib.policy import desired
 from lib.policy.adoption import Holdings, Match, Row, Site, foresee, match
 
@@ -48,7 +59,7 @@ def adopt(payer: Payer, holdings: Holdings, *rows: Row, accept: bool = False) ->
     """Match everything, or what the rows say."""
     given = rows or (Row(payer.id, ORG),)
     return match(
-        given, payer, Memory(payer.id), CATALOGUE, holdings, POLICY, NOW, accept_plan_changes=accept
+        given, Facts(payer, Memory(payer.id), CATALOGUE), holdings, POLICY, NOW, accept_plan_changes=accept
     )  # fmt: skip
 
 
