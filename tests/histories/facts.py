@@ -94,12 +94,13 @@ class Facts:
 
     def was_made_before(self, slot: int) -> bool:
         """Whether anything of it was there before so many were bought."""
-        raised = max((at for at, _, quantity, _ in self.item.changes if quantity < slot), default=self.sub.created)
-        later = min(
-            (at for at, _, quantity, _ in self.item.changes if quantity >= slot and at > raised), default=raised
-        )
+        raised = min(at for at, _, quantity, _ in self.item.changes if quantity >= slot)
         panel = self.world.panel
-        return any(panel.made_at[found.id] < later for found in panel.of(self.sub.id))
+        return any(panel.made_at[found.id] < raised for found in panel.of(self.sub.id))
+
+    def was_deleted(self) -> bool:
+        """Whether hosting of it was deleted: more than once was bought then, and each time is paid for by itself."""
+        return any(found.deleted for found in self.world.panel.of(self.sub.id))
 
     def paid_since(self, since: datetime) -> bool:
         """Whether any money came since then."""
@@ -149,18 +150,17 @@ class Facts:
         """Since when is owed the oldest of what was open while it was behind, and has not been paid.
 
         Args:
-            certain: leave out what was put away if other money came afterwards, if it was the bill of a change, or if
-                nobody saw it owed.
+            certain: leave out what was put away if other money came, if it was the bill of a change, or if nobody saw
+                it owed.
         """
         paid = [i.paid_at for i in self.sub.invoices if i.paid_at is not None and i.buys and i.paid_at >= behind]
-        since = max([behind, *paid]) if certain else behind
         owed = [
             invoice.owed_from
             for invoice in self.sub.invoices
             if invoice.amount > 0 and invoice.status != "paid" and not invoice.shelved
             and invoice.owed_from is not None and invoice.owed_from <= self.now
-            and (invoice.closed_at or self.now) >= since
-            and (not certain or invoice.status == "open" or self._was_seen_owed(invoice))
+            and (invoice.closed_at or self.now) >= behind
+            and (not certain or invoice.status == "open" or (not paid and self._was_seen_owed(invoice)))
         ]  # fmt: skip
         return min(owed, default=None)
 

@@ -141,7 +141,8 @@ def running(facts: Facts, slot: int) -> Says:
         return EITHER, "it goes on after a pause, and nobody paid"
     if facts.status == "trialing":
         return ON, "a trial is on"
-    if facts.paid_a_period(slot) and (slot == 1 or facts.nothing_owed()):
+    first = slot == 1 and not facts.was_deleted()
+    if facts.paid_a_period(slot) and (first or facts.nothing_owed()):
         return ON, "who has paid is on"
     if made:
         return ON, "what was made stays on while nothing is owed"
