@@ -190,6 +190,7 @@ class Sender(asyncio.Protocol):
     def __init__(self) -> None:
         self._answer: asyncio.Future[int] | None = None
         self._received = b""
+        self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The server took the connection."""
@@ -209,6 +210,7 @@ class Sender(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection ended."""
+        self.ended = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error or ConnectionResetError())
 
@@ -228,6 +230,8 @@ async def round_of(name: str, ports: list[int], rate: int, seconds: int) -> list
     began = loop.time() + 0.1
 
     async def deliver(port: int, body: bytes, at: float) -> None:
+        while idle[port] and idle[port][-1].ended:  # the server ends a connection that was idle for some seconds
+            idle[port].pop()
         if not idle[port]:
             _, fresh = await loop.create_connection(Sender, "127.0.0.1", port)
             idle[port].append(fresh)
