@@ -26,7 +26,7 @@ import psycopg
 from lib.config import Policy, Secret, Settings
 from lib.database import Database, migrate
 from lib.policy import fingerprint
-from lib.stripe_client import read_subscription
+from lib.stripe_client.shapes import read_subscription
 from lib.subscription_manager import SubscriptionManager
 from scripts import sim
 from scripts._postgres import Postgres, start

@@ -10,10 +10,11 @@ import pytest
 import respx
 import stripe
 
-from lib import stripe_client
 from lib.config import Secret
 from lib.errors import Denied, Incomplete, NotFound, Refused, Unavailable
-from lib.stripe_client import StripeClient, read_subscription
+from lib.stripe_client import StripeClient
+from lib.stripe_client import transport as stripe_transport
+from lib.stripe_client.shapes import read_subscription
 from scripts.sim.server import serve
 from scripts.sim.stripe_sim import StripeSim
 
@@ -102,7 +103,7 @@ async def test_a_payer_is_one_call(sim: StripeSim, client: StripeClient) -> None
 
 async def test_every_page_is_read(sim: StripeSim, client: StripeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many subscriptions there are and however small the pages, each is found once."""
-    monkeypatch.setattr(stripe_client, "PAGE", 2)
+    monkeypatch.setattr(stripe_transport, "PAGE", 2)
     customer, first = buyer(sim)
     made = {first} | {str(sim.subscribe(customer, ["price_basic_monthly"])["id"]) for _ in range(4)}
     buyer(sim)

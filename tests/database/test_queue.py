@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from lib import stripe_client
 from lib.config import Secret
 from lib.database import Database, due, latest_version, ledger, migrate, schema_version
 from lib.errors import DatabaseUnavailable, LeaseLost
 from lib.model import Claim, Parked, Problem, Settlement
 from lib.model.reason import Reason
 from lib.policy import MAX_ATTEMPTS
+from lib.stripe_client import transport as stripe_transport
 from tests.world import World, make_world
 
 ONE = {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
@@ -187,7 +187,7 @@ async def test_a_failing_pass_is_tried_on_the_curve_and_then_parked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each failure waits longer than the one before; the last of them asks a person, loudly and once."""
-    monkeypatch.setattr(stripe_client, "RETRIES", 0)
+    monkeypatch.setattr(stripe_transport, "RETRIES", 0)
     customer = world.customer()
     world.buy(customer)
     world.stripe.down = True
@@ -214,7 +214,7 @@ async def test_whoever_is_parked_runs_again_when_something_comes_in(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event is enough to try again, and success clears the whole row."""
-    monkeypatch.setattr(stripe_client, "RETRIES", 0)
+    monkeypatch.setattr(stripe_transport, "RETRIES", 0)
     customer = world.customer()
     world.buy(customer)
     world.stripe.down = True

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lib import stripe_client
+from lib.stripe_client import transport as stripe_transport
 from tests.world import World
 
 DAY = 86400
@@ -86,7 +86,7 @@ async def test_an_admins_date_is_a_date_on_stripes_calendar_too(world: World, mi
 
 async def test_without_a_date_the_database_serves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """No Date header, or one that nobody can read: the database's clock serves."""
-    monkeypatch.setattr(stripe_client, "_header_time", lambda _: None)
+    monkeypatch.setattr(stripe_transport, "_header_time", lambda _: None)
     customer, subscription = await bought(world, 0)
     world.stripe.fail_payment(subscription, world.stripe.now() - 7 * DAY + 5 * MINUTES)
     await world.sync(customer)
