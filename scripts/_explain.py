@@ -93,13 +93,18 @@ def _told(known: Explanation) -> Iterator[tuple[str, str]]:
 def _who(known: Explanation) -> str:
     memory, payer = known.memory, known.payer
     rows = [
-        ("Stripe", _joined(payer.name, payer.email, "DELETED" if payer.deleted else None) if payer else "away"),
+        ("Stripe", _joined(payer.name, payer.email, "DELETED" if payer.deleted else None) if payer else _silent(known)),
         ("remembered", "personal data erased" if memory.erased else _joined(memory.name, memory.email)),
         ("organisation", memory.org_id),
         ("login", memory.login_id),
         ("mode", known.mode),
     ]
     return table(("WHAT", ""), rows)
+
+
+def _silent(known: Explanation) -> str:
+    """Why there is nothing that Stripe says."""
+    return f"Stripe is away: {known.away['stripe']}" if "stripe" in known.away else "Stripe knows nobody of this id"
 
 
 def _remembered(known: Explanation) -> str:
@@ -114,7 +119,7 @@ def _remembered(known: Explanation) -> str:
 
 def _truth(known: Explanation) -> str:
     if known.payer is None:
-        return f"  Stripe is away: {known.away['stripe']}"
+        return f"  {_silent(known)}"
     heads = ("SUBSCRIPTION", "STATUS", "ITEMS", "LATEST INVOICE", "OWED SINCE", "ENDS", "DOMAIN", "ALSO")
     rows = [
         (
@@ -156,25 +161,21 @@ def _desired(known: Explanation) -> str:
 def _actual(known: Explanation) -> str:
     from lib.operators.explain import state
 
-    if "panel" in known.away:
+    if known.actual is None:
         return f"  the panel is away: {known.away['panel']}"
     if known.memory.org_id is None:
         return "  no organisation is linked to this customer"
-    org = known.found.org
-    if org is None:
-        return f"  organisation {known.memory.org_id} is gone"
-    said = f"  organisation {org.name!r}" + (" DELETED" if org.deleted else "")
-    said += " suspended" if org.suspended_by else ""
-    heads = ("HOSTING", "SERVICE", "PLAN", "STATE", "SUSPENDED BY", "WEBSITE", "NAME")
+    said = f"  organisation {known.memory.org_id}" + (" is gone" if known.actual.org_gone else "")
+    heads = ("HOSTING", "SERVICE", "PLAN", "STATE", "SUSPENDED BY", "DOMAIN", "NAME")
     rows: list[tuple[object, ...]] = [
         (found.id, service and service.key, found.plan_name, state(found), _suspender(found, service),
-         _website(known, service), found.friendly_name)
-        for found in known.found.subscriptions
+         service and service.domain, found.friendly_name)
+        for found in known.actual.subscriptions
         for service in [known.service_of(found)]
     ]  # fmt: skip
-    there = {found.id for found in known.found.subscriptions}
+    there = {found.id for found in known.actual.subscriptions}
     missing = [s for s in known.memory.services if s.made and s.panel_subscription_id not in there]
-    rows += [(s.panel_subscription_id, s.key, s.plan, "gone", None, _website(known, s), None) for s in missing]
+    rows += [(s.panel_subscription_id, s.key, s.plan, "gone", None, s.domain, None) for s in missing]
     return f"{said}\n{table(heads, rows)}" if rows else f"{said}, no hosting"
 
 
@@ -184,15 +185,6 @@ def _suspender(found: PanelSubscription, service: Service | None) -> str | None:
     if found.suspended_by is None:
         return None
     return "this bridge" if suspended_by_us(found, service) else f"the panel ({found.suspended_by})"
-
-
-def _website(known: Explanation, service: Service | None) -> str | None:
-    if service is None or service.website_id is None:
-        return None
-    website = known.found.websites.get(service.website_id)
-    if website is None or website.deleted:
-        return f"{service.domain} gone"
-    return website.domain + (" off" if website.off else "")
 
 
 def _next(known: Explanation) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +13,9 @@ from lib.database import ledger
 from lib.database import memory as memories
 from lib.database.lists import queue
 from lib.database.lists.queue import WorkRow
-from lib.errors import NotFound, Refused, Retryable
+from lib.errors import Refused, Retryable
 from lib.model import (
+    Actual,
     CustomerKey,
     Facts,
     Goal,
@@ -31,24 +32,14 @@ from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired
 from lib.subscription_manager.ask import informed
+from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.report import PassReport
 from lib.web.typed import View
 
 if TYPE_CHECKING:
-    from lib.enhance_client import Org, Website
     from lib.subscription_manager.manager import SubscriptionManager
 
 Side = Literal["stripe", "panel"]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the panel has of one customer."""
-
-    org: Org | None = None
-    subscriptions: Sequence[PanelSubscription] = ()
-    websites: Mapping[str, Website] = field(default_factory=dict)
-    """By id, those of the services that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +49,12 @@ class Explanation:
     customer_id: str
     mode: str
     payer: Payer | None
-    """`None` while Stripe is away."""
+    """`None` while Stripe is away, and for somebody whom it does not know."""
     memory: Memory
     report: PassReport
     """Of a dry run: what should be, and what would be done next."""
-    found: Found
+    actual: Actual | None
+    """`None` while the panel is away."""
     queued: WorkRow | None
     timeline: Sequence[Mapping[str, Any]]
     """The newest facts of the ledger, oldest first, with its columns as keys."""
@@ -90,7 +82,7 @@ class Explanation:
                 }
                 for said, goal in zip(report["services"], self.report.goals, strict=True)
             ],
-            "actual": None if "panel" in self.away else self._actual(),
+            "actual": self._actual(self.actual) if self.actual is not None else None,
             "next": {
                 "actions": report["actions"],
                 "outcome": {"problems": [], **report["outcome"]},
@@ -99,13 +91,11 @@ class Explanation:
             "timeline": [_fact(row) for row in self.timeline],
         }
 
-    def _actual(self) -> dict[str, Any]:
-        org, org_id = self.found.org, self.memory.org_id
+    def _actual(self, actual: Actual) -> dict[str, Any]:
         return {
-            "orgId": org_id,
+            "orgId": self.memory.org_id,
             "loginId": self.memory.login_id,
-            "orgGone": org_id is not None and (org is None or org.deleted),
-            "orgSuspended": org is not None and org.suspended_by is not None,
+            "orgGone": actual.org_gone,
             "subscriptions": [
                 {
                     "panelSubscriptionId": found.id,
@@ -117,7 +107,7 @@ class Explanation:
                     "suspendedByBridge": suspended_by_us(found, service),
                     "websiteId": service.website_id if service else None,
                 }
-                for found in self.found.subscriptions
+                for found in actual.subscriptions
                 for service in [self.service_of(found)]
             ],
         }
@@ -145,7 +135,10 @@ def service_key(fact: Mapping[str, Any]) -> str | None:
 
 
 async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) -> Explanation:
-    """Read everything about one customer; writes nothing. What can't be read is named in `away`, the rest is told.
+    """What a pass would see and do, and what stands in the database; writes nothing.
+
+    Neither side is asked anything that the pass knows. What it did not come to, because the other side is away, is
+    asked for; what can't be read is named in `away`, and the rest is told.
 
     Args:
         facts: how many of the newest facts of the ledger.
@@ -153,65 +146,48 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     report = await bridge.reconcile(customer_id, dry_run=True)
     whom = CustomerKey.read(customer_id)
     seen, away = report.seen, dict[Side, str]()
-    if seen is None:
-        away["stripe"] = report.said
-        memory, _ = await memories.load(bridge.db, whom)
-    else:
-        memory = seen.memory
-    found = Found()
-    if seen is not None and not report.looked and not isinstance(report.outcome, Settled):
-        away["panel"] = report.said
-        try:
-            seen, goals = await _without_panel(bridge, seen)
-            report = replace(report, goals=goals)
-        except (Refused, Retryable) as error:
-            away["stripe"] = str(error)
-    else:
-        try:
-            found = await _find(bridge, memory, seen.actual.subscriptions if seen and report.looked else None)
-        except (Refused, Retryable) as error:
-            away["panel"] = str(error)
+    memory = seen.memory if seen is not None else (await memories.load(bridge.db, whom))[0]
+    actual: Actual | None = seen.actual if seen is not None else Actual()
+    if not report.looked and not isinstance(report.outcome, Settled):
+        away["stripe" if seen is None else "panel"] = report.said
+        if seen is None:
+            actual = await _without_stripe(bridge, memory, away)
+        else:
+            report, actual = replace(report, goals=await _without_panel(bridge, seen, away)), None
     return Explanation(
         customer_id=customer_id,
         mode=bridge.settings.provisioning_mode,
         payer=seen.payer if seen is not None else None,
         memory=memory,
         report=report,
-        found=found,
+        actual=actual,
         queued=await queue.row_of(bridge.db, whom),
         timeline=await ledger.timeline(bridge.db, whom, limit=facts),
         away=away,
     )
 
 
-async def _without_panel(bridge: SubscriptionManager, seen: Facts) -> tuple[Facts, tuple[Goal, ...]]:
+async def _without_stripe(bridge: SubscriptionManager, memory: Memory, away: dict[Side, str]) -> Actual | None:
+    """What the panel has while Stripe is away: the pass did not come to it."""
+    try:
+        return await Panel(bridge.db, bridge.enhance).look(memory, doubt=True)
+    except (Refused, Retryable) as error:
+        away["panel"] = str(error)
+        return None
+
+
+async def _without_panel(bridge: SubscriptionManager, seen: Facts, away: dict[Side, str]) -> tuple[Goal, ...]:
     """What should be while the panel is away: the pass got no further, and the rules need only Stripe."""
     now = seen.payer.as_of or await bridge.db.now()
 
     def want(payer: Payer) -> Wanted:
         return desired(payer, seen.memory, seen.catalogue, bridge.settings.policy, now)
 
-    payer = await informed(bridge.stripe, seen.payer, want)
-    return replace(seen, payer=payer), want(payer).goals
-
-
-async def _find(bridge: SubscriptionManager, memory: Memory, seen: Sequence[PanelSubscription] | None) -> Found:
-    """What the panel has besides what the pass has seen; all of it, where there was no pass."""
-    if memory.org_id is None:
-        return Found()
     try:
-        org = await bridge.enhance.org(memory.org_id)
-        subscriptions = await bridge.enhance.subscriptions(memory.org_id) if seen is None else seen
-    except NotFound:
-        return Found()
-    websites: dict[str, Website] = {}
-    for service in memory.services:
-        if service.website_id is not None:
-            try:
-                websites[service.website_id] = await bridge.enhance.website(org.id, service.website_id)
-            except NotFound:
-                continue
-    return Found(org, subscriptions, websites)
+        return want(await informed(bridge.stripe, seen.payer, want)).goals
+    except (Refused, Retryable) as error:
+        away["stripe"] = str(error)
+        return ()
 
 
 def _truth(payer: Payer) -> dict[str, Any]:

@@ -137,6 +137,17 @@ async def test_asked_live_both_sides_are_told(world: World) -> None:
     assert explanation["next"]["actions"] == []
 
 
+async def test_asked_live_somebody_whom_stripe_does_not_know_is_told_as_such(world: World) -> None:
+    """An id that only stands in the queue: both sides were read, neither is away, and there is nothing to do."""
+    world.sql("INSERT INTO due (kind, key, due_at) VALUES ('customer', 'cus_nobody', now())")
+    async with world.functions() as client:
+        answer = await client.get(CUSTOMERS, params={"id": "cus_nobody", "live": "true"}, headers=ADMIN)
+    explanation = answer.json()["explanation"]
+    assert explanation["away"] == {"stripe": None, "panel": None}
+    assert (explanation["truth"], explanation["actual"]["subscriptions"]) == (None, [])
+    assert explanation["next"]["actions"] == []
+
+
 async def test_what_shadow_mode_planned_is_not_mixed_in(world: World) -> None:
     """The timeline tells what happened; what would have happened only where it is asked for."""
     customer = world.customer()

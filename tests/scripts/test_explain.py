@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lib.operators.explain import explain
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -82,6 +83,54 @@ async def test_whoever_is_explained_nothing_is_written(world: World) -> None:
     assert everything(world) == before
     assert {call.method for call in world.panel.calls} == {"GET"}
     assert {call.method for call in world.stripe.calls} == {"GET"}
+
+
+def asked(world: World) -> list[str]:
+    """What both sides were asked since this was asked last."""
+    asked = [f"{call.method} {call.path}" for call in world.stripe.calls]
+    asked += [f"{call.method} {call.path}" for call in world.panel.calls]
+    world.stripe.calls.clear()
+    world.panel.forget_calls()
+    return asked
+
+
+@pytest.mark.parametrize("trouble", ["none", "new", "behind", "suspended by hand", "gone"])
+async def test_an_explanation_asks_no_more_than_a_pass(world: World, trouble: str) -> None:
+    """What is told is what one pass would see: neither side is asked anything a second time for it, or besides."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    if trouble != "new":
+        await world.sync(customer)
+    if trouble == "behind":
+        world.stripe.fail_payment(subscription)
+    if trouble == "suspended by hand":
+        world.panel.suspend_by_hand(world.only_subscription().id)
+    if trouble == "gone":
+        world.panel.delete_by_hand(next(iter(world.panel.orgs)), force=True)
+    asked(world)
+    async with world.bridge() as bridge:
+        await bridge.reconcile(customer, dry_run=True)
+    of_a_pass = asked(world)
+    async with world.bridge() as bridge:
+        known = await explain(bridge, customer, facts=0)
+    assert asked(world) == of_a_pass
+    assert known.away == {} and known.actual is not None and known.actual.org_gone is (trouble == "gone")
+
+
+@pytest.mark.parametrize("side", ["stripe", "panel"])
+async def test_while_a_side_is_away_the_other_is_asked_once(world: World, side: str) -> None:
+    """What the pass did not come to is asked for, and what it knows is not asked for again."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    await world.sync(customer)
+    world.stripe.fail_payment(subscription)
+    world.stripe.down, world.panel.down = side == "stripe", side == "panel"
+    asked(world)
+    async with world.bridge() as bridge:
+        known = await explain(bridge, customer, facts=0)
+    answered = [call for call in asked(world) if ("/v1/" in call) is (side == "panel")]
+    assert list(known.away) == [side]
+    assert len(answered) == (1 if side == "stripe" else 2) and len(set(answered)) == len(answered)
 
 
 async def test_a_new_customer_is_told_every_step(world: World) -> None:
