@@ -1,11 +1,12 @@
-"""Stripe: the truth, read through the official SDK and handed on as model objects."""
+"""Stripe: the truth, read through the official SDK and handed on as model objects; and the few things we ask for."""
 
+from lib.stripe_client.checkout import CheckoutWrites, Session
 from lib.stripe_client.money import MoneyReads
 from lib.stripe_client.shapes import Price
 from lib.stripe_client.truth import TruthReads
 
-__all__ = ["Price", "StripeClient"]
+__all__ = ["Price", "Session", "StripeClient"]
 
 
-class StripeClient(TruthReads, MoneyReads):
-    """All that is read from one Stripe account, for one event loop (see `transport` for what every read raises)."""
+class StripeClient(TruthReads, MoneyReads, CheckoutWrites):
+    """One Stripe account, for one event loop (see `transport` for what every read raises, `writes` for the others)."""

@@ -38,6 +38,8 @@ class Price:
     currency: str
     interval: str | None
     interval_count: int | None
+    metered: bool = False
+    """Billed by what was used, so that nobody buys a number of it."""
 
 
 def said_of(thing: Json) -> Answer:
@@ -106,6 +108,7 @@ def read_price(thing: Json) -> Price:
         currency=str(thing.get("currency") or ""),
         interval=str(recurring["interval"]) if isinstance(recurring, dict) and recurring.get("interval") else None,
         interval_count=recurring.get("interval_count") if isinstance(recurring, dict) else None,
+        metered=isinstance(recurring, dict) and recurring.get("usage_type") == "metered",
     )
 
 

@@ -64,7 +64,7 @@ class Transport:
             try:
                 response = await self._client().raw_request_async("get", path, **parameters)
             except stripe.StripeError as error:
-                raise _translated(error) from error
+                raise translated(error) from error
         self.as_of = _header_time(response.headers) or self.as_of
         data: object = response.data
         if not isinstance(data, dict):
@@ -129,7 +129,7 @@ def _header_time(headers: Mapping[str, str]) -> datetime | None:
         return None
 
 
-def _translated(error: stripe.StripeError) -> Retryable | Refused:
+def translated(error: stripe.StripeError) -> Retryable | Refused:
     """An SDK error in our words (https://docs.stripe.com/error-handling)."""
     import stripe
 
