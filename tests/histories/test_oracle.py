@@ -49,7 +49,7 @@ def test_what_the_product_is_told_wrongly_does_not_stay_unseen(lie: Callable[[Js
     """Hosting that follows from a lie about the money contradicts a sentence in some history."""
 
     @settings(
-        max_examples=2000,
+        max_examples=20_000,  # it ends with the first that contradicts; how soon depends on the modules that are loaded
         derandomize=True,
         database=None,
         phases=(Phase.generate,),
