@@ -16,22 +16,23 @@ from lib.model import ReceivedEvent
 DUE_BY_TYPE: Mapping[str, tuple[str, ...]] = {
     "customer.updated": ("customer=id",),
     "customer.deleted": ("customer=id",),
-    "customer.subscription.*": ("customer=customer", "subscription=id"),
+    "customer.subscription.*": ("customer=customer|subscription=id",),
     "subscription_schedule.*": ("customer=customer",),
     "invoice.*": ("customer=customer",),
     "invoice_payment.*": ("invoice=invoice",),
     "payment_intent.processing": ("customer=customer",),
-    "checkout.session.*": ("customer=customer", "checkout_session=id"),
+    "checkout.session.*": ("customer=customer|checkout_session=id",),
     "charge.refunded": ("charge=id",),
     "refund.*": ("refund=id",),
     "charge.refund.updated": ("refund=id",),
     "charge.dispute.*": ("dispute=id",),
     "radar.early_fraud_warning.created": ("charge=charge",),
 }
-"""Event type (``*`` ends a prefix; the longest fitting entry counts) -> ``due kind = field of the object``.
+"""Event type (``*`` ends a prefix; the longest fitting entry counts) -> each ``due kind = field of the object``.
 
-The first field that is present decides: a pass for a customer finds everything of that customer, so the object's own
-kind is only used when the event does not name the customer. Types that are not here are stored and make nobody due.
+Of alternatives (``|``) the first whose field is present counts: a pass for a customer finds everything of that
+customer, so the object's own kind is only used when the event does not name the customer. Types that are not here are
+stored and make nobody due.
 Both lists are those of https://docs.stripe.com/api/events/types.
 """
 
@@ -147,12 +148,17 @@ def _subscription_of(thing: Mapping[str, Any]) -> str | None:
 
 
 def _nudges(kind: str, thing: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    for source in _due_by(kind):
+    found = (_first_present(alternatives, thing) for alternatives in _due_by(kind))
+    return tuple(dict.fromkeys(nudge for nudge in found if nudge is not None))
+
+
+def _first_present(alternatives: str, thing: Mapping[str, Any]) -> tuple[str, str] | None:
+    for source in alternatives.split("|"):
         due_kind, _, name = source.partition("=")
         value = _id(thing.get(name))
         if value:
-            return ((due_kind, value),)
-    return ()
+            return due_kind, value
+    return None
 
 
 def _due_by(kind: str) -> tuple[str, ...]:

@@ -1,11 +1,21 @@
 """Do what the crons do, without end, for people without Vercel; any number of these may run at once."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import os
 import signal
 import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lib.model import Lane
+    from lib.subscription_manager import SubscriptionManager
 
 PAUSE = 2.0
 """Seconds between looks at an empty queue: one cheap indexed query each."""
@@ -43,10 +53,9 @@ def main() -> None:
 
 
 async def _work() -> None:
-    from lib.errors import BridgeError
     from lib.log import get_logger
+    from lib.model import Lane
     from lib.subscription_manager import manager
-    from lib.subscription_manager.manager import TIME_FOR_A_PASS
 
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -54,30 +63,68 @@ async def _work() -> None:
     ours = manager()
     log = get_logger()
     log.info("worker_started")
-    sweep_at, pause, told = 0.0, PAUSE, ""
-    while not stop.is_set():
-        idle = True
-        try:
-            deadline = time.monotonic() + SLICE + TIME_FOR_A_PASS
-            drained = await ours.drain(deadline=deadline, workers=ours.settings.panel_concurrency, migrates=True)
-            idle = drained.passes == 0
-            if time.monotonic() >= sweep_at:
-                sweep_at = time.monotonic() + AFTER_A_FAILED_SWEEP
-                swept = await ours.sweep_if_due(deadline=time.monotonic() + SLICE)
-                stopped = swept is not None and swept.stopped is not None
-                sweep_at = sweep_at if stopped else 0.0
-                idle = idle and (swept is None or swept.elsewhere or stopped)
-            pause, told = PAUSE, ""
-        except Exception as error:  # whatever it is, the passes of everybody else must not wait for a restart
-            if str(error) != told:  # the same cause is told once
-                told = str(error)
-                if isinstance(error, BridgeError):
-                    log.warning("worker_waits", reason=told)
-                else:
-                    log.exception("worker_stumbled")
-            pause = min(pause * 2, LONGEST_PAUSE)
-        if idle:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+    worker = _Worker(ours, stop)
+    # One loop for each lane, and one for the sweep: what takes long in one of them holds up no other.
+    await asyncio.gather(*(worker.loop(partial(worker.drain, lane)) for lane in Lane), worker.loop(worker.sweep))
     await ours.close()
     log.info("worker_stopped")
+
+
+class _Worker:
+    """The loops of one process, and what they have told already."""
+
+    def __init__(self, ours: SubscriptionManager, stop: asyncio.Event) -> None:
+        self._ours = ours
+        self._stop = stop
+        self._sweep_at = 0.0
+        self._told: Counter[str] = Counter()
+
+    async def drain(self, lane: Lane) -> bool:
+        """A slice of the passes of one lane; whether there was none."""
+        from lib.subscription_manager.drain import TIME_FOR_A_PASS
+
+        deadline = time.monotonic() + SLICE + TIME_FOR_A_PASS
+        workers = self._ours.settings.panel_concurrency
+        drained = await self._ours.drain(deadline=deadline, workers=workers, lanes=(lane,), migrates=True)
+        return drained.passes == 0
+
+    async def sweep(self) -> bool:
+        """A slice of a sweep, when it is time; whether there was nothing to do."""
+        if time.monotonic() < self._sweep_at:
+            return True
+        await self._ours.ensure_schema(migrates=True)
+        self._sweep_at = time.monotonic() + AFTER_A_FAILED_SWEEP
+        swept = await self._ours.sweep_if_due(deadline=time.monotonic() + SLICE)
+        stopped = swept is not None and swept.stopped is not None
+        self._sweep_at = self._sweep_at if stopped else 0.0
+        return swept is None or swept.elsewhere or stopped
+
+    async def loop(self, step: Callable[[], Awaitable[bool]]) -> None:
+        """Take steps until the end, with a pause after each in which there was nothing to do."""
+        pause, told = PAUSE, ""
+        while not self._stop.is_set():
+            try:
+                idle = await step()
+                pause, told = PAUSE, self._tell("", told)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody else must wait for a restart
+                told = self._tell(str(error) or type(error).__name__, told, error)
+                idle, pause = True, min(pause * 2, LONGEST_PAUSE)
+            if idle:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), pause)
+
+    def _tell(self, cause: str, before: str, error: Exception | None = None) -> str:
+        """Log why a loop can't go on, unless it or another one has told the same; what it has told by now."""
+        from lib.errors import BridgeError
+        from lib.log import get_logger
+
+        if cause == before:
+            return before
+        self._told[before] -= 1
+        if error is not None and self._told[cause] <= 0:
+            if isinstance(error, BridgeError):
+                get_logger().warning("worker_waits", reason=cause)
+            else:
+                get_logger().error("worker_stumbled", exc_info=error)
+        self._told[cause] += 1
+        return cause

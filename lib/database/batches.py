@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from lib.database.connection import Connection, Database
+from lib.model import Nudge, Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +41,31 @@ async def begin(connection: Connection, actor: str, action: str, about: Mapping[
     return str(row["id"])
 
 
-async def mark(connection: Connection, batch_id: str, subjects: Sequence[tuple[str, str]]) -> int:
-    """Make (kind, key) rows due as part of an act; how many."""
+async def mark(connection: Connection, batch_id: str, subjects: Sequence[tuple[str, str] | Nudge]) -> int:
+    """Make rows due as part of an act; how many. They are many, and go after whoever has asked for themselves."""
+    nudges = [Nudge(*subject) for subject in subjects]
     cursor = await connection.execute(
         """
         WITH marked AS (
-            INSERT INTO due (kind, key, batch_id)
-            SELECT DISTINCT kind, key, %(batch)s::uuid FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key)
+            INSERT INTO due (kind, key, lane, priority, batch_id)
+            SELECT DISTINCT kind, key, lane, %(priority)s::smallint, %(batch)s::uuid
+            FROM unnest(%(kinds)s::text[], %(keys)s::text[], %(lanes)s::text[]) AS n (kind, key, lane)
             ORDER BY kind, key
             ON CONFLICT (kind, key) DO UPDATE SET due_at = least(due.due_at, clock_timestamp()),
-                generation = due.generation + 1, priority = 0, batch_id = excluded.batch_id,
+                generation = due.generation + 1, batch_id = excluded.batch_id,
                 updated_at = clock_timestamp()
             RETURNING 1
         )
         UPDATE batches SET subjects = subjects + (SELECT count(*) FROM marked) WHERE id = %(batch)s::uuid
         RETURNING (SELECT count(*) FROM marked) AS n
         """,
-        {"batch": batch_id, "kinds": [kind for kind, _ in subjects], "keys": [key for _, key in subjects]},
+        {
+            "batch": batch_id,
+            "priority": Priority.ROUTINE.value,
+            "kinds": [nudge.kind for nudge in nudges],
+            "keys": [nudge.key for nudge in nudges],
+            "lanes": [nudge.lane.value for nudge in nudges],
+        },
     )
     row = await cursor.fetchone()
     assert row is not None

@@ -10,10 +10,11 @@ from lib.database import due
 from lib.database.connection import Database
 from lib.database.keys import STRIPE
 from lib.database.sweeps import HELD, Sweep
+from lib.model import Priority
 
 _NUDGE = f"""
     INSERT INTO due (kind, key, priority)
-    SELECT DISTINCT 'customer', customer_id, {due.Priority.ROUTINE.value} FROM differing
+    SELECT DISTINCT 'customer', customer_id, {Priority.ROUTINE.value} FROM differing
     WHERE customer_id IS NOT NULL AND NOT EXISTS (SELECT FROM due parked
         WHERE parked.kind = 'customer' AND parked.key = customer_id AND parked.parked_reason IS NOT NULL)
     ORDER BY customer_id

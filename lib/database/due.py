@@ -5,10 +5,9 @@ All dates are the database's own clock, which every process shares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from enum import IntEnum
 
 from psycopg.types.json import Jsonb
 
@@ -16,20 +15,10 @@ from lib.database import ledger
 from lib.database.connection import Connection, Database
 from lib.database.keys import as_text
 from lib.database.leases import LEASE
-from lib.model import Claim, Settlement
+from lib.model import Claim, Lane, Nudge, Priority, Settlement
 
-_CLAIM_LOCK = 0x5B1D6E02
-"""Arbitrary, but ours: makes counting the leases and taking one a single step."""
-
-
-class Priority(IntEnum):
-    """Whose turn is first. A pass that comes to rest ends a row's priority with it."""
-
-    ASKED = 0
-    """An event came in, or a person asked: somebody may be waiting for it."""
-    ROUTINE = 1
-    """A comparison found a difference, a date has come, or it is everybody's turn."""
-
+_CLAIM_LOCKS = {Lane.PANEL: 0x5B1D6E02, Lane.STRIPE: 0x5B1D6E12, Lane.OUT: 0x5B1D6E22}
+"""Arbitrary, but ours: makes counting the leases of a lane and taking one a single step."""
 
 ROUTINE_SHARE = 0.1
 """How many of the claims look at routine first, so that it comes on however much is asked for."""
@@ -42,21 +31,22 @@ def turn(noise: float) -> Priority:
 
 NUDGE = """ON CONFLICT (kind, key) DO UPDATE
     SET due_at = least(due.due_at, excluded.due_at), priority = least(due.priority, excluded.priority),
-        generation = due.generation + 1, updated_at = now()"""
+        lane = excluded.lane, generation = due.generation + 1, updated_at = now()"""
 """What every INSERT into `due` ends with: it is due no later and no less urgently than before, and a pass that runs
 just then runs again."""
 
 KEPT_FOR = timedelta(minutes=1)
 """For how long a row that a person waits for is left to them alone."""
 
-
 _FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
 
 _THESE = f"""
     FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS o (kind, key) JOIN due USING (kind, key)
-    WHERE (due_at <= statement_timestamp() OR %(force)s) AND {_FREE}
+    WHERE lane = %(lane)s AND (due_at <= statement_timestamp() OR %(force)s) AND {_FREE}
 """
-_OF_PRIORITY = f"FROM due WHERE priority = {{priority}} AND due_at <= statement_timestamp() AND {_FREE}"
+_OF_PRIORITY = (
+    f"FROM due WHERE lane = {{lane}} AND priority = {{priority}} AND due_at <= statement_timestamp() AND {_FREE}"
+)
 """Equal to each priority, and not just sorted by it: so the index finds where the due ones of it begin and end."""
 
 _PICK = "SELECT kind, key {rows} ORDER BY due_at LIMIT {places} FOR UPDATE OF due SKIP LOCKED"
@@ -65,11 +55,13 @@ _PICK_THESE = "picked AS ({})".format(_PICK.format(rows=_THESE, places="(SELECT 
 _PICK_DUE = ", ".join(
     (
         "ahead AS ({})".format(
-            _PICK.format(rows=_OF_PRIORITY.format(priority="%(first)s"), places="(SELECT places FROM room)")
+            _PICK.format(
+                rows=_OF_PRIORITY.format(lane="%(lane)s", priority="%(first)s"), places="(SELECT places FROM room)"
+            )
         ),
         "behind AS ({})".format(
             _PICK.format(
-                rows=_OF_PRIORITY.format(priority="1 - %(first)s"),
+                rows=_OF_PRIORITY.format(lane="%(lane)s", priority="1 - %(first)s"),
                 places="(SELECT places - (SELECT count(*) FROM ahead) FROM room)",
             )
         ),
@@ -77,9 +69,14 @@ _PICK_DUE = ", ".join(
     )
 )
 
-_LOOK = """
-    SELECT (SELECT count(*) FROM due WHERE leased_until > statement_timestamp()) < %(concurrency)s
-        AND EXISTS (SELECT {rows}) AS worth_it
+_TAKEN = "(SELECT count(*) FROM due WHERE lane = {lane} AND leased_until > statement_timestamp())"
+
+_LOOK = f"SELECT {_TAKEN.format(lane='%(lane)s')} < %(concurrency)s AND EXISTS (SELECT {{rows}}) AS worth_it"
+
+_OPEN = f"""
+    SELECT l.lane FROM unnest(%(lanes)s::text[], %(places)s::integer[]) AS l (lane, places)
+    WHERE {_TAKEN.format(lane="l.lane")} < l.places
+        AND EXISTS (SELECT {_OF_PRIORITY.format(lane="l.lane", priority="ANY('{0, 1}')")})
 """
 
 _LOCK = """
@@ -91,7 +88,7 @@ _LOCK = """
 _CLAIM = """
     WITH room AS (
         SELECT greatest(0, least(%(limit)s, %(concurrency)s - count(*))) AS places
-        FROM due WHERE leased_until > statement_timestamp()
+        FROM due WHERE lane = %(lane)s AND leased_until > statement_timestamp()
     ), {picked}
     UPDATE due
     SET lease_id = gen_random_uuid(), leased_until = statement_timestamp() + %(lease)s
@@ -105,13 +102,10 @@ _CLAIM = """
 could not be looked up in one; the time of the statement is the same here, because the lock was taken before it."""
 
 
-async def room(db: Database, concurrency: int) -> bool:
-    """Whether fewer than `concurrency` leases exist anywhere."""
-    row = await db.row(
-        "SELECT count(*) < %(concurrency)s AS free FROM due WHERE leased_until > statement_timestamp()",
-        {"concurrency": concurrency},
-    )
-    return bool(row and row["free"])
+async def open_lanes(db: Database, places: Mapping[Lane, int]) -> list[Lane]:
+    """Lanes in which something is due and fewer than so many leases exist anywhere."""
+    rows = await db.rows(_OPEN, {"lanes": [lane.value for lane in places], "places": list(places.values())})
+    return [Lane(row["lane"]) for row in rows]
 
 
 async def claim(
@@ -122,8 +116,9 @@ async def claim(
     only: Sequence[tuple[str, str]] | None = None,
     force: bool = False,
     first: Priority = Priority.ASKED,
+    lane: Lane = Lane.PANEL,
 ) -> list[Claim]:
-    """Lease up to `limit` rows that are due, oldest first, while fewer than `concurrency` leases exist anywhere.
+    """Lease up to `limit` rows of a lane that are due, oldest first, while fewer than `concurrency` leases of it exist.
 
     A look without the lock comes first: with every event somebody asks, and mostly there is no room.
 
@@ -140,14 +135,15 @@ async def claim(
         "keys": [key for _, key in only or ()],
         "lease": LEASE,
         "first": first.value,
+        "lane": lane.value,
     }
-    anything = _OF_PRIORITY.format(priority="ANY('{0, 1}')")
+    anything = _OF_PRIORITY.format(lane="%(lane)s", priority="ANY('{0, 1}')")
     look = await db.row(_LOOK.format(rows=anything if only is None else _THESE), parameters)
     if not look or not look["worth_it"]:
         return []
 
     async def take(connection: Connection) -> list[Claim]:
-        await connection.execute(_LOCK, {"lock": _CLAIM_LOCK})
+        await connection.execute(_LOCK, {"lock": _CLAIM_LOCKS[lane]})
         cursor = await connection.execute(_CLAIM.format(picked=_PICK_DUE if only is None else _PICK_THESE), parameters)
         return [Claim(**row) for row in await cursor.fetchall()]
 
@@ -241,23 +237,25 @@ async def give_back(db: Database, claim: Claim) -> None:
 
 async def mark(
     db: Database,
-    subjects: Sequence[tuple[str, str]],
+    subjects: Sequence[tuple[str, str] | Nudge],
     *,
     priority: Priority = Priority.ASKED,
     patience: float | None = None,
 ) -> int:
-    """Make (kind, key) rows due now; how many. `patience`: seconds to wait for somebody who holds one of them."""
+    """Make rows due now; how many. `patience`: seconds to wait for somebody who holds one of them."""
+    nudges = [Nudge(*subject) for subject in subjects]
     rows = await db.rows(
         f"""
-        INSERT INTO due (kind, key, priority)
-        SELECT DISTINCT kind, key, %(priority)s::smallint
-        FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS n (kind, key) ORDER BY kind, key
+        INSERT INTO due (kind, key, lane, priority)
+        SELECT DISTINCT kind, key, lane, %(priority)s::smallint
+        FROM unnest(%(kinds)s::text[], %(keys)s::text[], %(lanes)s::text[]) AS n (kind, key, lane) ORDER BY kind, key
         {NUDGE} RETURNING 1
         """,
         {
             "priority": priority.value,
-            "kinds": [kind for kind, _ in subjects],
-            "keys": [key for _, key in subjects],
+            "kinds": [nudge.kind for nudge in nudges],
+            "keys": [nudge.key for nudge in nudges],
+            "lanes": [nudge.lane.value for nudge in nudges],
         },
         patience=patience,
     )
@@ -299,7 +297,9 @@ class Load:
     """How the queue stands."""
 
     oldest_seconds: float
-    """How long the oldest row that was asked for has been waiting without anybody working on it."""
+    """How long the oldest row that was asked for has been waiting without anybody working on it.
+
+    What waits for somebody else's server is left out."""
     backlog_seconds: float
     """The same of the oldest row that is only routine."""
     due: int
@@ -320,7 +320,7 @@ async def load(db: Database) -> Load:
             count(*) FILTER (WHERE due_at <= statement_timestamp()) AS due,
             count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked,
             count(*) FILTER (WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
-        FROM (SELECT *, due_at <= statement_timestamp() AND {_FREE} AS waiting FROM due) AS d
+        FROM (SELECT *, lane <> 'out' AND due_at <= statement_timestamp() AND {_FREE} AS waiting FROM due) AS d
         """
     )
     assert row is not None

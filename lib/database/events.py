@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lib.database import due
 from lib.database.connection import Database
 from lib.database.keys import STRIPE
 from lib.errors import NoAnswer
-from lib.model import CustomerKey, ReceivedEvent
+from lib.model import CustomerKey, Nudge, ReceivedEvent
 
 PROMPT = 2.0
 """Seconds for storing events and marking their subjects, which takes milliseconds unless somebody holds a lock."""
@@ -20,25 +20,34 @@ POSTPONED = "nudge"
 """The kind of a row whose pass makes another row due: its key is `kind:key`."""
 
 
-async def accept(db: Database, events: Sequence[ReceivedEvent], *, source: str = "webhook") -> list[str]:
+async def accept(
+    db: Database,
+    events: Sequence[ReceivedEvent],
+    nudge: Callable[[str, str], Nudge] = Nudge,
+    *,
+    source: str = "webhook",
+) -> list[str]:
     """Store events and mark their subjects due, in one statement for any number of them; the ids that were new.
 
     Rows are locked in the order of their keys, so that two batches never wait for each other in a circle. Where
     somebody keeps a subject's row locked (a person's open transaction), the events are stored all the same: with a row
     of its own that has the subject marked later.
+
+    Args:
+        nudge: the row of the queue for a kind and key.
     """
-    nudges = [(event.event_id, kind, key) for event in events for kind, key in event.nudges]
+    nudges = [(event.event_id, nudge(kind, key)) for event in events for kind, key in event.nudges]
     try:
         return await _store(db, events, nudges, source, PROMPT)
     except NoAnswer:
-        postponed = [(event_id, POSTPONED, f"{kind}:{key}") for event_id, kind, key in nudges]
+        postponed = [(event_id, nudge(POSTPONED, f"{found.kind}:{found.key}")) for event_id, found in nudges]
         return await _store(db, events, postponed, source, PATIENT)
 
 
 async def _store(
     db: Database,
     events: Sequence[ReceivedEvent],
-    nudges: Sequence[tuple[str, str, str]],
+    nudges: Sequence[tuple[str, Nudge]],
     source: str,
     patience: float,
 ) -> list[str]:
@@ -62,10 +71,10 @@ async def _store(
             ON CONFLICT (provider, event_id) DO NOTHING
             RETURNING event_id
         ), nudged AS (
-            INSERT INTO due (kind, key)
-            SELECT DISTINCT n.kind, n.key
-            FROM unnest(%(nudge_event)s::text[], %(nudge_kind)s::text[], %(nudge_key)s::text[])
-                AS n (event_id, kind, key)
+            INSERT INTO due (kind, key, lane)
+            SELECT DISTINCT n.kind, n.key, n.lane
+            FROM unnest(%(nudge_event)s::text[], %(nudge_kind)s::text[], %(nudge_key)s::text[], %(nudge_lane)s::text[])
+                AS n (event_id, kind, key, lane)
             JOIN stored USING (event_id)
             ORDER BY n.kind, n.key
             {due.NUDGE}
@@ -85,9 +94,10 @@ async def _store(
             "outcome": [e.outcome for e in events],
             "error": [e.error for e in events],
             "body": [e.body for e in events],
-            "nudge_event": [event_id for event_id, _, _ in nudges],
-            "nudge_kind": [kind for _, kind, _ in nudges],
-            "nudge_key": [key for _, _, key in nudges],
+            "nudge_event": [event_id for event_id, _ in nudges],
+            "nudge_kind": [found.kind for _, found in nudges],
+            "nudge_key": [found.key for _, found in nudges],
+            "nudge_lane": [found.lane.value for _, found in nudges],
         },
         patience=patience,
     )

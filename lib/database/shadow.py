@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from lib.database import due
 from lib.database.connection import Database
 from lib.database.keys import as_text, whose
-from lib.model import CustomerKey
+from lib.model import CustomerKey, Priority
 
 
 async def remember(db: Database, customer: CustomerKey, actions: Sequence[dict[str, Any]]) -> bool:
@@ -39,7 +39,7 @@ async def go_live(db: Database) -> int:
         f"""
         WITH planned AS (DELETE FROM shadow_plans RETURNING {as_text()} AS key)
         INSERT INTO due (kind, key, priority)
-        SELECT 'customer', key, {due.Priority.ROUTINE.value} FROM planned ORDER BY key
+        SELECT 'customer', key, {Priority.ROUTINE.value} FROM planned ORDER BY key
         {due.NUDGE} RETURNING 1
         """
     )

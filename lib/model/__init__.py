@@ -36,7 +36,7 @@ from lib.model.facts import Clock, Facts
 from lib.model.memory import Memory
 from lib.model.outcome import Failed, Outcome, Parked, Settled, Settlement, Waits
 from lib.model.panel import Actual, PanelPlan, PanelSubscription, Resource
-from lib.model.queue import Claim, Mandate
+from lib.model.queue import Claim, Lane, Mandate, Nudge, Priority
 from lib.model.service import Hold, Service, ServiceKey, ServiceState
 from lib.model.stripe import Dispute, Invoice, Item, Line, Payer, Refund, Subscription
 
@@ -67,11 +67,13 @@ __all__ = [
     "Intent",
     "Invoice",
     "Item",
+    "Lane",
     "Line",
     "Mandate",
     "Mark",
     "Memory",
     "MoveWebsite",
+    "Nudge",
     "Outcome",
     "PanelPlan",
     "PanelSubscription",
@@ -79,6 +81,7 @@ __all__ = [
     "Payer",
     "PlanMapping",
     "PlanRule",
+    "Priority",
     "Problem",
     "Question",
     "Read",

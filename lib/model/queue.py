@@ -1,9 +1,39 @@
-"""A row of the queue as its passes see it, and what a pass may do for it."""
+"""A row of the queue: what it is about, its places and its turn; and what a pass may do for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class Lane(StrEnum):
+    """Passes that share places. What hangs in one lane takes no place in another."""
+
+    PANEL = "panel"
+    """They change the panel."""
+    STRIPE = "stripe"
+    """They only read Stripe and remember."""
+    OUT = "out"
+    """They send something to somebody else's server."""
+
+
+class Priority(IntEnum):
+    """Whose turn is first. A pass that comes to rest ends a row's priority with it."""
+
+    ASKED = 0
+    """An event came in, or a person asked: somebody may be waiting for it."""
+    ROUTINE = 1
+    """A comparison found a difference, a date has come, or it is everybody's turn."""
+
+
+class Nudge(NamedTuple):
+    """A row of the queue that is to be made due."""
+
+    kind: str
+    key: str
+    lane: Lane = Lane.PANEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +49,7 @@ class Claim:
     retry_at: datetime | None
     """When the retry curve would have let it run by itself."""
     claimed_at: datetime
-    """The database's time when it was claimed."""
+    """By the database's clock."""
 
 
 @dataclass(frozen=True, slots=True)

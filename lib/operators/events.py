@@ -11,9 +11,11 @@ from lib.database import batches, due
 from lib.database.lists import events as lists
 from lib.database.lists.events import EventFilter, EventRow
 from lib.errors import Declined
+from lib.model import Nudge
 from lib.operators.batches import refuse_other_number
 from lib.operators.views.events import EventView, EventWork, Matches, Replayed
 from lib.stripe_events import read_event
+from lib.subscription_manager.kinds import nudge
 
 if TYPE_CHECKING:
     from lib.subscription_manager.manager import SubscriptionManager
@@ -102,8 +104,9 @@ async def replay_these(bridge: SubscriptionManager, event_ids: Sequence[str]) ->
     return await due.mark(bridge.db, subjects) if subjects else 0
 
 
-def _subjects(bridge: SubscriptionManager, rows: Sequence[EventRow]) -> list[Subject]:
-    return sorted({subject for row in rows for subject in subjects_of(row, livemode=bridge.settings.livemode)})
+def _subjects(bridge: SubscriptionManager, rows: Sequence[EventRow]) -> list[Nudge]:
+    found = {subject for row in rows for subject in subjects_of(row, livemode=bridge.settings.livemode)}
+    return [nudge(kind, key) for kind, key in sorted(found)]
 
 
 def subjects_of(row: EventRow, *, livemode: bool) -> tuple[Subject, ...]:

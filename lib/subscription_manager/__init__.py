@@ -1,10 +1,12 @@
 """The application in a few verbs: accept an event, drain what is due, reconcile one customer, sweep everything.
 
-`customer` is one pass, with a live (`apply`) or a dry (`dry`) hand; `interrupted` finds out what an earlier one left
-open, `notebook` writes down what is remembered, `sweep` compares in bulk, `process` is the one manager of this process.
+`drain` claims, `runner` keeps and settles what `kinds` runs: `customer` is one pass, with a live (`apply`) or a dry
+(`dry`) hand; `interrupted` finds out what an earlier one left open, `notebook` writes down what is remembered. `sweep`
+compares in bulk, `process` is the one manager of this process.
 """
 
-from lib.subscription_manager.manager import Drained, SubscriptionManager
+from lib.subscription_manager.drain import Drained
+from lib.subscription_manager.manager import SubscriptionManager
 from lib.subscription_manager.process import manager
 from lib.subscription_manager.report import PassReport
 

@@ -18,6 +18,7 @@ from lib.model import (
     Action,
     ActionKind,
     Catalogue,
+    Claim,
     Decided,
     Decision,
     Facts,
@@ -39,6 +40,7 @@ from lib.policy import InvalidDomain, decide, normalise_domain, settles_at, with
 from lib.subscription_manager.apply import Live
 from lib.subscription_manager.ask import answer
 from lib.subscription_manager.dry import Dry, Shadow
+from lib.subscription_manager.kinds import Context, Ended
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.report import PassReport
 from lib.subscription_manager.step import Waiting
@@ -87,6 +89,18 @@ class Applier(Protocol):
 
     async def conclude(self, facts: Facts, outcome: Outcome, /) -> None:
         """Write down what came of the pass."""
+
+
+async def run(claim: Claim, context: Context) -> Ended:
+    """Bring the customer of a claimed row to rest."""
+    reconciler = Reconciler(context.settings, context.db, context.stripe, context.enhance)
+    report = await reconciler.run(claim.key, context.mandate)
+    facts = {
+        "actions": [action.kind for action in report.actions],
+        "stripe_calls": report.stripe_calls,
+        "panel_calls": report.panel_calls,
+    }
+    return Ended(report.outcome, report.customer_id, facts, report)
 
 
 class Reconciler:

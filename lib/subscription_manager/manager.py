@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,8 +16,10 @@ from lib.database.customers import knows
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.log import get_logger
-from lib.model import Catalogue, Claim, CustomerKey, Mandate, ReceivedEvent
+from lib.model import Catalogue, Claim, CustomerKey, Lane, Mandate, ReceivedEvent
 from lib.stripe_events import read_event
+from lib.subscription_manager.drain import Drain, Drained
+from lib.subscription_manager.kinds import Ended, nudge, places
 from lib.subscription_manager.report import PassReport
 
 if TYPE_CHECKING:
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from lib.subscription_manager.teller import Teller
 
 log = get_logger()
-
-TIME_FOR_A_PASS = 20.0
-"""Seconds that must be left before another pass is claimed."""
 
 SWEEP_EVERY = timedelta(hours=1)
 """As often as the cron of vercel.json."""
@@ -53,15 +49,6 @@ WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
 
 
-@dataclass(slots=True)
-class Drained:
-    """What one drain did: passes by how they ended."""
-
-    passes: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    out_of_time: bool = False
-
-
 class SubscriptionManager:
     """Everything this product does, over its settings, one database and the two other sides.
 
@@ -76,7 +63,7 @@ class SubscriptionManager:
         self.health_cache: object = None
         self._schema_checked = False
         self._went_live = False
-        self._looking: asyncio.Task[bool] | None = None
+        self._looking: asyncio.Task[list[Lane]] | None = None
 
     @cached_property
     def stripe(self) -> StripeClient:
@@ -105,7 +92,7 @@ class SubscriptionManager:
         """Runs what was claimed."""
         from lib.subscription_manager.runner import Runner
 
-        return Runner(self.db, self.stripe, self.reconciler)
+        return Runner(self.settings, self.db, self.stripe, self.enhance)
 
     @cached_property
     def teller(self) -> Teller:
@@ -132,7 +119,7 @@ class SubscriptionManager:
         """
         received = {event.event_id: event for event in (read_event(b, livemode=self.settings.livemode) for b in bodies)}
         db = self.inbox if source == "webhook" else self.db
-        new = set(await events.accept(db, list(received.values()), source=source))
+        new = set(await events.accept(db, list(received.values()), nudge, source=source))
         for event in received.values():
             if event.outcome == "unreadable" and event.event_id in new:
                 log.error("event_unreadable", event_id=event.event_id, error=event.error, source=source)
@@ -149,47 +136,39 @@ class SubscriptionManager:
     # --- drain ---
 
     async def drain(
-        self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = (), migrates: bool = False
+        self,
+        *,
+        deadline: float,
+        workers: int = 1,
+        first: Sequence[tuple[str, str]] = (),
+        lanes: Sequence[Lane] = tuple(Lane),
+        migrates: bool = False,
     ) -> Drained:
         """Run passes for what is due until nothing is, or until `deadline` on the steady clock is near.
 
         Args:
-            workers: passes at one time in this process; all processes together stay below `PANEL_CONCURRENCY`.
+            workers: passes at one time in this process and each lane; all processes together keep to `kinds.places`.
             first: rows to begin with, before those that have waited longest.
             migrates: bring the schema up to date before, if it is behind.
         """
-        drained = Drained()
         await self.ensure_schema(migrates=migrates)
         if self.settings.provisioning_mode == "paused":
-            return drained
+            return Drained()
         if self.settings.provisioning_mode == "live" and not self._went_live:
             if planned := await shadow.go_live(self.db):
                 log.info("went_live", customers=planned)
             self._went_live = True
-        waiting = list(first)
+        free = {lane: most for lane, most in places(self.settings).items() if lane in lanes}
+        run = partial(self._run, deadline=deadline)
+        drain = Drain(self.db, run, free, workers=workers, deadline=deadline)
+        return await drain.to_the_end([nudge(kind, key) for kind, key in first])
 
-        async def work() -> None:
-            while time.monotonic() < deadline - TIME_FOR_A_PASS:
-                only = [waiting.pop(0)] if waiting else None
-                first = due.turn(random.random())  # noqa: S311 - shares turns, guards nothing
-                claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=only, first=first)
-                if claims:
-                    report = await self._run(claims[0], deadline=deadline)
-                    drained.passes += 1
-                    drained.outcomes[type(report.outcome).__name__.lower() if report else "lost"] += 1
-                elif only is None:
-                    return
-            drained.out_of_time = True
-
-        await asyncio.gather(*(work() for _ in range(min(workers, self.settings.panel_concurrency))))
-        return drained
-
-    async def _run(self, claim: Claim, **how: Any) -> PassReport | None:
+    async def _run(self, claim: Claim, **how: Any) -> Ended | None:
         began = time.monotonic()
-        report = await self.runner.run(claim, **how)
-        if report is not None:
+        ended = await self.runner.run(claim, **how)
+        if ended is not None:
             await self.teller.pass_ended(began)
-        return report
+        return ended
 
     async def drain_quietly(self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = ()) -> None:
         """`drain` for after a response: what fails stays due, so the failure is only logged.
@@ -198,22 +177,22 @@ class SubscriptionManager:
         """
         try:
             await self.ensure_schema(migrates=False)
-            if self.settings.provisioning_mode == "paused" or not await self._room():
+            if self.settings.provisioning_mode == "paused" or not await self._open_lanes():
                 return
             await self.drain(deadline=deadline, workers=workers, first=first)
         except BridgeError as error:
             log.warning("drain_failed", error=str(error))
 
-    async def _room(self) -> bool:
-        """Whether a place was free at some moment after this was asked."""
+    async def _open_lanes(self) -> list[Lane]:
+        """Lanes with something due and a free place, at some moment after this was asked."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
         return await asyncio.shield(self._looking)
 
-    async def _look(self) -> bool:
+    async def _look(self) -> list[Lane]:
         await asyncio.sleep(TOGETHER)
         self._looking = None  # who asks from now on needs a later look
-        return await due.room(self.db, self.settings.panel_concurrency)
+        return await due.open_lanes(self.db, places(self.settings))
 
     async def ensure_schema(self, *, migrates: bool) -> None:
         """Check once per process that the schema is as new as this code.
@@ -281,9 +260,9 @@ class SubscriptionManager:
             if claims and self.settings.provisioning_mode == "paused":
                 await due.give_back(self.db, claims[0])
                 raise Declined("paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
-            report = await self._run(claims[0], actor=actor) if claims else None
-            if report is not None:
-                return report
+            ended = await self._run(claims[0], actor=actor) if claims else None
+            if ended is not None and ended.report is not None:
+                return ended.report
             if time.monotonic() > end:
                 detail = (
                     f"no place was free within {WAIT_FOR_CLAIM:.0f} s: another pass works on this customer, or"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from lib.database import Database, ledger, money
+from lib.database import Database, erasure, events, ledger, money
+from lib.errors import NotFound
 from lib.log import get_logger
-from lib.model import Dispute, ServiceKey
+from lib.model import Claim, CustomerKey, Dispute, ServiceKey, Settled
+from lib.subscription_manager.kinds import Context, Ended
 
 if TYPE_CHECKING:
     from lib.stripe_client import StripeClient
@@ -15,19 +17,28 @@ if TYPE_CHECKING:
 log = get_logger()
 
 
-async def learn(db: Database, stripe: StripeClient, kind: str, object_id: str) -> str | None:
-    """Read a dispute, a refund or a charge with its refunds, and remember it; the customer, if there is one.
+async def run(claim: Claim, context: Context) -> Ended:
+    """Read a dispute, a refund or a charge with its refunds, and remember it; the customer is due, if it is news."""
+    try:
+        customer_id = await _learn(context.db, context.stripe, claim)
+    except NotFound as error:
+        log.warning("object_unknown", kind=claim.kind, error=str(error))
+        return Ended(Settled())
+    if customer_id is None:
+        log.info("object_without_customer", kind=claim.kind)
+        return Ended(Settled())
+    whom = CustomerKey.stripe(customer_id)
+    await events.belong(context.db, claim.key, whom)
+    await erasure.empty_late(context.db, claim.key, whom)
+    return Ended(Settled(), customer_id)
 
-    They are due then, if it is news.
 
-    Raises:
-        NotFound: Stripe does not know the object.
-    """
-    if kind == "dispute":
-        return await _dispute(db, stripe, object_id)
-    charge_id: str | None = object_id
-    if kind == "refund":
-        refund = await stripe.refund(object_id)
+async def _learn(db: Database, stripe: StripeClient, claim: Claim) -> str | None:
+    if claim.kind == "dispute":
+        return await _dispute(db, stripe, claim.key)
+    charge_id: str | None = claim.key
+    if claim.kind == "refund":
+        refund = await stripe.refund(claim.key)
         charge_id = refund.charge_id
         if charge_id is None:  # of a bank transfer, for one: remembered, so that no sweep asks again
             await money.remember_refunds(db, [refund])

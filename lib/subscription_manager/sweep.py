@@ -22,10 +22,11 @@ from lib.config import Settings
 from lib.database import Database, comparison, due, leases, money, sweeps
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
-from lib.model import ReceivedEvent
+from lib.model import Priority, ReceivedEvent
 from lib.model.reason import SettingsFault
 from lib.policy import fingerprint, marks
 from lib.stripe_events import SUBSCRIBE_TO
+from lib.subscription_manager.kinds import nudge
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient, Org, Website
@@ -292,8 +293,8 @@ class Sweeper:
         changed = await money.changed(self._db, kind, statuses)
         unlisted = await money.undecided(self._db, kind, _listed_from(sweep)) if after is None else []
         if found := changed + unlisted:
-            marks = [(kind, object_id) for object_id in found]
-            self._counts["marked"] += await due.mark(self._db, marks, priority=due.Priority.ROUTINE)
+            marks = [nudge(kind, object_id) for object_id in found]
+            self._counts["marked"] += await due.mark(self._db, marks, priority=Priority.ROUTINE)
         return after
 
     # --- (c) panel ---

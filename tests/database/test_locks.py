@@ -14,14 +14,14 @@ from lib.database import Database, comparison, due, events, leases, sweeps
 from lib.database import edits as people
 from lib.database import memory as memories
 from lib.errors import Conflicted
-from lib.model import Problem, Settlement
+from lib.model import Lane, Problem, Settlement
 from lib.model.reason import Reason
-from lib.subscription_manager.manager import TIME_FOR_A_PASS
+from lib.subscription_manager.drain import TIME_FOR_A_PASS
 from tests.admin.test_webhook import cut, elsewhere, event, post
 from tests.world import World
 
 ADA = ("customer", "cus_ada")
-CLAIM_LOCK = due._CLAIM_LOCK
+CLAIM_LOCK = due._CLAIM_LOCKS[Lane.PANEL]
 HOLDER = "00000000-0000-4000-8000-000000000001"
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from lib.config import Secret
 from lib.database import Database, due, leases, sweeps
-from lib.model import Claim, Problem, Settlement
+from lib.model import Claim, Priority, Problem, Settlement
 from lib.model.reason import Reason
 from tests.world import World
 
-ASKED, ROUTINE = due.Priority.ASKED, due.Priority.ROUTINE
+ASKED, ROUTINE = Priority.ASKED, Priority.ROUTINE
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def customers(*names: str) -> list[tuple[str, str]]:
     return [("customer", name) for name in names]
 
 
-async def claimed(db: Database, limit: int = 1, first: due.Priority = ASKED) -> list[str]:
+async def claimed(db: Database, limit: int = 1, first: Priority = ASKED) -> list[str]:
     """Whose turn it is."""
     return [claim.key for claim in await due.claim(db, concurrency=100, limit=limit, first=first)]
 

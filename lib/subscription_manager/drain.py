@@ -1,0 +1,107 @@
+"""One process at the queue: a few passes at a time in each lane, until nothing is due in any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lib.database import Database, due
+from lib.model import Claim, Lane, Nudge
+from lib.subscription_manager.kinds import Ended
+
+TIME_FOR_A_PASS = 20.0
+"""Seconds that must be left before another pass is claimed."""
+
+PAUSE = 2.0
+"""Seconds between looks for what has become due while passes run that take long."""
+
+
+@dataclass(slots=True)
+class Drained:
+    """What one drain did: passes by how they ended."""
+
+    passes: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    out_of_time: bool = False
+
+
+class Drain:
+    """Claims and runs. A lane in which a pass hangs holds up no other one."""
+
+    def __init__(
+        self,
+        db: Database,
+        run: Callable[[Claim], Awaitable[Ended | None]],
+        places: Mapping[Lane, int],
+        *,
+        workers: int,
+        deadline: float,
+    ) -> None:
+        self._db = db
+        self._run = run
+        self._places = places
+        self._workers = workers
+        self._deadline = deadline
+        self._first: list[Nudge] = []
+        self._running: dict[asyncio.Task[int], Lane] = {}
+        self._drained = Drained()
+
+    async def to_the_end(self, first: Sequence[Nudge] = ()) -> Drained:
+        """Run what is due until nothing is, or until the deadline is near; `first` before what has waited longer."""
+        self._first = list(first)
+        lanes = list(dict.fromkeys(nudge.lane for nudge in first if nudge.lane in self._places))
+        in_vain: set[Lane] = set()  # where something is due that could not be had: locked, or others were faster
+        try:
+            while True:
+                if self._in_time():
+                    lanes = lanes or await due.open_lanes(self._db, self._places)
+                    self._start(lane for lane in lanes if lane not in in_vain)
+                lanes = []
+                if not self._running:
+                    return self._drained
+                done, _ = await asyncio.wait(self._running, timeout=PAUSE, return_when=asyncio.FIRST_COMPLETED)
+                ended = [(self._running.pop(task), task.result()) for task in done]
+                if not done or any(passes for _, passes in ended):
+                    in_vain.clear()
+                in_vain |= {lane for lane, passes in ended if not passes}
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _start(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
+            busy = sum(other is lane for other in self._running.values())
+            for _ in range(min(self._workers, self._places[lane]) - busy):
+                self._running[asyncio.create_task(self._work(lane))] = lane
+
+    async def _work(self, lane: Lane) -> int:
+        """Passes of one lane, one after another, until there is none to be had; how many."""
+        passes = 0
+        while self._in_time():
+            mine = next((nudge for nudge in self._first if nudge.lane is lane), None)
+            if mine is not None:
+                self._first.remove(mine)
+            claims = await due.claim(
+                self._db,
+                concurrency=self._places[lane],
+                only=[(mine.kind, mine.key)] if mine else None,
+                first=due.turn(random.random()),  # noqa: S311 - shares turns, guards nothing
+                lane=lane,
+            )
+            if claims:
+                ended = await self._run(claims[0])
+                passes += 1
+                self._drained.passes += 1
+                self._drained.outcomes[type(ended.outcome).__name__.lower() if ended else "lost"] += 1
+            elif mine is None:
+                return passes
+        self._drained.out_of_time = True
+        return passes
+
+    def _in_time(self) -> bool:
+        return time.monotonic() < self._deadline - TIME_FOR_A_PASS
