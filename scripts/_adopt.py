@@ -113,11 +113,11 @@ def _survey(options: argparse.Namespace, manager: SubscriptionManager) -> Survey
 async def _link(
     survey: Survey, manager: SubscriptionManager, ready: Sequence[Case], who: str
 ) -> list[tuple[str, Refusal]]:
-    from lib.database import adoption, money
+    from lib.database import adoption, money_back
     from lib.policy.adoption import Refusal
 
     for dispute in getattr(survey, "disputes", ()):
-        await money.remember_dispute(manager.db, dispute)
+        await money_back.remember_dispute(manager.db, dispute)
     refused = []
     for case in ready:
         declined = await adoption.link(

@@ -102,14 +102,13 @@ class Survey:
             yield await self._case(customer_id, own, owners.get(own[0].org_id), claimed)
 
     async def _case(self, customer_id: str, rows: list[Row], owner: str | None, claimed: set[str]) -> Case:
-        from lib.database import adoption
-        from lib.database import memory as memories
+        from lib.database import adoption, customer_memory
         from lib.errors import Incomplete, NotFound
         from lib.model import CustomerKey
         from lib.policy import adoption as matching
 
         manager = self._manager
-        memory, catalogue = await memories.load(manager.db, CustomerKey.stripe(customer_id))
+        memory, catalogue = await customer_memory.load(manager.db, CustomerKey.stripe(customer_id))
         memory = self.with_more(memory)
         org = self._orgs.get(rows[0].org_id)
         refusal = unfit(rows, org, memory, owner, claimed) or (org and self.unusable(org))
@@ -148,7 +147,7 @@ class Survey:
     async def informed(self, payer: Payer, memory: Memory, catalogue: Catalogue, at: datetime) -> Payer:
         """The payer with all that deciding asks for: money that went back, and the invoices that matter."""
         from lib.policy import desired, with_money_back
-        from lib.subscription_manager.ask import informed
+        from lib.subscription_manager.questions import informed
 
         payer = with_money_back(payer, memory)
         return await informed(

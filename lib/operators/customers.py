@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lib.database import memory as memories
+from lib.database import customer_memory
 from lib.database.lists import queue
 from lib.database.lists.customers import CustomerFilter, CustomerRow, customers
 from lib.database.lists.timeline import timeline
@@ -42,7 +42,7 @@ async def show(
     """
     after = unpack_cursor(TIMELINE, cursor, str, str, str)
     whom = CustomerKey.read(customer_id)
-    memory, _ = await memories.load(bridge.db, whom)
+    memory, _ = await customer_memory.load(bridge.db, whom)
     queued = await queue.row_of(bridge.db, whom)
     happened, key = await timeline(bridge.db, whom, after, limit, planned=planned)
     ever = memory.known or queued or happened or (await timeline(bridge.db, whom, None, 1, planned=True))[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lib.database import brake, due, latest_version, numbers, schema_version, sweeps
+from lib.database import brake, dashboard_numbers, due, latest_version, schema_version, sweeps
 from lib.model import Hold, ServiceState
 from lib.operators import events
 from lib.operators.views import overview as views
@@ -20,7 +20,7 @@ SWEEP_TAKES = timedelta(hours=2)
 
 async def show(bridge: SubscriptionManager) -> views.Dashboard:
     """How everything stands, as the dashboard answers it."""
-    counts = await numbers.read(bridge.db)
+    counts = await dashboard_numbers.read(bridge.db)
     load = await due.load(bridge.db)
     stopped = await brake.read(bridge.db)
     newest = await sweeps.newest(bridge.db)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lib.database import ledger
-from lib.database import memory as memories
+from lib.database import customer_memory, ledger
 from lib.database.lists import queue
 from lib.database.lists.queue import WorkRow
 from lib.errors import Refused, Retryable
@@ -31,8 +30,8 @@ from lib.model import (
 from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired
-from lib.subscription_manager.ask import informed
 from lib.subscription_manager.panel import Panel
+from lib.subscription_manager.questions import informed
 from lib.subscription_manager.report import PassReport
 from lib.web.typed import View
 
@@ -146,7 +145,7 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     report = await bridge.reconcile(customer_id, dry_run=True)
     whom = CustomerKey.read(customer_id)
     seen, away = report.seen, dict[Side, str]()
-    memory = seen.memory if seen is not None else (await memories.load(bridge.db, whom))[0]
+    memory = seen.memory if seen is not None else (await customer_memory.load(bridge.db, whom))[0]
     actual: Actual | None = seen.actual if seen is not None else Actual()
     if not report.looked and not isinstance(report.outcome, Settled):
         away["stripe" if seen is None else "panel"] = report.said

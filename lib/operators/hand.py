@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from lib.database import brake, edits, leases, ledger
-from lib.database import memory as memories
+from lib.database import brake, customer_memory, leases, ledger, operator_edits
 from lib.database.lists import queue
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
@@ -28,7 +27,7 @@ from lib.model.reason import Rule
 from lib.policy import WAITED_FOR
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.report import PassReport
-from lib.subscription_manager.step import Step
+from lib.subscription_manager.write_ahead import Step
 
 if TYPE_CHECKING:
     from lib.database.connection import Connection
@@ -98,7 +97,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     Raises:
         Declined: when a customer waits for several of these: one word to all might end hosting.
     """
-    found = await edits.held_back(bridge.db, hand.customer)
+    found = await operator_edits.held_back(bridge.db, hand.customer)
     if hand.subscription_id is None and len(found) > 1:
         detail = f"they wait for {' and '.join(sorted(found))}: name the subscription that is meant"
         raise Declined("invalid_field", detail, field="subscriptionId")
@@ -106,7 +105,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     async def edit(lease_id: str) -> None:
         note = _note(hand, "release", waited=sorted(found))
         async with _editing(bridge, hand, lease_id, note, known="quantity_unusual" in found) as connection:
-            await edits.release(connection, hand.customer, hand.subscription_id)
+            await operator_edits.release(connection, hand.customer, hand.subscription_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -116,10 +115,10 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
 
     async def edit(lease_id: str) -> None:
         async with _editing(bridge, hand, lease_id, _note(hand, "hold")) as connection:
-            await edits.hold(connection, hand.customer, hand.subscription_id)
+            await operator_edits.hold(connection, hand.customer, hand.subscription_id)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
-    found = await edits.held(bridge.db, hand.customer, hand.subscription_id)
+    found = await operator_edits.held(bridge.db, hand.customer, hand.subscription_id)
     return report, {
         "held": [str(key) for key, off in found.items() if off],
         "not_held": [str(key) for key, off in found.items() if not off],
@@ -147,12 +146,12 @@ async def lift(
         async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as connection:
             match hold_name:
                 case "admin":
-                    await edits.lift(connection, hand.customer, hand.subscription_id)
+                    await operator_edits.lift(connection, hand.customer, hand.subscription_id)
                 case "unpaid":
-                    await edits.forgive(connection, hand.customer, hand.subscription_id)
+                    await operator_edits.forgive(connection, hand.customer, hand.subscription_id)
                 case "dispute" | "refund":
                     table: Literal["disputes", "refunds"] = "disputes" if hold_name == "dispute" else "refunds"
-                    await edits.waive(connection, hand.customer, hand.subscription_id, table)
+                    await operator_edits.waive(connection, hand.customer, hand.subscription_id, table)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -174,7 +173,7 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
     async def edit(lease_id: str) -> None:
         note = _note(hand, "grace", until=until.isoformat() if until else None)
         async with _editing(bridge, hand, lease_id, note) as connection:
-            await edits.grace(connection, hand.customer, hand.subscription_id, until)
+            await operator_edits.grace(connection, hand.customer, hand.subscription_id, until)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     asked = _asked(report, hand)
@@ -194,13 +193,13 @@ async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     """Make anew what was deleted in the panel by hand: only what is really gone is forgotten."""
 
     async def edit(lease_id: str) -> None:
-        memory, _ = await memories.load(bridge.db, hand.customer)
+        memory, _ = await customer_memory.load(bridge.db, hand.customer)
         lost = await _lost(bridge, hand, memory)
         async with leases.holding(bridge.db, lease_id) as connection:
             if lost.org:
-                await edits.forget_org(connection, hand.customer)
-            await edits.forget_subscriptions(connection, lost.hosting)
-            await edits.forget_websites(connection, lost.websites)
+                await operator_edits.forget_org(connection, hand.customer)
+            await operator_edits.forget_subscriptions(connection, lost.hosting)
+            await operator_edits.forget_websites(connection, lost.websites)
             await ledger.add(connection, [_note(hand, "recreate", organisation=lost.org)])
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
@@ -317,7 +316,7 @@ async def _to_wipe(bridge: SubscriptionManager, hand: Hand, awaited: Sequence[st
     Raises:
         Declined: there are none, or they have not ended, or another purchase waits for a website of theirs.
     """
-    memory, _ = await memories.load(bridge.db, hand.customer)
+    memory, _ = await customer_memory.load(bridge.db, hand.customer)
     services = [s for s in memory.services if hand.subscription_id in (None, s.key.subscription_id) and s.made]
     if not services or memory.org_id is None:
         detail = f"nothing of {hand.subscription_id or hand.customer_id} is in the panel"
@@ -368,7 +367,7 @@ async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: S
         except NotFound:
             step.happened()  # it is gone already, which is what was asked for
         async with leases.holding(bridge.db, lease_id) as connection:
-            await edits.wiped(connection, service.key)
+            await operator_edits.wiped(connection, service.key)
 
 
 def _asked(report: PassReport, hand: Hand) -> list[Service]:
@@ -392,7 +391,7 @@ async def _editing(
     Raises:
         Declined: none is. LeaseLost: nothing was written.
     """
-    if not known and not await edits.knows_services(bridge.db, hand.customer, hand.subscription_id):
+    if not known and not await operator_edits.knows_services(bridge.db, hand.customer, hand.subscription_id):
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
         raise Declined("unknown_subscription", detail, field=_named(hand))
     async with leases.holding(bridge.db, lease_id) as connection:

@@ -6,18 +6,18 @@ that leads there is found. `remembered` says what an action has changed, `imagin
 end of a pass means for its row in the queue. No network, database, clock or environment.
 """
 
+from lib.policy.checkout_domain import seeking_on, sought_domains
 from lib.policy.decide import decide, with_domain
 from lib.policy.desired import desired
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.effects import imagine, remembered, with_service
 from lib.policy.fingerprint import fingerprint, with_money_back
-from lib.policy.money import paid_after_end, payable
+from lib.policy.invoices import paid_after_end, payable
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
 from lib.policy.next_action import SETTLE, settles_at
 from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
 from lib.policy.recognise import observe, plans_arrived, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
-from lib.policy.seeking import seeking_on, sought_domains
 from lib.policy.settlement import as_settled, settlement
 from lib.policy.usage import may_be_over, over, over_with, uncounted
 from lib.policy.websites import WAITED_FOR, has_ended, held_website, kept_back, same_domain

@@ -9,11 +9,11 @@ from datetime import datetime
 from lib.config import Policy
 from lib.model import ActionKind, Clock, Decided, Facts, Memory, Payer, Question, Read, Subject, Want, Wanted
 from lib.model.reason import Reason
+from lib.policy.checkout_domain import seeking_on, sought_domains
 from lib.policy.desired import desired
 from lib.policy.naming import readable
 from lib.policy.next_action import next_action, unsure_plans
 from lib.policy.recognise import observe, plans_arrived, recognise
-from lib.policy.seeking import seeking_on, sought_domains
 
 _NEVER_BEGUN = (Reason.DOUBLE_PURCHASE, Reason.NEVER_PAID)
 """Rules of what was never to be made and is remembered all the same: a person may let it through."""

@@ -20,7 +20,7 @@ from lib.model import (
     Want,
 )
 from lib.model.reason import Reason, Rule, WaitReason, Why
-from lib.policy import money
+from lib.policy import invoices
 from lib.policy.items import kind_of, plan_of
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
@@ -83,7 +83,7 @@ def goal_of(place: Place, terms: Terms) -> tuple[Goal, list[Problem]]:
     """What should become of one service, and what of it only a person can solve."""
     try:
         goal = _state(place, terms)
-    except money.Unread as missing:
+    except invoices.Unread as missing:
         return replace(undecided(place.service, Rule.UNREAD), asks=missing.question), []
     subscription, mapping = place.subscription, place.mapping
     problems = _of_money(goal)
@@ -139,10 +139,10 @@ def _on_plan(goal: Goal, subscription: Subscription, plan: str, terms: Terms) ->
         return replace(goal, plan=plan)
     addons = [i.price_id for i in subscription.items if kind_of(i, catalogue) == "addon" and i.quantity > 0]
     try:
-        paid = subscription.status in _PLAN_MAY_CHANGE and money.change_paid(
+        paid = subscription.status in _PLAN_MAY_CHANGE and invoices.change_paid(
             subscription, [service.price_id, *addons], service.plan_since, terms.at
         )
-    except money.Unread as missing:
+    except invoices.Unread as missing:
         return replace(goal, asks=missing.question)
     if paid:
         return replace(goal, plan=plan)
@@ -156,7 +156,7 @@ def _state(place: Place, terms: Terms) -> Goal:
     """Whether this service should be on: its subscription's status and every cause to hold it, not yet the plan.
 
     Raises:
-        money.Unread: it depends on something that was not read.
+        invoices.Unread: it depends on something that was not read.
     """
     subscription, service = place.subscription, place.service
     # What has not been cleared yet stays so, whatever happens to its subscription meanwhile.
@@ -165,7 +165,7 @@ def _state(place: Place, terms: Terms) -> Goal:
     if subscription.status in OVER:
         return ended(service, Rule(subscription.status), subscription.ended_at, terms)
     service = replace(service, ended_at=None, retain_until=None)
-    if subscription.status == "incomplete" and not (place.trusted and money.is_processing(subscription)):
+    if subscription.status == "incomplete" and not (place.trusted and invoices.is_processing(subscription)):
         waiting = replace(service, wait_reason=WaitReason.FIRST_PAYMENT)
         return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, Rule.INCOMPLETE)
     stands = _with_other_causes(_by_status(replace(place, service=service), terms), subscription, terms)
@@ -205,7 +205,7 @@ def _with_other_causes(stands: _Standing, subscription: Subscription, terms: Ter
     if subscription.collection_paused and policy.pause_collection == "suspend":
         causes[Hold.PAUSED] = Rule.COLLECTION_PAUSED
     causes |= _disputed(subscription, policy)
-    if policy.on_refund == "suspend" and (period_ends := money.refunded(subscription, terms.at)) is not None:
+    if policy.on_refund == "suspend" and (period_ends := invoices.refunded(subscription, terms.at)) is not None:
         causes[Hold.REFUND] = Rule.REFUNDED
         wake_at = min(wake_at or period_ends, period_ends)
     if Hold.ADMIN in stands.service.holds:
@@ -216,13 +216,13 @@ def _with_other_causes(stands: _Standing, subscription: Subscription, terms: Ter
 def _is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:
     """Whether what was behind is `active` again only because nobody is expected to pay any more."""
     was = service.unpaid_since is not None or Hold.UNPAID in service.holds
-    return service.made and was and not money.paid_again(subscription, service.unpaid_since, now)
+    return service.made and was and not invoices.paid_again(subscription, service.unpaid_since, now)
 
 
 def _remembering_since_when(subscription: Subscription, service: Service, now: datetime) -> Service:
     if not service.made or (subscription.status == "unpaid" and subscription.invoices is None):
         return service
-    return replace(service, unpaid_since=money.behind_since(subscription, service.unpaid_since, now))
+    return replace(service, unpaid_since=invoices.behind_since(subscription, service.unpaid_since, now))
 
 
 def _waits_for_money(place: Place, terms: Terms) -> Why | None:
@@ -235,11 +235,11 @@ def _waits_for_money(place: Place, terms: Terms) -> Why | None:
         return None
     active = subscription.status == "active"
     if place.more and not place.cleared:
-        paid = active and money.change_paid(subscription, [service.price_id], None, terms.at)
+        paid = active and invoices.change_paid(subscription, [service.price_id], None, terms.at)
         return None if paid else Rule.MONEY_NOT_SETTLED
     if active and service.released:
         return None
-    found = money.first_money(subscription, trust=place.trusted and active, paid_once=place.cleared)
+    found = invoices.first_money(subscription, trust=place.trusted and active, paid_once=place.cleared)
     if found == "paid":
         return None
     return Reason.NEVER_PAID if found == "never" and active else Rule.MONEY_NOT_SETTLED
@@ -270,13 +270,13 @@ def _unpaid(place: Place, terms: Terms) -> _Standing:
     """
     subscription, service = place.subscription, place.service
     asks = Question.INVOICES if subscription.invoices is None else None
-    held: Why = Reason.ONLY_DRAFTS_LEFT if money.only_drafts_left(subscription) else Rule.UNPAID
+    held: Why = Reason.ONLY_DRAFTS_LEFT if invoices.only_drafts_left(subscription) else Rule.UNPAID
     if service.grace_override is not None:
         end, rule = service.grace_override, WaitReason.IN_ONE_OFF_GRACE
     elif subscription.status == "unpaid":
         return _Standing(replace(service, grace_until=None), held, {Hold.UNPAID: held}, asks=asks)
     else:
-        start = service.unpaid_since or money.behind_since(subscription, None, terms.at)
+        start = service.unpaid_since or invoices.behind_since(subscription, None, terms.at)
         end, rule = start + _grace(place, terms), WaitReason.IN_GRACE
     if terms.at < end:
         return _Standing(replace(service, grace_until=end), rule, wake_at=end, asks=asks)

@@ -1,8 +1,9 @@
 """The application in a few verbs: accept an event, drain what is due, reconcile one customer, sweep everything.
 
-`drain` claims, `runner` keeps and settles what `kinds` runs: `customer` is one pass, with a live (`apply`) or a dry
-(`dry`) hand; `interrupted` finds out what an earlier one left open, `notebook` writes down what is remembered. `sweep`
-compares in bulk, `process` is the one manager of this process.
+`drain` claims, `runner` keeps and settles what `kinds` runs. `customer` is one pass: `questions` asks Stripe what a
+decision needs besides, `apply` acts (or `dry` does as if), `write_ahead` writes each intent before its call,
+`interrupted` finds out what an earlier pass left open, `memory_writer` writes down what is remembered. `sweep` compares
+in bulk, `process` is the one manager of this process.
 """
 
 from lib.subscription_manager.drain import Drained

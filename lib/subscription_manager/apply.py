@@ -44,12 +44,12 @@ from lib.model import (
 )
 from lib.model.reason import Rule, WaitReason
 from lib.policy import WAITED_FOR, clean_name, may_be_over, uncounted, with_service
-from lib.subscription_manager import moving
+from lib.subscription_manager import website_move
 from lib.subscription_manager.conclusion import Conclusion
 from lib.subscription_manager.interrupted import Interrupted
-from lib.subscription_manager.notebook import Notebook
+from lib.subscription_manager.memory_writer import MemoryWriter
 from lib.subscription_manager.panel import Panel, awaited_in, holder_of, refuse_excess, refuse_keeping
-from lib.subscription_manager.step import Step, Waiting, token_id, truth_behind
+from lib.subscription_manager.write_ahead import Step, Waiting, token_id, truth_behind
 
 if TYPE_CHECKING:
     from lib.enhance_client import Website
@@ -80,19 +80,19 @@ class Live:
         self._db = panel.db
         self._mandate = mandate
         self._settings = settings
-        self._notebook = Notebook(panel.db, mandate, livemode=settings.livemode)
+        self._writer = MemoryWriter(panel.db, mandate, livemode=settings.livemode)
 
     async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold."""
-        return await self._notebook.read(customer_id)
+        return await self._writer.read(customer_id)
 
     async def save(self, memory: Memory) -> None:
         """Write down what is to be remembered. LeaseLost: somebody else has this customer."""
-        await self._notebook.write(memory)
+        await self._writer.write(memory)
 
     async def settle(self, facts: Facts, now: datetime) -> Facts:
         """Find out what became of actions that were begun and never finished."""
-        interrupted = Interrupted(self._panel, self._notebook, self._mandate)
+        interrupted = Interrupted(self._panel, self._writer, self._mandate)
         memory, actual = await interrupted.settle(facts.memory, facts.actual, now)
         return replace(facts, memory=memory, actual=actual)
 
@@ -129,7 +129,7 @@ class Live:
     async def _change_customer(self, action: CustomerAction, facts: Facts) -> Facts:
         async with self._step(action, facts) as step:
             given = await step.send(self._call(action, facts))
-            memory = await self._notebook.take_in(facts.memory, action, given)
+            memory = await self._writer.take_in(facts.memory, action, given)
             step.after = {_IDS[action.kind]: given.id} if given.id is not None else None
         return replace(facts, memory=memory)
 
@@ -161,7 +161,7 @@ class Live:
         async with self._step(action, facts) as step:
             number = await step.send(self._enhance.create_subscription(org_id, plan.id, action.friendly_name))
             given = Given(number=number, plan_id=plan.id, at=facts.payer.as_of)
-            memory = await self._notebook.take_in(facts.memory, action, given)
+            memory = await self._writer.take_in(facts.memory, action, given)
             step.after = {"panel_subscription_id": number, "plan_id": plan.id}
         actual, found = await self._see(memory, number)
         on_plan = found is not None and not found.deleted and found.plan_id == plan.id
@@ -180,7 +180,7 @@ class Live:
         async with self._step(action, facts, {"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(org_id, number, plan.id))
             given = Given(plan_id=plan.id, at=facts.payer.as_of)
-            memory = await self._notebook.take_in(facts.memory, action, given)
+            memory = await self._writer.take_in(facts.memory, action, given)
             step.after = {"plan_id": plan.id, "plan": plan.name}
         actual, found = await self._see(memory, number)
         await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
@@ -220,7 +220,7 @@ class Live:
                 case Terminate():
                     seen = found is None or found.deleted
             if seen:
-                memory = await self._notebook.take_in(memory, action, Given(suspended_by=by))
+                memory = await self._writer.take_in(memory, action, Given(suspended_by=by))
         token = {"token": token_id(self._settings)} if by is not None else {}
         await self._verify(step, seen, {"suspended_by": by, **token})
         return replace(facts, memory=memory, actual=actual)
@@ -251,7 +251,7 @@ class Live:
                     if found is None or found.subscription_id != number:
                         raise
                     website_id = found.id
-                memory = await self._notebook.take_in(memory, action, Given(id=website_id))
+                memory = await self._writer.take_in(memory, action, Given(id=website_id))
                 step.after = {"website_id": website_id, "domain": action.domain}
             return memory
         finally:
@@ -276,7 +276,7 @@ class Live:
     async def _correct(self, memory: Memory, service: Service) -> Memory:
         """Remember of a service what turned out to be otherwise."""
         memory = with_service(memory, service)
-        await self._notebook.write(memory)
+        await self._writer.write(memory)
         return memory
 
     async def _take_over(self, action: CreateWebsite | MoveWebsite, facts: Facts, website: Website) -> Memory:
@@ -284,18 +284,18 @@ class Live:
         memory, (org_id, number) = facts.memory, _place(facts, action)
         service, source = memory.service(action.service), holder_of(memory, website)
         if website.subscription_id == number or source is None:
-            return await self._notebook.take_in(memory, action, Given(id=website.id))
+            return await self._writer.take_in(memory, action, Given(id=website.id))
         old = source.panel_subscription_id
         assert service.domain is not None
         move = MoveWebsite(Rule.WIN_BACK, service.key, service.domain, website.id, source.key, old, number)
-        await moving.refuse_excess(self._enhance, await self._counted(facts, source), source, service, website)
+        await website_move.refuse_excess(self._enhance, await self._counted(facts, source), source, service, website)
         async with self._step(move, facts, {"panel_subscription_id": old}) as step:
             await step.send(self._enhance.move_website(org_id, website.id, number))
             website = await self._enhance.website(org_id, website.id)
             if website.subscription_id != number:
                 raise _not_shown(step)  # inside the step: the intent stays open, and the next pass looks for it
-            website = await moving.switch_on(self._enhance, memory, source, website)
-            memory = await self._notebook.take_in(memory, move, Given(id=website.id))
+            website = await website_move.switch_on(self._enhance, memory, source, website)
+            memory = await self._writer.take_in(memory, move, Given(id=website.id))
             step.after = {**move.details, "panel_subscription_id": number}
         await self._verify(step, True, {"panel_subscription_id": number, "off": website.off})
         return memory

@@ -38,13 +38,13 @@ from lib.model import (
 from lib.model.reason import Reason, WaitReason
 from lib.policy import InvalidDomain, decide, normalise_domain, settles_at, with_domain, with_money_back
 from lib.subscription_manager.apply import Live
-from lib.subscription_manager.ask import answer
 from lib.subscription_manager.dry import Dry, Shadow
 from lib.subscription_manager.kinds import Context, Ended
 from lib.subscription_manager.panel import Panel
+from lib.subscription_manager.pass_clock import PassClock
+from lib.subscription_manager.questions import answer
 from lib.subscription_manager.report import PassReport
-from lib.subscription_manager.step import Waiting
-from lib.subscription_manager.stopwatch import Stopwatch
+from lib.subscription_manager.write_ahead import Waiting
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -134,15 +134,15 @@ class Reconciler:
         return await self._run(customer_id, mandate, panel, Dry(panel, edit))
 
     async def _run(self, customer_id: str, mandate: Mandate, panel: Panel, applier: Applier) -> PassReport:
-        watch, calls = Stopwatch(mandate), tally.begin()
+        clock, calls = PassClock(mandate), tally.begin()
         facts: Facts | None = None
         current: CustomerPass | None = None
         outcome: Outcome = Settled()
         try:
             facts = await self._observe(customer_id, applier)
             if facts is not None and (facts.payer.subscriptions or _known(facts.memory)):
-                watch.compare(facts.payer.as_of)
-                current = CustomerPass(facts, self._settings.policy, self._stripe, panel, applier, watch)
+                clock.compare(facts.payer.as_of)
+                current = CustomerPass(facts, self._settings.policy, self._stripe, panel, applier, clock)
                 outcome = await current.run()
         except (LeaseLost, DatabaseUnavailable):
             raise
@@ -183,7 +183,7 @@ class CustomerPass:
     """One pass: made for it and thrown away. The one place where truth, memory, panel and policy meet."""
 
     def __init__(
-        self, facts: Facts, policy: Policy, stripe: StripeClient, panel: Panel, applier: Applier, watch: Stopwatch
+        self, facts: Facts, policy: Policy, stripe: StripeClient, panel: Panel, applier: Applier, clock: PassClock
     ) -> None:
         self.facts = facts
         self.seen = facts
@@ -195,7 +195,7 @@ class CustomerPass:
         self._stripe = stripe
         self._panel = panel
         self._applier = applier
-        self._watch = watch
+        self._clock = clock
         self._blocked: set[Subject] = set()
         """What failed already, and is left alone for the rest of the pass."""
         self._problems: list[Problem] = []
@@ -214,7 +214,7 @@ class CustomerPass:
         self.seen, self.looked = self.facts, True
         decision = await self._decide()
         if self.facts.memory.intents:
-            self.facts = await self._applier.settle(self.facts, self._watch.now())
+            self.facts = await self._applier.settle(self.facts, self._clock.now())
             decision = await self._decide()
         outcome = await self._act_until_at_rest(decision)
         await self._applier.conclude(self.facts, outcome)
@@ -230,7 +230,7 @@ class CustomerPass:
     async def _decide(self) -> Decision:
         """Decide, once everything is read that this needs, and remember what must outlive this pass."""
         while True:
-            decided = decide(self.facts, self._policy, self._watch.clock(), self._blocked)
+            decided = decide(self.facts, self._policy, self._clock.read(), self._blocked)
             if not decided.reads:
                 break
             for subject, question in decided.reads:
@@ -268,7 +268,7 @@ class CustomerPass:
             raise Refused(
                 Reason.INVALID_DOMAIN, f"{error}; set metadata.domain of {subscription_id} in Stripe"
             ) from error
-        memory = with_domain(self.facts.memory, decided.wanted, subscription_id, domain, self._watch.now())
+        memory = with_domain(self.facts.memory, decided.wanted, subscription_id, domain, self._clock.now())
         self.facts = replace(self.facts, memory=memory)
 
     # --- acting ---
@@ -289,13 +289,13 @@ class CustomerPass:
                 await self._act(action)
             decision = await self._decide()
         more = f"more to do after {MAX_ACTIONS} actions"
-        return Waits(self._watch.now(), WaitReason.MORE_TO_DO, more, decided=bool(self.goals))
+        return Waits(self._clock.now(), WaitReason.MORE_TO_DO, more, decided=bool(self.goals))
 
     def _must_stop(self) -> bool:
         """Whether nothing more is to be begun, because of others or of the time."""
-        if self.actions and self._applier.live and self._watch.elapsed() > LONGEST_PASS:
+        if self.actions and self._applier.live and self._clock.elapsed() > LONGEST_PASS:
             self._errors.append(Waiting("it goes on after others", why=WaitReason.MORE_TO_DO, delay=timedelta()))
-        elif self._watch.short():
+        elif self._clock.short():
             self._errors.append(Waiting("this invocation ends soon", why=WaitReason.TIME, delay=timedelta()))
         else:
             return False
@@ -338,7 +338,7 @@ class CustomerPass:
 
     def _outcome(self, decision: Decision) -> Outcome:
         problems = tuple(dict.fromkeys([*decision.problems, *self._problems]))
-        wait, now = decision.wait, self._watch.now()
+        wait, now = decision.wait, self._clock.now()
         if self._errors:
             return self._unfinished(problems)
         if wait is not None and any(now < settles_at(intent) for intent in self.facts.memory.intents):
@@ -350,7 +350,7 @@ class CustomerPass:
 
     def _unfinished(self, problems: tuple[Problem, ...]) -> Waits | Failed:
         """What a pass in which something failed, or has to wait, comes to."""
-        now, decided = self._watch.now(), bool(self.goals)
+        now, decided = self._clock.now(), bool(self.goals)
         failures = [error for error in self._errors if not isinstance(error, Waiting)]
         waits = [error for error in self._errors if isinstance(error, Waiting)]
         dates = [goal.wake_at for goal in self.goals if goal.wake_at is not None]

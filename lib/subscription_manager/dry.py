@@ -9,8 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import ledger
-from lib.database import memory as memories
+from lib.database import customer_memory, ledger
 from lib.database import shadow as shadows
 from lib.model import (
     Action,
@@ -26,7 +25,7 @@ from lib.model import (
     Outcome,
 )
 from lib.policy import imagine
-from lib.subscription_manager import moving
+from lib.subscription_manager import website_move
 from lib.subscription_manager.conclusion import Conclusion
 from lib.subscription_manager.panel import Panel, refuse_excess, refuse_keeping
 from lib.subscription_manager.report import action_json
@@ -45,7 +44,7 @@ class Dry:
 
     async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold, or would be."""
-        memory, catalogue = await memories.load(self._db, CustomerKey.read(customer_id))
+        memory, catalogue = await customer_memory.load(self._db, CustomerKey.read(customer_id))
         return memory, catalogue if self._edit is None else self._edit(catalogue)
 
     async def save(self, memory: Memory) -> None:
@@ -88,7 +87,7 @@ class Dry:
         assert memory.org_id is not None and source.website_id is not None
         website = await self._enhance.website(memory.org_id, source.website_id)
         refuse_keeping(memory, service, website)
-        await moving.refuse_excess(self._enhance, facts.actual, source, service, website)
+        await website_move.refuse_excess(self._enhance, facts.actual, source, service, website)
 
 
 class Shadow(Dry):

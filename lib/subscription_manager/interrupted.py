@@ -31,17 +31,17 @@ from lib.model import (
 )
 from lib.model.reason import Rule
 from lib.policy import SETTLE, on_plan, settles_at
-from lib.subscription_manager import moving
-from lib.subscription_manager.notebook import Notebook
+from lib.subscription_manager import website_move
+from lib.subscription_manager.memory_writer import MemoryWriter
 from lib.subscription_manager.panel import Panel
 
 
 class Interrupted:
     """Settles the open intents of one pass' customer."""
 
-    def __init__(self, panel: Panel, notebook: Notebook, mandate: Mandate) -> None:
+    def __init__(self, panel: Panel, writer: MemoryWriter, mandate: Mandate) -> None:
         self._panel = panel
-        self._notebook = notebook
+        self._writer = writer
         self._mandate = mandate
 
     async def settle(self, memory: Memory, actual: Actual, now: datetime) -> tuple[Memory, Actual]:
@@ -90,14 +90,14 @@ class Interrupted:
                 given = await self._change(intent, service, found, actual)
         if given is None:
             return memory, actual, False
-        return await self._notebook.take_in(memory, action, given), actual, True
+        return await self._writer.take_in(memory, action, given), actual, True
 
     async def _org(self, memory: Memory, action: CreateOrg, intent: Intent) -> tuple[Memory, bool]:
         if memory.org_id is None:
             found = await self._panel.enhance.find_org(f"[{memory.customer_id}]", intent.at)
             if found is None:
                 return memory, False
-            memory = await self._notebook.take_in(memory, replace(action, name=found.name), Given(id=found.id))
+            memory = await self._writer.take_in(memory, replace(action, name=found.name), Given(id=found.id))
         return memory, True
 
     async def _website(self, memory: Memory, service: Service) -> Given | None:
@@ -127,7 +127,7 @@ class Interrupted:
             found = next((s for s in actual.subscriptions if s.id == service.panel_subscription_id), None)
             if found is not None and found.suspended_by is None:
                 source = next((s for s in memory.services if s.website_id == website.id), None)
-                await moving.switch_on(self._panel.enhance, memory, source, website)
+                await website_move.switch_on(self._panel.enhance, memory, source, website)
         return Given(id=website.id)
 
     async def _change(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from lib.database import Database, erasure, events, ledger, money
+from lib.database import Database, erasure, events, ledger, money_back
 from lib.errors import NotFound
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Dispute, ServiceKey, Settled
@@ -41,17 +41,17 @@ async def _learn(db: Database, stripe: StripeClient, claim: Claim) -> str | None
         refund = await stripe.refund(claim.key)
         charge_id = refund.charge_id
         if charge_id is None:  # of a bank transfer, for one: remembered, so that no sweep asks again
-            await money.remember_refunds(db, [refund])
+            await money_back.remember_refunds(db, [refund])
             return None
     assert charge_id is not None
     customer_id, refunds = await stripe.refunds_of(charge_id)
-    await money.remember_refunds(db, refunds)
+    await money_back.remember_refunds(db, refunds)
     return customer_id
 
 
 async def _dispute(db: Database, stripe: StripeClient, dispute_id: str) -> str | None:
     dispute = await stripe.dispute(dispute_id)
-    before = await money.remember_dispute(db, dispute)
+    before = await money_back.remember_dispute(db, dispute)
     if before != dispute.status:
         log.warning("dispute_changed", dispute=dispute_id, status=dispute.status, customer=dispute.customer_id)
         if dispute.customer_id is not None:

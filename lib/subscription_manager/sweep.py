@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, comparison, due, leases, money, sweeps
+from lib.database import Database, comparison, due, leases, money_back, sweeps
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.log import bound, get_logger
 from lib.model import Priority, ReceivedEvent
@@ -287,11 +287,11 @@ class Sweeper:
             log.error("sweep_unread", subscription=subscription_id, error=why)
         self._unread["subscriptions"] = f"{self._counts['subscriptionsUnread']} not compared, last: {why}"
 
-    async def _money(self, kind: money.Kind, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
+    async def _money(self, kind: money_back.Kind, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         with _found_again(cursor):
             statuses, after = await self._stripe.statuses_page(kind, _listed_from(sweep), cursor)
-        changed = await money.changed(self._db, kind, statuses)
-        unlisted = await money.undecided(self._db, kind, _listed_from(sweep)) if after is None else []
+        changed = await money_back.changed(self._db, kind, statuses)
+        unlisted = await money_back.undecided(self._db, kind, _listed_from(sweep)) if after is None else []
         if found := changed + unlisted:
             marks = [nudge(kind, object_id) for object_id in found]
             self._counts["marked"] += await due.mark(self._db, marks, priority=Priority.ROUTINE)

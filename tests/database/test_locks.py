@@ -10,9 +10,7 @@ import psycopg
 import pytest
 
 from lib.config import Secret
-from lib.database import Database, comparison, due, events, leases, sweeps
-from lib.database import edits as people
-from lib.database import memory as memories
+from lib.database import Database, comparison, customer_memory, due, events, leases, operator_edits, sweeps
 from lib.errors import Conflicted
 from lib.model import Lane, Problem, Settlement
 from lib.model.reason import Reason
@@ -259,7 +257,7 @@ async def test_what_is_undone_again_and_again_is_told(db: Database) -> None:
 async def test_a_pass_that_was_undone_gives_its_place_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The victim of a deadlock holds no lease that others would have to wait out: it runs again at once."""
     world.buy(customer := world.customer())
-    load, undone = memories.load, 0
+    load, undone = customer_memory.load, 0
 
     async def victim(*args: Any, **named: Any) -> Any:
         nonlocal undone
@@ -268,7 +266,7 @@ async def test_a_pass_that_was_undone_gives_its_place_back(world: World, monkeyp
             raise Conflicted("deadlock detected")
         return await load(*args, **named)
 
-    monkeypatch.setattr(memories, "load", victim)
+    monkeypatch.setattr(customer_memory, "load", victim)
     async with world.bridge() as bridge:
         await due.mark(bridge.db, [("customer", customer)])
         drained = await bridge.drain(deadline=float("inf"))
@@ -281,7 +279,7 @@ async def test_an_edit_that_was_undone_is_made_again(world: World, monkeypatch: 
     """A person's word is not lost to a deadlock, and not answered with an error: it is made under a new lease."""
     subscription = world.buy(customer := world.customer())
     await world.sync(customer)
-    hold, undone = people.hold, 0
+    hold, undone = operator_edits.hold, 0
 
     async def victim(*args: Any, **named: Any) -> None:
         nonlocal undone
@@ -290,7 +288,7 @@ async def test_an_edit_that_was_undone_is_made_again(world: World, monkeypatch: 
         if undone == 1:
             raise psycopg.errors.DeadlockDetected("deadlock detected")
 
-    monkeypatch.setattr(people, "hold", victim)
+    monkeypatch.setattr(operator_edits, "hold", victim)
     headers = {"Authorization": "Bearer admin_fake_key"}
     async with world.functions() as client:
         body = {"action": "hold", "subscriptionId": subscription}

@@ -25,7 +25,7 @@ from lib.model import (
 from lib.policy import decide, fingerprint, payable, with_money_back
 from lib.stripe_client import StripeClient
 from lib.stripe_events import DUE_BY_TYPE, SUBSCRIBE_TO
-from lib.subscription_manager.ask import answer
+from lib.subscription_manager.questions import answer
 from tests.histories.account import Account
 from tests.histories.books import CUSTOMER
 from tests.histories.panel import Panel

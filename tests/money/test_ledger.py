@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from lib.config import Secret
-from lib.database import Database, collected, fees, limits, orders, payments, refund_requests
-from lib.database import money as remembered
+from lib.database import Database, checkout_limits, fees, money_back, offline_money, orders, payments, refund_requests
 from lib.model import Refund
 from lib.model.money import (
     Breakdown,
@@ -272,13 +271,13 @@ async def test_a_refund_has_a_row_before_stripe_knows_of_it(db: Database, event_
     assert await refund_requests.unanswered(db, before=NOW + timedelta(seconds=1)) == [request]
     assert await refund_requests.unanswered(db, before=NOW) == []
     # No sweep may ask Stripe for an id that is ours.
-    assert await remembered.undecided(db, "refund", NOW + timedelta(days=1)) == []
+    assert await money_back.undecided(db, "refund", NOW + timedelta(days=1)) == []
     if event_first:
-        await remembered.remember_refunds(db, [told()])
+        await money_back.remember_refunds(db, [told()])
     for _ in range(2):
         async with db.transaction() as connection:
             await refund_requests.answered(connection, request.id, told(), provider=Provider.STRIPE)
-    await remembered.remember_refunds(db, [told()])
+    await money_back.remember_refunds(db, [told()])
     rows = await db.rows("SELECT refund_id, status, amount, waived, requested_by, request_id::text FROM refunds")
     assert rows == [
         {"refund_id": "re_1", "status": "succeeded", "amount": 500, "waived": False, "requested_by": "anna",
@@ -310,9 +309,9 @@ async def test_an_order_is_collected_in_parts_once(db: Database) -> None:
             assert known.amount is not None
             step = collect(known.amount, known.collected, amount, asked_currency="eur", currency="eur")
             came = Collection(made.id, made.provider, amount, "eur", NOW, "anna", external_id=line)
-            if await collected.add(connection, came):
+            if await offline_money.add(connection, came):
                 await orders.apply(connection, made.id, step.fact, f"bank:{line}", NOW)
-            assert await collected.find(connection, external_id=line) == came
+            assert await offline_money.find(connection, external_id=line) == came
     found = await orders.find_by_reference(db, reference)
     assert found is not None
     assert (found.state, found.collected, found.overpaid) == (OrderState.PAID, 2100, 200)
@@ -342,12 +341,12 @@ async def test_rules_are_read_as_plain_sql_wrote_them(db: Database) -> None:
 async def test_asking_too_often_is_counted_over_all_processes(db: Database) -> None:
     """Parallel requests are all counted, a window ends, and other subjects are another matter."""
     hour = timedelta(hours=1)
-    counts = await asyncio.gather(*(limits.count(db, "a", NOW, window=hour) for _ in range(10)))
+    counts = await asyncio.gather(*(checkout_limits.count(db, "a", NOW, window=hour) for _ in range(10)))
     assert sorted(counts) == list(range(1, 11))
-    assert await limits.count(db, "b", NOW, window=hour) == 1
-    assert await limits.count(db, "a", NOW + hour - timedelta(seconds=1), window=hour) == 11
-    assert await limits.count(db, "a", NOW + hour, window=hour) == 1
-    await limits.prune(db, NOW + hour)
+    assert await checkout_limits.count(db, "b", NOW, window=hour) == 1
+    assert await checkout_limits.count(db, "a", NOW + hour - timedelta(seconds=1), window=hour) == 11
+    assert await checkout_limits.count(db, "a", NOW + hour, window=hour) == 1
+    await checkout_limits.prune(db, NOW + hour)
     assert await db.rows("SELECT subject FROM checkout_limits") == [{"subject": "a"}]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from lib.database import Database, ledger
 from lib.enhance_client import transport
-from lib.subscription_manager import SubscriptionManager, step
+from lib.subscription_manager import SubscriptionManager, write_ahead
 from scripts.sim.enhance_sim.faults import Gate
 from tests.world import World
 
@@ -468,7 +468,7 @@ async def test_a_process_that_stood_still_after_its_intent_does_not_act_on_it(
         if fact.kind == "create_subscription" and not asleep.is_set():
             asleep.set()
             await wake.wait()
-            monkeypatch.setattr(step, "LONGEST_PAUSE", 0.0)  # as long as it slept
+            monkeypatch.setattr(write_ahead, "LONGEST_PAUSE", 0.0)  # as long as it slept
 
     monkeypatch.setattr(ledger, "intend", freezing)
     async with world.bridge() as manager:

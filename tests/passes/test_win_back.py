@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from lib.database import memory as memories
+from lib.database import customer_memory
 from lib.database.services import remember_services
 from lib.errors import LeaseLost, OutcomeUnknown
 from lib.model import CustomerKey
@@ -531,7 +531,7 @@ async def test_both_rows_are_written_or_none(world: World, told: int) -> None:
         lease,
     )
     async with world.bridge() as manager:
-        memory, _ = await memories.load(manager.db, CustomerKey.stripe(customer))
+        memory, _ = await customer_memory.load(manager.db, CustomerKey.stripe(customer))
         services = {s.key.subscription_id: s for s in memory.services}
         both = [replace(services[old], website_id=None), replace(services[new], website_id=str(website))][::told]
         with pytest.raises(LeaseLost):

@@ -14,7 +14,7 @@ TIME_TO_ACT = 15.0
 """Seconds before the deadline after which no further action is begun."""
 
 
-class Stopwatch:
+class PassClock:
     """Runs from the beginning of one pass."""
 
     def __init__(self, mandate: Mandate) -> None:
@@ -26,7 +26,7 @@ class Stopwatch:
         """The database's time."""
         return self._mandate.now + timedelta(seconds=self.elapsed())
 
-    def clock(self) -> Clock:
+    def read(self) -> Clock:
         """What time it is, on both sides."""
         return Clock(self.now(), self._ahead)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import uuid4
 
-from lib.database import Database, ledger
-from lib.database import memory as memories
+from lib.database import Database, customer_memory, ledger
 from lib.database.customers import remember_customer
 from lib.database.services import remember_services
 from lib.model import Action, Catalogue, CustomerKey, Given, Mandate, Memory, RenameOrg
@@ -14,7 +13,7 @@ from lib.model.reason import Rule
 from lib.policy import remembered
 
 
-class Notebook:
+class MemoryWriter:
     """Knows what the database has of one customer, and writes the difference."""
 
     def __init__(self, db: Database, mandate: Mandate, *, livemode: bool) -> None:
@@ -25,7 +24,7 @@ class Notebook:
 
     async def read(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold."""
-        self._stored, catalogue = await memories.load(self._db, CustomerKey.read(customer_id))
+        self._stored, catalogue = await customer_memory.load(self._db, CustomerKey.read(customer_id))
         return self._stored, catalogue
 
     async def take_in(self, memory: Memory, action: Action, given: Given) -> Memory:
