@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from lib.bridge import current
 from lib.operators import health
-from lib.subscription_manager import manager
 from lib.web import Ask, answer, endpoint, optional_admin
 
 
 async def show(ask: Ask[None]) -> Response:
     """200, or 503 when the database is away or outdated, or work is stuck."""
-    report = await health.check(manager())
+    report = await health.check(current())
     return answer(report.as_json(detailed=bool(ask.actor)), 200 if report.healthy else 503)
 
 

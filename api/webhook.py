@@ -8,14 +8,14 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from lib import stripe_signature
+from lib.bridge import current
 from lib.errors import Declined
-from lib.subscription_manager import manager
 from lib.web import Ask, answer, endpoint, read_body, signature, work_deadline
 
 
 async def receive(ask: Ask[None]) -> Response:
     """200 once the event is durable (a repeated or unknown one too); 400, 413 or 503 otherwise."""
-    bridge = manager()
+    bridge = current()
     body = await read_body(ask.request)
     header = ask.request.headers.get("stripe-signature")
     try:

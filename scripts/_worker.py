@@ -53,14 +53,14 @@ def main() -> None:
 
 
 async def _work() -> None:
+    from lib.bridge import current
     from lib.log import get_logger
     from lib.model import Lane
-    from lib.subscription_manager import manager
 
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    ours = manager()
+    ours = current()
     log = get_logger()
     log.info("worker_started")
     worker = _Worker(ours, stop)

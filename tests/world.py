@@ -11,8 +11,10 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from lib import bridge
 from lib.config import Settings
-from lib.subscription_manager import Drained, PassReport, SubscriptionManager, process
+from lib.model.report import PassReport
+from lib.subscription_manager import Drained, SubscriptionManager
 from scripts import sim
 from scripts._functions import functions_app
 from scripts.sim.enhance_sim import EnhanceSim
@@ -97,7 +99,7 @@ class World:
         """An HTTP client to the functions under their Vercel paths, in one process of their own."""
         before = dict(os.environ)
         os.environ.update({**self.environ, **environ})
-        await process.forget()
+        await bridge.forget()
         app = functions_app()
         try:
             transport = httpx.ASGITransport(app=app)
@@ -106,7 +108,7 @@ class World:
         finally:
             os.environ.clear()
             os.environ.update(before)
-            await process.forget()
+            await bridge.forget()
 
     async def drain(self, **environ: str) -> Drained:
         """Run whatever is due in a fresh process."""

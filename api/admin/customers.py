@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
+from lib.bridge import current
 from lib.database.lists.customers import CustomerFilter
 from lib.operators import customers
 from lib.operators.views.customers import CustomerSummary, CustomerView
-from lib.subscription_manager import manager
 from lib.web import Ask, Verb, admin, endpoint
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import Id, Text
@@ -34,7 +34,7 @@ class Query(Listing):
 
 async def show(ask: Ask[Query]) -> Any:
     """A page of customers, the whole list as CSV, or one customer."""
-    bridge, given = manager(), ask.given
+    bridge, given = current(), ask.given
     if given.id is not None:
         return await customers.show(
             bridge, given.id, cursor=given.cursor, limit=given.limit, planned=given.planned, live=given.live
@@ -60,7 +60,7 @@ async def show(ask: Ask[Query]) -> Any:
 
 
 def _csv(found: CustomerFilter) -> Response:
-    bridge = manager()
+    bridge = current()
 
     async def rows() -> Any:
         async for row in every(lambda after: customers.search(bridge, found, after, 1000)):

@@ -9,11 +9,11 @@ import msgspec
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from lib.bridge import current
 from lib.database.lists.events import EventFilter
 from lib.errors import Declined
 from lib.operators import bodies, events
 from lib.operators.views.events import EventView, Matches, Replayed
-from lib.subscription_manager import manager
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import Id, Text
@@ -36,7 +36,7 @@ class Query(Listing):
 
 async def listing(ask: Ask[Query]) -> Any:
     """A page of events, newest first; the whole list as CSV, or one event."""
-    bridge, given = manager(), ask.given
+    bridge, given = current(), ask.given
     if given.id is not None:
         return await events.show(bridge, given.id)
     found = _filter(given, await bridge.db.now())
@@ -50,7 +50,7 @@ async def listing(ask: Ask[Query]) -> Any:
 
 async def act(ask: Ask[bodies.ReplayThese]) -> Answer:
     """Make due again whatever the events speak of. Of a filter: `dryRun` first, then `expected` and `asOf`."""
-    bridge, given = manager(), ask.given
+    bridge, given = current(), ask.given
     background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
     if given.event_ids is not None:
         marked = await events.replay_these(bridge, given.event_ids)
@@ -84,7 +84,7 @@ def _filter(given: Query | bodies.EventsFilter, now: datetime, *, until: datetim
 
 
 def _csv(found: EventFilter) -> Response:
-    bridge = manager()
+    bridge = current()
 
     async def rows() -> Any:
         async for view in every(lambda after: events.listing(bridge, found, after, 1000)):

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from lib.bridge import current
 from lib.errors import Declined
 from lib.operators import bodies, plans
 from lib.operators.views.plans import ChangeMade, ChangePreview, Plans
-from lib.subscription_manager import manager
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, csv_answer, moment, wants_csv
 
@@ -22,12 +22,12 @@ async def show(ask: Ask[Listing]) -> Plans | Response:
     """A page of mappings with the live price and panel plan beside each; on the first page what customers wait for."""
     given = ask.given
     if not wants_csv(ask.request):
-        return await plans.listing(manager(), cursor=given.cursor, limit=given.limit)
+        return await plans.listing(current(), cursor=given.cursor, limit=given.limit)
     return csv_answer("plans", COLUMNS, _lines())
 
 
 async def _lines() -> Any:
-    bridge, cursor, first = manager(), None, True
+    bridge, cursor, first = current(), None, True
     while first or cursor is not None:
         page, first = await plans.listing(bridge, cursor=cursor, limit=200), False
         for row in page.data:
@@ -40,7 +40,7 @@ async def _lines() -> Any:
 
 async def create(ask: Ask[bodies.PutMapping]) -> ChangePreview | Answer:
     """A new mapping. One that exists is changed by PUT."""
-    if await plans.exists(manager(), ask.given.billing_provider, ask.given.billing_plan_id):
+    if await plans.exists(current(), ask.given.billing_provider, ask.given.billing_plan_id):
         detail = f"{ask.given.billing_plan_id} is mapped already: change it with PUT"
         raise Declined("already_exists", detail, field="billingPlanId")
     return await change(ask)
@@ -48,7 +48,7 @@ async def create(ask: Ask[bodies.PutMapping]) -> ChangePreview | Answer:
 
 async def change(ask: Ask[bodies.PutMapping]) -> ChangePreview | Answer:
     """A mapping as it is to be: with `dryRun` what that would do, with the `asOf` of that exactly this."""
-    bridge, given = manager(), ask.given
+    bridge, given = current(), ask.given
     row = {name: getattr(given, name) for name in plans.WRITTEN}
     if given.dry_run:
         return await plans.preview(bridge, ask.actor, row)
@@ -57,7 +57,7 @@ async def change(ask: Ask[bodies.PutMapping]) -> ChangePreview | Answer:
 
 async def remove(ask: Ask[bodies.MappingKey]) -> ChangePreview | Answer:
     """Take a mapping away: who lives by it is kept as it is, and parked until somebody confirms."""
-    bridge, given = manager(), ask.given
+    bridge, given = current(), ask.given
     row = {"billing_provider": given.billing_provider, "billing_plan_id": given.billing_plan_id}
     if given.dry_run:
         return await plans.preview(bridge, ask.actor, row, delete=True)
@@ -70,7 +70,7 @@ def _as_of(text: str | None) -> datetime | None:
 
 def _made(made: ChangeMade) -> Answer:
     """Those whom it concerns have been made due by the table itself."""
-    bridge = manager()
+    bridge = current()
     return Answer(made, background=BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from starlette.background import BackgroundTask
 
+from lib.bridge import current
 from lib.operators import bodies, hand
 from lib.operators.views.overview import SyncBegun
 from lib.operators.views.passes import PassView
-from lib.subscription_manager import manager
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 
 
 async def sync(ask: Ask[bodies.Sync]) -> PassView | Answer:
     """`{"subscriptionId"}` or `{"customerId"}`, optionally `"dryRun"`; or `{"all": true}`."""
-    bridge, given = manager(), ask.given
+    bridge, given = current(), ask.given
     if given.all:
         begun = await bridge.begin_everything()
         background = BackgroundTask(bridge.sweep_quietly, deadline=work_deadline())

@@ -9,14 +9,14 @@ from msgspec import UNSET
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from lib.bridge import current
 from lib.model.reason import remedy
+from lib.model.report import PassReport
 from lib.operators import batches, bodies, hand
 from lib.operators.views.customers import QueueItem
 from lib.operators.views.events import Begun, Matches, Progress
 from lib.operators.views.overview import BrakeReleased
 from lib.operators.views.passes import ActedView
-from lib.subscription_manager import manager
-from lib.subscription_manager.report import PassReport
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import Text, Uuid
@@ -38,12 +38,12 @@ async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Progress | Response:
     """Rows of the queue with reason and remedy, also as CSV; or how far an act on many has come."""
     given = ask.given
     if given.batch is not None:
-        return await batches.progress(manager(), given.batch)
+        return await batches.progress(current(), given.batch)
     if wants_csv(ask.request):
         return csv_answer("work", COLUMNS, _lines(given))
     after = unpack_cursor("work", given.cursor, str, str)
     rows, key = await hand.listing(
-        manager(),
+        current(),
         state=given.state,
         reason=given.reason,
         cursor=(after[0], after[1]) if after else None,
@@ -55,7 +55,7 @@ async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Progress | Response:
 
 async def _lines(given: Filter) -> AsyncIterator[tuple[Any, ...]]:
     async def read(after: Any) -> Any:
-        return await hand.listing(manager(), state=given.state, reason=given.reason, cursor=after, limit=1000)
+        return await hand.listing(current(), state=given.state, reason=given.reason, cursor=after, limit=1000)
 
     async for row in every(read):
         problems = [problem["detail"] for problem in row.problems]
@@ -67,7 +67,7 @@ async def _lines(given: Filter) -> AsyncIterator[tuple[Any, ...]]:
 
 async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     """`{"action", "customerId" | "subscriptionId", "reason", "until", "hold", "confirm"}`: what the pass then did."""
-    bridge, given = manager(), ask.given
+    bridge, given = current(), ask.given
     if isinstance(given, bodies.ReleaseBrake):
         released = await hand.release_brake(bridge, ask.actor)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
@@ -97,7 +97,7 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
 
 
 async def _retry_all(actor: str, given: bodies.Retry, about: bodies.QueueFilter) -> Answer:
-    bridge = manager()
+    bridge = current()
     if given.expected is None:
         return Answer(await batches.preview_retry(bridge, about.state, about.reason))
     begun = await batches.retry(bridge, actor, about.state, about.reason, expected=given.expected)

@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from lib.bridge import current
 from lib.errors import BridgeError, Declined
 from lib.log import get_logger
-from lib.subscription_manager import manager
 from lib.web import Ask, answer, cron, endpoint, work_deadline
 
 log = get_logger()
@@ -19,7 +19,7 @@ log = get_logger()
 
 async def run(ask: Ask[None]) -> Response:
     """Run the job in the path; what it did."""
-    bridge = manager()
+    bridge = current()
     job = ask.request.url.path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".py")
     deadline = work_deadline()
     match job:

@@ -11,11 +11,11 @@ from lib.database import batches, due
 from lib.database.lists import events as lists
 from lib.database.lists.events import EventFilter, EventRow
 from lib.errors import Declined
+from lib.kinds import nudge
 from lib.model import Nudge
 from lib.operators.batches import refuse_other_number
 from lib.operators.views.events import EventView, EventWork, Matches, Replayed
 from lib.stripe_events import read_event
-from lib.subscription_manager.kinds import nudge
 
 if TYPE_CHECKING:
     from lib.subscription_manager.manager import SubscriptionManager

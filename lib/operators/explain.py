@@ -27,12 +27,12 @@ from lib.model import (
     Subscription,
     Wanted,
 )
+from lib.model.report import PassReport
 from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.questions import informed
-from lib.subscription_manager.report import PassReport
 from lib.web.typed import View
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from lib.model import (
     ServiceState,
 )
 from lib.model.reason import Rule
+from lib.model.report import PassReport
 from lib.policy import WAITED_FOR
 from lib.subscription_manager.panel import awaited_in
-from lib.subscription_manager.report import PassReport
 from lib.subscription_manager.write_ahead import Step
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from lib.errors import Declined, NotFound, Refused, Retryable
 from lib.log import get_logger
 from lib.model import Catalogue, ChangePlan, PanelPlan, Parked, PlanMapping, Suspend, Terminate
 from lib.model.reason import Rule
+from lib.model.report import PassReport
 from lib.operators.views import plans as views
 from lib.operators.views.passes import problem_views
 from lib.policy.plans import plans_meant
-from lib.subscription_manager.report import PassReport
 from lib.web.page import pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from lib import tally
 from lib.config import Policy, Settings
 from lib.database import Database
 from lib.errors import DatabaseUnavailable, Denied, LeaseLost, NotFound, OutcomeUnknown, Refused, Retryable
+from lib.kinds import Context, Ended
 from lib.log import get_logger
 from lib.model import (
     Action,
@@ -36,14 +37,13 @@ from lib.model import (
     Waits,
 )
 from lib.model.reason import Reason, WaitReason
+from lib.model.report import PassReport
 from lib.policy import InvalidDomain, decide, normalise_domain, settles_at, with_domain, with_money_back
 from lib.subscription_manager.apply import Live
 from lib.subscription_manager.dry import Dry, Shadow
-from lib.subscription_manager.kinds import Context, Ended
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.pass_clock import PassClock
 from lib.subscription_manager.questions import answer
-from lib.subscription_manager.report import PassReport
 from lib.subscription_manager.write_ahead import Waiting
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lib.database import Database, due
+from lib.kinds import Ended
 from lib.model import Claim, Lane, Nudge
-from lib.subscription_manager.kinds import Ended
 
 TIME_FOR_A_PASS = 20.0
 """Seconds that must be left before another pass is claimed."""

@@ -24,11 +24,11 @@ from lib.model import (
     MoveWebsite,
     Outcome,
 )
+from lib.model.report import action_json
 from lib.policy import imagine
 from lib.subscription_manager import website_move
 from lib.subscription_manager.conclusion import Conclusion
 from lib.subscription_manager.panel import Panel, refuse_excess, refuse_keeping
-from lib.subscription_manager.report import action_json
 
 
 class Dry:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lib.database import due, erasure, events
+from lib.kinds import Context, Ended, nudge
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Settled
-from lib.subscription_manager.kinds import Context, Ended, nudge
 
 log = get_logger()
 

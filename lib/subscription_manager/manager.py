@@ -15,12 +15,12 @@ from lib.database import Database, due, events, latest_version, migrate, schema_
 from lib.database.customers import knows
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
+from lib.kinds import Ended, nudge, places
 from lib.log import get_logger
 from lib.model import Catalogue, Claim, CustomerKey, Lane, Mandate, ReceivedEvent
+from lib.model.report import PassReport
 from lib.stripe_events import read_event
 from lib.subscription_manager.drain import Drain, Drained
-from lib.subscription_manager.kinds import Ended, nudge, places
-from lib.subscription_manager.report import PassReport
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from lib.database import Database, erasure, events, ledger, money_back
 from lib.errors import NotFound
+from lib.kinds import Context, Ended
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Dispute, ServiceKey, Settled
-from lib.subscription_manager.kinds import Context, Ended
 
 if TYPE_CHECKING:
     from lib.stripe_client import StripeClient

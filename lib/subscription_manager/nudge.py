@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lib.database import due, events
 from lib.errors import NoAnswer
+from lib.kinds import Context, Ended, nudge
 from lib.model import Claim, Failed, Settled
-from lib.subscription_manager.kinds import Context, Ended, nudge
 
 
 async def run(claim: Claim, context: Context) -> Ended:

@@ -16,11 +16,11 @@ from lib import tally
 from lib.config import Settings
 from lib.database import Database, due, leases, ledger
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, Retryable
+from lib.kinds import KINDS, Context, Ended, Kind
 from lib.log import bound, get_logger
 from lib.model import Claim, Failed, Mandate, Problem
+from lib.model.report import PassReport
 from lib.policy import as_settled, settlement
-from lib.subscription_manager.kinds import KINDS, Context, Ended, Kind
-from lib.subscription_manager.report import PassReport
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient

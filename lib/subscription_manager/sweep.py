@@ -21,12 +21,12 @@ from uuid import uuid4
 from lib.config import Settings
 from lib.database import Database, comparison, due, leases, money_back, sweeps
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
+from lib.kinds import nudge
 from lib.log import bound, get_logger
 from lib.model import Priority, ReceivedEvent
 from lib.model.reason import SettingsFault
 from lib.policy import fingerprint, marks
 from lib.stripe_events import SUBSCRIBE_TO
-from lib.subscription_manager.kinds import nudge
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient, Org, Website

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from lib.kinds import Context, Ended
 from lib.model import Claim, Settled
-from lib.subscription_manager.kinds import Context, Ended
 
 ran: list[str] = []
 """The keys whose passes have begun."""

@@ -10,11 +10,11 @@ import pytest
 from lib import stripe_events
 from lib.config import Secret
 from lib.database import Database, due
+from lib.kinds import KINDS, Kind, nudge
 from lib.model import Lane, Nudge
 from lib.policy import MAX_ATTEMPTS
 from lib.stripe_client import transport
 from lib.subscription_manager.drain import TIME_FOR_A_PASS
-from lib.subscription_manager.kinds import KINDS, Kind, nudge
 from tests.passes import kind_of_a_test
 from tests.world import World
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from lib.model import Action, Failed, Goal, Outcome, Parked, Problem, Settled, Waits
 from lib.model.reason import remedy
-from lib.subscription_manager.report import PassReport, action_json
+from lib.model.report import PassReport, action_json
 from lib.web.typed import View
 
 

@@ -11,7 +11,7 @@ from lib.subscription_manager.manager import SubscriptionManager
 _current: tuple[asyncio.AbstractEventLoop, SubscriptionManager] | None = None
 
 
-def manager() -> SubscriptionManager:
+def current() -> SubscriptionManager:
     """The manager for the running event loop, from the environment.
 
     Raises:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lib.model import Action, Facts, Failed, Goal, Outcome, Parked, Settled, Waits
+from lib.model.action import Action
+from lib.model.decision import Goal
+from lib.model.facts import Facts
+from lib.model.outcome import Failed, Outcome, Parked, Settled, Waits
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from lib.model import Claim, Lane, Mandate, Nudge, Outcome
 if TYPE_CHECKING:
     from lib.database import Database
     from lib.enhance_client import EnhanceClient
+    from lib.model.report import PassReport
     from lib.stripe_client import StripeClient
-    from lib.subscription_manager.report import PassReport
 
 LONGEST = 60.0
 """Seconds after which a pass that hangs has failed."""
