@@ -23,11 +23,11 @@ from typing import Any
 
 import psycopg
 
+from lib.bridge import Bridge
 from lib.config import Policy, Secret, Settings
 from lib.database import Database, migrate
 from lib.policy import fingerprint
 from lib.stripe_client.shapes import read_subscription
-from lib.subscription_manager import SubscriptionManager
 from scripts import sim
 from scripts._postgres import Postgres, start
 from scripts.sim.enhance_sim import EnhanceSim
@@ -172,7 +172,7 @@ async def measure(environ: dict[str, str]) -> None:
 
     settings = Settings.load(environ)
     log.configure(settings.log_level)
-    bridge = SubscriptionManager(settings)
+    bridge = Bridge(settings)
     await bridge.stripe.check()
     await bridge.enhance.check()
     await bridge.ensure_schema(migrates=False)

@@ -1,18 +1,78 @@
-"""The one manager of this process, made on first use and shared by all requests of its event loop."""
+"""The composition root: one process's settings, database and clients, and the verbs over them.
+
+They are made here and nowhere else; `lib.kinds` says which kinds of passes there are.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from lib import environment, log
-from lib.subscription_manager.manager import SubscriptionManager
+from lib.config import Settings
+from lib.database import Database
+from lib.subscription_manager import SubscriptionManager
 
-_current: tuple[asyncio.AbstractEventLoop, SubscriptionManager] | None = None
+if TYPE_CHECKING:
+    from lib.enhance_client import EnhanceClient
+    from lib.stripe_client import StripeClient
+
+INBOX_SIZE = 4
+"""Connections that only acknowledgements use: one short statement each, whatever the passes are waiting for."""
 
 
-def current() -> SubscriptionManager:
-    """The manager for the running event loop, from the environment.
+class Clients:
+    """The two other sides, each loaded and made on first use: a webhook needs the database and nothing else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def stripe(self) -> StripeClient:
+        """The billing side."""
+        from lib.stripe_client import StripeClient
+
+        return StripeClient(self._settings.stripe_secret_key, self._settings.stripe_api_base)
+
+    @cached_property
+    def enhance(self) -> EnhanceClient:
+        """The panel's side."""
+        from lib.enhance_client import EnhanceClient
+
+        settings = self._settings
+        return EnhanceClient(settings.enhance_api_url, settings.enhance_api_token, settings.enhance_org_id)
+
+    async def close(self) -> None:
+        """Close the connections of those that were made."""
+        for name in ("stripe", "enhance"):
+            if name in self.__dict__:
+                await self.__dict__[name].close()
+
+
+class Bridge(SubscriptionManager):
+    """Everything this product does, over settings. Belongs to one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        inbox = Database(settings.database_url, size=INBOX_SIZE)
+        self._clients = Clients(settings)
+        super().__init__(settings, Database(settings.database_url), inbox, self._clients)
+        self.health_lock = asyncio.Lock()
+        self.health_cache: object = None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._clients.close()
+        await self.db.close()
+        await self.inbox.close()
+
+
+_current: tuple[asyncio.AbstractEventLoop, Bridge] | None = None
+
+
+def current() -> Bridge:
+    """The bridge of the running event loop, made on first use from the environment and shared by all its requests.
 
     Raises:
         SettingsError: naming everything that is missing or wrong.
@@ -23,7 +83,7 @@ def current() -> SubscriptionManager:
         settings = environment.current()
         log.configure(settings.log_level)
         # Connections belong to their loop; a loop that ended takes its own along.
-        _current = (loop, SubscriptionManager(settings))
+        _current = (loop, Bridge(settings))
     return _current[1]
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from scripts._console import actor, bridge, confirmed, finish, table
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.policy.adoption import Refusal
     from lib.policy.rebuild import Unexplained
-    from lib.subscription_manager import SubscriptionManager
     from scripts._survey import Case, Survey
 
 
@@ -95,7 +95,7 @@ async def _adopt(options: argparse.Namespace) -> int:
         return 1 if refused else 0
 
 
-def _survey(options: argparse.Namespace, manager: SubscriptionManager) -> Survey:
+def _survey(options: argparse.Namespace, manager: Bridge) -> Survey:
     if options.by_marks:
         from scripts._survey_marks import ByMarks
 
@@ -110,9 +110,7 @@ def _survey(options: argparse.Namespace, manager: SubscriptionManager) -> Survey
     return FromFile(manager, options.file, text, accept_plan_changes=options.accept_plan_changes)
 
 
-async def _link(
-    survey: Survey, manager: SubscriptionManager, ready: Sequence[Case], who: str
-) -> list[tuple[str, Refusal]]:
+async def _link(survey: Survey, manager: Bridge, ready: Sequence[Case], who: str) -> list[tuple[str, Refusal]]:
     from lib.database import adoption, money_back
     from lib.policy.adoption import Refusal
 

@@ -11,24 +11,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from lib.subscription_manager import SubscriptionManager
+    from lib.bridge import Bridge
 
 WIDEST = 60
 """Characters of one cell; what is longer is cut, except in the last column."""
 
 
 @asynccontextmanager
-async def bridge() -> AsyncIterator[SubscriptionManager]:
+async def bridge() -> AsyncIterator[Bridge]:
     """A manager from the environment or .env; logs only what is wrong, and to stderr."""
     from lib import log
+    from lib.bridge import Bridge
     from lib.config import Settings
-    from lib.subscription_manager import SubscriptionManager
     from scripts._environment import load_env_file
 
     load_env_file()
     settings = Settings.load(os.environ)
     log.configure("error", stream=sys.stderr)
-    manager = SubscriptionManager(settings)
+    manager = Bridge(settings)
     try:
         yield manager
     finally:

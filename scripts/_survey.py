@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.config import Policy
     from lib.enhance_client import Org
     from lib.model import Action, Catalogue, Memory, PanelSubscription, Payer, Problem
     from lib.policy.adoption import Holdings, Match, Refusal, Row, Site
-    from lib.subscription_manager import SubscriptionManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Survey:
     how: str
     """What it goes by, for the ledger."""
 
-    def __init__(self, manager: SubscriptionManager, *, accept_plan_changes: bool) -> None:
+    def __init__(self, manager: Bridge, *, accept_plan_changes: bool) -> None:
         self._manager = manager
         self._accept = accept_plan_changes
         self._orgs: dict[str, Org] = {}

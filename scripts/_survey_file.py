@@ -12,8 +12,8 @@ from lib.errors import BridgeError
 from scripts._survey import Survey, listed
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.policy.adoption import Row
-    from lib.subscription_manager import SubscriptionManager
 
 COLUMNS = ("customer_id", "email", "org_id", "subscription_id", "panel_subscription_id", "website", "domain")
 
@@ -27,7 +27,7 @@ class FromFile(Survey):
 
     how = "adopted_from_file"
 
-    def __init__(self, manager: SubscriptionManager, name: str, text: str, *, accept_plan_changes: bool) -> None:
+    def __init__(self, manager: Bridge, name: str, text: str, *, accept_plan_changes: bool) -> None:
         super().__init__(manager, accept_plan_changes=accept_plan_changes)
         self._name, self._text = name, text
 

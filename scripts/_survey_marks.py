@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from scripts._survey import Survey, listed
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.enhance_client import Org
     from lib.model import Catalogue, Dispute, Memory, PanelSubscription, Payer
     from lib.policy.adoption import Holdings, Match, Refusal, Row
     from lib.policy.rebuild import Unexplained
-    from lib.subscription_manager import SubscriptionManager
 
 OVER = ("won", "prevented", "warning_closed")
 """Disputes that hold nothing any more, whatever ON_DISPUTE says."""
@@ -27,7 +27,7 @@ class ByMarks(Survey):
 
     how = "rebuilt_from_marks"
 
-    def __init__(self, manager: SubscriptionManager, *, ours: frozenset[str]) -> None:
+    def __init__(self, manager: Bridge, *, ours: frozenset[str]) -> None:
         super().__init__(manager, accept_plan_changes=True)
         self._ours = ours
         self._hosting: dict[str, tuple[PanelSubscription, ...]] = {}

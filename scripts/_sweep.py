@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from scripts._console import bridge, finish, table
 
 if TYPE_CHECKING:
-    from lib.subscription_manager import SubscriptionManager
+    from lib.bridge import Bridge
 
 WIDTH = 24
 """Characters of the bar."""
@@ -76,7 +76,7 @@ def _told(errors: Mapping[str, str]) -> str:
     return "; ".join(f"{phase}: {error}" for phase, error in errors.items())
 
 
-async def _drain(manager: SubscriptionManager) -> int:
+async def _drain(manager: Bridge) -> int:
     from lib.database import due
 
     mode = manager.settings.provisioning_mode

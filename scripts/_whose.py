@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.database.lists.people import Person
-    from lib.subscription_manager import SubscriptionManager
 
 
-async def whose(manager: SubscriptionManager, wanted: str) -> list[Person]:
+async def whose(manager: Bridge, wanted: str) -> list[Person]:
     """Everybody whom it fits, of Stripe and of memory.
 
     Raises:
@@ -29,7 +29,7 @@ async def whose(manager: SubscriptionManager, wanted: str) -> list[Person]:
     return [Person(customer_id, None, None, [])] if customer_id else []
 
 
-async def _by_email(manager: SubscriptionManager, wanted: str) -> list[Person]:
+async def _by_email(manager: Bridge, wanted: str) -> list[Person]:
     """Stripe's list knows those as well who never got as far as a pass; it tells capital letters apart."""
     from lib.database.lists.people import Person, by_email
     from lib.errors import Refused, Retryable
@@ -46,7 +46,7 @@ async def _by_email(manager: SubscriptionManager, wanted: str) -> list[Person]:
     return list(found.values())
 
 
-async def _by_id(manager: SubscriptionManager, wanted: str) -> str | None:
+async def _by_id(manager: Bridge, wanted: str) -> str | None:
     from lib.database import ledger
     from lib.database.lists import queue
     from lib.errors import Refused, Retryable

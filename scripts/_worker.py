@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.model import Lane
-    from lib.subscription_manager import SubscriptionManager
 
 PAUSE = 2.0
 """Seconds between looks at an empty queue: one cheap indexed query each."""
@@ -73,7 +73,7 @@ async def _work() -> None:
 class _Worker:
     """The loops of one process, and what they have told already."""
 
-    def __init__(self, ours: SubscriptionManager, stop: asyncio.Event) -> None:
+    def __init__(self, ours: Bridge, stop: asyncio.Event) -> None:
         self._ours = ours
         self._stop = stop
         self._sweep_at = 0.0

@@ -11,10 +11,10 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from lib import bridge
+from lib.bridge import Bridge, forget
 from lib.config import Settings
 from lib.model.report import PassReport
-from lib.subscription_manager import Drained, SubscriptionManager
+from lib.subscription_manager import Drained
 from scripts import sim
 from scripts._functions import functions_app
 from scripts.sim.enhance_sim import EnhanceSim
@@ -81,9 +81,9 @@ class World:
     # --- the product ---
 
     @asynccontextmanager
-    async def bridge(self, **environ: str) -> AsyncIterator[SubscriptionManager]:
+    async def bridge(self, **environ: str) -> AsyncIterator[Bridge]:
         """A fresh process' manager, with other settings where given."""
-        manager = SubscriptionManager(Settings.load({**self.environ, **environ}))
+        manager = Bridge(Settings.load({**self.environ, **environ}))
         try:
             yield manager
         finally:
@@ -99,7 +99,7 @@ class World:
         """An HTTP client to the functions under their Vercel paths, in one process of their own."""
         before = dict(os.environ)
         os.environ.update({**self.environ, **environ})
-        await bridge.forget()
+        await forget()
         app = functions_app()
         try:
             transport = httpx.ASGITransport(app=app)
@@ -108,7 +108,7 @@ class World:
         finally:
             os.environ.clear()
             os.environ.update(before)
-            await bridge.forget()
+            await forget()
 
     async def drain(self, **environ: str) -> Drained:
         """Run whatever is due in a fresh process."""

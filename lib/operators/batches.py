@@ -11,12 +11,12 @@ from lib.errors import Declined
 from lib.operators.views.events import Begun, Matches, Progress
 
 if TYPE_CHECKING:
-    from lib.subscription_manager.manager import SubscriptionManager
+    from lib.bridge import Bridge
 
 SAMPLE = 20
 
 
-async def preview_retry(bridge: SubscriptionManager, state: State | None, reason: str | None) -> Matches:
+async def preview_retry(bridge: Bridge, state: State | None, reason: str | None) -> Matches:
     """How many rows of the queue a retry would concern."""
     now = await bridge.db.now()
     async with bridge.db.transaction() as connection:
@@ -24,9 +24,7 @@ async def preview_retry(bridge: SubscriptionManager, state: State | None, reason
     return Matches(matches=len(found), sample=[key for _, key in found[:SAMPLE]], as_of=now)
 
 
-async def retry(
-    bridge: SubscriptionManager, actor: str, state: State | None, reason: str | None, *, expected: int
-) -> Begun:
+async def retry(bridge: Bridge, actor: str, state: State | None, reason: str | None, *, expected: int) -> Begun:
     """Make all that matches due now.
 
     Raises:
@@ -52,7 +50,7 @@ def refuse_other_number(matches: int, expected: int) -> None:
         raise Declined("changed_meanwhile", detail, field="expected")
 
 
-async def progress(bridge: SubscriptionManager, batch_id: str) -> Progress:
+async def progress(bridge: Bridge, batch_id: str) -> Progress:
     """How far an act has come.
 
     Raises:

@@ -15,20 +15,20 @@ from lib.operators.views.customers import CustomerView, Queued, Timeline, Timeli
 from lib.web.page import pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:
-    from lib.subscription_manager.manager import SubscriptionManager
+    from lib.bridge import Bridge
 
 TIMELINE = "timeline"
 
 
 async def search(
-    bridge: SubscriptionManager, found: CustomerFilter, after: Sequence[Any] | None, limit: int
+    bridge: Bridge, found: CustomerFilter, after: Sequence[Any] | None, limit: int
 ) -> tuple[list[CustomerRow], tuple[Any, ...] | None]:
     """A page of customers, and the key behind which the next one begins."""
     return await customers(bridge.db, found, after, limit)
 
 
 async def show(
-    bridge: SubscriptionManager, customer_id: str, *, cursor: str | None, limit: int, planned: bool, live: bool
+    bridge: Bridge, customer_id: str, *, cursor: str | None, limit: int, planned: bool, live: bool
 ) -> CustomerView:
     """One customer with services, queue and a page of their timeline.
 

@@ -12,13 +12,13 @@ from lib.operators import events
 from lib.operators.views import overview as views
 
 if TYPE_CHECKING:
-    from lib.subscription_manager.manager import SubscriptionManager
+    from lib.bridge import Bridge
 
 SWEEP_TAKES = timedelta(hours=2)
 """Longer than any sweep needs; one that is still unfinished then does not come on."""
 
 
-async def show(bridge: SubscriptionManager) -> views.Dashboard:
+async def show(bridge: Bridge) -> views.Dashboard:
     """How everything stands, as the dashboard answers it."""
     counts = await dashboard_numbers.read(bridge.db)
     load = await due.load(bridge.db)

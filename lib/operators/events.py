@@ -18,7 +18,7 @@ from lib.operators.views.events import EventView, EventWork, Matches, Replayed
 from lib.stripe_events import read_event
 
 if TYPE_CHECKING:
-    from lib.subscription_manager.manager import SubscriptionManager
+    from lib.bridge import Bridge
 
 WINDOW = timedelta(days=7)
 """How far back a list reaches that does not say so: the events of a time are one range of an index."""
@@ -30,14 +30,14 @@ Subject = tuple[str, str]
 
 
 async def listing(
-    bridge: SubscriptionManager, found: EventFilter, after: Sequence[Any] | None, limit: int
+    bridge: Bridge, found: EventFilter, after: Sequence[Any] | None, limit: int
 ) -> tuple[list[EventView], tuple[Any, ...] | None]:
     """A page of events, newest first, each with what came of it."""
     rows, key = await lists.events(bridge.db, found, after, limit)
     return await _views(bridge, rows), key
 
 
-async def show(bridge: SubscriptionManager, event_id: str) -> EventView:
+async def show(bridge: Bridge, event_id: str) -> EventView:
     """One event with its body.
 
     Raises:
@@ -50,22 +50,20 @@ async def show(bridge: SubscriptionManager, event_id: str) -> EventView:
     return view
 
 
-async def not_done(bridge: SubscriptionManager) -> tuple[int, list[EventView]]:
+async def not_done(bridge: Bridge) -> tuple[int, list[EventView]]:
     """How many events have led to nothing yet, because their customers' passes fail or are parked; the newest."""
     total, rows = await lists.not_done(bridge.db, SAMPLE)
     return total, await _views(bridge, rows)
 
 
-async def preview(bridge: SubscriptionManager, found: EventFilter) -> Matches:
+async def preview(bridge: Bridge, found: EventFilter) -> Matches:
     """How many events a replay would concern."""
     rows, _ = await lists.events(bridge.db, found, None, SAMPLE)
     matches = await lists.count(bridge.db, found)
     return Matches(matches=matches, sample=[row.event_id for row in rows], as_of=found.until)
 
 
-async def replay(
-    bridge: SubscriptionManager, actor: str, found: EventFilter, *, expected: int | None = None
-) -> Replayed:
+async def replay(bridge: Bridge, actor: str, found: EventFilter, *, expected: int | None = None) -> Replayed:
     """Make due again whatever the events speak of.
 
     Args:
@@ -88,7 +86,7 @@ async def replay(
             return Replayed(events=matches, subjects=marked, id=batch_id)
 
 
-async def replay_these(bridge: SubscriptionManager, event_ids: Sequence[str]) -> int:
+async def replay_these(bridge: Bridge, event_ids: Sequence[str]) -> int:
     """Make due again whatever these events speak of; how many subjects that were.
 
     Raises:
@@ -104,7 +102,7 @@ async def replay_these(bridge: SubscriptionManager, event_ids: Sequence[str]) ->
     return await due.mark(bridge.db, subjects) if subjects else 0
 
 
-def _subjects(bridge: SubscriptionManager, rows: Sequence[EventRow]) -> list[Nudge]:
+def _subjects(bridge: Bridge, rows: Sequence[EventRow]) -> list[Nudge]:
     found = {subject for row in rows for subject in subjects_of(row, livemode=bridge.settings.livemode)}
     return [nudge(kind, key) for kind, key in sorted(found)]
 
@@ -119,7 +117,7 @@ def subjects_of(row: EventRow, *, livemode: bool) -> tuple[Subject, ...]:
     return (("customer", row.customer_id),) if row.customer_id else ()
 
 
-async def _views(bridge: SubscriptionManager, rows: Sequence[EventRow], *, bodies: bool = False) -> list[EventView]:
+async def _views(bridge: Bridge, rows: Sequence[EventRow], *, bodies: bool = False) -> list[EventView]:
     subjects = {row.event_id: subjects_of(row, livemode=bridge.settings.livemode) for row in rows}
     queue = await lists.standing(bridge.db, [subject for found in subjects.values() for subject in found])
     return [

@@ -36,7 +36,7 @@ from lib.subscription_manager.questions import informed
 from lib.web.typed import View
 
 if TYPE_CHECKING:
-    from lib.subscription_manager.manager import SubscriptionManager
+    from lib.bridge import Bridge
 
 Side = Literal["stripe", "panel"]
 
@@ -133,7 +133,7 @@ def service_key(fact: Mapping[str, Any]) -> str | None:
     return str(ServiceKey(fact["subscription_id"], fact["slot"])) if fact["slot"] is not None else None
 
 
-async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) -> Explanation:
+async def explain(bridge: Bridge, customer_id: str, *, facts: int) -> Explanation:
     """What a pass would see and do, and what stands in the database; writes nothing.
 
     Neither side is asked anything that the pass knows. What it did not come to, because the other side is away, is
@@ -166,7 +166,7 @@ async def explain(bridge: SubscriptionManager, customer_id: str, *, facts: int) 
     )
 
 
-async def _without_stripe(bridge: SubscriptionManager, memory: Memory, away: dict[Side, str]) -> Actual | None:
+async def _without_stripe(bridge: Bridge, memory: Memory, away: dict[Side, str]) -> Actual | None:
     """What the panel has while Stripe is away: the pass did not come to it."""
     try:
         return await Panel(bridge.db, bridge.enhance).look(memory, doubt=True)
@@ -175,7 +175,7 @@ async def _without_stripe(bridge: SubscriptionManager, memory: Memory, away: dic
         return None
 
 
-async def _without_panel(bridge: SubscriptionManager, seen: Facts, away: dict[Side, str]) -> tuple[Goal, ...]:
+async def _without_panel(bridge: Bridge, seen: Facts, away: dict[Side, str]) -> tuple[Goal, ...]:
     """What should be while the panel is away: the pass got no further, and the rules need only Stripe."""
     now = seen.payer.as_of or await bridge.db.now()
 

@@ -30,8 +30,8 @@ from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.write_ahead import Step
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.database.connection import Connection
-    from lib.subscription_manager.manager import SubscriptionManager
 
 log = get_logger()
 
@@ -51,7 +51,7 @@ class Hand:
         return CustomerKey.read(self.customer_id)
 
 
-async def whose(bridge: SubscriptionManager, customer_id: str | None, subscription_id: str | None) -> str:
+async def whose(bridge: Bridge, customer_id: str | None, subscription_id: str | None) -> str:
     """The customer that is meant by either id.
 
     Raises:
@@ -70,7 +70,7 @@ async def whose(bridge: SubscriptionManager, customer_id: str | None, subscripti
 
 
 async def listing(
-    bridge: SubscriptionManager,
+    bridge: Bridge,
     *,
     state: queue.State | None,
     reason: str | None,
@@ -86,12 +86,12 @@ async def listing(
 # --- what a person decides ---
 
 
-async def retry(bridge: SubscriptionManager, hand: Hand) -> PassReport:
+async def retry(bridge: Bridge, hand: Hand) -> PassReport:
     """Run the pass now."""
     return await bridge.reconcile(hand.customer_id, actor=hand.actor)
 
 
-async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
+async def release(bridge: Bridge, hand: Hand) -> PassReport:
     """Let pass what waits for a person: `double_purchase`, `never_paid`, `quantity_unusual` or `mapping_changed`.
 
     Raises:
@@ -110,7 +110,7 @@ async def release(bridge: SubscriptionManager, hand: Hand) -> PassReport:
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
-async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dict[str, list[str]]]:
+async def hold(bridge: Bridge, hand: Hand) -> tuple[PassReport, dict[str, list[str]]]:
     """Suspend by an admin's word, until it is lifted; what the pass did, and which services are off by now or not."""
 
     async def edit(lease_id: str) -> None:
@@ -125,9 +125,7 @@ async def hold(bridge: SubscriptionManager, hand: Hand) -> tuple[PassReport, dic
     }
 
 
-async def lift(
-    bridge: SubscriptionManager, hand: Hand, hold_name: Literal["admin", "dispute", "refund", "unpaid"]
-) -> PassReport:
+async def lift(bridge: Bridge, hand: Hand, hold_name: Literal["admin", "dispute", "refund", "unpaid"]) -> PassReport:
     """Lift an admin's hold, waive the present dispute or refund, or forgive a debt that was voided or written off.
 
     Raises:
@@ -156,7 +154,7 @@ async def lift(
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
-async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None) -> PassReport:
+async def grace(bridge: Bridge, hand: Hand, until: datetime | None) -> PassReport:
     """Keep an unpaid subscription on until a date; `None` takes it back.
 
     Raises:
@@ -182,14 +180,14 @@ async def grace(bridge: SubscriptionManager, hand: Hand, until: datetime | None)
     return report
 
 
-async def release_brake(bridge: SubscriptionManager, actor: str) -> int:
+async def release_brake(bridge: Bridge, actor: str) -> int:
     """Release the brake; how many customers go on."""
     marked = await brake.release(bridge.db, actor)
     log.warning("brake_released", actor=actor, customers=marked)
     return marked
 
 
-async def recreate(bridge: SubscriptionManager, hand: Hand) -> PassReport:
+async def recreate(bridge: Bridge, hand: Hand) -> PassReport:
     """Make anew what was deleted in the panel by hand: only what is really gone is forgotten."""
 
     async def edit(lease_id: str) -> None:
@@ -214,7 +212,7 @@ class _Lost:
     websites: Sequence[str] = ()
 
 
-async def _lost(bridge: SubscriptionManager, hand: Hand, memory: Memory) -> _Lost:
+async def _lost(bridge: Bridge, hand: Hand, memory: Memory) -> _Lost:
     """What is gone of what is meant.
 
     Raises:
@@ -240,7 +238,7 @@ async def _lost(bridge: SubscriptionManager, hand: Hand, memory: Memory) -> _Los
     return _Lost(org=False, hosting=hosting, websites=websites)
 
 
-async def _org_is_gone(bridge: SubscriptionManager, org_id: str) -> bool:
+async def _org_is_gone(bridge: Bridge, org_id: str) -> bool:
     try:
         return (await bridge.enhance.org(org_id)).deleted
     except NotFound:
@@ -252,7 +250,7 @@ async def _org_is_gone(bridge: SubscriptionManager, org_id: str) -> bool:
         raise Declined("panel_org_closed", detail) from error
 
 
-async def _is_gone(bridge: SubscriptionManager, org_id: str, panel_subscription_id: int) -> bool:
+async def _is_gone(bridge: Bridge, org_id: str, panel_subscription_id: int) -> bool:
     """Whether hosting that the list lacks is gone by its own word, too: what is forgotten is made a second time."""
     try:
         return (await bridge.enhance.subscription(org_id, panel_subscription_id)).deleted
@@ -260,7 +258,7 @@ async def _is_gone(bridge: SubscriptionManager, org_id: str, panel_subscription_
         return True
 
 
-async def _gone_websites(bridge: SubscriptionManager, hand: Hand, memory: Memory, alive: set[int]) -> list[str]:
+async def _gone_websites(bridge: Bridge, hand: Hand, memory: Memory, alive: set[int]) -> list[str]:
     """Websites that are no more, of hosting that is still there."""
     assert memory.org_id is not None
     gone = []
@@ -278,7 +276,7 @@ async def _gone_websites(bridge: SubscriptionManager, hand: Hand, memory: Memory
     return gone
 
 
-async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | None) -> PassReport:
+async def hard_delete(bridge: Bridge, hand: Hand, confirm: str | None) -> PassReport:
     """Wipe the hosting of what has ended for good. Nothing brings it back but a backup.
 
     Raises:
@@ -310,7 +308,7 @@ async def hard_delete(bridge: SubscriptionManager, hand: Hand, confirm: str | No
     return replace(report, actions=(*wiped.values(), *report.actions))
 
 
-async def _to_wipe(bridge: SubscriptionManager, hand: Hand, awaited: Sequence[str]) -> tuple[Memory, list[Service]]:
+async def _to_wipe(bridge: Bridge, hand: Hand, awaited: Sequence[str]) -> tuple[Memory, list[Service]]:
     """The customer, and which of the services that are meant are not known to be wiped already.
 
     Raises:
@@ -339,9 +337,7 @@ async def _to_wipe(bridge: SubscriptionManager, hand: Hand, awaited: Sequence[st
     return memory, left
 
 
-async def _refuse_waited_for(
-    bridge: SubscriptionManager, org_id: str, services: Sequence[Service], awaited: Sequence[str]
-) -> None:
+async def _refuse_waited_for(bridge: Bridge, org_id: str, services: Sequence[Service], awaited: Sequence[str]) -> None:
     """Refuse to wipe a website that another purchase of the same customer waits for."""
     for service in services:
         assert service.panel_subscription_id is not None
@@ -355,7 +351,7 @@ async def _refuse_waited_for(
                 raise Declined(WAITED_FOR, detail)
 
 
-async def _wipe(bridge: SubscriptionManager, hand: Hand, org_id: str, service: Service, lease_id: str) -> None:
+async def _wipe(bridge: Bridge, hand: Hand, org_id: str, service: Service, lease_id: str) -> None:
     fact = ledger.Fact(
         str(uuid4()), "intent", ActionKind.HARD_DELETE, hand.customer_id, service.key, Rule.BY_HAND, actor=hand.actor,
         facts={"reason": hand.reason, "panel_subscription_id": service.panel_subscription_id},
@@ -381,7 +377,7 @@ def _named(hand: Hand) -> str:
 
 @asynccontextmanager
 async def _editing(
-    bridge: SubscriptionManager, hand: Hand, lease_id: str, note: ledger.Fact, *, known: bool = False
+    bridge: Bridge, hand: Hand, lease_id: str, note: ledger.Fact, *, known: bool = False
 ) -> AsyncIterator[Connection]:
     """A transaction under the lease for a change to services that are remembered; `note` is written with it.
 

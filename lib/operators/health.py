@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from lib.bridge import Bridge
 from lib.database import due, latest_version, pulses, schema_version
 from lib.errors import BridgeError, DatabaseUnavailable, SchemaOutdated
 from lib.log import get_logger
-from lib.subscription_manager.manager import SubscriptionManager
 from lib.subscription_manager.teller import TELL_EVERY
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Health:
         return body
 
 
-async def check(bridge: SubscriptionManager) -> Health:
+async def check(bridge: Bridge) -> Health:
     """Look at all three sides at once; an answer is reused for `FRESH` seconds."""
     async with bridge.health_lock:
         cached = bridge.health_cache
@@ -108,7 +108,7 @@ async def check(bridge: SubscriptionManager) -> Health:
         return fresh
 
 
-async def _look(bridge: SubscriptionManager) -> Health:
+async def _look(bridge: Bridge) -> Health:
     checks: dict[str, Check] = {}
     errors: dict[str, str] = {}
     latencies: dict[str, float] = {}
@@ -159,7 +159,7 @@ class _Failing(BridgeError):
     """A side that was found failing, by whichever process."""
 
 
-async def _told(bridge: SubscriptionManager, name: pulses.Name) -> tuple[str | None, float]:
+async def _told(bridge: Bridge, name: pulses.Name) -> tuple[str | None, float]:
     """(what is wrong with a side, milliseconds of the call that showed it): told if it is known, else asked."""
     while True:
         try:
@@ -182,7 +182,7 @@ async def _told(bridge: SubscriptionManager, name: pulses.Name) -> tuple[str | N
         await asyncio.sleep(LOOK_AGAIN)
 
 
-async def _ask(bridge: SubscriptionManager, name: pulses.Name) -> None:
+async def _ask(bridge: Bridge, name: pulses.Name) -> None:
     """Ask a side, and note in its client's pulse how it was found."""
     client = _client(bridge, name)
     began = time.monotonic()
@@ -198,5 +198,5 @@ async def _ask(bridge: SubscriptionManager, name: pulses.Name) -> None:
     client.pulse.note(began, error)
 
 
-def _client(bridge: SubscriptionManager, name: pulses.Name) -> StripeClient | EnhanceClient:
+def _client(bridge: Bridge, name: pulses.Name) -> StripeClient | EnhanceClient:
     return bridge.stripe if name == "stripe" else bridge.enhance

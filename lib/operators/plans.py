@@ -21,8 +21,8 @@ from lib.policy.plans import plans_meant
 from lib.web.page import pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:
+    from lib.bridge import Bridge
     from lib.stripe_client import Price
-    from lib.subscription_manager.manager import SubscriptionManager
 
 log = get_logger()
 
@@ -36,7 +36,7 @@ STRIPE = "stripe"
 WRITTEN = plans.WRITTEN
 
 
-async def listing(bridge: SubscriptionManager, *, cursor: str | None, limit: int) -> views.Plans:
+async def listing(bridge: Bridge, *, cursor: str | None, limit: int) -> views.Plans:
     """A page of mappings with the live price and panel plan beside each, and what customers wait for."""
     after = unpack_cursor("plans", cursor, str, str)
     rows, key = await plans.mappings(bridge.db, after, limit)
@@ -57,14 +57,12 @@ async def listing(bridge: SubscriptionManager, *, cursor: str | None, limit: int
     )
 
 
-async def exists(bridge: SubscriptionManager, provider: str, price_id: str) -> bool:
+async def exists(bridge: Bridge, provider: str, price_id: str) -> bool:
     """Whether a price is mapped."""
     return await plans.mapping(bridge.db, provider, price_id) is not None
 
 
-async def preview(
-    bridge: SubscriptionManager, actor: str, row: Mapping[str, Any], *, delete: bool = False
-) -> views.ChangePreview:
+async def preview(bridge: Bridge, actor: str, row: Mapping[str, Any], *, delete: bool = False) -> views.ChangePreview:
     """What writing this row, or taking it away, would do to whom; remembered, so that it can be applied as shown.
 
     Args:
@@ -106,7 +104,7 @@ async def preview(
 
 
 async def apply(
-    bridge: SubscriptionManager, actor: str, row: Mapping[str, Any], as_of: datetime | None, *, delete: bool = False
+    bridge: Bridge, actor: str, row: Mapping[str, Any], as_of: datetime | None, *, delete: bool = False
 ) -> views.ChangeMade:
     """Write a mapping. What was shown to be moved passes the brake; whatever else it moves is braked.
 
@@ -179,7 +177,7 @@ def _note(
     )
 
 
-async def _validate(bridge: SubscriptionManager, row: Mapping[str, Any]) -> None:
+async def _validate(bridge: Bridge, row: Mapping[str, Any]) -> None:
     """Refuse what neither side knows; a side that is away refuses nothing that it can't see.
 
     Raises:
@@ -205,7 +203,7 @@ async def _validate(bridge: SubscriptionManager, row: Mapping[str, Any]) -> None
 
 
 async def _imagined(
-    bridge: SubscriptionManager, customers: Sequence[str], row: Mapping[str, Any], *, delete: bool
+    bridge: Bridge, customers: Sequence[str], row: Mapping[str, Any], *, delete: bool
 ) -> dict[str, PassReport | str]:
     """What each customer's next pass would do with the change: its report, or why it can't be told."""
     gate = asyncio.Semaphore(AT_ONCE)
@@ -265,7 +263,7 @@ def _as_let_pass(move: views.Effect) -> dict[str, Any]:
     }
 
 
-async def _prices(bridge: SubscriptionManager, wanted: Sequence[str], away: dict[str, str]) -> dict[str, Price]:
+async def _prices(bridge: Bridge, wanted: Sequence[str], away: dict[str, str]) -> dict[str, Price]:
     """The prices among these that Stripe knows: from its list, and one by one where that does not have them."""
     try:
         return await bridge.stripe.prices(wanted)
@@ -274,7 +272,7 @@ async def _prices(bridge: SubscriptionManager, wanted: Sequence[str], away: dict
         return {}
 
 
-async def _panel_plans(bridge: SubscriptionManager, away: dict[str, str]) -> tuple[PanelPlan, ...]:
+async def _panel_plans(bridge: Bridge, away: dict[str, str]) -> tuple[PanelPlan, ...]:
     try:
         return await bridge.enhance.plans(fresh=True)
     except (Refused, Retryable) as error:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from lib.config import Settings
@@ -42,43 +42,46 @@ EVERYBODY_SPACING = timedelta(seconds=0.2)
 TOGETHER = 0.02
 """Seconds within which the events of one process share one look at whether there is room for a pass."""
 
-INBOX_SIZE = 4
-"""Connections that only acknowledgements use: one short statement each, whatever the passes are waiting for."""
-
 WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
 
 
-class SubscriptionManager:
-    """Everything this product does, over its settings, one database and the two other sides.
+class Sides(Protocol):
+    """The two other sides, each there when it is first asked for."""
 
-    Belongs to one event loop. Clients are made on first use: a webhook needs the database and nothing else.
+    @property
+    def stripe(self) -> StripeClient:
+        """The billing side."""
+
+    @property
+    def enhance(self) -> EnhanceClient:
+        """The panel's side."""
+
+
+class SubscriptionManager:
+    """The verbs, over what whoever makes this provides (`lib.bridge`).
+
+    Acknowledgements alone use `inbox`, the same database over connections of its own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, db: Database, inbox: Database, sides: Sides) -> None:
         self.settings = settings
-        self.db = Database(settings.database_url)
-        self.inbox = Database(settings.database_url, size=INBOX_SIZE)
-        self.health_lock = asyncio.Lock()
-        self.health_cache: object = None
+        self.db = db
+        self.inbox = inbox
+        self._sides = sides
         self._schema_checked = False
         self._went_live = False
         self._looking: asyncio.Task[list[Lane]] | None = None
 
-    @cached_property
+    @property
     def stripe(self) -> StripeClient:
         """The billing side."""
-        from lib.stripe_client import StripeClient
+        return self._sides.stripe
 
-        return StripeClient(self.settings.stripe_secret_key, self.settings.stripe_api_base)
-
-    @cached_property
+    @property
     def enhance(self) -> EnhanceClient:
         """The panel's side."""
-        from lib.enhance_client import EnhanceClient
-
-        settings = self.settings
-        return EnhanceClient(settings.enhance_api_url, settings.enhance_api_token, settings.enhance_org_id)
+        return self._sides.enhance
 
     @cached_property
     def reconciler(self) -> Reconciler:
@@ -100,14 +103,6 @@ class SubscriptionManager:
         from lib.subscription_manager.teller import Teller
 
         return Teller(self.db, lambda: {"stripe": self.stripe.pulse, "enhance": self.enhance.pulse})
-
-    async def close(self) -> None:
-        """Close every connection."""
-        for name in ("stripe", "enhance"):
-            if name in self.__dict__:
-                await self.__dict__[name].close()
-        await self.db.close()
-        await self.inbox.close()
 
     # --- accept ---
 
