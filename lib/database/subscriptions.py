@@ -24,7 +24,7 @@ class Said:
     def is_news(self, memory: Memory) -> bool:
         """Whether it is something else than what is remembered."""
         closed = self.subscription.id in memory.closed
-        return memory.fingerprints.get(self.subscription.id) != self.fingerprint or (self.closed and not closed)
+        return memory.fingerprints.get(self.subscription.id) != self.fingerprint or self.closed is not closed
 
 
 async def remember_said(db: Database, memory: Memory, said: Sequence[Said], lease_id: str) -> None:
@@ -47,7 +47,7 @@ async def remember_said(db: Database, memory: Memory, said: Sequence[Said], leas
             id text, fingerprint text, prices text[], quantity bigint, closed boolean)
         WHERE {held()} ORDER BY id
         ON CONFLICT (provider, subscription_id) DO UPDATE SET fingerprint = excluded.fingerprint,
-            prices = excluded.prices, quantity = excluded.quantity, closed = subscriptions.closed OR excluded.closed,
+            prices = excluded.prices, quantity = excluded.quantity, closed = excluded.closed,
             customer_id = excluded.customer_id, updated_at = now()
         """,
         {

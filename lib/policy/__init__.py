@@ -12,7 +12,7 @@ from lib.policy.desired import desired
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.effects import imagine, remembered, with_service
 from lib.policy.fingerprint import fingerprint, with_money_back
-from lib.policy.invoices import paid_after_end, payable
+from lib.policy.invoices import closed, paid_after_end
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
 from lib.policy.next_action import SETTLE, settles_at
 from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
@@ -31,6 +31,7 @@ __all__ = [
     "InvalidDomain",
     "as_settled",
     "clean_name",
+    "closed",
     "decide",
     "desired",
     "fingerprint",
@@ -49,7 +50,6 @@ __all__ = [
     "over",
     "over_with",
     "paid_after_end",
-    "payable",
     "plans_arrived",
     "plans_meant",
     "readable",

@@ -6,11 +6,11 @@ it does not answer by itself, `Unread` asks for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Literal
 
-from lib.model import Invoice, Question, Subscription
+from lib.model import Invoice, Payer, Question, Subscription
 
 FirstMoney = Literal["paid", "coming", "never"]
 
@@ -226,6 +226,17 @@ def only_drafts_left(subscription: Subscription) -> bool:
 def payable(subscription: Subscription) -> bool:
     """Whether an invoice may still be paid; `True` as long as they are not known."""
     return subscription.invoices is None or any(i.status not in ("paid", "void") for i in subscription.invoices)
+
+
+def closed(payer: Payer, before: Collection[str]) -> frozenset[str]:
+    """Which subscriptions have ended and have no invoice that may still be paid: nobody asks for those any more.
+
+    Args:
+        before: which were so when they were last looked at. They stay so while they have ended: their invoices are not
+            read again.
+    """
+    over = [s for s in payer.subscriptions if payer.deleted or s.status == "canceled"]
+    return frozenset(s.id for s in over if s.id in before or not payable(s))
 
 
 def paid_after_end(subscription: Subscription) -> tuple[Invoice, ...]:

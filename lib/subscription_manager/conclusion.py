@@ -10,7 +10,7 @@ from lib.database.subscriptions import Said, remember_said
 from lib.log import get_logger
 from lib.model import Facts, Failed, Invoice, Mandate, Outcome, ServiceKey, Waits
 from lib.model.reason import Rule
-from lib.policy import fingerprint, paid_after_end, payable
+from lib.policy import closed, fingerprint, paid_after_end
 
 log = get_logger()
 
@@ -27,10 +27,8 @@ class Conclusion:
         """Remember what Stripe said, unless there is more to do."""
         if isinstance(outcome, Waits | Failed):
             return
-        said = [
-            Said(s, fingerprint(s, self._policy), closed=s.status == "canceled" and not payable(s))
-            for s in facts.payer.subscriptions
-        ]
+        over = closed(facts.payer, facts.memory.closed)
+        said = [Said(s, fingerprint(s, self._policy), closed=s.id in over) for s in facts.payer.subscriptions]
         changed = [s for s in said if s.is_news(facts.memory)]
         looked_at = [s.subscription for s in said if s.subscription.invoices is not None or s in changed]
         if late := [(s.id, invoice) for s in looked_at for invoice in paid_after_end(s)]:

@@ -22,7 +22,7 @@ from lib.model import (
     Service,
     Wanted,
 )
-from lib.policy import decide, fingerprint, payable, with_money_back
+from lib.policy import closed, decide, fingerprint, with_money_back
 from lib.stripe_client import StripeClient
 from lib.stripe_events import DUE_BY_TYPE, SUBSCRIBE_TO
 from lib.subscription_manager.questions import answer
@@ -156,8 +156,7 @@ class Product:
         )
         self.wake_at = decided.decision.wait.at if decided.decision.wait else None
         said = {s.id: fingerprint(s, self.policy) for s in facts.payer.subscriptions}
-        closed = {s.id for s in facts.payer.subscriptions if s.status == "canceled" and not payable(s)}
-        self.memory = replace(facts.memory, fingerprints=said, closed=facts.memory.closed | closed)
+        self.memory = replace(facts.memory, fingerprints=said, closed=closed(facts.payer, facts.memory.closed))
 
     def _decide(self, facts: Facts) -> tuple[Facts, Decided]:
         """Decide, once everything is read that this needs."""

@@ -436,6 +436,45 @@ async def test_an_end_with_everything_paid_is_asked_about_once(world: World) -> 
     assert len(world.stripe.calls) == 1
 
 
+@pytest.mark.parametrize("status", ["active", "past_due", "incomplete_expired", "canceled"])
+async def test_a_deleted_customer_is_asked_about_once(world: World, status: str) -> None:
+    """Whatever their subscription is called, its invoices are looked at once; two sweeps and a pass ask no more."""
+    customer, subscription = await running(world)
+    world.stripe.delete_customer(customer)
+    world.stripe.subscriptions[subscription]["status"] = status
+    await find(world, "events")
+    assert held(world, subscription) == ["ended"]
+    await at_rest(world)
+    await unchanged_costs_one_call(world, customer)
+
+
+async def test_a_customer_who_was_not_deleted_after_all_is_woken(world: World) -> None:
+    """An event still wakes who was taken for deleted: they run again, and a later end of theirs is looked at anew."""
+    customer, subscription = await running(world, created=int(time.time()) - DAY)
+    person = world.stripe.customers[customer]
+    world.stripe.delete_customer(customer)
+    await find(world, "events")
+    await unchanged_costs_one_call(world, customer)
+    del world.stripe.deleted_customers[customer]
+    world.stripe.put(person)
+    again = world.stripe.subscriptions[subscription]
+    again.update(ended_at=None, canceled_at=None)
+    world.stripe.edit(again, world.stripe.now(), "customer.subscription.updated", status="active")
+    await find(world, "events")
+    assert held(world, subscription) == []
+    world.stripe.renew(subscription, "open")
+    world.stripe.cancel(subscription, created=world.stripe.now() - 60)
+    await find(world, "events")
+    assert held(world, subscription) == ["ended"]
+    world.stripe.calls.clear()
+    await world.sync(customer)
+    assert len(world.stripe.calls) == 2  # that invoice may still be paid
+    world.stripe.pay_open_invoice(subscription)
+    await find(world, "events")
+    assert len(world.sql("SELECT 1 FROM actions WHERE kind = 'paid_after_end'")) == 1
+    await unchanged_costs_one_call(world, customer)
+
+
 # --- what can't be read -----------------------------------------------------------------------------------------------
 
 

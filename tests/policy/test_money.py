@@ -23,7 +23,8 @@ from lib.model import (
     Subscription,
     Want,
 )
-from lib.policy import desired, paid_after_end, payable
+from lib.policy import desired, paid_after_end
+from lib.policy.invoices import payable
 from tests.policy.worlds import (
     NOW,
     OURS,
