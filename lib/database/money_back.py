@@ -30,15 +30,15 @@ _NUDGED = f"""
 months is asked about by every sweep."""
 
 
-def _same(*columns: str, told: Sequence[str]) -> str:
-    """That these columns are as before; those of `told` stay where nothing is said of them."""
+def _same(*columns: str, if_known: Sequence[str]) -> str:
+    """That these columns are as before; those of `if_known` stay where nothing is said of them."""
     equal = [f"{column} = %({column})s" for column in columns]
-    return " AND ".join([*equal, *(f"{c} IS NOT DISTINCT FROM coalesce(%({c})s::text, {c})" for c in told)])
+    return " AND ".join([*equal, *(f"{c} IS NOT DISTINCT FROM coalesce(%({c})s::text, {c})" for c in if_known)])
 
 
 async def remember_dispute(db: Database, dispute: Dispute) -> str | None:
     """Write the dispute, and make its customer due if that is news; the status before, `None` for a new one."""
-    same = _same("status", told=("customer_id", "subscription_id"))
+    same = _same("status", if_known=("customer_id", "subscription_id"))
     row = await db.row(
         f"""
         WITH before AS (
@@ -66,7 +66,7 @@ async def remember_refunds(db: Database, refunds: Sequence[Refund]) -> None:
 
     All of them follow the charge's own word on whether it is refunded in full.
     """
-    same = _same("status", "amount", "charge_refunded", told=("customer_id", "subscription_id", "invoice_id"))
+    same = _same("status", "amount", "charge_refunded", if_known=("customer_id", "subscription_id", "invoice_id"))
     for refund in refunds:
         await db.rows(
             f"""

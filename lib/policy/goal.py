@@ -22,6 +22,7 @@ from lib.model import (
 from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
 from lib.policy.items import kind_of, plan_of
+from lib.policy.plans import put_on
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
 """Dispute statuses in which money has been taken and the case is open. Inquiries (`warning_*`) are not among them."""
@@ -135,7 +136,7 @@ def _of_money(goal: Goal) -> list[Problem]:
 def _on_plan(goal: Goal, subscription: Subscription, plan: str, terms: Terms) -> Goal:
     """The goal with the plan that was bought; while the change to it is not paid, the present one stays."""
     service, catalogue = goal.service, terms.catalogue
-    if not service.made or plan == service.plan or plan == str(service.panel_plan_id):
+    if not service.made or put_on(service, plan):
         return replace(goal, plan=plan)
     addons = [i.price_id for i in subscription.items if kind_of(i, catalogue) == "addon" and i.quantity > 0]
     try:

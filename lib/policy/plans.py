@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lib.model import PanelPlan, PanelSubscription
+from lib.model import PanelPlan, PanelSubscription, Service
 from lib.model.reason import Rule
 
 UNASKED_MOVES = frozenset({Rule.MAPPING_EDITED, Rule.PLAN_PUT_BACK})
@@ -31,6 +31,12 @@ def plans_meant(reference: str, plans: Iterable[PanelPlan]) -> list[PanelPlan]:
     """The plans that a reference means: one, or none, or several of the same name."""
     number = plan_number(reference)
     return [plan for plan in plans if (plan.id == number if number is not None else named(plan.name, reference))]
+
+
+def put_on(service: Service, reference: str) -> bool:
+    """Whether a service was last put on the plan that is meant, as far as that shows without a look at the panel."""
+    number = plan_number(reference)
+    return reference == service.plan or (number is not None and number == service.panel_plan_id)
 
 
 def on_plan(found: PanelSubscription, reference: str, plans: Iterable[PanelPlan] = ()) -> bool:

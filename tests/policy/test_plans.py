@@ -2,9 +2,9 @@
 
 import pytest
 
-from lib.model import PanelPlan, PanelSubscription
+from lib.model import PanelPlan, PanelSubscription, Service, ServiceKey
 from lib.policy import on_plan, plans_meant
-from lib.policy.plans import plan_number
+from lib.policy.plans import plan_number, put_on
 from scripts._doctor import _plan as examined
 
 PLANS = (PanelPlan(7, "Basic"), PanelPlan(8, "²"), PanelPlan(9, "Pro "), PanelPlan(10, "٣"), PanelPlan(11, "7up"))
@@ -37,6 +37,15 @@ def test_every_place_reads_a_reference_alike(reference: str, number: int | None)
     for plan in PLANS:
         assert on_plan(PanelSubscription(1, plan.id, plan.name, "x"), reference) is (plan.id == number)
     assert (examined("price", reference, {plan.id: plan.name for plan in PLANS}) is None) is (number is not None)
+
+
+@pytest.mark.parametrize(
+    ("reference", "same"), [("Basic", True), ("7", True), (" 7 ", True), ("007", True), ("8", False), ("Pro", False)]
+)
+def test_what_a_service_was_put_on_is_the_same_plan_however_it_is_written(reference: str, same: bool) -> None:
+    """A mapping that says the plan's id instead of its name, or with blanks and zeros, buys the plan it is on."""
+    service = Service(ServiceKey("sub_1", 1), "si_1", "price_1", plan="Basic", panel_plan_id=7)
+    assert put_on(service, reference) is same
 
 
 @pytest.mark.parametrize("reference", ["²", "①", "٣", "１２", "1" * 5000, "", "one"])
