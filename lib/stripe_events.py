@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from lib.model import ReceivedEvent
 
@@ -102,21 +102,7 @@ def _read(event: Any, text: str, livemode: bool) -> ReceivedEvent:
     event_id, kind = event["id"], event["type"]
     if not (isinstance(event_id, str) and isinstance(kind, str) and _is_id(event_id) and _is_id(kind)):
         raise ValueError("id or type is not usable")
-    nudges: tuple[tuple[str, str], ...] = ()
-    subscription_id = None
-    if event["object"] == "v2.core.event":  # thin: only a related object's type and id
-        related = event.get("related_object") or {}
-        object_id, due_kind = _id(related), _THIN_KIND.get(str(related.get("type")))
-        customer = object_id if due_kind == "customer" else None
-        subscription_id = object_id if due_kind == "subscription" else None
-        if due_kind and object_id:
-            nudges = ((due_kind, object_id),)
-    else:
-        thing = event["data"]["object"]
-        object_id = _id(thing)
-        customer = object_id if thing.get("object") == "customer" else _id(thing.get("customer"))
-        subscription_id = _subscription_of(thing)
-        nudges = _nudges(kind, thing)
+    about = _thin(event) if event["object"] == "v2.core.event" else _snapshot(kind, event["data"]["object"])
     mode = event.get("livemode")
     error = None
     if isinstance(mode, bool) and mode != livemode:
@@ -127,15 +113,43 @@ def _read(event: Any, text: str, livemode: bool) -> ReceivedEvent:
         event_id=event_id,
         type=kind,
         body=text,
-        outcome="accepted" if nudges and not error else "ignored",
-        nudges=() if error else nudges,
+        outcome="accepted" if about.nudges and not error else "ignored",
+        nudges=() if error else about.nudges,
         livemode=mode if isinstance(mode, bool) else None,
-        object_id=object_id,
-        customer_id=customer,
-        subscription_id=subscription_id,
+        object_id=about.object_id,
+        customer_id=about.customer_id,
+        subscription_id=about.subscription_id,
         created_at=_time(event.get("created")),
         error=error,
     )
+
+
+class _About(NamedTuple):
+    """Which objects an event speaks of, and what it makes due."""
+
+    object_id: str | None
+    customer_id: str | None
+    subscription_id: str | None
+    nudges: tuple[tuple[str, str], ...]
+
+
+def _thin(event: Mapping[str, Any]) -> _About:
+    """A thin notification tells only the type and id of a related object."""
+    related = event.get("related_object") or {}
+    object_id, kind = _id(related), _THIN_KIND.get(str(related.get("type")))
+    return _About(
+        object_id,
+        object_id if kind == "customer" else None,
+        object_id if kind == "subscription" else None,
+        ((kind, object_id),) if kind and object_id else (),
+    )
+
+
+def _snapshot(kind: str, thing: Mapping[str, Any]) -> _About:
+    """A snapshot carries the object, of which only the ids in it are believed."""
+    object_id = _id(thing)
+    customer_id = object_id if thing.get("object") == "customer" else _id(thing.get("customer"))
+    return _About(object_id, customer_id, _subscription_of(thing), _nudges(kind, thing))
 
 
 def _subscription_of(thing: Mapping[str, Any]) -> str | None:

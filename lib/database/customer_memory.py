@@ -10,57 +10,60 @@ from lib.database.keys import whose
 from lib.database.services import service_of
 from lib.model import ActionKind, Catalogue, CustomerKey, Intent, Memory, PlanMapping, PlanRule, ServiceKey, recalled
 
+_LOAD = """
+    SELECT
+        (SELECT to_jsonb(c) FROM customers c
+         WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
+        (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]')
+         FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
+        (SELECT coalesce(jsonb_agg(jsonb_build_object(
+             'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
+             'facts', i.facts, 'at', i.at, 'lost_at', u.at,
+             'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
+         FROM actions i
+         LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
+         WHERE i.provider = %(provider)s AND i.customer_id = %(customer)s AND i.state = 'intent'
+            AND NOT EXISTS (
+                SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
+        ) AS intents,
+        (SELECT coalesce(jsonb_agg(jsonb_build_array(subscription_id, status) ORDER BY dispute_id), '[]')
+         FROM disputes
+         WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
+            AND NOT waived) AS disputes,
+        (SELECT coalesce(jsonb_agg(DISTINCT invoice_id), '[]') FROM refunds
+         WHERE provider = %(provider)s AND customer_id = %(customer)s AND invoice_id IS NOT NULL AND charge_refunded
+            AND NOT waived
+        ) AS refunded,
+        (SELECT coalesce(jsonb_object_agg(subscription_id, fingerprint), '{}') FROM subscriptions
+         WHERE provider = %(provider)s AND customer_id = %(customer)s) AS fingerprints,
+        (SELECT coalesce(jsonb_agg(DISTINCT subscription_id), '[]') FROM events
+         WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
+            AND outcome = 'accepted' AND received_at > now() - interval '3 days') AS named,
+        (SELECT coalesce(jsonb_object_agg(subscription_id, quantity_let_pass), '{}') FROM subscriptions
+         WHERE provider = %(provider)s AND customer_id = %(customer)s AND quantity_let_pass IS NOT NULL
+        ) AS let_pass,
+        (SELECT coalesce(jsonb_agg(subscription_id), '[]') FROM subscriptions
+         WHERE provider = %(provider)s AND customer_id = %(customer)s AND closed) AS closed,
+        (SELECT max(received_at) FROM events
+         WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
+        ) AS session_event_at,
+        (SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') FROM plan_mappings m
+         WHERE billing_provider = %(provider)s) AS mappings,
+        (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM plan_rules r
+         WHERE billing_provider = %(provider)s) AS rules
+"""
+
 
 async def load(db: Database, whom: CustomerKey) -> tuple[Memory, Catalogue]:
     """The customer with their services and unfinished actions, and what the operator sells; empty when unknown."""
-    row = await db.row(
-        """
-        SELECT
-            (SELECT to_jsonb(c) FROM customers c
-             WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
-            (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]')
-             FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
-            (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                 'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
-                 'facts', i.facts, 'at', i.at, 'lost_at', u.at,
-                 'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
-             FROM actions i
-             LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
-             WHERE i.provider = %(provider)s AND i.customer_id = %(customer)s AND i.state = 'intent'
-                AND NOT EXISTS (
-                    SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
-            ) AS intents,
-            (SELECT coalesce(jsonb_agg(jsonb_build_array(subscription_id, status) ORDER BY dispute_id), '[]')
-             FROM disputes
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
-                AND NOT waived) AS disputes,
-            (SELECT coalesce(jsonb_agg(DISTINCT invoice_id), '[]') FROM refunds
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND invoice_id IS NOT NULL AND charge_refunded
-                AND NOT waived
-            ) AS refunded,
-            (SELECT coalesce(jsonb_object_agg(subscription_id, fingerprint), '{}') FROM subscriptions
-             WHERE provider = %(provider)s AND customer_id = %(customer)s) AS fingerprints,
-            (SELECT coalesce(jsonb_agg(DISTINCT subscription_id), '[]') FROM events
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
-                AND outcome = 'accepted' AND received_at > now() - interval '3 days') AS named,
-            (SELECT coalesce(jsonb_object_agg(subscription_id, quantity_let_pass), '{}') FROM subscriptions
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND quantity_let_pass IS NOT NULL
-            ) AS let_pass,
-            (SELECT coalesce(jsonb_agg(subscription_id), '[]') FROM subscriptions
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND closed) AS closed,
-            (SELECT max(received_at) FROM events
-             WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
-            ) AS session_event_at,
-            (SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') FROM plan_mappings m
-             WHERE billing_provider = %(provider)s) AS mappings,
-            (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM plan_rules r
-             WHERE billing_provider = %(provider)s) AS rules
-        """,
-        whose(whom),
-    )
+    row = await db.row(_LOAD, whose(whom))
     assert row is not None
+    return _memory(row, whom), _catalogue(row)
+
+
+def _memory(row: dict[str, Any], whom: CustomerKey) -> Memory:
     customer = row["customer"] or {}
-    memory = Memory(
+    return Memory(
         customer_id=whom.id,
         provider=whom.provider,
         org_id=customer.get("org_id"),
@@ -82,11 +85,14 @@ async def load(db: Database, whom: CustomerKey) -> tuple[Memory, Catalogue]:
         let_pass=row["let_pass"],
         session_event_at=row["session_event_at"],
     )
+
+
+def _catalogue(row: dict[str, Any]) -> Catalogue:
     mappings = {m["billing_plan_id"]: _mapping(m) for m in row["mappings"]}
     rules = tuple(
         PlanRule(r["base_plan_id"], r["addon_plan_id"], r["min_quantity"], r["enhance_plan_id"]) for r in row["rules"]
     )
-    return memory, Catalogue(mappings, rules)
+    return Catalogue(mappings, rules)
 
 
 def _when(text: str | None) -> datetime | None:

@@ -44,6 +44,43 @@ async def accept(
         return await _store(db, events, postponed, source, PATIENT)
 
 
+_COLUMNS = (
+    "event_id", "type", "livemode", "object_id", "customer_id", "subscription_id", "created_at", "outcome", "error",
+    "body",
+)  # fmt: skip
+"""What is stored of a received event, by the names of its fields."""
+
+_STORE = f"""
+    WITH incoming AS (
+        SELECT * FROM unnest(
+            %(event_id)s::text[], %(type)s::text[], %(livemode)s::boolean[], %(object_id)s::text[],
+            %(customer_id)s::text[], %(subscription_id)s::text[], %(created_at)s::timestamptz[],
+            %(outcome)s::text[], %(error)s::text[], %(body)s::text[]
+        ) AS e (event_id, type, livemode, object_id, customer_id, subscription_id, created_at, outcome, error,
+            body)
+    ), stored AS (
+        INSERT INTO events (provider, source, event_id, type, livemode, object_id, customer_id, subscription_id,
+            created_at, outcome, error, body)
+        SELECT %(provider)s, %(source)s, event_id, type, livemode, object_id, customer_id, subscription_id,
+            created_at, outcome, error, CASE WHEN EXISTS (  -- of whom was erased no body is kept again
+                SELECT FROM customers c WHERE c.provider = %(provider)s AND c.customer_id = incoming.customer_id
+                    AND c.erased_at IS NOT NULL) THEN '{{}}' ELSE body END
+        FROM incoming ORDER BY event_id
+        ON CONFLICT (provider, event_id) DO NOTHING
+        RETURNING event_id
+    ), nudged AS (
+        INSERT INTO due (kind, key, lane)
+        SELECT DISTINCT n.kind, n.key, n.lane
+        FROM unnest(%(nudge_event)s::text[], %(nudge_kind)s::text[], %(nudge_key)s::text[], %(nudge_lane)s::text[])
+            AS n (event_id, kind, key, lane)
+        JOIN stored USING (event_id)
+        ORDER BY n.kind, n.key
+        {due.NUDGE}
+    )
+    SELECT event_id FROM stored
+"""
+
+
 async def _store(
     db: Database,
     events: Sequence[ReceivedEvent],
@@ -52,48 +89,11 @@ async def _store(
     patience: float,
 ) -> list[str]:
     rows = await db.rows(
-        f"""
-        WITH incoming AS (
-            SELECT * FROM unnest(
-                %(event_id)s::text[], %(type)s::text[], %(livemode)s::boolean[], %(object_id)s::text[],
-                %(customer_id)s::text[], %(subscription_id)s::text[], %(created_at)s::timestamptz[],
-                %(outcome)s::text[], %(error)s::text[], %(body)s::text[]
-            ) AS e (event_id, type, livemode, object_id, customer_id, subscription_id, created_at, outcome, error,
-                body)
-        ), stored AS (
-            INSERT INTO events (provider, source, event_id, type, livemode, object_id, customer_id, subscription_id,
-                created_at, outcome, error, body)
-            SELECT %(provider)s, %(source)s, event_id, type, livemode, object_id, customer_id, subscription_id,
-                created_at, outcome, error, CASE WHEN EXISTS (  -- of whom was erased no body is kept again
-                    SELECT FROM customers c WHERE c.provider = %(provider)s AND c.customer_id = incoming.customer_id
-                        AND c.erased_at IS NOT NULL) THEN '{{}}' ELSE body END
-            FROM incoming ORDER BY event_id
-            ON CONFLICT (provider, event_id) DO NOTHING
-            RETURNING event_id
-        ), nudged AS (
-            INSERT INTO due (kind, key, lane)
-            SELECT DISTINCT n.kind, n.key, n.lane
-            FROM unnest(%(nudge_event)s::text[], %(nudge_kind)s::text[], %(nudge_key)s::text[], %(nudge_lane)s::text[])
-                AS n (event_id, kind, key, lane)
-            JOIN stored USING (event_id)
-            ORDER BY n.kind, n.key
-            {due.NUDGE}
-        )
-        SELECT event_id FROM stored
-        """,
+        _STORE,
         {
             "provider": STRIPE,
             "source": source,
-            "event_id": [e.event_id for e in events],
-            "type": [e.type for e in events],
-            "livemode": [e.livemode for e in events],
-            "object_id": [e.object_id for e in events],
-            "customer_id": [e.customer_id for e in events],
-            "subscription_id": [e.subscription_id for e in events],
-            "created_at": [e.created_at for e in events],
-            "outcome": [e.outcome for e in events],
-            "error": [e.error for e in events],
-            "body": [e.body for e in events],
+            **{column: [getattr(event, column) for event in events] for column in _COLUMNS},
             "nudge_event": [event_id for event_id, _ in nudges],
             "nudge_kind": [found.kind for _, found in nudges],
             "nudge_key": [found.key for _, found in nudges],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -96,16 +95,7 @@ async def newest(db: Database, *, ended: bool = False) -> Sweep | None:
     return Sweep(**row) if row else None
 
 
-async def save(
-    db: Database,
-    sweep: Sweep,
-    *,
-    phase: str,
-    cursor: str | None,
-    counts: Mapping[str, int],
-    orphans: Sequence[Mapping[str, str]],
-    errors: Mapping[str, str],
-) -> bool:
+async def save(db: Database, sweep: Sweep) -> bool:
     """Write how far it has come; False when it is not this sweeper's any more."""
     row = await db.row(
         f"""
@@ -116,11 +106,11 @@ async def save(
         {
             "sweep": sweep.id,
             "holder": sweep.holder,
-            "phase": phase,
-            "cursor": cursor,
-            "counts": Jsonb(dict(counts)),
-            "orphans": Jsonb(list(orphans)),
-            "errors": Jsonb(dict(errors)),
+            "phase": sweep.phase,
+            "cursor": sweep.cursor,
+            "counts": Jsonb(sweep.counts),
+            "orphans": Jsonb(sweep.orphans),
+            "errors": Jsonb(sweep.errors),
         },
     )
     return row is not None

@@ -29,7 +29,7 @@ from lib.enhance_client.rows import (
     read_used,
     read_website,
 )
-from lib.enhance_client.transport import WEBSITE_TIMEOUT, Transport
+from lib.enhance_client.transport import WEBSITE_TIMEOUT, Handling, Transport
 from lib.errors import Conflict, Denied, Incomplete, NotFound, Refused
 from lib.model import PanelPlan, PanelSubscription, Resource
 from lib.model.reason import Reason, SettingsFault
@@ -186,7 +186,11 @@ class EnhanceClient:
     async def send_recovery(self, email: str) -> None:
         """Have the panel mail a link to set a password. It answers 200 even when it knows no such e-mail."""
         await self._transport.request(
-            "PUT", "/login/password-recovery", body={"email": email}, query={"realmId": self._org_id}, repeat=False
+            "PUT",
+            "/login/password-recovery",
+            body={"email": email},
+            query={"realmId": self._org_id},
+            handling=Handling(repeat=False),
         )
 
     # --- plans ---
@@ -263,7 +267,7 @@ class EnhanceClient:
     async def hard_delete(self, org_id: str, subscription_id: int) -> None:
         """Wipe a subscription with all its data, for good. Only a token of the master organisation may."""
         route = f"/orgs/{org_id}/subscriptions/{subscription_id}"
-        await self._transport.request("DELETE", route, query={"force": "true"}, wipe=True)
+        await self._transport.request("DELETE", route, query={"force": "true"}, handling=Handling(wipe=True))
 
     async def usage(self, org_id: str, subscription_id: int) -> tuple[Resource, ...]:
         """Fresh usage: the panel counts again before it answers.
@@ -282,7 +286,7 @@ class EnhanceClient:
         self, org_id: str, subscription_id: int, change: dict[str, int | bool | str], *, repeat_lost: bool = True
     ) -> None:
         route = f"/orgs/{org_id}/subscriptions/{subscription_id}"
-        await self._transport.request("PATCH", route, body=change, repeat_lost=repeat_lost)
+        await self._transport.request("PATCH", route, body=change, handling=Handling(repeat_lost=repeat_lost))
 
     # --- domains and websites ---
 
@@ -301,7 +305,9 @@ class EnhanceClient:
         if server_group_id:
             body["serverGroupId"] = server_group_id
         route = f"/orgs/{org_id}/websites"
-        return new_id(await self._transport.request("POST", route, body=body, patience=WEBSITE_TIMEOUT))
+        return new_id(
+            await self._transport.request("POST", route, body=body, handling=Handling(patience=WEBSITE_TIMEOUT))
+        )
 
     async def website(self, org_id: str, website_id: str) -> Website:
         """One website as it stands, a soft-deleted one too."""
@@ -321,7 +327,7 @@ class EnhanceClient:
     async def _update_website(self, org_id: str, website_id: str, change: dict[str, int | bool]) -> None:
         # Not repeated at once after no answer came: the first try may land when what it was for has ended.
         route = f"/orgs/{org_id}/websites/{website_id}"
-        await self._transport.request("PATCH", route, body=change, repeat_lost=False)
+        await self._transport.request("PATCH", route, body=change, handling=Handling(repeat_lost=False))
 
     async def website_of(self, domain: str) -> Website | None:
         """The website with this domain, of ourselves or any customer; a living one before a deleted one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -59,6 +60,29 @@ ALLOWED = tuple(
 """Every route this project may ever call. The token could do far more, so a bug must not be able to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """How one request is to be handled, where that is not as usual."""
+
+    patience: float = READ_TIMEOUT
+    """Seconds to wait for the answer."""
+    repeat: bool = True
+    """Whether quick repetition is wanted where it is safe; not for a mail."""
+    repeat_lost: bool = True
+    """Also after no answer came, when the first try may still be under way in the panel; not for what somebody may have
+    undone before that one lands."""
+    wipe: bool = False
+    """An admin confirmed that the data shall be gone for good (`force=true`)."""
+
+    def allows(self, error: BaseException) -> bool:
+        """Whether a failed request may be repeated at once, as far as this says."""
+        lost = isinstance(error, OutcomeUnknown) and not error.answered
+        return self.repeat and (self.repeat_lost or not lost)
+
+
+ORDINARY = Handling()
+
+
 class Transport:
     """Requests to one panel with one token, for one event loop."""
 
@@ -75,37 +99,24 @@ class Transport:
         *,
         body: Any = None,
         query: dict[str, str | int] | None = None,
-        patience: float = READ_TIMEOUT,
-        wipe: bool = False,
-        repeat: bool = True,
-        repeat_lost: bool = True,
+        handling: Handling = ORDINARY,
     ) -> Any:
         """Send one request; the decoded answer.
 
         Quick repetition is for what is safe to repeat: anything but a POST, and a POST that never left.
 
-        Args:
-            repeat: whether quick repetition is wanted where it is safe; not for a mail.
-            repeat_lost: also after no answer came, when the first try may still be under way in the panel; not for
-                what somebody may have undone before that one lands.
-            wipe: an admin confirmed that the data shall be gone for good (`force=true`).
-
         Raises:
             Unavailable, OutcomeUnknown, NotFound, Conflict, Refused: see `answers.read_answer`. What a later try says
                 proves nothing about an earlier one whose answer was lost: then it is OutcomeUnknown.
         """
-        if not any(allowed == method and pattern.fullmatch(route) for allowed, pattern in ALLOWED):
-            raise AssertionError(f"{method} {route} is not an allowed route")
-        if query and "force" in query and not wipe:
-            raise AssertionError("force deletes data for good and is no part of any pass")
+        _insist_on_allowed(method, route, query, handling)
         lost: OutcomeUnknown | None = None
 
         def again(error: BaseException) -> bool:
             nonlocal lost
             if isinstance(error, OutcomeUnknown):
                 lost = error
-                return repeat and (repeat_lost or error.answered) and _worth_repeating(method, error)
-            return repeat and _worth_repeating(method, error)
+            return handling.allows(error) and _worth_repeating(method, error)
 
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
@@ -114,7 +125,7 @@ class Transport:
             reraise=True,
         )
         try:
-            return await retrying(self._once, method, route, body, query, patience)
+            return await retrying(self._once, method, route, body, query, handling.patience)
         except (Refused, Unavailable) as error:
             if lost is None or (method == "DELETE" and isinstance(error, NotFound)):  # the proof that it is gone
                 raise
@@ -156,6 +167,14 @@ class Transport:
                 follow_redirects=False,
             )
         return self._http
+
+
+def _insist_on_allowed(method: str, route: str, query: dict[str, str | int] | None, handling: Handling) -> None:
+    """Stop what no part of this project may ever ask for."""
+    if not any(allowed == method and pattern.fullmatch(route) for allowed, pattern in ALLOWED):
+        raise AssertionError(f"{method} {route} is not an allowed route")
+    if query and "force" in query and not handling.wipe:
+        raise AssertionError("force deletes data for good and is no part of any pass")
 
 
 def _worth_repeating(method: str, error: BaseException) -> bool:

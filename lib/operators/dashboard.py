@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from lib.operators.views import overview as views
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
+    from lib.config import Settings
 
 SWEEP_TAKES = timedelta(hours=2)
 """Longer than any sweep needs; one that is still unfinished then does not come on."""
@@ -28,23 +29,12 @@ async def show(bridge: Bridge) -> views.Dashboard:
     undone, newest_undone = await events.not_done(bridge)
     services = counts["services"]
     parked = sum(counts["parked"].values())
-    alerts = _brake_alerts(stopped)
-    if parked:
-        alerts.append(views.Alert(code="parked", detail=f"{parked} wait for a person", remedy="See /api/admin/work."))
-    if bridge.settings.provisioning_mode != "live":
-        detail = f"PROVISIONING_MODE is {bridge.settings.provisioning_mode}"
-        alerts.append(views.Alert(code="mode", detail=detail, remedy="Set it to live once the plans look right."))
-    if load.oldest_seconds > bridge.settings.health_max_lag and bridge.settings.provisioning_mode != "paused":
-        detail = f"due work waits for {round(load.oldest_seconds)} s"
-        alerts.append(views.Alert(code="stuck", detail=detail, remedy="Check that the drain cron or the worker runs."))
-    alerts += _sweep_alerts(newest, ended, await bridge.db.now())
-    if newest and newest.orphans:
-        detail = (
-            f"{newest.counts.get('orphans', len(newest.orphans))} organisations carry our mark and belong to nobody"
-        )
-        alerts.append(
-            views.Alert(code="orphans", detail=detail, remedy="Look at them in the panel; nothing deletes them.")
-        )
+    alerts = [
+        *_brake_alerts(stopped),
+        *_work_alerts(bridge.settings, parked, load),
+        *_sweep_alerts(newest, ended, await bridge.db.now()),
+        *_orphan_alerts(newest),
+    ]
     return views.Dashboard(
         mode=bridge.settings.provisioning_mode,
         version=bridge.settings.app_version,
@@ -57,24 +47,9 @@ async def show(bridge: Bridge) -> views.Dashboard:
         organisations_suspended_in_panel=counts["orgs_suspended"],
         websites_gone=_refs(counts["websites_gone"], counts["websites_gone_from"]),
         domains_differ=_refs(counts["domains_differ"], counts["domains_differ_of"]),
-        queue=views.QueueView(
-            due=counts["due"],
-            oldest_seconds=round(load.oldest_seconds, 1),
-            working=counts["working"],
-            waiting=counts["waiting"],
-            parked=views.Parked(total=parked, by_reason=counts["parked"]),
-        ),
-        brake=views.BrakeView.of(
-            _brake(stopped["suspensions"]),
-            max=bridge.settings.brake_max,
-            percent=bridge.settings.brake_percent,
-            moves=_brake(stopped["moves"]),
-        ),
-        shadow=views.ShadowView(
-            customers=counts["shadow_customers"],
-            actions=counts["shadow_actions"],
-            plans=[views.ShadowPlan(**plan) for plan in counts["shadow_plans"]],
-        ),
+        queue=_queue(counts, load, parked),
+        brake=_brakes(bridge.settings, stopped),
+        shadow=_shadow(counts),
         sweep=_sweep(newest) if newest else None,
         events=views.EventNumbers(
             last_day=counts["events_day"],
@@ -86,12 +61,59 @@ async def show(bridge: Bridge) -> views.Dashboard:
     )
 
 
+def _queue(counts: Mapping[str, Any], load: due.Load, parked: int) -> views.QueueView:
+    return views.QueueView(
+        due=counts["due"],
+        oldest_seconds=round(load.oldest_seconds, 1),
+        working=counts["working"],
+        waiting=counts["waiting"],
+        parked=views.Parked(total=parked, by_reason=counts["parked"]),
+    )
+
+
+def _brakes(settings: Settings, stopped: Mapping[brake.Counts, brake.Brake]) -> views.BrakeView:
+    return views.BrakeView.of(
+        _brake(stopped["suspensions"]),
+        max=settings.brake_max,
+        percent=settings.brake_percent,
+        moves=_brake(stopped["moves"]),
+    )
+
+
+def _shadow(counts: Mapping[str, Any]) -> views.ShadowView:
+    return views.ShadowView(
+        customers=counts["shadow_customers"],
+        actions=counts["shadow_actions"],
+        plans=[views.ShadowPlan(**plan) for plan in counts["shadow_plans"]],
+    )
+
+
 def _refs(total: int, services: list[dict[str, Any]]) -> views.ServiceRefs:
     return views.ServiceRefs(total=total, services=[views.ServiceRef(**service) for service in services])
 
 
 def _sweep(sweep: sweeps.Sweep) -> views.SweepView:
     return views.SweepView.of(sweep, phase=None if sweep.finished_at else sweep.phase)
+
+
+def _work_alerts(settings: Settings, parked: int, load: due.Load) -> Iterator[views.Alert]:
+    """What of the queue calls for a person."""
+    if parked:
+        yield views.Alert(code="parked", detail=f"{parked} wait for a person", remedy="See /api/admin/work.")
+    if settings.provisioning_mode != "live":
+        detail = f"PROVISIONING_MODE is {settings.provisioning_mode}"
+        yield views.Alert(code="mode", detail=detail, remedy="Set it to live once the plans look right.")
+    if load.oldest_seconds > settings.health_max_lag and settings.provisioning_mode != "paused":
+        detail = f"due work waits for {round(load.oldest_seconds)} s"
+        yield views.Alert(code="stuck", detail=detail, remedy="Check that the drain cron or the worker runs.")
+
+
+def _orphan_alerts(newest: sweeps.Sweep | None) -> Iterator[views.Alert]:
+    """Organisations of ours that the last sweep found and that nobody is remembered for."""
+    if newest and newest.orphans:
+        count = newest.counts.get("orphans", len(newest.orphans))
+        detail = f"{count} organisations carry our mark and belong to nobody"
+        yield views.Alert(code="orphans", detail=detail, remedy="Look at them in the panel; nothing deletes them.")
 
 
 def _brake_alerts(stopped: Mapping[brake.Counts, brake.Brake]) -> list[views.Alert]:

@@ -109,57 +109,72 @@ async def check(bridge: Bridge) -> Health:
 
 
 async def _look(bridge: Bridge) -> Health:
-    checks: dict[str, Check] = {}
-    errors: dict[str, str] = {}
-    latencies: dict[str, float] = {}
-    found: dict[str, Any] = {}
-
-    async def database() -> None:
-        found["migration"] = await schema_version(bridge.db)
-        if found["migration"] < latest_version():
-            raise SchemaOutdated(f"migration {found['migration']} of {latest_version()} is applied")
-        found["load"] = await due.load(bridge.db)
-        found["last_pass"] = await pulses.age(bridge.db, "passes")
-
-    async def side(name: pulses.Name) -> None:
-        error, latencies[name] = await _told(bridge, name)
-        if error is not None:
-            raise _Failing(error)
-
-    async def timed(name: str, work: Awaitable[object]) -> None:
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await work
-            checks[name] = "ok"
-        except SchemaOutdated as error:
-            checks[name], errors[name] = "outdated", str(error)
-        except (BridgeError, TimeoutError) as error:
-            checks[name], errors[name] = "failing", str(error) or "no answer in time"
-        latencies.setdefault(name, round((time.monotonic() - began) * 1000, 1))
-
+    look = _Look(bridge)
     await asyncio.gather(
-        timed("database", database()), timed("stripe", side("stripe")), timed("enhance", side("enhance"))
+        look.timed("database", look.database()),
+        look.timed("stripe", look.side("stripe")),
+        look.timed("enhance", look.side("enhance")),
     )
     return Health(
         version=bridge.settings.app_version,
         mode=bridge.settings.provisioning_mode,
-        checks={name: checks[name] for name in ("database", "stripe", "enhance")},
-        errors=errors,
-        latencies=latencies,
-        load=found.get("load"),
-        last_pass=found.get("last_pass"),
-        migration=found.get("migration"),
+        checks={name: look.checks[name] for name in ("database", "stripe", "enhance")},
+        errors=look.errors,
+        latencies=look.latencies,
+        load=look.load,
+        last_pass=look.last_pass,
+        migration=look.migration,
         max_lag=bridge.settings.health_max_lag,
         taken=time.monotonic(),
     )
+
+
+class _Look:
+    """One look at all sides, each within its own time, and what was found so far."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self.checks: dict[str, Check] = {}
+        self.errors: dict[str, str] = {}
+        self.latencies: dict[str, float] = {}
+        self.migration: int | None = None
+        self.load: due.Load | None = None
+        self.last_pass: float | None = None
+
+    async def database(self) -> None:
+        """Whether the schema is this code's, and how work stands."""
+        db = self._bridge.db
+        self.migration = await schema_version(db)
+        if self.migration < latest_version():
+            raise SchemaOutdated(f"migration {self.migration} of {latest_version()} is applied")
+        self.load = await due.load(db)
+        self.last_pass = await pulses.age(db, "passes")
+
+    async def side(self, name: pulses.Name) -> None:
+        """How the last call to another side ended."""
+        error, self.latencies[name] = await _pulse_of(self._bridge, name)
+        if error is not None:
+            raise _Failing(error)
+
+    async def timed(self, name: str, work: Awaitable[object]) -> None:
+        """Note how a look ends, and how long it took where nobody said."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await work
+            self.checks[name] = "ok"
+        except SchemaOutdated as error:
+            self.checks[name], self.errors[name] = "outdated", str(error)
+        except (BridgeError, TimeoutError) as error:
+            self.checks[name], self.errors[name] = "failing", str(error) or "no answer in time"
+        self.latencies.setdefault(name, round((time.monotonic() - began) * 1000, 1))
 
 
 class _Failing(BridgeError):
     """A side that was found failing, by whichever process."""
 
 
-async def _told(bridge: Bridge, name: pulses.Name) -> tuple[str | None, float]:
+async def _pulse_of(bridge: Bridge, name: pulses.Name) -> tuple[str | None, float]:
     """(what is wrong with a side, milliseconds of the call that showed it): told if it is known, else asked."""
     while True:
         try:

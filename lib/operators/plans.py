@@ -90,17 +90,22 @@ async def preview(bridge: Bridge, actor: str, row: Mapping[str, Any], *, delete:
         looked_at=len(reports),
         moves=moves,
         suspends=[effect for report in seen for effect in _effects(report, Suspend, Terminate)],
-        refused=[
-            views.Refusal(customer_id=customer, problems=problem_views(report.outcome.problems))
-            for customer, report in reports.items()
-            if isinstance(report, PassReport) and isinstance(report.outcome, Parked)
-        ],
+        refused=_refused(reports),
         unclear=[
             views.Unclear(customer_id=customer, error=report)
             for customer, report in reports.items()
             if not isinstance(report, PassReport)
         ],
     )
+
+
+def _refused(reports: Mapping[str, PassReport | str]) -> list[views.Refusal]:
+    """Whose pass would end with something that only a person can solve."""
+    return [
+        views.Refusal(customer_id=customer, problems=problem_views(report.outcome.problems))
+        for customer, report in reports.items()
+        if isinstance(report, PassReport) and isinstance(report.outcome, Parked)
+    ]
 
 
 async def apply(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from lib.model.money import BalanceTransaction, Bill, Breakdown, Source
 from lib.policy.currencies import shown
@@ -51,20 +52,16 @@ def break_down(bill: Bill, transaction: BalanceTransaction | None, *, charged: b
     sources.setdefault("paid", sources.get("total", Source.COMPUTED))
     if included is not None:
         sources.setdefault("tax_included", Source.COMPUTED)
-    if charged and paid > 0:
-        if transaction is None:
-            return NotYet("balance_transaction")
-        _check(bill, paid, transaction)
-        money = (transaction.amount, transaction.fee, transaction.net, transaction.currency)
-        rate: Decimal | None = transaction.exchange_rate
-        theirs = Source.BALANCE_TRANSACTION
+    if not charged or paid == 0:
+        brought, theirs = _Brought(paid, 0, paid, bill.currency, None), Source.COMPUTED
+    elif transaction is None:
+        return NotYet("balance_transaction")
     else:
-        money, rate, theirs = (paid, 0, paid, bill.currency), None, Source.COMPUTED
+        brought, theirs = _brought(bill, paid, transaction), Source.BALANCE_TRANSACTION
     for name in ("gross", "provider_fee", "net"):
         sources[name] = theirs
-    if rate is not None:
+    if brought.exchange_rate is not None:
         sources["exchange_rate"] = theirs
-    gross, fee, net, balance_currency = money
     return Breakdown(
         currency=bill.currency,
         subtotal=bill.subtotal,
@@ -74,11 +71,11 @@ def break_down(bill: Bill, transaction: BalanceTransaction | None, *, charged: b
         shipping=bill.shipping,
         total=bill.total,
         paid=paid,
-        gross=gross,
-        provider_fee=fee,
-        net=net,
-        balance_currency=balance_currency,
-        exchange_rate=rate,
+        gross=brought.gross,
+        provider_fee=brought.fee,
+        net=brought.net,
+        balance_currency=brought.currency,
+        exchange_rate=brought.exchange_rate,
         presentment_amount=bill.presentment[0] if bill.presentment else None,
         presentment_currency=bill.presentment[1] if bill.presentment else None,
         sources=sources,
@@ -96,7 +93,17 @@ def _tax_included(bill: Bill) -> int | None:
     return None if bill.tax is None else tax - on_top
 
 
-def _check(bill: Bill, paid: int, transaction: BalanceTransaction) -> None:
+class _Brought(NamedTuple):
+    """What came of a payment: what the provider took of it, and what is left."""
+
+    gross: int
+    fee: int
+    net: int
+    currency: str
+    exchange_rate: Decimal | None
+
+
+def _brought(bill: Bill, paid: int, transaction: BalanceTransaction) -> _Brought:
     right = transaction.net == transaction.amount - transaction.fee
     _require("net", right, bill, f"{transaction.amount} less {transaction.fee} is not {transaction.net}")
     if transaction.currency == bill.currency:
@@ -105,6 +112,8 @@ def _check(bill: Bill, paid: int, transaction: BalanceTransaction) -> None:
     else:
         detail = f"{transaction.amount} {transaction.currency} for {paid} {bill.currency} without an exchange rate"
         _require("exchange_rate", bool(transaction.exchange_rate), bill, detail)
+    found = transaction
+    return _Brought(found.amount, found.fee, found.net, found.currency, found.exchange_rate)
 
 
 def _require(name: str, holds: bool, bill: Bill, detail: str) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -220,15 +220,10 @@ class Sweeper:
         return _next(phase)
 
     async def _save(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> bool:
-        return await sweeps.save(
-            self._db,
-            sweep,
-            phase=phase,
-            cursor=cursor,
-            counts=self._counts,
-            orphans=self._orphans,
-            errors=self._errors,
+        reached = replace(
+            sweep, phase=phase, cursor=cursor, counts=dict(self._counts), orphans=self._orphans, errors=self._errors
         )
+        return await sweeps.save(self._db, reached)
 
     def _report(self, *, finished: bool, elsewhere: bool = False, stopped: str | None = None) -> SweepReport:
         return SweepReport(dict(self._counts), finished, elsewhere, dict(self._errors), stopped)

@@ -156,23 +156,27 @@ async def customers(
         )
         {_ROW} ORDER BY {ordered}
         """,
-        {
-            "email": _prefix(found.email),
-            "name": _prefix(found.name),
-            "domain": _prefix(found.domain),
-            "id": found.id,
-            "org": found.id if found.id and _UUID.fullmatch(found.id) else None,
-            "providers": [provider.value for provider in Provider],
-            "state": found.state,
-            "hold": found.hold,
-            "reason": found.reason,
-            "limit": limit + 1,
-            **{f"after{place}": value for place, value in enumerate(after or ())},
-        },
+        _parameters(found, after, limit),
     )
     keys = [tuple(row.pop(f"k{place}") for place in range(span.columns)) for row in rows]
     page = [CustomerRow(**row) for row in rows[:limit]]
     return page, keys[limit - 1] if len(rows) > limit else None
+
+
+def _parameters(found: CustomerFilter, after: Sequence[Any] | None, limit: int) -> dict[str, Any]:
+    return {
+        "email": _prefix(found.email),
+        "name": _prefix(found.name),
+        "domain": _prefix(found.domain),
+        "id": found.id,
+        "org": found.id if found.id and _UUID.fullmatch(found.id) else None,
+        "providers": [provider.value for provider in Provider],
+        "state": found.state,
+        "hold": found.hold,
+        "reason": found.reason,
+        "limit": limit + 1,
+        **{f"after{place}": value for place, value in enumerate(after or ())},
+    }
 
 
 def _places(span: _Range) -> str:
