@@ -1,11 +1,33 @@
-"""The kinds of passes that share the queue. A new one is a module with `run` and a line in `KINDS`."""
+"""The kinds of passes that share the queue. A new one is a module with `run` and a line in `KINDS`.
+
+    async def run(claim: Claim, context: Context) -> Ended: ...        # in lib/ledger/payment.py, say
+    "payment": Kind(Lane.STRIPE, "lib.ledger.payment"),                 # here
+
+Nothing else knows a kind by name. The module is named and not imported: its first pass loads it, so that the webhook
+loads no checkout, no mail and no types of the admin's side.
+
+A pass has one key of its kind to itself: the lease is taken before and kept for it, and what must not run side by side
+shares a key. It may die anywhere and run again, so it writes down what can't be repeated before it does it, and reads
+back. Time is `claim.claimed_at` or `context.mandate.now`, the database's.
+
+It ends with one outcome. `Settled()`: done, the row is gone; with `wake_at` it is due again at that date.
+`Waits(at, why)`: not done, and nothing failed. `Failed(error)`: the retry curve, or the other side's `wish`, says when
+it is tried again, and after the last time it is parked as given up. `Parked(problems)`: a person's turn, tried again
+by every nudge. An exception is a failure too, whatever it is, and so is a pass that takes longer than its kind may.
+With `customer` a parking is written to that customer's ledger; without, it is in the queue and in the log alone.
+`facts` are for the log: no address, no name, no secret.
+
+Something is made due by `due.mark(db, [nudge(kind, key)])`, by `due.nudge(connection, ...)` in the transaction that
+writes why (at once, or `at` a date), or by an event (`lib.stripe_events.DUE_BY_TYPE`: any number of kinds for a type).
+A nudge that comes during the pass makes it run again. The database's modules know no kinds: they are given nudges.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lib.config import Settings
 from lib.model import Claim, Lane, Mandate, Nudge, Outcome
@@ -24,15 +46,36 @@ SENDERS = 4
 """Passes at one time over all processes in the lanes that leave the panel alone."""
 
 
+class Sides(Protocol):
+    """The two other sides, each loaded and made when it is first asked for."""
+
+    @property
+    def stripe(self) -> StripeClient:
+        """The billing side."""
+
+    @property
+    def enhance(self) -> EnhanceClient:
+        """The panel's side."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a pass may use, whatever its kind."""
 
     settings: Settings
     db: Database
-    stripe: StripeClient
-    enhance: EnhanceClient
+    sides: Sides
     mandate: Mandate
+
+    @property
+    def stripe(self) -> StripeClient:
+        """The billing side."""
+        return self.sides.stripe
+
+    @property
+    def enhance(self) -> EnhanceClient:
+        """The panel's side."""
+        return self.sides.enhance
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,8 @@ async def begin(connection: Connection, actor: str, action: str, about: Mapping[
     return str(row["id"])
 
 
-async def mark(connection: Connection, batch_id: str, subjects: Sequence[tuple[str, str] | Nudge]) -> int:
+async def mark(connection: Connection, batch_id: str, nudges: Sequence[Nudge]) -> int:
     """Make rows due as part of an act; how many. They are many, and go after whoever has asked for themselves."""
-    nudges = [Nudge(*subject) for subject in subjects]
     cursor = await connection.execute(
         """
         WITH marked AS (

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -113,7 +114,7 @@ async def claim(
     *,
     concurrency: int,
     limit: int = 1,
-    only: Sequence[tuple[str, str]] | None = None,
+    only: Sequence[Nudge] | None = None,
     force: bool = False,
     first: Priority = Priority.ASKED,
     lane: Lane = Lane.PANEL,
@@ -123,7 +124,7 @@ async def claim(
     A look without the lock comes first: with every event somebody asks, and mostly there is no room.
 
     Args:
-        only: consider just these (kind, key) rows.
+        only: consider just these rows.
         force: of these also rows whose time has not come or that are parked (an admin asks for a pass now).
         first: the priority that goes first; the other one takes what room it leaves.
     """
@@ -131,8 +132,8 @@ async def claim(
         "limit": limit,
         "concurrency": concurrency,
         "force": force,
-        "kinds": [kind for kind, _ in only or ()],
-        "keys": [key for _, key in only or ()],
+        "kinds": [row.kind for row in only or ()],
+        "keys": [row.key for row in only or ()],
         "lease": LEASE,
         "first": first.value,
         "lane": lane.value,
@@ -235,31 +236,44 @@ async def give_back(db: Database, claim: Claim) -> None:
     )
 
 
+_MARK = f"""
+    INSERT INTO due (kind, key, lane, priority, due_at)
+    SELECT DISTINCT kind, key, lane, %(priority)s::smallint, coalesce(%(at)s::timestamptz, now())
+    FROM unnest(%(kinds)s::text[], %(keys)s::text[], %(lanes)s::text[]) AS n (kind, key, lane) ORDER BY kind, key
+    {NUDGE} RETURNING 1
+"""
+
+
+def _marked(nudges: Sequence[Nudge], priority: Priority, at: datetime | None) -> dict[str, Any]:
+    return {
+        "priority": priority.value,
+        "at": at,
+        "kinds": [nudge.kind for nudge in nudges],
+        "keys": [nudge.key for nudge in nudges],
+        "lanes": [nudge.lane.value for nudge in nudges],
+    }
+
+
 async def mark(
-    db: Database,
-    subjects: Sequence[tuple[str, str] | Nudge],
-    *,
-    priority: Priority = Priority.ASKED,
-    patience: float | None = None,
+    db: Database, nudges: Sequence[Nudge], *, priority: Priority = Priority.ASKED, patience: float | None = None
 ) -> int:
     """Make rows due now; how many. `patience`: seconds to wait for somebody who holds one of them."""
-    nudges = [Nudge(*subject) for subject in subjects]
-    rows = await db.rows(
-        f"""
-        INSERT INTO due (kind, key, lane, priority)
-        SELECT DISTINCT kind, key, lane, %(priority)s::smallint
-        FROM unnest(%(kinds)s::text[], %(keys)s::text[], %(lanes)s::text[]) AS n (kind, key, lane) ORDER BY kind, key
-        {NUDGE} RETURNING 1
-        """,
-        {
-            "priority": priority.value,
-            "kinds": [nudge.kind for nudge in nudges],
-            "keys": [nudge.key for nudge in nudges],
-            "lanes": [nudge.lane.value for nudge in nudges],
-        },
-        patience=patience,
-    )
-    return len(rows)
+    return len(await db.rows(_MARK, _marked(nudges, priority, None), patience=patience))
+
+
+async def nudge(
+    connection: Connection,
+    nudges: Sequence[Nudge],
+    *,
+    at: datetime | None = None,
+    priority: Priority = Priority.ASKED,
+) -> None:
+    """Make rows due in the transaction that writes why: both are there, or neither.
+
+    Args:
+        at: not before this date; one that stands already and is earlier stays.
+    """
+    await connection.execute(_MARK, _marked(nudges, priority, at))
 
 
 async def mark_everybody(db: Database, at_once: int, spacing: timedelta) -> int:
@@ -281,14 +295,15 @@ async def mark_everybody(db: Database, at_once: int, spacing: timedelta) -> int:
     return int(row["n"]) if row else 0
 
 
-async def keep(db: Database, kind: str, key: str) -> None:
+async def keep(db: Database, row: Nudge) -> None:
     """Make sure that there is a row, without a nudge: a pass that ended meanwhile may have taken it away.
 
     It is due a little later, so that whoever waits for a pass of their own finds it free.
     """
     await db.rows(
-        "INSERT INTO due (kind, key, due_at) VALUES (%(kind)s, %(key)s, now() + %(later)s) ON CONFLICT DO NOTHING",
-        {"kind": kind, "key": key, "later": KEPT_FOR},
+        "INSERT INTO due (kind, key, lane, due_at) VALUES (%(kind)s, %(key)s, %(lane)s, now() + %(later)s)"
+        " ON CONFLICT DO NOTHING",
+        {"kind": row.kind, "key": row.key, "lane": row.lane.value, "later": KEPT_FOR},
     )
 
 

@@ -23,7 +23,7 @@ POSTPONED = "nudge"
 async def accept(
     db: Database,
     events: Sequence[ReceivedEvent],
-    nudge: Callable[[str, str], Nudge] = Nudge,
+    nudge: Callable[[str, str], Nudge],
     *,
     source: str = "webhook",
 ) -> list[str]:

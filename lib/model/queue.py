@@ -33,7 +33,7 @@ class Nudge(NamedTuple):
 
     kind: str
     key: str
-    lane: Lane = Lane.PANEL
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True)

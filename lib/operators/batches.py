@@ -8,6 +8,7 @@ from lib.database import batches
 from lib.database.lists import queue
 from lib.database.lists.queue import State
 from lib.errors import Declined
+from lib.kinds import nudge
 from lib.operators.views.events import Begun, Matches, Progress
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ async def retry(bridge: Bridge, actor: str, state: State | None, reason: str | N
         refuse_other_number(len(found), expected)
         about = {"state": state, "reason": reason}
         batch_id = await batches.begin(connection, actor, "retry", about, len(found))
-        await batches.mark(connection, batch_id, found)
+        await batches.mark(connection, batch_id, [nudge(kind, key) for kind, key in found])
     return Begun(id=batch_id, matches=len(found))
 
 

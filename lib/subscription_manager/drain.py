@@ -89,7 +89,7 @@ class Drain:
             claims = await due.claim(
                 self._db,
                 concurrency=self._places[lane],
-                only=[(mine.kind, mine.key)] if mine else None,
+                only=[mine] if mine else None,
                 first=due.turn(random.random()),  # noqa: S311 - shares turns, guards nothing
                 lane=lane,
             )

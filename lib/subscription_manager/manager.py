@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lib.config import Settings
@@ -15,7 +15,7 @@ from lib.database import Database, due, events, latest_version, migrate, schema_
 from lib.database.customers import knows
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
-from lib.kinds import Ended, nudge, places
+from lib.kinds import Ended, Sides, nudge, places
 from lib.log import get_logger
 from lib.model import Catalogue, Claim, CustomerKey, Lane, Mandate, ReceivedEvent
 from lib.model.report import PassReport
@@ -44,18 +44,6 @@ TOGETHER = 0.02
 
 WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
-
-
-class Sides(Protocol):
-    """The two other sides, each there when it is first asked for."""
-
-    @property
-    def stripe(self) -> StripeClient:
-        """The billing side."""
-
-    @property
-    def enhance(self) -> EnhanceClient:
-        """The panel's side."""
 
 
 class SubscriptionManager:
@@ -95,7 +83,7 @@ class SubscriptionManager:
         """Runs what was claimed."""
         from lib.subscription_manager.runner import Runner
 
-        return Runner(self.settings, self.db, self.stripe, self.enhance)
+        return Runner(self.settings, self.db, self._sides)
 
     @cached_property
     def teller(self) -> Teller:
@@ -240,7 +228,7 @@ class SubscriptionManager:
         await self.ensure_schema(migrates=False)
         if dry_run:
             return await self.reconciler.foresee(customer_id, Mandate(str(uuid4()), await self.db.now(), actor=actor))
-        subject = ("customer", customer_id)
+        subject = nudge("customer", customer_id)
         end = time.monotonic() + WAIT_FOR_CLAIM
         await due.mark(self.db, [subject])
         if self.settings.provisioning_mode == "paused" and edit is None:
@@ -265,7 +253,7 @@ class SubscriptionManager:
                 )
                 raise Declined("busy", detail)
             await asyncio.sleep(0.25)
-            await due.keep(self.db, *subject)
+            await due.keep(self.db, subject)
 
     async def foresee(self, customer_id: str, edit: Callable[[Catalogue], Catalogue]) -> PassReport:
         """What the next pass of a customer would do if something else were sold; nothing is changed or written."""

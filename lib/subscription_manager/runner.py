@@ -9,22 +9,17 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lib import tally
 from lib.config import Settings
 from lib.database import Database, due, leases, ledger
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, Retryable
-from lib.kinds import KINDS, Context, Ended, Kind
+from lib.kinds import KINDS, Context, Ended, Kind, Sides
 from lib.log import bound, get_logger
 from lib.model import Claim, Failed, Mandate, Problem
 from lib.model.report import PassReport
 from lib.policy import as_settled, settlement
-
-if TYPE_CHECKING:
-    from lib.enhance_client import EnhanceClient
-    from lib.stripe_client import StripeClient
 
 log = get_logger()
 
@@ -43,16 +38,15 @@ class Lease:
 class Runner:
     """Runs claimed rows of every kind."""
 
-    def __init__(self, settings: Settings, db: Database, stripe: StripeClient, enhance: EnhanceClient) -> None:
+    def __init__(self, settings: Settings, db: Database, sides: Sides) -> None:
         self._settings = settings
         self._db = db
-        self._stripe = stripe
-        self._enhance = enhance
+        self._sides = sides
 
     async def run(self, claim: Claim, *, deadline: float | None = None, actor: str = "bridge") -> Ended | None:
         """One claimed row, from its lease to its settlement; `None` when the lease was lost on the way."""
         mandate = Mandate(str(uuid4()), claim.claimed_at, claim.lease_id, deadline, actor)
-        context = Context(self._settings, self._db, self._stripe, self._enhance, mandate)
+        context = Context(self._settings, self._db, self._sides, mandate)
         kind = KINDS.get(claim.kind)
         began = time.monotonic()
         with bound(pass_id=mandate.pass_id, **{kind.about if kind else "object": claim.key}):

@@ -44,13 +44,13 @@ async def test_what_was_learnt_may_be_written_until_somebody_else_has_the_row(db
 
 async def test_work_outside_of_a_pass_leaves_the_queue_as_it_was(db: Database) -> None:
     """A row that was not there is gone again, one that was there stays, and a nudge inside is not lost."""
-    async with leases.alone(db, *ADA):
+    async with leases.alone(db, ADA.kind, ADA.key):
         pass
     assert await waiting(db) == []
-    async with leases.alone(db, *ADA) as alone:
+    async with leases.alone(db, ADA.kind, ADA.key) as alone:
         await alone.connection.execute(f"INSERT INTO due (kind, key) VALUES ('customer', 'cus_ada') {due.NUDGE}")  # noqa: S608
     assert await waiting(db) == [("cus_ada", 2, False)]
-    async with leases.alone(db, *ADA):
+    async with leases.alone(db, ADA.kind, ADA.key):
         pass
     assert await waiting(db) == [("cus_ada", 2, False)]
     with pytest.raises(ValueError, match="half"):
@@ -62,14 +62,14 @@ async def test_work_outside_of_a_pass_leaves_the_queue_as_it_was(db: Database) -
 async def test_work_outside_of_a_pass_and_a_pass_exclude_each_other(db: Database) -> None:
     """Neither waits: the work is declined, and the pass is claimed afterwards; a dead one is in nobody's way."""
     await due.mark(db, [ADA])
-    async with leases.alone(db, *ADA):
+    async with leases.alone(db, ADA.kind, ADA.key):
         assert await asyncio.wait_for(due.claim(db, concurrency=4), 5) == []
     claim = await claim_one(db)
     with pytest.raises(Declined, match="run this again"):
-        async with leases.alone(db, *ADA):
+        async with leases.alone(db, ADA.kind, ADA.key):
             raise AssertionError("two at a time")
     await db.rows(EXPIRE)
-    async with leases.alone(db, *ADA):
+    async with leases.alone(db, ADA.kind, ADA.key):
         pass
     with pytest.raises(LeaseLost):
         async with leases.holding(db, claim.lease_id):

@@ -12,13 +12,14 @@ import pytest
 from lib.config import Secret
 from lib.database import Database, comparison, customer_memory, due, events, leases, operator_edits, sweeps
 from lib.errors import Conflicted
+from lib.kinds import nudge
 from lib.model import Lane, Problem, Settlement
 from lib.model.reason import Reason
 from lib.subscription_manager.drain import TIME_FOR_A_PASS
 from tests.admin.test_webhook import cut, elsewhere, event, post
 from tests.world import World
 
-ADA = ("customer", "cus_ada")
+ADA = nudge("customer", "cus_ada")
 CLAIM_LOCK = due._CLAIM_LOCKS[Lane.PANEL]
 HOLDER = "00000000-0000-4000-8000-000000000001"
 
@@ -100,11 +101,11 @@ def claims_held_up(url: str) -> Iterator[None]:
 
 async def test_nobody_waits_in_order_to_learn_that_there_is_no_room(db: Database, database_url: str) -> None:
     """With all places taken, or nothing due, a claim is answered without the lock that all claims share."""
-    await due.mark(db, [("customer", f"cus_{n}") for n in range(6)])
+    await due.mark(db, [nudge("customer", f"cus_{n}") for n in range(6)])
     assert len(await due.claim(db, concurrency=4, limit=4)) == 4
     with claims_held_up(database_url):
         assert await due.claim(db, concurrency=4) == []
-        assert await due.claim(db, concurrency=4, only=[("customer", "cus_5")], force=True) == []
+        assert await due.claim(db, concurrency=4, only=[nudge("customer", "cus_5")], force=True) == []
         await db.rows("DELETE FROM due")
         assert await due.claim(db, concurrency=4) == []
 
@@ -190,7 +191,7 @@ async def test_a_sweep_locks_the_queue_before_what_is_remembered(world: World) -
     """As edits and passes do: whoever has a customer's row of the queue never waits for a sweep that waits for it."""
     subscription = world.buy(customer := world.customer())
     await world.sync(customer)
-    await due.mark(database := Database(Secret(world.environ["DATABASE_URL"])), [("customer", customer)])
+    await due.mark(database := Database(Secret(world.environ["DATABASE_URL"])), [nudge("customer", customer)])
     assert await leases.take(database, "sweep", HOLDER, leases.LEASE)
     sweep = await sweeps.begin(database, HOLDER)
     service = world.service(subscription)
@@ -218,7 +219,7 @@ async def test_a_sweep_locks_the_queue_before_what_is_remembered(world: World) -
 
 async def test_of_two_that_wait_for_each_other_both_come_to_an_end(db: Database) -> None:
     """The database undoes one of two transactions in a circle; it is begun anew, and neither caller hears of it."""
-    await due.mark(db, [("customer", "a"), ("customer", "b")])
+    await due.mark(db, [nudge("customer", "a"), nudge("customer", "b")])
     both_hold_one = asyncio.Barrier(2)
     begun: list[str] = []
 
@@ -268,7 +269,7 @@ async def test_a_pass_that_was_undone_gives_its_place_back(world: World, monkeyp
 
     monkeypatch.setattr(customer_memory, "load", victim)
     async with world.bridge() as bridge:
-        await due.mark(bridge.db, [("customer", customer)])
+        await due.mark(bridge.db, [nudge("customer", customer)])
         drained = await bridge.drain(deadline=float("inf"))
     assert (drained.passes, drained.outcomes["failed"]) == (3, 2)
     assert world.panel.world()["subscriptions"] == 1

@@ -7,7 +7,8 @@ import pytest
 
 from lib.config import Secret
 from lib.database import Database, due, leases, sweeps
-from lib.model import Claim, Priority, Problem, Settlement
+from lib.kinds import nudge
+from lib.model import Claim, Nudge, Priority, Problem, Settlement
 from lib.model.reason import Reason
 from tests.world import World
 
@@ -20,9 +21,9 @@ def db(database_url: str) -> Database:
     return Database(Secret(database_url))
 
 
-def customers(*names: str) -> list[tuple[str, str]]:
+def customers(*names: str) -> list[Nudge]:
     """Rows of the queue."""
-    return [("customer", name) for name in names]
+    return [nudge("customer", name) for name in names]
 
 
 async def claimed(db: Database, limit: int = 1, first: Priority = ASKED) -> list[str]:
@@ -184,7 +185,7 @@ async def test_everybody_at_once_is_routine(world: World) -> None:
 
 async def test_who_waits_for_a_pass_of_their_own_finds_the_row_free(db: Database) -> None:
     """A row that is kept for a person is nobody else's for a while, and due by itself if they give up."""
-    await due.keep(db, "customer", "cus_1")
+    await due.keep(db, *customers("cus_1"))
     assert await claimed(db) == []
     (row,) = await db.rows("SELECT due_at BETWEEN now() AND now() + interval '2 minutes' AS soon FROM due")
     assert row["soon"]

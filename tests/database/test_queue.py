@@ -13,6 +13,7 @@ import pytest
 from lib.config import Secret
 from lib.database import Database, due, latest_version, ledger, migrate, schema_version
 from lib.errors import DatabaseUnavailable, LeaseLost
+from lib.kinds import nudge
 from lib.model import Claim, Parked, Problem, Settlement
 from lib.model.reason import Reason
 from lib.policy import MAX_ATTEMPTS
@@ -20,7 +21,7 @@ from lib.stripe_client import transport as stripe_transport
 from tests.world import World, make_world
 
 ONE = {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
-ADA = ("customer", "cus_ada")
+ADA = nudge("customer", "cus_ada")
 
 
 @pytest.fixture(params=["direct", "pooled"])
@@ -56,6 +57,27 @@ async def test_a_settled_pass_leaves_no_row(db: Database) -> None:
     assert await due.settle(db, await claim_one(db), Settlement())
     assert await db.rows("SELECT * FROM due") == []
     await db.close()
+
+
+async def test_a_nudge_and_the_fact_behind_it_are_written_together_or_not_at_all(db: Database) -> None:
+    """A row is due once the transaction that says why is committed, at its date, and an earlier date stays."""
+    later = await db.now() + timedelta(days=3)
+
+    async def undone() -> None:
+        async with db.transaction() as connection:
+            await due.nudge(connection, [ADA])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await undone()
+    assert await db.rows("SELECT FROM due") == []
+    for at in (later, later - timedelta(days=1), later + timedelta(days=1)):
+        async with db.transaction() as connection:
+            await due.nudge(connection, [ADA, nudge("dispute", "dp_1")], at=at)
+    rows = await db.rows("SELECT kind, lane, due_at, generation FROM due ORDER BY kind")
+    written = [(row["kind"], row["lane"], row["generation"]) for row in rows]
+    assert written == [("customer", "panel", 3), ("dispute", "stripe", 3)]
+    assert {row["due_at"] for row in rows} == {later - timedelta(days=1)}
 
 
 async def test_a_nudge_during_a_pass_leaves_the_row_due(db: Database) -> None:
@@ -110,7 +132,7 @@ async def test_a_lease_that_ran_out_can_not_act_even_before_it_is_taken_over(db:
 async def test_many_workers_never_claim_the_same_row(address: str) -> None:
     """Sixty rows, six processes: each row is claimed exactly once, and nobody waits for anybody's row."""
     processes = [Database(Secret(address)) for _ in range(6)]
-    await due.mark(processes[0], [("customer", f"cus_{number}") for number in range(60)])
+    await due.mark(processes[0], [nudge("customer", f"cus_{number}") for number in range(60)])
     claimed: Counter[str] = Counter()
 
     async def work(db: Database) -> None:
@@ -127,7 +149,7 @@ async def test_many_workers_never_claim_the_same_row(address: str) -> None:
 async def test_no_more_leases_than_allowed_exist_anywhere(address: str) -> None:
     """Eighteen claimers in six processes never hold more than the four leases that are allowed."""
     processes = [Database(Secret(address)) for _ in range(6)]
-    await due.mark(processes[0], [("customer", f"cus_{number}") for number in range(30)])
+    await due.mark(processes[0], [nudge("customer", f"cus_{number}") for number in range(30)])
     held, peak, passes = 0, 0, 0
 
     async def work(db: Database) -> None:
@@ -153,7 +175,7 @@ async def test_no_more_leases_than_allowed_exist_anywhere(address: str) -> None:
 
 async def test_a_dead_process_gives_its_place_back(db: Database) -> None:
     """A lease that ran out does not count against the others."""
-    await due.mark(db, [("customer", f"cus_{number}") for number in range(6)])
+    await due.mark(db, [nudge("customer", f"cus_{number}") for number in range(6)])
     assert len(await due.claim(db, concurrency=4, limit=10)) == 4
     assert await due.claim(db, concurrency=4, limit=10) == []
     await db.rows("UPDATE due SET leased_until = clock_timestamp() - interval '1 second' WHERE lease_id IS NOT NULL")
@@ -163,11 +185,11 @@ async def test_a_dead_process_gives_its_place_back(db: Database) -> None:
 
 async def test_the_longest_waiting_goes_first(db: Database) -> None:
     """A customer with many events does not push the others back."""
-    await due.mark(db, [("customer", "cus_first")])
-    await due.mark(db, [("customer", "cus_second")])
+    await due.mark(db, [nudge("customer", "cus_first")])
+    await due.mark(db, [nudge("customer", "cus_second")])
     for _ in range(5):
-        await due.mark(db, [("customer", "cus_first"), ("customer", "cus_second")])
-    await due.mark(db, [("customer", "cus_third")])
+        await due.mark(db, [nudge("customer", "cus_first"), nudge("customer", "cus_second")])
+    await due.mark(db, [nudge("customer", "cus_third")])
     keys = [(await due.claim(db, concurrency=4))[0].key for _ in range(3)]
     assert keys == ["cus_first", "cus_second", "cus_third"]
     await db.close()
@@ -429,7 +451,7 @@ async def test_who_is_parked_is_noted_although_the_answer_of_the_database_was_lo
         raise DatabaseUnavailable("the answer was lost")
 
     async with world.bridge() as manager:
-        await due.mark(manager.db, [("customer", customer)])
+        await due.mark(manager.db, [nudge("customer", customer)])
         with monkeypatch.context() as patched:
             patched.setattr(due, "settle", lost)
             await manager.drain(deadline=time.monotonic() + 21)

@@ -57,7 +57,7 @@ async def test_a_kind_that_hangs_leaves_customers_alone(world: World, strange: K
         drain = asyncio.create_task(bridge.drain(deadline=time.monotonic() + 600, workers=4))
         await until(lambda: len(kind_of_a_test.ran) == 4)
         world.buy(customer := world.customer())
-        await due.mark(bridge.db, [("customer", customer)])
+        await due.mark(bridge.db, [nudge("customer", customer)])
         await until(lambda: "customer" not in {row["kind"] for row in world.due()})
         assert world.panel.world() == ONE
         other = world.customer("Bob", "bob@example.com")
