@@ -147,12 +147,11 @@ class Survey:
     async def informed(self, payer: Payer, memory: Memory, catalogue: Catalogue, at: datetime) -> Payer:
         """The payer with all that deciding asks for: money that went back, and the invoices that matter."""
         from lib.policy import desired, with_money_back
-        from lib.subscription_manager.questions import informed
+        from lib.subscription_manager.truth import StripeTruth, informed
 
         payer = with_money_back(payer, memory)
-        return await informed(
-            self._manager.stripe, payer, lambda known: desired(known, memory, catalogue, self.policy, at)
-        )
+        truth = StripeTruth(self._manager.stripe)
+        return await informed(truth, payer, lambda known: desired(known, memory, catalogue, self.policy, at))
 
     async def hosting(self, org_id: str) -> tuple[PanelSubscription, ...]:
         """What the panel has of one organisation."""

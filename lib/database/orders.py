@@ -15,6 +15,8 @@ from decimal import Decimal
 from typing import Any
 
 from lib.database.connection import Connection, Database
+from lib.database.keys import whose
+from lib.model import CustomerKey
 from lib.model.money import (
     EscrowState,
     FeeKind,
@@ -103,6 +105,15 @@ async def known_of(db: Database, buyer: str | None, *, key: str | None, livemode
         ORDER BY created_at, order_id
         """,
         {"buyer": buyer, "key": key, "livemode": livemode, "since": since},
+    )
+    return [_order(row) for row in found]
+
+
+async def of_customer(db: Database, customer: CustomerKey) -> list[Order]:
+    """All orders of a customer, oldest first."""
+    found = await db.rows(
+        f"{_READ} WHERE provider = %(provider)s AND customer_id = %(customer)s ORDER BY created_at, order_id",
+        whose(customer),
     )
     return [_order(row) for row in found]
 

@@ -54,6 +54,11 @@ class Memory:
         return CustomerKey(self.provider, self.customer_id)
 
     @property
+    def has_something(self) -> bool:
+        """Whether anything was ever made, or begun, for them."""
+        return bool(self.services or self.intents) or self.org_id is not None
+
+    @property
     def heard_of(self) -> frozenset[str]:
         """Every subscription of theirs that we answer for, have looked at, or were told of."""
         return frozenset({s.key.subscription_id for s in self.services}) | self.fingerprints.keys() | self.named

@@ -79,6 +79,8 @@ class Subscription:
     trial_end: datetime | None = None
     cancel_at: datetime | None = None
     """When it is scheduled to end, whichever of Stripe's two ways said so."""
+    changes_at: datetime | None = None
+    """When the clock alone changes its status, and no other field says so: the end of a time that is paid offline."""
     collection_paused: bool = False
     domain: str | None = None
     """`metadata.domain` as typed; `None` when there is none."""

@@ -32,7 +32,7 @@ from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired
 from lib.subscription_manager.panel import Panel
-from lib.subscription_manager.questions import informed
+from lib.subscription_manager.truth import informed, truth_of
 from lib.web.typed import View
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ async def _without_panel(bridge: Bridge, seen: Facts, away: dict[Side, str]) -> 
         return desired(payer, seen.memory, seen.catalogue, bridge.settings.policy, now)
 
     try:
-        return want(await informed(bridge.stripe, seen.payer, want)).goals
+        truth = truth_of(seen.memory, bridge.db, bridge.stripe)
+        return want(await informed(truth, seen.payer, want)).goals
     except (Refused, Retryable) as error:
         away["stripe"] = str(error)
         return ()

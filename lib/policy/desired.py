@@ -115,6 +115,8 @@ def _of_subscription(
     problems += addons_without_base(subscription, laid, terms.catalogue)
     left = [replace(s, unpaid_since=None) if running.owing else s for s in laid.surplus]
     goals += [_surplus(subscription, service, terms) for service in left]
+    if ends := subscription.changes_at:
+        goals = [replace(goal, wake_at=min(ends, goal.wake_at or ends)) for goal in goals]
     said = {problem.subject for problem in problems if problem.reason is Reason.MAPPING_CHANGED}
     return goals, [p for p in problems if p.reason is not Reason.UNMAPPED_PRICE or p.subject not in said]
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from lib.model import Invoice, Item, Line, Subscription
-from lib.model.money import Order, OrderState
+from lib.model import CustomerKey, Invoice, Item, Line, Payer, Subscription
+from lib.model.money import Order, OrderMode, OrderState
 from lib.policy.offline import PERIOD_DAYS, standing
 
 _STATUS = {
@@ -22,16 +23,43 @@ _STATUS = {
 }
 
 
+_PREFIX = "off_"
+
+
 def line_name(line_id: str) -> str:
     """The id that a line has where Stripe's subscriptions have theirs, also in the panel's marks: ``off_...``."""
-    return f"off_{line_id.replace('-', '')}"
+    return f"{_PREFIX}{line_id.replace('-', '')}"
+
+
+def line_of(name: str) -> str | None:
+    """The id of the line with this name; `None`: it is the name of something else."""
+    try:
+        return str(UUID(name.removeprefix(_PREFIX))) if name.startswith(_PREFIX) else None
+    except ValueError:
+        return None
+
+
+def as_payer(key: CustomerKey, orders: Sequence[Order], now: datetime) -> Payer:
+    """A customer with all that they bought offline; what is bought once is no subscription.
+
+    Args:
+        orders: all of theirs, oldest first. The newest that names a person says who they are.
+    """
+    lines: dict[str, list[Order]] = {}
+    for order in orders:
+        if order.terms.mode is OrderMode.SUBSCRIPTION:
+            lines.setdefault(order.line_id or order.id, []).append(order)
+    return Payer(
+        id=str(key),
+        email=next((order.terms.email for order in reversed(orders) if order.terms.email), None),
+        name=next((order.name for order in reversed(orders) if order.name), None),
+        subscriptions=tuple(as_subscription(line, now) for line in lines.values()),
+        as_of=now,
+    )
 
 
 def as_subscription(line: Sequence[Order], now: datetime) -> Subscription:
     """A line of orders in Stripe's words.
-
-    The clock alone ends a paid period, and no date of a subscription says so: the caller looks again at
-    `policy.offline.standing(...).wake_at`.
 
     Args:
         line: all orders of one line, in any order; at least one.
@@ -59,6 +87,7 @@ def as_subscription(line: Sequence[Order], now: datetime) -> Subscription:
         first_payment="requires_payment_method",
         ended_at=found.ended_at,
         cancel_at=found.cancel_at,
+        changes_at=found.wake_at if found.status == "active" else None,
         domain=terms.domain,
         refunded=frozenset(order.id for order in orders if order.state is OrderState.REFUNDED),
     )

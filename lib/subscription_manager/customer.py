@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from lib import tally
 from lib.config import Policy, Settings
 from lib.database import Database
-from lib.errors import DatabaseUnavailable, Denied, LeaseLost, NotFound, OutcomeUnknown, Refused, Retryable
+from lib.errors import DatabaseUnavailable, Denied, LeaseLost, OutcomeUnknown, Refused, Retryable
 from lib.kinds import Context, Ended
 from lib.log import get_logger
 from lib.model import (
@@ -38,12 +38,12 @@ from lib.model import (
 )
 from lib.model.reason import Reason, WaitReason
 from lib.model.report import PassReport
-from lib.policy import InvalidDomain, decide, normalise_domain, settles_at, with_domain, with_money_back
+from lib.policy import InvalidDomain, decide, normalise_domain, settles_at, with_domain
 from lib.subscription_manager.apply import Live
 from lib.subscription_manager.dry import Dry, Shadow
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.pass_clock import PassClock
-from lib.subscription_manager.questions import answer
+from lib.subscription_manager.truth import Truth, truth_of
 from lib.subscription_manager.write_ahead import Waiting
 
 if TYPE_CHECKING:
@@ -140,9 +140,10 @@ class Reconciler:
         outcome: Outcome = Settled()
         try:
             facts = await self._observe(customer_id, applier)
-            if facts is not None and (facts.payer.subscriptions or _known(facts.memory)):
+            if facts is not None and (facts.payer.subscriptions or facts.memory.has_something):
                 clock.compare(facts.payer.as_of)
-                current = CustomerPass(facts, self._settings.policy, self._stripe, panel, applier, clock)
+                truth = truth_of(facts.memory, self._db, self._stripe)
+                current = CustomerPass(facts, self._settings.policy, truth, panel, applier, clock)
                 outcome = await current.run()
         except (LeaseLost, DatabaseUnavailable):
             raise
@@ -165,25 +166,17 @@ class Reconciler:
         )
 
     async def _observe(self, customer_id: str, applier: Applier) -> Facts | None:
-        """Truth and memory; `None` for somebody whom neither Stripe knows nor we."""
+        """Truth and memory; `None` for somebody whom nobody knows."""
         memory, catalogue = await applier.load(customer_id)
-        known = _known(memory)
-        try:
-            payer = await self._stripe.payer(customer_id, memory.heard_of, known=known)
-        except NotFound as error:
-            if known:
-                said = f"Stripe does not know customer {customer_id}, whom we remember; nothing was changed: {error}"
-                raise NotFound(Reason.UNKNOWN_CUSTOMER, said) from error
-            log.info("customer_unknown", error=str(error))
-            return None
-        return Facts(with_money_back(payer, memory), memory, catalogue)
+        payer = await truth_of(memory, self._db, self._stripe).payer(memory)
+        return Facts(payer, memory, catalogue) if payer is not None else None
 
 
 class CustomerPass:
     """One pass: made for it and thrown away. The one place where truth, memory, panel and policy meet."""
 
     def __init__(
-        self, facts: Facts, policy: Policy, stripe: StripeClient, panel: Panel, applier: Applier, clock: PassClock
+        self, facts: Facts, policy: Policy, truth: Truth, panel: Panel, applier: Applier, clock: PassClock
     ) -> None:
         self.facts = facts
         self.seen = facts
@@ -192,7 +185,7 @@ class CustomerPass:
         self.goals: tuple[Goal, ...] = ()
         self.actions: list[Action] = []
         self._policy = policy
-        self._stripe = stripe
+        self._truth = truth
         self._panel = panel
         self._applier = applier
         self._clock = clock
@@ -250,7 +243,7 @@ class CustomerPass:
                 case Question.DOMAIN:
                     await self._read_domain(subject, decided)
                 case _:
-                    payer = await answer(self._stripe, self.facts.payer, subject, question)
+                    payer = await self._truth.answer(self.facts.payer, subject, question)
                     self.facts, self.seen = replace(self.facts, payer=payer), replace(self.seen, payer=payer)
         except DatabaseUnavailable:
             raise
@@ -261,7 +254,7 @@ class CustomerPass:
 
     async def _read_domain(self, subscription_id: str, decided: Decided) -> None:
         """Look for the domain that was typed at Checkout. A wrong one stays a problem until it is corrected."""
-        typed = await self._stripe.checkout_domain(subscription_id)
+        typed = await self._truth.typed_domain(subscription_id)
         try:
             domain = normalise_domain(typed) if typed else None
         except InvalidDomain as error:
@@ -364,11 +357,6 @@ class CustomerPass:
             ended = replace(ended, at=wake_at or ended.at, why=why or ended.why)
             return replace(ended, problems=problems, decided=decided)
         return replace(ended, why=why, problems=problems, wake_at=wake_at, decided=decided)
-
-
-def _known(memory: Memory) -> bool:
-    """Whether anything was ever made, or begun, for them."""
-    return bool(memory.services or memory.intents) or memory.org_id is not None
 
 
 def _ended(error: Retryable, now: datetime) -> Waits | Failed:

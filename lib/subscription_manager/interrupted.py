@@ -94,7 +94,7 @@ class Interrupted:
 
     async def _org(self, memory: Memory, action: CreateOrg, intent: Intent) -> tuple[Memory, bool]:
         if memory.org_id is None:
-            found = await self._panel.enhance.find_org(f"[{memory.customer_id}]", intent.at)
+            found = await self._panel.enhance.find_org(f"[{memory.key}]", intent.at)
             if found is None:
                 return memory, False
             memory = await self._writer.take_in(memory, replace(action, name=found.name), Given(id=found.id))
@@ -158,7 +158,7 @@ class Interrupted:
             intent.action_id,
             "applied" if done else "failed",
             intent.action.kind,
-            memory.customer_id,
+            str(memory.key),
             intent.action.service,
             rule=Rule.FOUND_AFTER_INTERRUPTION if done else None,
             error=error,

@@ -62,7 +62,7 @@ class MemoryWriter:
             str(uuid4()),
             "noted",
             "email_changed",
-            memory.customer_id,
+            str(memory.key),
             rule=Rule.EMAIL_HAS_NO_CALL,
             facts={"remedy": "the panel has no call to change a login's e-mail: change it there by hand"},
             pass_id=self._mandate.pass_id,

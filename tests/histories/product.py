@@ -25,7 +25,7 @@ from lib.model import (
 from lib.policy import closed, decide, fingerprint, with_money_back
 from lib.stripe_client import StripeClient
 from lib.stripe_events import DUE_BY_TYPE, SUBSCRIBE_TO
-from lib.subscription_manager.questions import answer
+from lib.subscription_manager.truth import StripeTruth
 from tests.histories.account import Account
 from tests.histories.books import CUSTOMER
 from tests.histories.panel import Panel
@@ -165,7 +165,7 @@ class Product:
             decided = decide(facts, self.policy, Clock(self.account.now))
             asked = [read for read in decided.reads if read[1] not in (Question.DOMAIN, Question.PLANS)]
             for read in asked:
-                payer = _run(answer(self._stripe, facts.payer, *read))
+                payer = _run(StripeTruth(self._stripe).answer(facts.payer, *read))
                 facts = replace(facts, payer=payer, tried=facts.tried | {read})
             if not asked:
                 break
