@@ -8,11 +8,12 @@ from starlette.responses import Response
 
 from lib.bridge import current
 from lib.database.lists.customers import CustomerFilter
+from lib.model import CustomerKey
 from lib.operators import customers
 from lib.operators.views.customers import CustomerSummary, CustomerView
 from lib.web import Ask, Verb, admin, endpoint
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
-from lib.web.typed import Id, Text
+from lib.web.typed import CustomerId, Text
 
 COLUMNS = ("customerId", "email", "name", "orgId", "services", "holds", "domains", "reason", "dueAt", "createdAt")
 
@@ -23,11 +24,11 @@ class Query(Listing):
     email: Text | None = None
     name: Text | None = None
     domain: Text | None = None
-    identifier: Id | None = None
+    identifier: CustomerId | None = None
     reason: Text | None = None
     hold: Literal["unpaid", "paused", "ended", "dispute", "refund", "admin"] | None = None
     state: Literal["pending", "live", "suspended", "terminated"] | None = None
-    id: Id | None = None
+    id: CustomerId | None = None
     planned: bool = False
     live: bool = False
 
@@ -43,7 +44,7 @@ async def show(ask: Ask[Query]) -> Any:
         email=given.email,
         name=given.name,
         domain=given.domain,
-        id=given.identifier,
+        id=CustomerKey.read(given.identifier).id if given.identifier else None,
         reason=given.reason,
         hold=given.hold,
         state=given.state,
@@ -66,7 +67,7 @@ def _csv(found: CustomerFilter) -> Response:
         async for row in every(lambda after: customers.search(bridge, found, after, 1000)):
             services = [f"{state}:{count}" for state, count in sorted(row.states.items())]
             yield (
-                row.customer_id, row.email, row.name, row.org_id, services, row.holds, row.domains,
+                row.key, row.email, row.name, row.org_id, services, row.holds, row.domains,
                 row.parked_reason, row.due_at, row.created_at,
             )  # fmt: skip
 

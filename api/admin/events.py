@@ -16,7 +16,7 @@ from lib.operators import bodies, events
 from lib.operators.views.events import EventView, Matches, Replayed
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
-from lib.web.typed import Id, Text
+from lib.web.typed import CustomerId, Id, Text
 
 COLUMNS = ("receivedAt", "eventId", "type", "outcome", "source", "customerId", "objectId", "work", "error")
 
@@ -27,7 +27,7 @@ class Query(Listing):
     type: Text | None = None
     outcome: bodies.Outcome | None = None
     source: bodies.Source | None = None
-    customer: Id | None = None
+    customer: CustomerId | None = None
     object: Id | None = None
     from_: Text | None = msgspec.field(default=None, name="from")
     to: Text | None = None

@@ -118,6 +118,14 @@ async def of_customer(db: Database, customer: CustomerKey) -> list[Order]:
     return [_order(row) for row in found]
 
 
+async def customer_of_line(db: Database, line_id: str) -> CustomerKey | None:
+    """Whose line of offline orders it is."""
+    row = await db.row(
+        "SELECT provider, customer_id FROM orders WHERE order_id = %(id)s AND customer_id IS NOT NULL", {"id": line_id}
+    )
+    return CustomerKey(Provider(row["provider"]), row["customer_id"]) if row else None
+
+
 async def line_of(db: Database, line_id: str) -> list[Order]:
     """An offline order and all that renew it, oldest first."""
     found = await db.rows(f"{_READ} WHERE line_id = %(id)s ORDER BY created_at, order_id", {"id": line_id})

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from lib.errors import Fault
-from lib.web.typed import Given, Id, Sentence, Text, Uuid
+from lib.web.typed import CustomerId, Given, Id, Sentence, Text, Uuid
 
 LONGEST_GRACE = timedelta(days=3653)
 
@@ -18,7 +18,7 @@ class Sync(Given):
     """Whose pass to run now: exactly one of `subscriptionId`, `customerId` and `all`."""
 
     subscription_id: Id | None = None
-    customer_id: Id | None = None
+    customer_id: CustomerId | None = None
     all: bool = False
     dry_run: bool = False
 
@@ -35,7 +35,7 @@ QueueState = Literal["due", "parked", "waiting", "working"]
 class _OfSomebody(Given):
     """An action on the services of one customer, or of one of their subscriptions only."""
 
-    customer_id: Id | None = None
+    customer_id: CustomerId | None = None
     subscription_id: Id | None = None
     reason: Sentence | None = None
 
@@ -54,7 +54,7 @@ class QueueFilter(Given):
 class Retry(Given, tag_field="action", tag="retry"):
     """Run the pass now: of one customer, or (`dryRun` first, then what it answered) of all that match a filter."""
 
-    customer_id: Id | None = None
+    customer_id: CustomerId | None = None
     subscription_id: Id | None = None
     reason: Sentence | None = None
     filter: QueueFilter | None = None
@@ -142,7 +142,7 @@ class EventsFilter(Given):
     type: Text | None = None
     outcome: Outcome | None = None
     source: Source | None = None
-    customer: Id | None = None
+    customer: CustomerId | None = None
     object: Id | None = None
     from_: Text | None = msgspec.field(default=None, name="from")
     to: Text | None = None

@@ -1,8 +1,8 @@
 """The application in a few verbs: accept an event, drain what is due, reconcile one customer, sweep everything.
 
-`drain` claims, `runner` keeps and settles what `lib.kinds` names. `customer` is one pass: `truth` says who pays for what,
-`apply` acts (or `dry` does as if), `write_ahead` writes each intent before its call, `interrupted` finds out what an
-earlier pass left open, `memory_writer` writes down what is remembered. `sweep` compares in bulk.
+`drain` claims, `runner` keeps and settles what `lib.kinds` names. `customer` is one pass: `truth` says who pays for
+what, `apply` acts (or `dry` does as if), `write_ahead` writes each intent before its call, `interrupted` finds out what
+an earlier pass left open, `memory_writer` writes down what is remembered. `sweep` compares in bulk.
 """
 
 from lib.subscription_manager.drain import Drained

@@ -281,14 +281,26 @@ class SubscriptionManager:
             raise
 
     async def customer_of_subscription(self, subscription_id: str) -> str | None:
-        """Whose subscription it is, from memory or from Stripe; `None` when Stripe does not know it."""
-        owner = await owner_of(self.db, subscription_id)
-        return str(owner) if owner else await self.stripe.customer_of("subscription", subscription_id)
+        """Whose subscription it is, from memory, our own orders or Stripe; `None` when nobody knows it."""
+        from lib.database import orders
+        from lib.policy.offline_lines import line_of
+
+        line = line_of(subscription_id)
+        owner = await owner_of(self.db, subscription_id) or (line and await orders.customer_of_line(self.db, line))
+        if owner or line:
+            return str(owner) if owner else None
+        return await self.stripe.customer_of("subscription", subscription_id)
 
     async def knows_customer(self, customer_id: str) -> bool:
-        """Whether we remember this customer, or Stripe has or had them."""
+        """Whether we remember this customer, or Stripe, or our own orders, have or had them."""
         whom = CustomerKey.read(customer_id)
-        return await knows(self.db, whom) or (not whom.provider.offline and await self.stripe.knows(whom.id))
+        if await knows(self.db, whom):
+            return True
+        if not whom.provider.offline:
+            return await self.stripe.knows(whom.id)
+        from lib.database import orders
+
+        return bool(await orders.of_customer(self.db, whom))
 
     # --- sweep ---
 

@@ -44,6 +44,15 @@ Id = Annotated[
 ]
 """An id, fit to stand in an address."""
 
+CustomerId = Annotated[
+    str,
+    Meta(
+        pattern=r"^((bank_transfer|cash_on_delivery):)?[A-Za-z0-9_-]{1,255}$(?!\n)",
+        description="a customer's id at Stripe, or an offline one such as bank_transfer:K-1001",
+    ),
+]
+"""A customer, as `lib.model.CustomerKey` writes them."""
+
 _LINE = r"^[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+$(?!\n)"
 
 Text = Annotated[

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from lib.database.connection import Database
 from lib.database.keys import as_text, id_in, provider_in
 from lib.database.lists.like import prefix
+from lib.model import CustomerKey
 from lib.model.money import Provider
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -67,6 +68,11 @@ class CustomerRow:
     parked_reason: str | None
     last_error: str | None
     due_at: datetime | None
+
+    @property
+    def key(self) -> str:
+        """The text of their key, by which everything asks for them."""
+        return str(CustomerKey(Provider(self.provider), self.customer_id))
 
 
 _ROW = f"""

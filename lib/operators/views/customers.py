@@ -60,7 +60,7 @@ class CustomerSummary(View):
 
     @classmethod
     def of_row(cls, row: CustomerRow) -> Self:
-        return cls.of(row, services=row.states, reason=row.parked_reason)
+        return cls.of(row, customer_id=row.key, services=row.states, reason=row.parked_reason)
 
 
 class ServiceView(View):
@@ -173,6 +173,7 @@ class CustomerView(View):
     def of_memory(cls, memory: Memory, **more: Any) -> Self:
         return cls.of(
             memory,
+            customer_id=str(memory.key),
             panel=PanelIds.of(memory),
             services=[ServiceView.of_service(service) for service in memory.services],
             **more,
