@@ -105,17 +105,29 @@ async def held_back(db: Database, customer: CustomerKey) -> set[str]:
     return {row["reason"] for row in rows}
 
 
+_SHOWN = """
+    EXISTS (SELECT FROM due, jsonb_array_elements(due.problems) AS p
+        WHERE due.kind = 'customer' AND due.key = %(key)s
+            AND p ->> 'reason' = '{reason}' AND p ->> 'subject' = subscription_id)
+"""
+"""Whether the last pass has shown a subscription for this reason."""
+
+
 async def release(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
     """Let pass what waits for a person: a second purchase, a first invoice that nobody will pay, a
     quantity, or the end of what is no hosting any more.
 
-    The quantity is the one that the last pass has shown; a higher one waits again.
+    Without a subscription only what was shown to wait: what runs, or waits for money, has nothing to be let pass. The
+    quantity is the one that the last pass has shown; a higher one waits again.
     """
-    who = {**whose(customer), "id": subscription_id}
+    who = {**whose(customer), "id": subscription_id, "key": str(customer)}
     await connection.execute(
         f"""
         UPDATE services SET updated_at = now(),
-            released = released OR waits_for IS DISTINCT FROM 'mapping_changed',
+            released = released OR waits_for IS NOT DISTINCT FROM 'double_purchase'
+                OR {_SHOWN.format(reason="never_paid")}
+                OR %(id)s::text IS NOT NULL AND waits_for IS DISTINCT FROM 'mapping_changed'
+                    AND NOT {_SHOWN.format(reason="quantity_unusual")},
             holds = CASE WHEN waits_for = 'mapping_changed'
                 THEN ARRAY(SELECT DISTINCT h FROM unnest(holds || 'ended'::text) AS h ORDER BY h) ELSE holds END
         {_OF}
@@ -123,7 +135,10 @@ async def release(connection: Connection, customer: CustomerKey, subscription_id
         who,
     )
     await connection.execute(
-        f"UPDATE subscriptions SET quantity_let_pass = quantity {_OF}",
+        f"""
+        UPDATE subscriptions SET quantity_let_pass = quantity
+        {_OF} AND (%(id)s::text IS NOT NULL OR {_SHOWN.format(reason="quantity_unusual")})
+        """,
         who,
     )
 

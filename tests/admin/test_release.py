@@ -1,6 +1,7 @@
 """Release: what waits for a person goes on, and nothing else."""
 
 import httpx
+import pytest
 
 from tests.admin.hand import ADMIN, ANNA, BOB, TWO_KEYS, WORK, by_hand, done, suspended
 from tests.world import World
@@ -40,6 +41,40 @@ async def test_releasing_the_first_purchase_does_not_release_the_second(world: W
         answer = await done(client, "release", subscriptionId=first)
     assert answer["outcome"]["reason"] == "double_purchase"
     assert world.panel.world()["subscriptions"] == 1
+
+
+async def test_a_release_by_customer_is_of_what_was_shown(world: World) -> None:
+    """The second purchase is let pass. What waits for its money is not: should nobody pay, it waits for a person."""
+    async with world.functions(ON_DOUBLE_PURCHASE="hold") as client:
+        customer, first, second = await bought_twice(world, client)
+        waiting = world.buy(customer, "price_big_monthly", None, collection_method="send_invoice", days_until_due=5)
+        await done(client, "release", customerId=customer)
+        assert world.panel.world()["subscriptions"] == 2
+        assert [world.service(one)["released"] for one in (first, second)] == [False, True]
+        world.stripe.void_invoice(world.stripe.open_invoice(waiting)["id"])
+        answer = await done(client, "retry", customerId=customer)
+        assert answer["outcome"]["reason"] == "never_paid"
+        assert world.panel.world()["subscriptions"] == 2
+        answer = await done(client, "release", customerId=customer)
+        assert answer["outcome"]["state"] == "settled"
+    assert world.panel.world()["subscriptions"] == 3
+    assert [world.service(one)["released"] for one in (first, second, waiting)] == [False, True, True]
+
+
+@pytest.mark.parametrize("named", ["customer", "subscription"])
+async def test_a_released_quantity_lets_nothing_else_pass(world: World, named: str) -> None:
+    """So many of one subscription are made, and a usual quantity of another is let pass by nobody."""
+    customer = world.customer()
+    many = str(world.stripe.subscribe(customer, [("price_basic_monthly", 4)])["id"])
+    usual = str(world.stripe.subscribe(customer, [("price_big_monthly", 3)])["id"])
+    async with world.functions(QUANTITY_MAX="3") as client:
+        await done(client, "retry", customerId=customer)
+        whom = {"customerId": customer} if named == "customer" else {"subscriptionId": many}
+        await done(client, "release", **whom)
+    assert world.panel.world()["subscriptions"] == 7
+    assert [row["released"] for row in world.sql("SELECT released FROM services")] == [False] * 7
+    let_pass = world.sql("SELECT subscription_id, quantity_let_pass AS so_many FROM subscriptions")
+    assert {row["subscription_id"]: row["so_many"] for row in let_pass} == {many: 4, usual: None}
 
 
 async def test_releasing_the_brake_goes_on_with_who_waits(world: World) -> None:
