@@ -22,8 +22,8 @@ from lib.model.reason import Reason, Rule, SettingsFault, WaitReason
 from lib.operators import bodies
 from lib.stripe_events import SUBSCRIBE_TO
 from scripts import _docs
-from scripts._doctor import STRIPE_PERMISSIONS
 from scripts._environment import parse
+from scripts.doctor_checks.stripe import STRIPE_PERMISSIONS
 from tests.world import ADMIN_KEY, World
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -13,8 +13,10 @@ import pytest
 import stripe
 
 from lib.stripe_events import SUBSCRIBE_TO
-from scripts._doctor import Verdict, examine, redactor, webhook_address
+from scripts._doctor import examine, redactor
 from scripts._postgres import Postgres
+from scripts.doctor_checks.finding import Verdict
+from scripts.doctor_checks.webhook import webhook_address
 from scripts.sim.server import serve
 from tests.world import World, make_world
 
