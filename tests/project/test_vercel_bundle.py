@@ -98,7 +98,17 @@ def test_a_bundle_holds_what_runs_and_no_more(bundle: Bundle) -> None:
         ours = {file for file in files if not file.startswith("_vendor/")}
         assert migrations
         assert migrations <= ours
-        unwanted = ("tests/", "scripts/sim/", "bench/", "docs/", ".local/", ".ci/", ".vercel_python_packages/")
+        unwanted = (
+            "tests/",
+            "scripts/sim/",
+            "scripts/demo_world/",
+            "scripts/doctor_checks/",
+            "bench/",
+            "docs/",
+            ".local/",
+            ".ci/",
+            ".vercel_python_packages/",
+        )
         assert not [file for file in ours if file.startswith(unwanted) or file.startswith(".env")]
         assert not [file for file in files if file.startswith(("_vendor/pytest", "_vendor/uvicorn-"))]
         size = sum(
