@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from typing import Any, Literal, cast
 from urllib.parse import SplitResult, urlsplit
 
 from lib.errors import SettingsError
+from lib.model.outgoing import OutgoingType
 
 
 class Secret:
@@ -49,6 +53,42 @@ class Policy:
     on_double_purchase: Literal["provision", "hold"] = "provision"
     welcome: Literal["panel_recovery", "none"] = "panel_recovery"
     quantity_max: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where events for the operator's own systems go."""
+
+    url: str
+    secrets: tuple[Secret, ...]
+    """Each signs; several while they are rotated."""
+    types: frozenset[OutgoingType]
+
+    @property
+    def id(self) -> str:
+        """Names it for good, whatever its place among the others is; it tells nothing of what the address hides."""
+        return "ep_" + sha256(self.url.encode()).hexdigest()[:12]
+
+    @property
+    def shown(self) -> str:
+        """The address without what may be secret in it."""
+        return self.url.partition("?")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """What outgoing events are written for. Without an endpoint there is none, and nothing is written."""
+
+    endpoints: tuple[Endpoint, ...]
+    livemode: bool
+    allow_private: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.endpoints)
+
+    def find(self, endpoint_id: str) -> Endpoint | None:
+        """The endpoint of that id; `None` when the settings have it no more."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.id == endpoint_id), None)
 
 
 POLICY = Policy()
@@ -136,6 +176,52 @@ def _admin_keys(value: str) -> tuple[tuple[str, Secret], ...]:
     if len({key for _, key in keys}) < len(keys):
         raise ValueError("gives one key to two names")
     return tuple(keys)
+
+
+def _outbox_urls(value: str) -> tuple[str, ...]:
+    urls = tuple(part.strip() for part in value.split(",") if part.strip())
+    for url in urls:
+        parts = _split(url)
+        if parts.scheme not in ("https", "http") or not parts.hostname:
+            raise ValueError("must be addresses such as https://app.example.com/events, separated by commas")
+        if parts.username or parts.password or parts.fragment or re.search(r"\s", url):
+            raise ValueError("must be plain addresses: no user, password, fragment or blank")
+    if len(set(urls)) < len(urls):
+        raise ValueError("names one address twice")
+    return urls
+
+
+def _outbox_secrets(value: str) -> tuple[tuple[Secret, ...], ...]:
+    return tuple(tuple(_outbox_secret(one.strip()) for one in part.split("|")) for part in value.split(","))
+
+
+def _outbox_secret(value: str) -> Secret:
+    try:
+        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        key = b""
+    if not value.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError(
+            "must be whsec_ and then 24 to 64 bytes in base64, one for each address, old|new while you change it (make"
+            " one: echo whsec_$(openssl rand -base64 32))"
+        )
+    return Secret(value)
+
+
+def _outbox_types(value: str) -> tuple[frozenset[OutgoingType], ...]:
+    return tuple(_types(part) for part in value.split(","))
+
+
+def _types(value: str) -> frozenset[OutgoingType]:
+    """Types separated by |, each exact or with a * at its end; nothing is all of them."""
+    found: set[OutgoingType] = set()
+    for name in (part.strip().lower() for part in value.split("|")):
+        stem = name.removesuffix("*")
+        known = {one for one in OutgoingType if one == name or (name.endswith("*") and one.startswith(stem))}
+        if name and not known:
+            raise ValueError(f"must be types such as order.paid|service.*, one list for each address; {stem} is none")
+        found |= known
+    return frozenset(found or OutgoingType)
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -304,6 +390,32 @@ class Settings:
         300,
         "Seconds that what was asked for may wait before health answers 503.",
     )
+    outbox_urls: tuple[str, ...] | None = _setting(
+        "OUTBOX_URL",
+        _outbox_urls,
+        None,
+        "Where events for your own systems are sent, by https; several, comma-separated. Unset: none are written. See "
+        "docs/events.md.",
+    )
+    outbox_secrets: tuple[tuple[Secret, ...], ...] | None = _setting(
+        "OUTBOX_SECRET",
+        _outbox_secrets,
+        None,
+        "What signs them, one for each address in the same order, comma-separated; `old|new` while you change one.",
+    )
+    outbox_types: tuple[frozenset[OutgoingType], ...] | None = _setting(
+        "OUTBOX_TYPES",
+        _outbox_types,
+        None,
+        "Which of them, one list for each address in the same order, comma-separated: `order.paid|service.*`; all "
+        "unless set.",
+    )
+    outbox_allow_private: Literal["0", "1"] = _setting(
+        "OUTBOX_ALLOW_PRIVATE",
+        _one_of("0", "1"),
+        "0",
+        "1 lets OUTBOX_URL be http and lead to addresses that are not public, for local use.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info", "Least level that is logged."
     )
@@ -330,6 +442,7 @@ class Settings:
                 values[setting.name] = setting.metadata["parse"](raw)
             except ValueError as problem:
                 problems.append(f"{env} {problem}")
+        problems += _outbox_problems(values)
         if problems:
             raise SettingsError(problems)
         if not environ.get("APP_VERSION", "").strip() and environ.get("VERCEL_GIT_COMMIT_SHA"):
@@ -342,6 +455,33 @@ class Settings:
         return "_live_" in self.stripe_secret_key.reveal()[:8]
 
     @property
+    def outbox(self) -> Outlet:
+        """Where outgoing events go; false when there is nowhere."""
+        urls = self.outbox_urls or ()
+        types = self.outbox_types or (frozenset(OutgoingType),) * len(urls)
+        endpoints = map(Endpoint, urls, self.outbox_secrets or (), types)
+        return Outlet(tuple(endpoints), self.livemode, self.outbox_allow_private == "1")
+
+    @property
     def policy(self) -> Policy:
         """The part of the settings that decisions depend on."""
         return Policy(**{choice.name: cast(Any, getattr(self, choice.name)) for choice in fields(Policy)})
+
+
+def _outbox_problems(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong between the settings of outgoing events, as far as each could be read."""
+    urls, secrets, types = (values.get(name) for name in ("outbox_urls", "outbox_secrets", "outbox_types"))
+    if not urls or not {"outbox_secrets", "outbox_types"} <= set(values):
+        return []
+    problems = []
+    if not secrets:
+        problems.append(
+            "OUTBOX_SECRET is missing: it signs what is sent (make one: echo whsec_$(openssl rand -base64 32))"
+        )
+    elif len(secrets) != len(urls):
+        problems.append(f"OUTBOX_SECRET has {len(secrets)} and OUTBOX_URL {len(urls)}: give one for each address")
+    if types and len(types) != len(urls):
+        problems.append(f"OUTBOX_TYPES has {len(types)} lists and OUTBOX_URL {len(urls)}: give one for each address")
+    if values.get("outbox_allow_private") == "0" and any(not url.lower().startswith("https:") for url in urls):
+        problems.append("OUTBOX_URL must begin with https:// (OUTBOX_ALLOW_PRIVATE=1 allows http for local use)")
+    return problems

@@ -123,6 +123,7 @@ KINDS: dict[str, Kind] = {
     "refund": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
     "charge": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
     "nudge": Kind(Lane.STRIPE, f"{_HERE}.nudge"),
+    "outbox": Kind(Lane.OUT, "lib.messages.outbox", about="stream"),
 }
 
 

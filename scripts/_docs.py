@@ -75,6 +75,85 @@ why, the rule is that word: `double_purchase`, `in_grace`.
 {rules}"""
 """The page of all reasons, with a place for each table."""
 
+EVENTS = """\
+<!-- Made from `lib/model/payloads.py` by `python -m scripts._docs`: change it there, or in the script. -->
+# Outgoing events
+
+What happens here is told to systems of your own: your shop, your accounts, a chat. They listen; no balance, wallet or
+credit of theirs is kept here. Without `OUTBOX_URL` nothing of this exists.
+
+## Set it up
+
+```sh
+OUTBOX_URL=https://app.example.com/events                 # several, comma-separated
+OUTBOX_SECRET=whsec_...                                   # one for each: echo whsec_$(openssl rand -base64 32)
+OUTBOX_TYPES=order.paid|service.*                         # one list for each; unset: every type
+```
+
+Then send a test (below). An address is https and of the public internet; redirects are not followed and no proxy of
+the environment is asked. `OUTBOX_ALLOW_PRIVATE=1` allows http and addresses of your own network, for local use.
+
+To change a secret write `old|new`, let the receiver learn the new one, then write the new one alone. In between each
+event carries both signatures. To move a receiver write its new address and resend to it what its old
+one has not taken.
+
+## Receive
+
+Each event is one POST of JSON, below 20 kB, signed after [Standard Webhooks](https://www.standardwebhooks.com): most
+languages have its library. In Python:
+
+```python
+from standardwebhooks import Webhook
+
+
+def receive(body: bytes, headers: dict[str, str]) -> None:
+    event = Webhook("whsec_...").verify(body, headers)  # raises when it is forged or older than 5 minutes
+    if already_seen(event["id"]):  # at least once: the same event may come again
+        return
+    ...
+```
+
+Without the library: `webhook-signature` holds signatures, separated by blanks; one of them must be `v1,` and the base64
+of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, the key being what stands behind `whsec_`, decoded from base64.
+
+- Answer 2xx within 10 seconds once it is stored; do the work afterwards. Everything else is a failure, redirects too.
+- It comes **at least once**: go by `id`.
+- It comes **in order for each customer**: `sequence` counts from 1 without a gap, and the next one is sent once the one
+  before has arrived. Events of different customers come in any order.
+- `Retry-After` is kept to. 410 disables the endpoint.
+- An event tells what was true when it was written. What must be true now is read from Stripe or the admin routes.
+
+## When it fails
+
+| what happens | what becomes of it |
+|---|---|
+| an event fails | its customer's later events wait; it is tried again after 30 s, 1, 5, 15 and 30 min, then each hour |
+| events of two customers fail in a row | one is tried at a time until one arrives; then all go on |
+| one event fails ten times while others arrive | it is parked (`event_refused`): mend the receiver, or skip it |
+| nothing arrives for 5 days, or 410 | the endpoint is disabled, as dashboard and log say; events go on queueing |
+| another endpoint, and every customer | go on |
+
+Nothing is lost meanwhile. What was delivered or skipped is deleted after `EVENT_RETENTION_DAYS`, what waits is not.
+
+## The body
+
+{envelope}
+The cause:
+
+{cause}
+The same as JSON Schemas, for programs: `/schemas/events.json` of the deployment.
+
+## The types
+
+{types}
+## What is in `data`
+
+Money is an integer in Stripe's minor units of the currency beside it. Of personal data there is the domain of a service
+and nothing else; erasing a customer empties what was written about them.
+
+{payloads}"""
+"""The page of the outgoing events, with a place for each table."""
+
 _CODE = re.compile(
     r"(?<![`/\w.])(\./scripts/\w+|metadata\.domain|docs/\w+\.md|[A-Za-z]+(?:_[A-Za-z]+)+(?:=\w+)?|kind '\w+')(?![`\w])"
 )
@@ -140,6 +219,37 @@ def api() -> str:
     return "\n".join(parts)
 
 
+def events() -> str:
+    """The page of the outgoing events, from their types."""
+    from lib.model.outgoing import OutgoingType
+    from lib.model.payloads import PAYLOADS
+
+    types = [
+        (f"`{one}`", one.means, f"[{PAYLOADS[one].__name__}](#{PAYLOADS[one].__name__.lower()})")
+        for one in OutgoingType
+    ]
+    payloads = []
+    for kind in dict.fromkeys(PAYLOADS.values()):
+        parts = [kind.__name__, *_EVENT_PARTS.get(kind.__name__, ())]
+        payloads += [f"### {name}\n\n{_event_fields(name)}" for name in parts]
+    return (
+        EVENTS.replace("{envelope}", _event_fields("Envelope"))
+        .replace("{cause}", _event_fields("Cause"))
+        .replace("{types}", _table(("type", "it happened", "`data`"), types))
+        .replace("{payloads}", "\n".join(payloads))
+    )
+
+
+_EVENT_PARTS = {"ServiceData": ("ServiceBefore",), "ParkedData": ("ParkedProblem",)}
+
+
+def _event_fields(name: str) -> str:
+    from scripts import _events
+
+    rows = [(f"`{field}`", _shape(schema)) for field, schema, _ in _events.fields(name)]
+    return _table(("field", "what it is"), rows)
+
+
 def _who(operation: Mapping[str, Any]) -> str:
     names = {
         "adminKey": "a key of `ADMIN_API_KEY`",
@@ -195,7 +305,12 @@ def _answers(operation: Mapping[str, Any]) -> str:
     return ", ".join(others) + f"; problems {', '.join(problems)}"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"settings.md": settings, "reasons.md": reasons, "api.md": api}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings,
+    "reasons.md": reasons,
+    "api.md": api,
+    "events.md": events,
+}
 """The name of each page in `docs/`, and what makes it."""
 
 

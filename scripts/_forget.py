@@ -75,6 +75,7 @@ def _held(customer_id: str, found: Personal) -> str:
         ("domains of terminated services", found.domains, "erased"),
         ("facts in the ledger", found.actions, "names and domains in them erased; ids, dates and numbers stay"),
         ("received events", found.events, "their bodies emptied; ids, types and dates stay"),
+        ("outgoing events", found.outgoing, "their bodies emptied; what has not been sent is not sent any more"),
     ]
     said = f"Customer {customer_id}" + (f", erased before at {when(found.erased_at)}" if found.erased_at else "")
     said += "\n" + table(("HELD", "", "WHAT BECOMES OF IT"), rows)
@@ -94,5 +95,7 @@ def _elsewhere(customer_id: str, found: Personal) -> str:
         lines.append(
             f"  Panel: organisation {found.org_id}" + (f" and login {found.login_id}." if found.login_id else ".")
         )
+    if found.outgoing:
+        lines.append("  Your own systems: what outgoing events have told them.")
     lines.append("  Elsewhere: backups of the database and of the panel, and the logs of the functions.")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ All dates are the database's own clock, which every process shares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -179,13 +179,21 @@ _SETTLE = """
 """
 
 
-async def settle(db: Database, claim: Claim, settled: Settlement, *, notes: Sequence[ledger.Fact] = ()) -> bool:
+async def settle(
+    db: Database,
+    claim: Claim,
+    settled: Settlement,
+    *,
+    notes: Sequence[ledger.Fact] = (),
+    beside: Callable[[Connection], Awaitable[None]] | None = None,
+) -> bool:
     """End a pass: drop the row, or leave it for a date, or park it with its problems. False: the lease was lost.
 
     A nudge that came meanwhile raised the generation: then the row stays due at once, whatever this pass found.
 
     Args:
         notes: facts for the ledger, written together with the end or not at all.
+        beside: what else is.
     """
     problems = settled.problems
     reason = problems[0].reason if problems else None
@@ -222,6 +230,8 @@ async def settle(db: Database, claim: Claim, settled: Settlement, *, notes: Sequ
             )
         if notes:
             await ledger.add(connection, notes)
+        if beside is not None:
+            await beside(connection)
         return True
 
     return await db.transact(end)  # a statement alone may be sent twice, and would find the lease gone

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database import leases
+from lib.database import leases, outbox
 from lib.database.connection import Connection, Database
 from lib.database.customers import erase_customer
 from lib.database.keys import whose
@@ -57,6 +57,8 @@ class Personal:
     """Of terminated services."""
     events: int
     """Bodies not yet emptied."""
+    outgoing: int
+    """The same of what was written for the operator's own systems."""
     actions: int
 
 
@@ -96,12 +98,13 @@ async def look(db: Database, customer: CustomerKey) -> Personal | None:
             (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]') FROM services s
              WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT count(*) FROM events WHERE {_EVENTS}) AS events,
+            (SELECT count(*) FROM outbox WHERE customer = %(key)s AND body <> '') AS outgoing,
             (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions
         """,
-        {**who, "quoted": quoted},
+        {**who, "quoted": quoted, "key": str(customer)},
     )
     assert row is not None
-    if row["customer"] is None and not row["events"] and not row["actions"]:
+    if row["customer"] is None and not row["events"] and not row["outgoing"] and not row["actions"]:
         return None
     remembered = row["customer"] or {}
     return Personal(
@@ -117,6 +120,7 @@ async def look(db: Database, customer: CustomerKey) -> Personal | None:
         ),
         domains=sum(s["domain"] is not None for s in row["services"] if s["state"] not in ("live", "suspended")),
         events=row["events"],
+        outgoing=row["outgoing"],
         actions=row["actions"],
     )
 
@@ -135,6 +139,7 @@ async def erase(db: Database, customer: CustomerKey, *, livemode: bool, actor: s
                 {**who, "quoted": quoted},
             )
             emptied = cursor.rowcount
+            await outbox.erase(connection, str(customer))
             await _clean_rows(alone, customer, livemode)
             await _clean_queue(alone, hide)
             await connection.execute(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 from lib.database.keys import whose
 from lib.database.leases import Alone, held, insist
 from lib.model import CustomerKey, Hold, Memory, Service, ServiceKey, ServiceState
@@ -99,15 +99,35 @@ _LINK = _write([column for column in _TYPES if column not in _NOT_LINKED]) + (
 )
 
 
-async def remember_services(db: Database, memory: Memory, services: Sequence[Service], lease_id: str) -> None:
+async def remember_services(
+    db: Database,
+    memory: Memory,
+    services: Sequence[Service],
+    lease_id: str,
+    *,
+    beside: Callable[[Connection], Awaitable[None]] | None = None,
+) -> None:
     """Write these services of a customer whose row exists, all of them or none.
 
     A website that goes from one to another is taken from the one before it is given to the other.
 
+    Args:
+        beside: what is written together with it or not at all.
+
     Raises:
         LeaseLost: another process holds this customer now.
     """
-    insist(await db.rows(_REMEMBER, _written(memory, services, lease_id)))
+    written = _written(memory, services, lease_id)
+    if beside is None:
+        insist(await db.rows(_REMEMBER, written))
+        return
+
+    async def remember(connection: Connection) -> None:
+        cursor = await connection.execute(_REMEMBER, written)
+        insist(await cursor.fetchall())
+        await beside(connection)
+
+    await db.transact(remember)
 
 
 async def link_services(alone: Alone, memory: Memory, services: Sequence[Service]) -> bool:

@@ -181,6 +181,11 @@ class Reason(_Word):
         "a change was made, and the same one is called for again in the same pass",
         "A change was made and is called for again: compare both sides with explain, then retry.",
     )
+    EVENT_REFUSED = (
+        "event_refused",
+        "one of your own systems did not take an outgoing event, again and again; what follows it waits",
+        "Mend the receiver, and it goes on by itself; or skip the event with POST /api/admin/events.",
+    )
     GAVE_UP = (
         "gave_up",
         "it failed for more than a day; the last error is in the detail",
@@ -261,6 +266,11 @@ class WaitReason(_Word):
         "in_one_off_grace",
         "unpaid, and on until the date that an admin set",
         "Nothing; grace with null takes the date back.",
+    )
+    RECEIVER_FAILS = (
+        "receiver_fails",
+        "one of your own systems does not take outgoing events just now: one is tried at a time until one arrives",
+        "Mend the receiver; see GET /api/admin/events?direction=out.",
     )
     MORE_TO_DO = ("more_to_do", "one pass made as many changes as it may; the next one goes on at once", "Nothing.")
     TIME = ("time", "this invocation had no time left; the next one goes on", "Nothing.")

@@ -18,6 +18,7 @@ from lib.model import (
     CustomerKey,
     HardDelete,
     Hold,
+    Mandate,
     Memory,
     Service,
     ServiceKey,
@@ -25,7 +26,8 @@ from lib.model import (
 )
 from lib.model.reason import Rule
 from lib.model.report import PassReport
-from lib.policy import WAITED_FOR
+from lib.policy import WAITED_FOR, with_service
+from lib.subscription_manager.news import tell_services
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.write_ahead import Step
 
@@ -299,9 +301,8 @@ async def hard_delete(bridge: Bridge, hand: Hand, confirm: str | None) -> PassRe
 
     async def edit(lease_id: str) -> None:
         memory, services = await _to_wipe(bridge, hand, awaited)
-        assert memory.org_id is not None
         for service in services:
-            await _wipe(bridge, hand, memory.org_id, service, lease_id)
+            await _wipe(bridge, hand, memory, service, lease_id)
             wiped[service.key] = HardDelete(Rule.BY_HAND, service.key, service.panel_subscription_id)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
@@ -351,19 +352,24 @@ async def _refuse_waited_for(bridge: Bridge, org_id: str, services: Sequence[Ser
                 raise Declined(WAITED_FOR, detail)
 
 
-async def _wipe(bridge: Bridge, hand: Hand, org_id: str, service: Service, lease_id: str) -> None:
+async def _wipe(bridge: Bridge, hand: Hand, memory: Memory, service: Service, lease_id: str) -> None:
     fact = ledger.Fact(
         str(uuid4()), "intent", ActionKind.HARD_DELETE, hand.customer_id, service.key, Rule.BY_HAND, actor=hand.actor,
         facts={"reason": hand.reason, "panel_subscription_id": service.panel_subscription_id},
     )  # fmt: skip
-    assert service.panel_subscription_id is not None
+    assert memory.org_id is not None and service.panel_subscription_id is not None
+    mandate = Mandate("", await bridge.db.now(), lease_id, actor=hand.actor)
+    after = with_service(memory, replace(service, state=ServiceState.TERMINATED))
+    beside = tell_services(bridge.settings.outbox, mandate, memory, after, [after.service(service.key)], Rule.BY_HAND)
     async with Step(bridge.db, fact, lease_id, bridge.settings) as step:
         try:
-            await step.send(bridge.enhance.hard_delete(org_id, service.panel_subscription_id))
+            await step.send(bridge.enhance.hard_delete(memory.org_id, service.panel_subscription_id))
         except NotFound:
             step.happened()  # it is gone already, which is what was asked for
         async with leases.holding(bridge.db, lease_id) as connection:
             await operator_edits.wiped(connection, service.key)
+            if beside is not None:
+                await beside(connection)
 
 
 def _asked(report: PassReport, hand: Hand) -> list[Service]:

@@ -80,7 +80,7 @@ class Live:
         self._db = panel.db
         self._mandate = mandate
         self._settings = settings
-        self._writer = MemoryWriter(panel.db, mandate, livemode=settings.livemode)
+        self._writer = MemoryWriter(panel.db, mandate, settings)
 
     async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold."""

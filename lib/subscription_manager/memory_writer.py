@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import uuid4
 
+from lib.config import Settings
 from lib.database import Database, customer_memory, ledger
 from lib.database.customers import remember_customer
 from lib.database.services import remember_services
 from lib.model import Action, Catalogue, CustomerKey, Given, Mandate, Memory, RenameOrg
 from lib.model.reason import Rule
 from lib.policy import remembered
+from lib.subscription_manager.news import tell_services
 
 
 class MemoryWriter:
     """Knows what the database has of one customer, and writes the difference."""
 
-    def __init__(self, db: Database, mandate: Mandate, *, livemode: bool) -> None:
+    def __init__(self, db: Database, mandate: Mandate, settings: Settings) -> None:
         self._db = db
         self._mandate = mandate
-        self._livemode = livemode
+        self._livemode = settings.livemode
+        self._outlet = settings.outbox
         self._stored: Memory | None = None
 
     async def read(self, customer_id: str) -> tuple[Memory, Catalogue]:
@@ -34,14 +37,15 @@ class MemoryWriter:
             LeaseLost: somebody else has this customer.
         """
         after = remembered(memory, action, given)
-        await self.write(after, named=isinstance(action, RenameOrg))
+        await self.write(after, named=isinstance(action, RenameOrg), rule=action.rule)
         return after
 
-    async def write(self, memory: Memory, *, named: bool = False) -> None:
+    async def write(self, memory: Memory, *, named: bool = False, rule: str | None = None) -> None:
         """Write the difference between memory and database; nothing when there is none.
 
         Args:
             named: the organisation was given its name just now.
+            rule: why, for those who are told.
 
         Raises:
             LeaseLost: somebody else has this customer.
@@ -54,7 +58,8 @@ class MemoryWriter:
             if before.known and before.email != memory.email and memory.login_id is not None:
                 await ledger.record(self._db, [self._email_note(memory)])
         if changed:
-            await remember_services(self._db, memory, changed, lease)
+            beside = tell_services(self._outlet, self._mandate, before, memory, changed, rule)
+            await remember_services(self._db, memory, changed, lease, beside=beside)
         self._stored = memory
 
     def _email_note(self, memory: Memory) -> ledger.Fact:

@@ -20,6 +20,7 @@ from lib.log import bound, get_logger
 from lib.model import Claim, Failed, Mandate, Problem
 from lib.model.report import PassReport
 from lib.policy import as_settled, settlement
+from lib.subscription_manager.news import tell_parked
 
 log = get_logger()
 
@@ -109,7 +110,8 @@ class Runner:
         settled = settlement(ended.outcome, claim, noise)
         parked = bool(settled.problems) and claim.parked_reason != settled.problems[0].reason
         notes = [_parked_note(ended.customer, context, settled.problems)] if parked and ended.customer else []
-        if not await due.settle(self._db, claim, settled, notes=notes):
+        beside = tell_parked(self._settings.outbox, ended.customer, context.mandate, settled.problems)
+        if not await due.settle(self._db, claim, settled, notes=notes, beside=beside if notes else None):
             return None
         if parked:  # for another reason than before: told once
             reason, detail = settled.problems[0].reason, settled.problems[0].detail

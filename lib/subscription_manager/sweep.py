@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, comparison, due, leases, money_back, sweeps
+from lib.database import Database, comparison, due, leases, money_back, outbox, sweeps
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.kinds import nudge
 from lib.log import bound, get_logger
@@ -387,8 +387,12 @@ class Sweeper:
         """Delete old events in small steps; at last give the parked their try."""
         pruned = await sweeps.prune_events(self._db, self._settings.event_retention_days)
         self._counts["eventsPruned"] += pruned
+        if outlet := self._settings.outbox:
+            pruned += await outbox.prune(self._db, outlet, self._settings.event_retention_days)
         if pruned:
             return "more"
+        if outlet:  # whatever was lost of the queue, nothing that waits is forgotten
+            await outbox.remind(self._db, outlet)
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
         return None
 

@@ -1,0 +1,1 @@
+"""What is sent to others: events for the operator's own systems."""
