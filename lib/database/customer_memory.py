@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Database
 from lib.database.keys import whose
-from lib.database.services import service_of
+from lib.database.services import read_time, service_of
 from lib.model import ActionKind, Catalogue, CustomerKey, Intent, Memory, PlanMapping, PlanRule, ServiceKey, recalled
 
 _LOAD = """
@@ -95,12 +94,8 @@ def _catalogue(row: dict[str, Any]) -> Catalogue:
     return Catalogue(mappings, rules)
 
 
-def _when(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
 def _intent(row: dict[str, Any]) -> Intent:
-    at = _when(row["at"])
+    at = read_time(row["at"])
     assert at is not None
     key = ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None
     facts = row["facts"] or {}
@@ -109,7 +104,7 @@ def _intent(row: dict[str, Any]) -> Intent:
         recalled(ActionKind(row["kind"]), key, facts),
         at,
         answered=row["answered"],
-        lost_at=_when(row["lost_at"]),
+        lost_at=read_time(row["lost_at"]),
         token=facts.get("token"),
     )
 

@@ -178,16 +178,16 @@ def service_of(row: dict[str, Any]) -> Service:
         panel_plan_id=row["panel_plan_id"],
         website_id=row["website_id"],
         domain=row["domain"],
-        domain_sought_at=_when(row["domain_sought_at"]),
+        domain_sought_at=read_time(row["domain_sought_at"]),
         holds=frozenset(Hold(h) for h in row["holds"]),
         suspended_by=row["suspended_by"],
         panel_suspended=row["panel_suspended"],
-        plan_since=_when(row["plan_since"]),
-        unpaid_since=_when(row["unpaid_since"]),
-        grace_until=_when(row["grace_until"]),
-        grace_override=_when(row["grace_override"]),
-        ended_at=_when(row["ended_at"]),
-        retain_until=_when(row["retain_until"]),
+        plan_since=read_time(row["plan_since"]),
+        unpaid_since=read_time(row["unpaid_since"]),
+        grace_until=read_time(row["grace_until"]),
+        grace_override=read_time(row["grace_override"]),
+        ended_at=read_time(row["ended_at"]),
+        retain_until=read_time(row["retain_until"]),
         released=row["released"],
         adopted=row["adopted"],
         wait_reason=waited_for(row["waits_for"]),
@@ -198,5 +198,6 @@ def _iso(when: datetime | None) -> str | None:
     return when.isoformat() if when else None
 
 
-def _when(text: str | None) -> datetime | None:
+def read_time(text: str | None) -> datetime | None:
+    """A time that the database wrote into JSON."""
     return datetime.fromisoformat(text) if text else None

@@ -82,9 +82,7 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg]) -> l
     rows = await db.rows(
         _COMPARE,
         {
-            "sweep": sweep.id,
-            "holder": sweep.holder,
-            "kind": "org",
+            **walked(sweep, "org"),
             "provider": STRIPE,
             "ids": [org.id for org in page],
             "names": [org.name for org in page],

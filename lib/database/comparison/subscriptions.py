@@ -34,9 +34,7 @@ async def compare_subscriptions(db: Database, sweep: Sweep, page: Sequence[tuple
         ) {NUDGE_DIFFERING}
         """,
         {
-            "sweep": sweep.id,
-            "holder": sweep.holder,
-            "kind": "subscription",
+            **walked(sweep, "subscription"),
             "provider": STRIPE,
             "ids": [row[0] for row in page],
             "customers": [row[1] for row in page],

@@ -49,13 +49,13 @@ async def open_walk(db: Database, sweep: Sweep, kind: str) -> None:
     await db.rows(
         f"INSERT INTO sweep_seen (sweep_id, kind, id) SELECT %(sweep)s, 'walk', %(kind)s WHERE {HELD}"
         " ON CONFLICT DO NOTHING",
-        {"sweep": sweep.id, "holder": sweep.holder, "kind": kind},
+        walked(sweep, kind),
     )
 
 
 async def whole(db: Database, sweep: Sweep, kind: str) -> bool:
     """Whether everything is still there that was met since `open_walk`."""
-    row = await db.row(f"SELECT {WHOLE} AS whole", {"sweep": sweep.id, "kind": kind})
+    row = await db.row(f"SELECT {WHOLE} AS whole", walked(sweep, kind))
     return bool(row and row["whole"])
 
 
@@ -63,7 +63,7 @@ async def meet(db: Database, sweep: Sweep, kind: str, ids: Sequence[str]) -> Non
     """Note what a list showed and nobody could read: it is not missing."""
     await db.rows(
         f"WITH page AS (SELECT unnest(%(ids)s::text[]) AS id WHERE {HELD}) {SEEN}",
-        {"sweep": sweep.id, "holder": sweep.holder, "kind": kind, "ids": list(ids)},
+        {**walked(sweep, kind), "ids": list(ids)},
     )
 
 

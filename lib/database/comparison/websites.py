@@ -83,9 +83,7 @@ async def compare_websites(db: Database, sweep: Sweep, page: Sequence[SeenWebsit
     rows = await db.rows(
         _COMPARE,
         {
-            "sweep": sweep.id,
-            "holder": sweep.holder,
-            "kind": "website",
+            **walked(sweep, "website"),
             "provider": STRIPE,
             "ids": [site.id for site in page],
             "subscriptions": [site.subscription_id for site in page],
