@@ -48,20 +48,12 @@ def break_down(bill: Bill, transaction: BalanceTransaction | None, *, charged: b
     included = _tax_included(bill)
     paid = bill.total if bill.paid is None else bill.paid
     _require("paid", paid >= 0, bill, f"paid {paid} of {bill.total}")
-    sources = {**bill.sources}
-    sources.setdefault("paid", sources.get("total", Source.COMPUTED))
-    if included is not None:
-        sources.setdefault("tax_included", Source.COMPUTED)
     if not charged or paid == 0:
-        brought, theirs = _Brought(paid, 0, paid, bill.currency, None), Source.COMPUTED
+        brought = _Brought(paid, 0, paid, bill.currency, None, Source.COMPUTED)
     elif transaction is None:
         return NotYet("balance_transaction")
     else:
-        brought, theirs = _brought(bill, paid, transaction), Source.BALANCE_TRANSACTION
-    for name in ("gross", "provider_fee", "net"):
-        sources[name] = theirs
-    if brought.exchange_rate is not None:
-        sources["exchange_rate"] = theirs
+        brought = _brought(bill, paid, transaction)
     return Breakdown(
         currency=bill.currency,
         subtotal=bill.subtotal,
@@ -78,8 +70,20 @@ def break_down(bill: Bill, transaction: BalanceTransaction | None, *, charged: b
         exchange_rate=brought.exchange_rate,
         presentment_amount=bill.presentment[0] if bill.presentment else None,
         presentment_currency=bill.presentment[1] if bill.presentment else None,
-        sources=sources,
+        sources=_sources(bill, included, brought),
     )
+
+
+def _sources(bill: Bill, included: int | None, brought: _Brought) -> dict[str, Source]:
+    """Where each number came from."""
+    sources = {**bill.sources}
+    sources.setdefault("paid", sources.get("total", Source.COMPUTED))
+    if included is not None:
+        sources.setdefault("tax_included", Source.COMPUTED)
+    sources |= dict.fromkeys(("gross", "provider_fee", "net"), brought.source)
+    if brought.exchange_rate is not None:
+        sources["exchange_rate"] = brought.source
+    return sources
 
 
 def _tax_included(bill: Bill) -> int | None:
@@ -101,6 +105,7 @@ class _Brought(NamedTuple):
     net: int
     currency: str
     exchange_rate: Decimal | None
+    source: Source
 
 
 def _brought(bill: Bill, paid: int, transaction: BalanceTransaction) -> _Brought:
@@ -112,8 +117,14 @@ def _brought(bill: Bill, paid: int, transaction: BalanceTransaction) -> _Brought
     else:
         detail = f"{transaction.amount} {transaction.currency} for {paid} {bill.currency} without an exchange rate"
         _require("exchange_rate", bool(transaction.exchange_rate), bill, detail)
-    found = transaction
-    return _Brought(found.amount, found.fee, found.net, found.currency, found.exchange_rate)
+    return _Brought(
+        transaction.amount,
+        transaction.fee,
+        transaction.net,
+        transaction.currency,
+        transaction.exchange_rate,
+        Source.BALANCE_TRANSACTION,
+    )
 
 
 def _require(name: str, holds: bool, bill: Bill, detail: str) -> None:

@@ -45,30 +45,8 @@ class TruthReads(Transport):
         Raises:
             NotFound: Stripe does not know the customer: the key is of another account or mode.
         """
-        try:
-            found = [
-                s
-                async for s in self.each(
-                    "/v1/subscriptions",
-                    customer=customer_id,
-                    status="all",
-                    expand=["data.customer", "data.latest_invoice"],
-                )
-            ]
-        except NotFound:
-            if not known:
-                raise
-            found = []  # of an unknown customer, or so it says; whether they are unknown is asked below
-        whose = [said_of(s).reference("customer") for s in found]
-        if strangers := set(whose) - {customer_id}:
-            raise Incomplete(f"Stripe's list of {customer_id} names {', '.join(sorted(strangers))}")
-        for missing in sorted(set(remembered) - {s["id"] for s in found}):
-            try:
-                one = await self.retrieve("/v1/subscriptions", missing, expand=["customer", "latest_invoice"])
-            except NotFound:
-                continue
-            if said_of(one).reference("customer") == customer_id:
-                found.append(dict(one))
+        found = await self._listed(customer_id, known=known)
+        found += await self._unlisted(customer_id, set(remembered) - {s["id"] for s in found})
         details: Json | None = next((s["customer"] for s in found if isinstance(s["customer"], dict)), None)
         if details is None and (found or known):
             details = await self.retrieve("/v1/customers", customer_id)
@@ -81,6 +59,31 @@ class TruthReads(Transport):
             as_of=self.as_of,
             subscriptions=tuple([await self._subscription(s) for s in found]),
         )
+
+    async def _listed(self, customer_id: str, *, known: bool) -> list[Json]:
+        """Their subscriptions as Stripe lists them; none of a customer whom it does not know, if we do."""
+        query = {"customer": customer_id, "status": "all", "expand": ["data.customer", "data.latest_invoice"]}
+        try:
+            found: list[Json] = [s async for s in self.each("/v1/subscriptions", **query)]
+        except NotFound:
+            if not known:
+                raise
+            return []  # of an unknown customer, or so it says; whether they are unknown is asked afterwards
+        if strangers := {said_of(s).reference("customer") for s in found} - {customer_id}:
+            raise Incomplete(f"Stripe's list of {customer_id} names {', '.join(sorted(strangers))}")
+        return found
+
+    async def _unlisted(self, customer_id: str, ids: Iterable[str]) -> list[Json]:
+        """Those of these subscriptions that are theirs all the same."""
+        found: list[Json] = []
+        for subscription_id in sorted(ids):
+            try:
+                one = await self.retrieve("/v1/subscriptions", subscription_id, expand=["customer", "latest_invoice"])
+            except NotFound:
+                continue
+            if said_of(one).reference("customer") == customer_id:
+                found.append(one)
+        return found
 
     async def _subscription(self, thing: Json) -> Subscription:
         lines = await self._lines(thing)
