@@ -10,6 +10,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from lib.bridge import current
+from lib.database.lists import queue
 from lib.model.reason import remedy
 from lib.model.report import PassReport
 from lib.operators import batches, bodies, hand
@@ -41,12 +42,11 @@ async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Progress | Response:
         return await batches.progress(current(), given.batch)
     if wants_csv(ask.request):
         return csv_answer("work", COLUMNS, _lines(given))
-    after = unpack_cursor("work", given.cursor, str, str)
     rows, key = await hand.listing(
         current(),
         state=given.state,
         reason=given.reason,
-        cursor=(after[0], after[1]) if after else None,
+        cursor=unpack_cursor("work", given.cursor, *queue.place_types(given.state)),
         limit=given.limit,
     )
     items = [QueueItem.of_row(row, remedy=remedy(row.parked_reason) if row.parked_reason else None) for row in rows]

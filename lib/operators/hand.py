@@ -76,13 +76,13 @@ async def listing(
     *,
     state: queue.State | None,
     reason: str | None,
-    cursor: tuple[str, str] | None,
+    cursor: queue.Place | None,
     limit: int,
-) -> tuple[list[queue.WorkRow], tuple[str, str] | None]:
+) -> tuple[list[queue.WorkRow], queue.Place | None]:
     """A page of the queue, and the key behind which the next one begins."""
     found = await queue.rows(bridge.db, state=state, reason=reason, after=cursor, limit=limit + 1)
     page = found[:limit]
-    return page, (page[-1].kind, page[-1].key) if len(found) > limit else None
+    return page, queue.place_of(page[-1], state) if len(found) > limit else None
 
 
 # --- what a person decides ---

@@ -157,6 +157,37 @@ async def test_paging_with_a_filter(world: World) -> None:
     assert found == [f"cus_p_{n:05d}" for n in range(1, 121)]
 
 
+@pytest.mark.parametrize(("state", "at"), [("due", "now() - "), ("waiting", "now() + ")])
+@pytest.mark.parametrize("limit", ["1", "7", "50"])
+async def test_what_has_a_turn_comes_in_the_order_of_turns(world: World, state: str, at: str, limit: str) -> None:
+    """By lane, priority and date, also where many have one date; every row once, whatever the page's length."""
+    for lane in ("stripe", "panel", "out"):
+        for priority in ("1", "0"):
+            columns = {"lane": f"'{lane}'", "priority": priority, "due_at": f"{at} (n / 4) * interval '1 hour' "}
+            fill(world, 12, f"cus_{lane}_{priority}_", **columns)
+    fill_states(world)
+    world.sql("DELETE FROM due WHERE key LIKE 'cus_due_%%' OR key LIKE 'cus_waiting_%%'")
+    world.sql("UPDATE due SET due_at = due_at + interval '1 hour' WHERE due_at > now()")
+    past = "<=" if state == "due" else ">"
+    rows = world.sql(
+        f"SELECT key FROM due WHERE due_at {past} now() AND lease_id IS NULL"  # noqa: S608
+        " ORDER BY lane, priority, due_at, kind, key"
+    )
+    async with world.functions() as client:
+        found = await walk(client, lambda _: None, limit=limit, state=state)
+    assert found == [row["key"] for row in rows]
+    assert len(found) >= 54
+
+
+async def test_a_cursor_belongs_to_its_state(world: World) -> None:
+    """The order differs, so a page of one list can't go on in the other."""
+    fill(world, 3)
+    async with world.functions() as client:
+        cursor = (await client.get(WORK, params={"state": "due", "limit": "1"}, headers=ADMIN)).json()["nextCursor"]
+        assert_problem(await client.get(WORK, params={"cursor": cursor}, headers=ADMIN), 422, field="cursor")
+        assert await keys(client, state="due", cursor=cursor) == ["cus_00002", "cus_00003"]
+
+
 async def test_paging_over_keys_of_any_script(world: World) -> None:
     """Keys that sort, quote or look oddly come once each."""
     odd = ["cus_ä", "cus_a", "cus_A", "cus_'", 'cus_"', "cus_%", "cus__", "cus_🚀", "cus_[", "cus_\\", "cus_,"]

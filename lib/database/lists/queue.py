@@ -1,14 +1,14 @@
-"""The queue as a list, in the order of its keys."""
+"""The queue as a list: what is due or waits in the order of turns, the rest in the order of its keys."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from lib.database.connection import Connection, Database
 from lib.database.keys import id_in, provider_in
-from lib.model import CustomerKey
+from lib.model import CustomerKey, Lane, Priority
 
 State = Literal["due", "parked", "waiting", "working"]
 
@@ -19,6 +19,8 @@ class WorkRow:
 
     kind: str
     key: str
+    lane: Lane
+    priority: int
     state: State
     due_at: datetime | None
     attempts: int
@@ -31,24 +33,43 @@ class WorkRow:
 
 
 _ROW = f"""
-    SELECT d.kind, d.key,
-        CASE WHEN d.leased_until > clock_timestamp() THEN 'working'
+    SELECT d.kind, d.key, d.lane, d.priority,
+        CASE WHEN d.leased_until > statement_timestamp() THEN 'working'
             WHEN d.parked_reason IS NOT NULL THEN 'parked'
-            WHEN d.due_at <= clock_timestamp() THEN 'due' ELSE 'waiting' END AS state,
+            WHEN d.due_at <= statement_timestamp() THEN 'due' ELSE 'waiting' END AS state,
         d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
     FROM page d
     LEFT JOIN customers c ON d.kind = 'customer'
         AND c.provider = {provider_in("d.key")} AND c.customer_id = {id_in("d.key")}
 """
 
+_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
+
 _STATES: dict[State, str] = {
-    "working": "leased_until > clock_timestamp()",
-    "parked": "parked_reason IS NOT NULL AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
-    "due": "parked_reason IS NULL AND due_at <= clock_timestamp()"
-    " AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
-    "waiting": "parked_reason IS NULL AND due_at > clock_timestamp()"
-    " AND (leased_until IS NULL OR leased_until <= clock_timestamp())",
+    "working": "leased_until > statement_timestamp()",
+    "parked": f"parked_reason IS NOT NULL AND {_FREE}",
+    "due": f"parked_reason IS NULL AND due_at <= statement_timestamp() AND {_FREE}",
+    "waiting": f"parked_reason IS NULL AND due_at > statement_timestamp() AND {_FREE}",
 }
+
+Place = tuple[Any, ...]
+"""Where a row stands in its list: (lane, priority, due_at, kind, key) where rows have a turn, else (kind, key)."""
+
+_TURNS: tuple[type, ...] = (str, int, datetime, str, str)
+_KEYS: tuple[type, ...] = (str, str)
+
+
+def place_types(state: State | None) -> tuple[type, ...]:
+    """Of what a place in the list of this state consists."""
+    return _TURNS if state in ("due", "waiting") else _KEYS
+
+
+def place_of(row: WorkRow, state: State | None) -> Place:
+    """Where a row stands in the list of this state."""
+    if state in ("due", "waiting"):
+        assert row.due_at is not None
+        return row.lane, row.priority, row.due_at, row.kind, row.key
+    return row.kind, row.key
 
 
 async def row_of(db: Database, customer: CustomerKey) -> WorkRow | None:
@@ -60,35 +81,50 @@ async def row_of(db: Database, customer: CustomerKey) -> WorkRow | None:
     return WorkRow(**found) if found else None
 
 
+_BY_KEY = "SELECT * FROM due WHERE {where} ORDER BY kind, key LIMIT %(limit)s"
+_BEHIND_KEY = "(kind, key) > (%(kind)s, %(key)s)"
+
+_BY_TURN = """
+    SELECT d.* FROM unnest(%(lanes)s::text[]) AS l (lane) CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT * FROM due WHERE lane = l.lane AND priority = p.priority AND {where}
+        ORDER BY due_at, kind, key LIMIT %(limit)s
+    ) d
+    WHERE {turn}
+    ORDER BY lane, priority, due_at, kind, key LIMIT %(limit)s
+"""
+"""Lane by lane and priority by priority, so that each is a range of the index that claims read, too."""
+
+_BEHIND_TURN = """(due_at, kind, key) > (
+    CASE WHEN {here} THEN %(due_at)s::timestamptz ELSE '-infinity' END,
+    CASE WHEN {here} THEN %(kind)s ELSE '' END, CASE WHEN {here} THEN %(key)s ELSE '' END)
+""".format(here="(l.lane, p.priority) = (%(lane)s, %(priority)s)")
+
+
 async def rows(
-    db: Database,
-    *,
-    state: State | None,
-    reason: str | None,
-    after: tuple[str, str] | None,
-    limit: int,
+    db: Database, *, state: State | None, reason: str | None, after: Place | None, limit: int
 ) -> list[WorkRow]:
-    """The queue in the order of its keys, so that a page can begin after any row.
+    """The queue in the order of turns (of what is due or waiting) or of keys; a page can begin after any row.
 
     Args:
         reason: only rows parked with this reason among their problems.
-        after: (kind, key) of the last row of the page before.
+        after: the place of the last row of the page before, in the list of the same state.
     """
-    behind = " AND (kind, key) > (%(kind)s, %(key)s)" if after is not None else ""
-    found = await db.rows(
-        f"""
-        WITH page AS MATERIALIZED (
-            SELECT * FROM due WHERE {_where(state, reason)}{behind} ORDER BY kind, key LIMIT %(limit)s
-        )
-        {_ROW} ORDER BY d.kind, d.key
-        """,
-        {
-            "reason": reason,
-            "kind": after[0] if after else None,
-            "key": after[1] if after else None,
-            "limit": limit,
-        },
-    )
+    by_turn = state in ("due", "waiting")
+    if by_turn and reason is not None:
+        return []
+    where = _where(state, reason)
+    values: dict[str, Any] = {"reason": reason, "limit": limit}
+    if by_turn:
+        values |= {"lanes": [lane.value for lane in Lane], "priorities": [priority.value for priority in Priority]}
+    if after is not None:
+        where += " AND " + (_BEHIND_TURN if by_turn else _BEHIND_KEY)
+        names = ("lane", "priority", "due_at", "kind", "key") if by_turn else ("kind", "key")
+        values |= dict(zip(names, after, strict=True))
+    turn = "(l.lane, p.priority) >= (%(lane)s, %(priority)s)" if by_turn and after is not None else "true"
+    page = (_BY_TURN if by_turn else _BY_KEY).format(where=where, turn=turn)
+    order = "d.lane, d.priority, d.due_at, d.kind, d.key" if by_turn else "d.kind, d.key"
+    found = await db.rows(f"WITH page AS MATERIALIZED ({page}) {_ROW} ORDER BY {order}", values)
     return [WorkRow(**row) for row in found]
 
 
