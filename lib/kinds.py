@@ -104,7 +104,7 @@ class Kind:
     longest: float | None = LONGEST
     """Seconds that a pass may take; `None` where it sees to that itself."""
     about: str = "object"
-    """What its key names, in the log."""
+    """What its key names, in the log. Where that is a customer, a failure is theirs, and comes into their ledger."""
 
     @property
     def run(self) -> Run:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from lib.database import due
 from lib.database.connection import Database
-from lib.database.keys import whose
+from lib.database.keys import as_text, whose
 from lib.database.leases import Alone, held, insist
-from lib.model import CustomerKey, Memory
+from lib.model import CustomerKey, Memory, Priority
 from lib.policy.naming import marks
 
 
@@ -19,6 +21,25 @@ async def knows(db: Database, customer: CustomerKey) -> bool:
         whose(customer),
     )
     return row is not None
+
+
+async def nudge_everybody(db: Database, at_once: int, spacing: timedelta) -> int:
+    """Make every customer whom we remember due, `at_once` of them now and the others one after another; how many."""
+    row = await db.row(
+        f"""
+        WITH marked AS (
+            INSERT INTO due (kind, key, due_at, priority)
+            SELECT 'customer', {as_text()},
+                now() + greatest(0, row_number() OVER (ORDER BY {as_text()}) - %(at_once)s) * %(spacing)s::interval,
+                %(priority)s
+            FROM customers ORDER BY 2
+            {due.NUDGE} RETURNING 1
+        )
+        SELECT count(*) AS n FROM marked
+        """,
+        {"at_once": at_once, "spacing": spacing, "priority": Priority.ROUTINE.value},
+    )
+    return int(row["n"]) if row else 0
 
 
 _INSERT = f"""

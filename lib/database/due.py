@@ -14,7 +14,6 @@ from psycopg.types.json import Jsonb
 
 from lib.database import ledger
 from lib.database.connection import Connection, Database
-from lib.database.keys import as_text
 from lib.database.leases import LEASE
 from lib.model import Claim, Lane, Nudge, Priority, Settlement
 
@@ -284,25 +283,6 @@ async def nudge(
         at: not before this date; one that stands already and is earlier stays.
     """
     await connection.execute(_MARK, _marked(nudges, priority, at))
-
-
-async def mark_everybody(db: Database, at_once: int, spacing: timedelta) -> int:
-    """Make every customer whom we remember due, `at_once` of them now and the others one after another; how many."""
-    row = await db.row(
-        f"""
-        WITH marked AS (
-            INSERT INTO due (kind, key, due_at, priority)
-            SELECT 'customer', {as_text()},
-                now() + greatest(0, row_number() OVER (ORDER BY {as_text()}) - %(at_once)s) * %(spacing)s::interval,
-                %(priority)s
-            FROM customers ORDER BY 2
-            {NUDGE} RETURNING 1
-        )
-        SELECT count(*) AS n FROM marked
-        """,
-        {"at_once": at_once, "spacing": spacing, "priority": Priority.ROUTINE.value},
-    )
-    return int(row["n"]) if row else 0
 
 
 async def keep(db: Database, row: Nudge) -> None:

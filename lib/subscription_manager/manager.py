@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from lib.config import Settings
 from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
-from lib.database.customers import knows
+from lib.database.customers import knows, nudge_everybody
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
 from lib.kinds import Ended, Sides, nudge, places
@@ -330,7 +330,7 @@ class SubscriptionManager:
         """
         await self.ensure_schema(migrates=False)
         sweep, follows = await sweeps.request(self.db)
-        customers = await due.mark_everybody(self.db, EVERYBODY_AT_ONCE, EVERYBODY_SPACING)
+        customers = await nudge_everybody(self.db, EVERYBODY_AT_ONCE, EVERYBODY_SPACING)
         return {"sweep": sweep, "follows": follows, "customers": customers}
 
     async def sweep_quietly(self, *, deadline: float) -> None:

@@ -1,6 +1,7 @@
 """Kinds of passes and their lanes: each has its places, and what happens in one is no matter of another."""
 
 import asyncio
+import inspect
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,13 @@ async def test_a_new_kind_is_a_module_and_a_line(
     assert (drained.passes, drained.outcomes, kind_of_a_test.ran) == (1, {"settled": 1}, ["thing"])
     assert world.due() == []
     assert world.ledger() == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_has_what_runs_it(name: str) -> None:
+    """Its module is named, not imported: a wrong name must not wait for the first row of its kind."""
+    assert inspect.iscoroutinefunction(KINDS[name].run)
+    assert list(inspect.signature(KINDS[name].run).parameters) == ["claim", "context"]
 
 
 async def test_a_kind_that_hangs_leaves_customers_alone(world: World, strange: Kind) -> None:

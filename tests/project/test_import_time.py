@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-HEAVY = ("stripe", "httpx", "requests", "tenacity", "lib.stripe_client", "lib.enhance_client", "msgspec")
+HEAVY = (
+    "stripe", "httpx", "requests", "tenacity", "lib.stripe_client", "lib.enhance_client", "msgspec", "smtplib",
+    "lib.checkout", "lib.ledger", "lib.messages", "lib.subscription_manager.customer",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("module", ["api.webhook", "api.health"])
