@@ -14,7 +14,7 @@ from lib.policy.effects import imagine, remembered, with_service
 from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.invoices import closed, paid_after_end
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
-from lib.policy.next_action import SETTLE, settles_at
+from lib.policy.next_action import MAY_STILL_APPEAR, outcome_known_at
 from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
 from lib.policy.recognise import observe, plans_arrived, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
@@ -25,7 +25,7 @@ from lib.policy.websites import WAITED_FOR, has_ended, held_website, kept_back, 
 __all__ = [
     "ENDLESS_ATTEMPTS",
     "MAX_ATTEMPTS",
-    "SETTLE",
+    "MAY_STILL_APPEAR",
     "UNASKED_MOVES",
     "WAITED_FOR",
     "InvalidDomain",
@@ -47,6 +47,7 @@ __all__ = [
     "normalise_domain",
     "observe",
     "on_plan",
+    "outcome_known_at",
     "over",
     "over_with",
     "paid_after_end",
@@ -59,7 +60,6 @@ __all__ = [
     "same_domain",
     "seeking_on",
     "settlement",
-    "settles_at",
     "sought_domains",
     "uncounted",
     "with_domain",

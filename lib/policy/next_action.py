@@ -41,7 +41,7 @@ from lib.model.reason import Reason, Rule, WaitReason
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
 from lib.policy.plans import on_plan, plan_number
 
-SETTLE = {
+MAY_STILL_APPEAR = {
     ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=90)),
     ActionKind.CREATE_SUBSCRIPTION: (timedelta(seconds=30), timedelta(seconds=90)),
     ActionKind.CREATE_WEBSITE: (timedelta(seconds=90), timedelta(minutes=5)),
@@ -62,15 +62,15 @@ LOOK_SOONEST, LOOK_LATEST = timedelta(seconds=10), timedelta(seconds=60)
 """How long to wait between looks for what may still appear; the panel's slow call is done within a minute or two."""
 
 
-def settles_at(intent: Intent) -> datetime:
+def outcome_known_at(intent: Intent) -> datetime:
     """When not finding the result of `intent` begins to mean that it never happened."""
-    answered, lost = SETTLE.get(intent.action.kind, (timedelta(), timedelta()))
+    answered, lost = MAY_STILL_APPEAR.get(intent.action.kind, (timedelta(), timedelta()))
     return (intent.lost_at or intent.at) + (answered if intent.answered else lost)
 
 
 def _look_at(intent: Intent, now: datetime) -> datetime:
-    """When to look for an unfinished action again: soon at first, and at the latest when it settles."""
-    return min(settles_at(intent), now + min(max(now - intent.at, LOOK_SOONEST), LOOK_LATEST))
+    """When to look for an unfinished action again: soon at first, and at the latest when its outcome is known."""
+    return min(outcome_known_at(intent), now + min(max(now - intent.at, LOOK_SOONEST), LOOK_LATEST))
 
 
 def next_action(
@@ -85,7 +85,7 @@ def next_action(
     problems = list(wanted.problems)
     waits = [Wait(goal.wake_at, goal.rule) for goal in wanted.goals if goal.wake_at]
     # Also those that nobody wants any more: a suspension that comes late must be known as ours, and be lifted.
-    for intent in (i for i in memory.intents if now < settles_at(i)):
+    for intent in (i for i in memory.intents if now < outcome_known_at(i)):
         unknown = f"{intent.action.kind} may still take effect"
         waits.append(Wait(_look_at(intent, now), WaitReason.OUTCOME_UNKNOWN, unknown))
 
@@ -96,8 +96,8 @@ def next_action(
         return Decision(problems=tuple(problems))
 
     present, deleted = _lay_on(wanted, actual)
-    unsettled = {intent.action.subject for intent in memory.intents if now < settles_at(intent)}
-    impossible = unsettled.union(blocked)
+    in_doubt = {intent.action.subject for intent in memory.intents if now < outcome_known_at(intent)}
+    impossible = in_doubt.union(blocked)
     candidates = _candidates(facts, wanted, present, policy)
     action = next((action for action in candidates if action.subject not in impossible), None)
     if action is not None:

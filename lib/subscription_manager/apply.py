@@ -90,10 +90,10 @@ class Live:
         """Write down what is to be remembered. LeaseLost: somebody else has this customer."""
         await self._writer.write(memory)
 
-    async def settle(self, facts: Facts, now: datetime) -> Facts:
+    async def resolve_interrupted(self, facts: Facts, now: datetime) -> Facts:
         """Find out what became of actions that were begun and never finished."""
         interrupted = Interrupted(self._panel, self._writer, self._mandate)
-        memory, actual = await interrupted.settle(facts.memory, facts.actual, now)
+        memory, actual = await interrupted.resolve(facts.memory, facts.actual, now)
         return replace(facts, memory=memory, actual=actual)
 
     async def conclude(self, facts: Facts, outcome: Outcome) -> None:
@@ -129,7 +129,7 @@ class Live:
     async def _change_customer(self, action: CustomerAction, facts: Facts) -> Facts:
         async with self._step(action, facts) as step:
             given = await step.send(self._call(action, facts))
-            memory = await self._writer.take_in(facts.memory, action, given)
+            memory = await self._writer.remember(facts.memory, action, given)
             step.after = {_IDS[action.kind]: given.id} if given.id is not None else None
         return replace(facts, memory=memory)
 
@@ -161,7 +161,7 @@ class Live:
         async with self._step(action, facts) as step:
             number = await step.send(self._enhance.create_subscription(org_id, plan.id, action.friendly_name))
             given = Given(number=number, plan_id=plan.id, at=facts.payer.as_of)
-            memory = await self._writer.take_in(facts.memory, action, given)
+            memory = await self._writer.remember(facts.memory, action, given)
             step.after = {"panel_subscription_id": number, "plan_id": plan.id}
         actual, found = await self._see(memory, number)
         on_plan = found is not None and not found.deleted and found.plan_id == plan.id
@@ -180,7 +180,7 @@ class Live:
         async with self._step(action, facts, {"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(org_id, number, plan.id))
             given = Given(plan_id=plan.id, at=facts.payer.as_of)
-            memory = await self._writer.take_in(facts.memory, action, given)
+            memory = await self._writer.remember(facts.memory, action, given)
             step.after = {"plan_id": plan.id, "plan": plan.name}
         actual, found = await self._see(memory, number)
         await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
@@ -220,7 +220,7 @@ class Live:
                 case Terminate():
                     seen = found is None or found.deleted
             if seen:
-                memory = await self._writer.take_in(memory, action, Given(suspended_by=by))
+                memory = await self._writer.remember(memory, action, Given(suspended_by=by))
         token = {"token": token_id(self._settings)} if by is not None else {}
         await self._verify(step, seen, {"suspended_by": by, **token})
         return replace(facts, memory=memory, actual=actual)
@@ -251,7 +251,7 @@ class Live:
                     if found is None or found.subscription_id != number:
                         raise
                     website_id = found.id
-                memory = await self._writer.take_in(memory, action, Given(id=website_id))
+                memory = await self._writer.remember(memory, action, Given(id=website_id))
                 step.after = {"website_id": website_id, "domain": action.domain}
             return memory
         finally:
@@ -284,7 +284,7 @@ class Live:
         memory, (org_id, number) = facts.memory, _place(facts, action)
         service, source = memory.service(action.service), holder_of(memory, website)
         if website.subscription_id == number or source is None:
-            return await self._writer.take_in(memory, action, Given(id=website.id))
+            return await self._writer.remember(memory, action, Given(id=website.id))
         old = source.panel_subscription_id
         assert service.domain is not None
         move = MoveWebsite(Rule.WIN_BACK, service.key, service.domain, website.id, source.key, old, number)
@@ -295,7 +295,7 @@ class Live:
             if website.subscription_id != number:
                 raise _not_shown(step)  # inside the step: the intent stays open, and the next pass looks for it
             website = await website_move.switch_on(self._enhance, memory, source, website)
-            memory = await self._writer.take_in(memory, move, Given(id=website.id))
+            memory = await self._writer.remember(memory, move, Given(id=website.id))
             step.after = {**move.details, "panel_subscription_id": number}
         await self._verify(step, True, {"panel_subscription_id": number, "off": website.off})
         return memory

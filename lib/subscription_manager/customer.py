@@ -38,7 +38,7 @@ from lib.model import (
 )
 from lib.model.reason import Reason, WaitReason
 from lib.model.report import PassReport
-from lib.policy import InvalidDomain, decide, normalise_domain, settles_at, with_domain
+from lib.policy import InvalidDomain, decide, normalise_domain, outcome_known_at, with_domain
 from lib.subscription_manager.apply import Live
 from lib.subscription_manager.dry import Dry, Shadow
 from lib.subscription_manager.panel import Panel
@@ -81,7 +81,7 @@ class Applier(Protocol):
     async def save(self, memory: Memory) -> None:
         """Write down what is to be remembered."""
 
-    async def settle(self, facts: Facts, now: datetime, /) -> Facts:
+    async def resolve_interrupted(self, facts: Facts, now: datetime, /) -> Facts:
         """Find out what became of actions that were begun and never finished."""
 
     async def apply(self, action: Action, facts: Facts) -> Facts:
@@ -207,7 +207,7 @@ class CustomerPass:
         self.seen, self.looked = self.facts, True
         decision = await self._decide()
         if self.facts.memory.intents:
-            self.facts = await self._applier.settle(self.facts, self._clock.now())
+            self.facts = await self._applier.resolve_interrupted(self.facts, self._clock.now())
             decision = await self._decide()
         outcome = await self._act_until_at_rest(decision)
         await self._applier.conclude(self.facts, outcome)
@@ -334,7 +334,7 @@ class CustomerPass:
         wait, now = decision.wait, self._clock.now()
         if self._errors:
             return self._unfinished(problems)
-        if wait is not None and any(now < settles_at(intent) for intent in self.facts.memory.intents):
+        if wait is not None and any(now < outcome_known_at(intent) for intent in self.facts.memory.intents):
             # No success yet: the failures in a row are not forgotten over it.
             return Waits(wait.at, wait.why, wait.detail or wait.why, problems, bool(self.goals))
         if problems:

@@ -50,7 +50,7 @@ class Dry:
     async def save(self, memory: Memory) -> None:
         """Nothing is remembered."""
 
-    async def settle(self, facts: Facts, _now: datetime, /) -> Facts:
+    async def resolve_interrupted(self, facts: Facts, _now: datetime, /) -> Facts:
         """What was interrupted stays so."""
         return facts
 

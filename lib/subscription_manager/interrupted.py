@@ -30,21 +30,21 @@ from lib.model import (
     Suspend,
 )
 from lib.model.reason import Rule
-from lib.policy import SETTLE, on_plan, settles_at
+from lib.policy import MAY_STILL_APPEAR, on_plan, outcome_known_at
 from lib.subscription_manager import website_move
 from lib.subscription_manager.memory_writer import MemoryWriter
 from lib.subscription_manager.panel import Panel
 
 
 class Interrupted:
-    """Settles the open intents of one pass' customer."""
+    """Resolves the open intents of one pass' customer."""
 
     def __init__(self, panel: Panel, writer: MemoryWriter, mandate: Mandate) -> None:
         self._panel = panel
         self._writer = writer
         self._mandate = mandate
 
-    async def settle(self, memory: Memory, actual: Actual, now: datetime) -> tuple[Memory, Actual]:
+    async def resolve(self, memory: Memory, actual: Actual, now: datetime) -> tuple[Memory, Actual]:
         """Find out what became of actions that were begun and never finished, and remember it.
 
         Those that may still take effect stay in `memory.intents`; the others are closed in the ledger.
@@ -53,11 +53,11 @@ class Interrupted:
             memory, actual, done = await self._look_for(intent, memory, actual)
             if done:
                 await self._close(memory, intent, done=True)
-            elif intent.action.kind not in SETTLE:
+            elif intent.action.kind not in MAY_STILL_APPEAR:
                 # Safe to repeat; whether it is needed shows in what the panel has.
                 again = "interrupted, and nobody knows whether it happened; done again if it is still needed"
                 await self._close(memory, intent, done=False, error=again)
-            elif now >= settles_at(intent):
+            elif now >= outcome_known_at(intent):
                 await self._close(memory, intent, done=False, error="looked for and not found")
             else:
                 continue
@@ -90,14 +90,14 @@ class Interrupted:
                 given = await self._change(intent, service, found, actual)
         if given is None:
             return memory, actual, False
-        return await self._writer.take_in(memory, action, given), actual, True
+        return await self._writer.remember(memory, action, given), actual, True
 
     async def _org(self, memory: Memory, action: CreateOrg, intent: Intent) -> tuple[Memory, bool]:
         if memory.org_id is None:
             found = await self._panel.enhance.find_org(f"[{memory.key}]", intent.at)
             if found is None:
                 return memory, False
-            memory = await self._writer.take_in(memory, replace(action, name=found.name), Given(id=found.id))
+            memory = await self._writer.remember(memory, replace(action, name=found.name), Given(id=found.id))
         return memory, True
 
     async def _website(self, memory: Memory, service: Service) -> Given | None:

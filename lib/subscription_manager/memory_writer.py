@@ -30,7 +30,7 @@ class MemoryWriter:
         self._stored, catalogue = await customer_memory.load(self._db, CustomerKey.read(customer_id))
         return self._stored, catalogue
 
-    async def take_in(self, memory: Memory, action: Action, given: Given) -> Memory:
+    async def remember(self, memory: Memory, action: Action, given: Given) -> Memory:
         """Write down what an action has changed; the memory with it.
 
         Raises:

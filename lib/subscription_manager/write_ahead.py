@@ -25,7 +25,7 @@ BRAKED = timedelta(hours=1)
 
 LONGEST_PAUSE = 20.0
 """Seconds from setting out to write an intent to its call: far fewer than after which others think that it never
-happened (`policy.SETTLE`)."""
+happened (`policy.MAY_STILL_APPEAR`)."""
 
 
 class Waiting(Retryable):

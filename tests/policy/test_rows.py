@@ -22,7 +22,7 @@ from lib.model import (
     recalled,
 )
 from lib.model.reason import Rule
-from lib.policy import SETTLE, desired, seeking_on, settles_at, sought_domains
+from lib.policy import MAY_STILL_APPEAR, desired, outcome_known_at, seeking_on, sought_domains
 from tests.policy.worlds import (
     CLEAN_NAME,
     CUSTOMER,
@@ -665,7 +665,7 @@ def test_a_lost_creation_is_waited_for_before_it_is_repeated(kind: ActionKind, a
     key = None if kind is ActionKind.CREATE_ORG else KEY
     intent = Intent("action-1", recalled(kind, key, {}), NOW - timedelta(seconds=1), answered)
     start = world(payer(subscription(latest=PAID)), replace(CREATIONS[kind], intents=(intent,)))
-    settled = intent.at + SETTLE[kind][0 if answered else 1]
+    settled = intent.at + MAY_STILL_APPEAR[kind][0 if answered else 1]
     while start.now < settled:  # it is looked for again and again, and not made
         decision = start.look()
         assert decision.action is None
@@ -691,7 +691,7 @@ def test_a_lost_creation_delays_only_its_own_service() -> None:
         (ActionKind.SUSPEND, "sub_3"),
     ]
     assert last.wait is not None
-    assert NOW < last.wait.at <= settles_at(intent)
+    assert NOW < last.wait.at <= outcome_known_at(intent)
 
 
 # --- explanations -----------------------------------------------------------------------------------------------------
