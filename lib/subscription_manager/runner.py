@@ -76,8 +76,9 @@ class Runner:
         """What came of the pass, whatever happens in it; `None`: its lease was lost."""
         if kind is None:
             return Ended(Failed(f"this version knows no passes of the kind {claim.kind}"))
+        seconds, hurried = _time_for(kind, context.mandate)
         try:
-            async with asyncio.timeout(kind.longest) as limit:
+            async with asyncio.timeout(seconds) as limit:
                 return await kind.run(claim, context)
         except LeaseLost:
             return None
@@ -94,7 +95,8 @@ class Runner:
             return _failed(kind, claim, context, Failed(str(error)))
         except TimeoutError as error:
             if limit.expired():
-                return _failed(kind, claim, context, Failed(f"it took longer than {kind.longest:.0f} s"))
+                at = claim.claimed_at if hurried and claim.attempts < QUICK_REPEATS else None
+                return _failed(kind, claim, context, Failed(f"it took longer than {seconds:.0f} s", at=at))
             log.exception("pass_crashed")
             return _failed(kind, claim, context, Failed(f"TimeoutError: {error}"[:300]))
         except Exception as error:
@@ -145,6 +147,17 @@ class Runner:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def _time_for(kind: Kind, mandate: Mandate) -> tuple[float | None, bool]:
+    """Seconds that a pass may take (`None`: it sees to that itself), and whether they are fewer than its kind's.
+
+    What a process could not settle before its end would keep its place until the lease runs out.
+    """
+    if kind.longest is None or mandate.deadline is None:
+        return kind.longest, False
+    left = max(0.0, mandate.deadline - time.monotonic())
+    return min(kind.longest, left), left < kind.longest
 
 
 def _failed(kind: Kind, claim: Claim, context: Context, outcome: Failed) -> Ended:

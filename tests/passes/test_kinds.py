@@ -93,6 +93,21 @@ async def test_a_pass_that_takes_too_long_has_failed(
     assert "longer than" in row["last_error"]
 
 
+async def test_a_pass_that_hangs_is_over_before_its_process_is(
+    world: World, strange: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is given back at the deadline and not when the lease has run out, and somebody tries again at once."""
+    monkeypatch.setitem(KINDS, "strange", Kind(Lane.OUT, "tests.passes.kind_of_a_test", longest=600.0))
+    async with world.bridge() as bridge:
+        await due.mark(bridge.db, [nudge("strange", "hangs")])
+        (claim,) = await due.claim(bridge.db, concurrency=1, lane=Lane.OUT)
+        await bridge.runner.run(claim, deadline=time.monotonic() + 0.2)
+        assert await due.open_lanes(bridge.db, {Lane.OUT: 1}) == [Lane.OUT]
+    (row,) = world.due()
+    assert (row["attempts"], row["lease_id"]) == (1, None)
+    assert "longer than" in row["last_error"]
+
+
 async def test_a_kind_that_this_version_lacks_waits_for_one_that_has_it(world: World) -> None:
     """After a rollback a row of tomorrow's kind fails with the reason, and is neither dropped nor run as another."""
     async with world.bridge() as bridge:
