@@ -122,6 +122,7 @@ KINDS: dict[str, Kind] = {
     "dispute": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
     "refund": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
     "charge": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
+    "offline": Kind(Lane.STRIPE, "lib.checkout.offline_line", about="line"),
     "nudge": Kind(Lane.STRIPE, f"{_HERE}.nudge"),
     "outbox": Kind(Lane.OUT, "lib.messages.outbox", about="stream"),
 }

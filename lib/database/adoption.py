@@ -21,7 +21,8 @@ from lib.model import Memory, Service, ServiceKey
 async def owners(db: Database, org_ids: Sequence[str]) -> dict[str, str]:
     """Which of these organisations are linked to a customer, and to whom."""
     rows = await db.rows(
-        f"SELECT org_id::text, {as_text()} AS customer FROM customers WHERE org_id = ANY(%(ids)s::uuid[])",
+        f"SELECT org_id::text, {as_text()} AS customer FROM customers"
+        " WHERE org_id = ANY(%(ids)s::uuid[]) AND linked_to IS NULL",
         {"ids": list(org_ids)},
     )
     return {row["org_id"]: row["customer"] for row in rows}

@@ -72,6 +72,7 @@ def _memory(row: dict[str, Any], whom: CustomerKey) -> Memory:
         email=customer.get("email"),
         name=customer.get("name"),
         known=bool(customer),
+        linked=customer.get("linked_to") is not None,
         welcomed=customer.get("welcomed_at") is not None,
         services=tuple(service_of(s) for s in row["services"]),
         intents=tuple(_intent(i) for i in row["intents"]),

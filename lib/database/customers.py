@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from lib.database import due
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 from lib.database.keys import as_text, whose
 from lib.database.leases import Alone, held, insist
 from lib.model import CustomerKey, Memory, Priority
@@ -99,6 +99,38 @@ async def link_customer(alone: Alone, memory: Memory, *, livemode: bool) -> bool
     """Write whose the organisation is; False: they have another one. What is remembered already stays."""
     linked = replace(memory, welcomed=True)  # whoever logs in there needs no first password
     cursor = await alone.connection.execute(_LINK, _row(linked, alone.lease_id, livemode))
+    return await cursor.fetchone() is not None
+
+
+async def share_org(
+    connection: Connection, customer: CustomerKey, other: CustomerKey, *, email: str | None, name: str | None
+) -> bool:
+    """Let a customer share the organisation, login and membership of another one; False: there is none to share, or
+    they have one of their own. Whoever has a login there needs no first password.
+    """
+    cursor = await connection.execute(
+        f"""
+        INSERT INTO customers
+            (provider, customer_id, livemode, email, name, org_id, login_id, member_id, welcomed_at, linked_to)
+        SELECT %(provider)s, %(customer)s, o.livemode, %(email)s, %(name)s, o.org_id, o.login_id, o.member_id, now(),
+            coalesce(o.linked_to, {as_text("o.")})
+        FROM customers o
+        WHERE o.provider = %(other_provider)s AND o.customer_id = %(other)s AND o.member_id IS NOT NULL
+            AND o.org_id IS NOT NULL AND NOT o.org_gone AND o.erased_at IS NULL
+        ON CONFLICT (provider, customer_id) DO UPDATE SET org_id = excluded.org_id, login_id = excluded.login_id,
+            member_id = excluded.member_id, welcomed_at = excluded.welcomed_at, linked_to = excluded.linked_to,
+            updated_at = now()
+        WHERE customers.org_id IS NULL OR customers.org_id = excluded.org_id
+        RETURNING 1
+        """,
+        {
+            **whose(customer),
+            "email": email,
+            "name": name,
+            "other_provider": other.provider.value,
+            "other": other.id,
+        },
+    )
     return await cursor.fetchone() is not None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lib.database.connection import Connection
-from lib.model.money import Collection
+from lib.database.connection import Connection, Database
+from lib.model.money import Collection, Provider
 
 
 async def add(connection: Connection, collection: Collection) -> bool:
@@ -34,15 +34,28 @@ async def add(connection: Connection, collection: Collection) -> bool:
 
 
 async def find(
-    connection: Connection, *, external_id: str | None = None, idempotency_key: str | None = None
+    connection: Connection, provider: Provider, *, external_id: str | None = None, idempotency_key: str | None = None
 ) -> Collection | None:
     """What was written of a bank line or under a caller's key: answers a repetition, refuses another use of it."""
     cursor = await connection.execute(
         """
         SELECT order_id::text, provider, amount, currency, collected_at, actor, external_id, idempotency_key
-        FROM collections WHERE external_id = %(external)s OR idempotency_key = %(key)s LIMIT 1
+        FROM collections
+        WHERE (provider = %(provider)s AND external_id = %(external)s) OR idempotency_key = %(key)s LIMIT 1
         """,
-        {"external": external_id, "key": idempotency_key},
+        {"provider": provider, "external": external_id, "key": idempotency_key},
     )
     row = await cursor.fetchone()
-    return Collection(**row) if row else None
+    return Collection(**{**row, "provider": Provider(row["provider"])}) if row else None
+
+
+async def of_order(db: Database, order_id: str) -> list[Collection]:
+    """All money that came for an order, oldest first."""
+    rows = await db.rows(
+        """
+        SELECT order_id::text, provider, amount, currency, collected_at, actor, external_id, idempotency_key
+        FROM collections WHERE order_id = %(id)s ORDER BY collected_at, recorded_at, collection_id
+        """,
+        {"id": order_id},
+    )
+    return [Collection(**{**row, "provider": Provider(row["provider"])}) for row in rows]

@@ -150,7 +150,7 @@ async def forget_org(connection: Connection, customer: CustomerKey) -> None:
     """
     await connection.execute(
         "UPDATE customers SET org_id = NULL, org_name = NULL, panel_name = NULL, member_id = NULL, login_id = NULL,"
-        " welcomed_at = NULL, org_gone = false, org_suspended = false, updated_at = now()"
+        " welcomed_at = NULL, org_gone = false, org_suspended = false, linked_to = NULL, updated_at = now()"
         " WHERE provider = %(provider)s AND customer_id = %(customer)s",
         whose(customer),
     )

@@ -118,6 +118,48 @@ async def of_customer(db: Database, customer: CustomerKey) -> list[Order]:
     return [_order(row) for row in found]
 
 
+async def line_locked(connection: Connection, line_id: str) -> list[Order]:
+    """A line of offline orders, oldest first, which nobody else changes until this transaction ends."""
+    cursor = await connection.execute(
+        f"{_READ} WHERE line_id = %(id)s ORDER BY created_at, order_id FOR UPDATE", {"id": line_id}
+    )
+    return [_order(row) for row in await cursor.fetchall()]
+
+
+async def lines_after(db: Database, after: str | None, limit: int) -> list[str]:
+    """A page of the lines of offline orders, by their ids."""
+    rows = await db.rows(
+        "SELECT order_id::text AS id FROM orders WHERE line_id = order_id"
+        " AND order_id > coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000')"
+        " ORDER BY order_id LIMIT %(limit)s",
+        {"after": after, "limit": limit},
+    )
+    return [row["id"] for row in rows]
+
+
+async def in_lines(db: Database, line_ids: Sequence[str]) -> list[Order]:
+    """All orders of these lines, oldest first."""
+    found = await db.rows(
+        f"{_READ} WHERE line_id = ANY(%(ids)s::uuid[]) ORDER BY created_at, order_id", {"ids": list(line_ids)}
+    )
+    return [_order(row) for row in found]
+
+
+async def find_by_key(db: Database, key: str) -> Order | None:
+    """The order that a caller's idempotency key stands for."""
+    return _one(await db.rows(f"{_READ} WHERE idempotency_key = %(key)s", {"key": key}))
+
+
+async def open_at_stripe(db: Database, buyer: str, domain: str | None) -> list[Order]:
+    """What a buyer has begun to pay at Stripe for this domain."""
+    found = await db.rows(
+        f"{_READ} WHERE buyer = %(buyer)s AND provider = 'stripe' AND domain IS NOT DISTINCT FROM %(domain)s"
+        " AND state IN ('pending', 'paying') ORDER BY created_at, order_id",
+        {"buyer": buyer, "domain": domain},
+    )
+    return [_order(row) for row in found]
+
+
 async def customer_of_line(db: Database, line_id: str) -> CustomerKey | None:
     """Whose line of offline orders it is."""
     row = await db.row(

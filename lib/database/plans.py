@@ -96,6 +96,16 @@ async def mapping(db: Database, provider: str, price_id: str) -> MappingRow | No
     return MappingRow(**row) if row else None
 
 
+async def grace_days(connection: Connection, provider: str, price_id: str | None) -> int | None:
+    """The grace of a plan; `None`: that of everybody."""
+    cursor = await connection.execute(
+        "SELECT grace_days FROM plan_mappings WHERE billing_provider = %(provider)s AND billing_plan_id = %(price)s",
+        {"provider": provider, "price": price_id},
+    )
+    row = await cursor.fetchone()
+    return row["grace_days"] if row else None
+
+
 async def rules(db: Database) -> list[RuleRow]:
     """Every rule for add-ons."""
     rows = await db.rows(

@@ -59,6 +59,27 @@ async def owner_of(db: Database, subscription_id: str) -> CustomerKey | None:
     return CustomerKey(Provider(row["provider"]), row["customer_id"]) if row else None
 
 
+async def holders_of_domain(db: Database, domain: str) -> list[tuple[CustomerKey, bool]]:
+    """For whom this domain is hosted, or is to be; and whether what they bought has ended."""
+    rows = await db.rows(
+        "SELECT provider, customer_id, 'ended' = ANY(holds) AS over FROM services"
+        " WHERE domain COLLATE \"C\" = %(domain)s AND state <> 'terminated'",
+        {"domain": domain},
+    )
+    return [(CustomerKey(Provider(row["provider"]), row["customer_id"]), row["over"]) for row in rows]
+
+
+async def grace_of(connection: Connection, customer: CustomerKey, subscription_id: str) -> datetime | None:
+    """Until when a subscription's services run although they are unpaid, where a date stands."""
+    cursor = await connection.execute(
+        "SELECT max(coalesce(grace_override, grace_until)) AS until FROM services"
+        " WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id = %(id)s",
+        {**whose(customer), "id": subscription_id},
+    )
+    row = await cursor.fetchone()
+    return row["until"] if row else None
+
+
 _SEEN_ANEW = """
     website_off = services.website_off AND services.website_id IS NOT DISTINCT FROM excluded.website_id,
     website_gone = services.website_gone AND services.website_id IS NOT DISTINCT FROM excluded.website_id,

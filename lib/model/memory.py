@@ -28,6 +28,8 @@ class Memory:
     name: str | None = None
     known: bool = False
     """Whether there is a row of this customer yet."""
+    linked: bool = False
+    """The organisation is another customer's, with whom an operator linked them; its name follows that one."""
     erased: bool = False
     """Their personal data was erased on request and is not written down again."""
     welcomed: bool = False

@@ -286,9 +286,17 @@ class Order:
 
     @property
     def overpaid(self) -> int:
-        """What is to be returned. Never a credit."""
-        too_much = self.collected - self.amount if self.provider.offline and self.amount is not None else 0
-        return max(too_much, 0) - self.returned
+        """What is to be returned: what came too much, and all that came for an order that is over. Never a credit."""
+        if not self.provider.offline or self.amount is None:
+            return 0
+        if self.state in (OrderState.EXPIRED, OrderState.FAILED):
+            return self.collected - self.returned
+        return max(self.collected - self.amount - self.returned, 0)
+
+    @property
+    def missing(self) -> int:
+        """Offline: what is still to come."""
+        return max((self.amount or 0) - (self.collected - self.returned), 0)
 
 
 @dataclass(frozen=True, slots=True)

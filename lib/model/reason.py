@@ -272,6 +272,7 @@ class WaitReason(_Word):
         "one of your own systems does not take outgoing events just now: one is tried at a time until one arrives",
         "Mend the receiver; see GET /api/admin/events?direction=out.",
     )
+    PERIOD = ("period", "an offline order: it falls due, or its next period is to be asked for", "Nothing.")
     MORE_TO_DO = ("more_to_do", "one pass made as many changes as it may; the next one goes on at once", "Nothing.")
     TIME = ("time", "this invocation had no time left; the next one goes on", "Nothing.")
 

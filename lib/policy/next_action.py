@@ -144,7 +144,7 @@ def _candidates(
     # Of who was erased no name is remembered: only the mark that a new organisation carries at first is taken off.
     stale = bool(marks(memory.org_name or "")) if memory.erased else memory.org_name != name
     nameless = memory.erased and name == payer.id  # the name that it had is not ours to know, and not to be lost
-    if memory.org_id is not None and stale and not payer.deleted and not nameless:
+    if memory.org_id is not None and stale and not (payer.deleted or nameless or memory.linked):
         yield RenameOrg(Rule.NAME_FOLLOWS_STRIPE, name)
     if policy.welcome == "panel_recovery" and not memory.welcomed and memory.member_id and payer.email:
         if any(goal.want is Want.ON for goal, _ in present):

@@ -17,6 +17,7 @@ STATUS: Mapping[str, int] = {
     "unauthorized": 401,
     "not_found": 404,
     "unknown_customer": 404,
+    "unknown_order": 404,
     "unknown_plan": 404,
     "unknown_price": 404,
     "unknown_subscription": 404,

@@ -1,0 +1,247 @@
+"""Offline money that comes: taken in once, by whoever tells of it, and what is paid by it begins to run.
+
+One debt is paid once: what the same buyer has open at Stripe for it is closed before anything is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import NAMESPACE_URL, uuid5
+
+from lib.checkout.offline import CAME, Done, Till, customer_of, offline_order
+from lib.database import due, offline_money, orders, outbox, payments, plans
+from lib.database.services import grace_of
+from lib.errors import Declined, Refused
+from lib.kinds import nudge
+from lib.log import get_logger
+from lib.model.money import (
+    Bill,
+    Breakdown,
+    Collection,
+    Order,
+    OrderFact,
+    OrderState,
+    Payment,
+    PaymentState,
+    Source,
+    Step,
+    StepKind,
+    StepState,
+)
+from lib.model.outgoing import OutgoingType, Told
+from lib.policy import offline
+from lib.policy.breakdown import break_down
+from lib.policy.currencies import shown
+from lib.policy.offline_lines import line_name
+from lib.policy.orders import Moved
+from lib.policy.purchases import buyer_of
+
+if TYPE_CHECKING:
+    from lib.database.connection import Connection
+    from lib.stripe_client import StripeClient
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Money that came."""
+
+    amount: int
+    currency: str
+    external_id: str | None = None
+    """The bank's or the courier's own id of it."""
+    at: datetime | None = None
+    """When it came, where that is known; else now."""
+    anyway: bool = False
+    """Take it although the same debt is being paid at Stripe."""
+
+
+async def collect(till: Till, order_id: str, money: Money, stripe: StripeClient) -> Done:
+    """Take money in for an order: all of it, a part, or more than was asked for.
+
+    One debt is paid once: what the same buyer has open at Stripe for it is closed before anything is written.
+
+    Raises:
+        Declined: it is no offline order, the money is of another currency, its line or key was used for other money, or
+            the buyer is paying the same debt at Stripe.
+        Retryable: Stripe can't say whether they are.
+    """
+    order = await offline_order(till, order_id)
+    if await _repetition(till, order, money):
+        return Done(order, repeated=True)
+    if order.state not in CAME and not money.anyway:
+        await _close_at_stripe(till, order, stripe)
+    now = await till.db.now()
+
+    async def work(connection: Connection) -> Done:
+        return await _take(till, connection, order_id, money, now)
+
+    done = await till.db.transact(work)
+    if not done.repeated:
+        taken = done.order
+        log.info("offline_money", order=taken.id, state=taken.state, missing=taken.missing, actor=till.actor)
+        if order.state in (OrderState.EXPIRED, OrderState.FAILED):
+            log.warning(
+                "offline_money_late", order=taken.id, state=taken.state, remedy="it is paid; see that it is meant"
+            )
+    return done
+
+
+async def _repetition(till: Till, order: Order, money: Money) -> bool:
+    async with till.db.transaction() as connection:
+        return await _taken(till, connection, order, money)
+
+
+async def _taken(till: Till, connection: Connection, order: Order, money: Money) -> bool:
+    """Whether this line, or this call, was written down before."""
+    found = await offline_money.find(
+        connection, order.provider, external_id=money.external_id, idempotency_key=till.own_key("collect")
+    )
+    if found is None:
+        return False
+    if (found.order_id, found.amount, found.currency) != (order.id, money.amount, money.currency):
+        what = f"{shown(found.amount, found.currency)} for order {found.order_id}"
+        detail = f"this externalId or Idempotency-Key stands for {what}: other money needs another one"
+        raise Declined("key_reused", detail, field="externalId")
+    return True
+
+
+async def _close_at_stripe(till: Till, order: Order, stripe: StripeClient) -> None:
+    """End what the same buyer has open at Stripe for the same debt, so that it is not paid twice."""
+    buyer = buyer_of(order.terms)
+    for other in await orders.open_at_stripe(till.db, buyer, order.terms.domain) if buyer is not None else ():
+        paying = other.state is OrderState.PAYING
+        if other.session_id is not None and not paying:
+            try:
+                await stripe.expire_session(other.session_id)
+            except Refused:  # it is not open: which way it ended is asked, not guessed
+                paying = (await stripe.session(other.session_id)).status != "expired"
+        if paying:
+            detail = (
+                f"the same buyer is paying order {other.id} at Stripe for the same domain: give this money back, or"
+                ' send "anyway": true'
+            )
+            raise Declined("paid_otherwise", detail)
+        now = await till.db.now()
+
+        async def end(connection: Connection, other_id: str = other.id, now: datetime = now) -> None:
+            await orders.apply(connection, other_id, OrderFact.CANCELLED, till.cause, now)
+
+        await till.db.transact(end)
+
+
+async def _take(till: Till, connection: Connection, order_id: str, money: Money, now: datetime) -> Done:
+    order = await orders.locked(connection, order_id)
+    assert order is not None and order.amount is not None and order.currency is not None
+    if await _taken(till, connection, order, money):
+        return Done(order, repeated=True)
+    try:
+        found = offline.collect(
+            order.amount,
+            order.collected - order.returned,
+            money.amount,
+            asked_currency=order.currency,
+            currency=money.currency,
+        )
+    except offline.WrongCurrency as error:
+        raise Declined("wrong_currency", f"{error}: give it back; nothing was written", field="currency") from error
+    line = Collection(
+        order_id=order.id,
+        provider=order.provider,
+        amount=money.amount,
+        currency=money.currency,
+        collected_at=money.at or now,
+        actor=till.actor,
+        external_id=money.external_id,
+        idempotency_key=till.own_key("collect"),
+    )
+    if not await offline_money.add(connection, line):  # somebody else wrote it a moment ago, for another order
+        await _taken(till, connection, order, money)
+        return Done(order, repeated=True)
+    detail = {"amount": money.amount, "currency": money.currency, "missing": found.missing, "too_much": found.too_much}
+    step = Step(StepKind.COLLECTION, StepState.SUCCEEDED, till.cause, subject=money.external_id, detail=detail)
+    await orders.log(connection, order.id, step)
+    moved = await orders.apply(connection, order.id, found.fact, till.cause, now)
+    assert moved is not None
+    move, order = moved
+    if isinstance(move, Moved) and move.to is OrderState.PAID:
+        order = await _paid(till, connection, order, now)
+    return Done(order)
+
+
+async def _paid(till: Till, connection: Connection, order: Order, now: datetime) -> Order:
+    """Give an order that is paid in full its time, freeze its numbers, and make due whoever it is for."""
+    payment = await _settle(connection, order, till.cause, now)
+    renewed = await orders.locked(connection, order.renews) if order.renews is not None else None
+    start, end = offline.period(order, renewed, now, await _grace(till, connection, order, renewed))
+    current = await orders.locked(connection, order.id)
+    assert current is not None
+    order = replace(current, period_start=start, period_end=end, total=order.amount)
+    await orders.save(connection, order)
+    await due.nudge(
+        connection, [nudge("customer", str(customer_of(order))), nudge("offline", order.line_id or order.id)]
+    )
+    if payment is not None:
+        await _tell(till, connection, order, payment)
+    return order
+
+
+async def _tell(till: Till, connection: Connection, order: Order, payment: Payment) -> None:
+    """Tell the operator's own systems that an order is paid, and by which payment."""
+    if not till.settings.outbox:
+        return
+    from lib.model.payloads import OrderData, PaymentData
+
+    whom, actor = customer_of(order), till.actor
+    named = replace(order, subscription_id=line_name(order.line_id or order.id))
+    told = [
+        Told(OutgoingType.PAYMENT_SUCCEEDED, whom, PaymentData.of(payment), rule="collected", actor=actor),
+        Told(OutgoingType.ORDER_PAID, whom, OrderData.of(named), rule="collected", actor=actor),
+    ]
+    names = (f"payment.succeeded:{payment.id}", f"order.paid:{order.id}")
+    told = [replace(one, once=name) for one, name in zip(told, names, strict=True)]
+    await outbox.write(connection, till.settings.outbox, told)
+
+
+async def _grace(till: Till, connection: Connection, order: Order, renewed: Order | None) -> timedelta:
+    """For how long after the last period the service ran: the plan's grace, or the date that was given once."""
+    days = await plans.grace_days(connection, order.provider.value, order.terms.billing_plan_id)
+    grace = timedelta(days=till.settings.policy.grace_days if days is None else days)
+    until = await grace_of(connection, customer_of(order), line_name(order.line_id or order.id))
+    if until is not None and renewed is not None and renewed.period_end is not None:
+        grace = max(grace, until - renewed.period_end)
+    return grace
+
+
+async def _settle(connection: Connection, order: Order, cause: str, now: datetime) -> Payment | None:
+    """The payment of an order, once: its numbers are what was asked for and what came."""
+    assert order.amount is not None and order.currency is not None
+    payment = Payment(
+        id=str(uuid5(NAMESPACE_URL, f"offline:{order.id}")),
+        order_id=order.id,
+        provider=order.provider,
+        attempt=1,
+        state=PaymentState.PENDING,
+        amount=order.amount,
+        currency=order.currency,
+        created_at=now,
+    )
+    begun = await payments.begin(connection, payment, cause)
+    if begun is None:
+        return None
+    paid = replace(begun, state=PaymentState.SUCCEEDED, paid_at=now)
+    await payments.save(connection, begun, paid, cause)
+    bill = Bill(
+        currency=order.currency,
+        subtotal=order.amount,
+        total=order.amount,
+        paid=order.collected - order.returned,
+        sources={"subtotal": Source.COMPUTED, "total": Source.COMPUTED, "paid": Source.COLLECTION},
+    )
+    numbers = break_down(bill, None, charged=False)
+    assert isinstance(numbers, Breakdown)
+    await payments.settle(connection, begun, numbers, cause, now)
+    return paid
