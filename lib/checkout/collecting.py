@@ -195,14 +195,13 @@ async def _tell(till: Till, connection: Connection, order: Order, payment: Payme
         return
     from lib.model.payloads import OrderData, PaymentData
 
-    whom, actor = customer_of(order), till.actor
+    whom, told = customer_of(order), []
     named = replace(order, subscription_id=line_name(order.line_id or order.id))
-    told = [
-        Told(OutgoingType.PAYMENT_SUCCEEDED, whom, PaymentData.of(payment), rule="collected", actor=actor),
-        Told(OutgoingType.ORDER_PAID, whom, OrderData.of(named), rule="collected", actor=actor),
-    ]
-    names = (f"payment.succeeded:{payment.id}", f"order.paid:{order.id}")
-    told = [replace(one, once=name) for one, name in zip(told, names, strict=True)]
+    for kind, data, about in (
+        (OutgoingType.PAYMENT_SUCCEEDED, PaymentData.of(payment), payment.id),
+        (OutgoingType.ORDER_PAID, OrderData.of(named), order.id),
+    ):
+        told.append(Told(kind, whom, data, rule="collected", actor=till.actor, once=f"{kind.value}:{about}"))
     await outbox.write(connection, till.settings.outbox, told)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 
 from lib.checkout import collecting, offline
@@ -296,3 +297,67 @@ async def test_equal_ids_of_two_providers_are_two_customers(world: World) -> Non
     assert world.sql("SELECT count(DISTINCT org_id) AS n FROM customers") == [{"n": 2}]
     assert (one.provider, key_of(two)) == (TRANSFER, "cash_on_delivery:K-1")
     assert sale().provider is TRANSFER
+
+
+async def test_the_operators_own_systems_are_told_once(world: World) -> None:
+    """An order that is paid in two parts is one paid order and one payment to whoever listens."""
+    sell(world)
+    outlet = {"OUTBOX_URL": "https://hooks.shop.example/in", "OUTBOX_SECRET": "whsec_ZmFrZWZha2VmYWtlZmFrZWZha2VmYWtl"}
+    made = await order(world)
+    async with world.bridge(**outlet) as bridge:
+        till = offline.Till(bridge.settings, bridge.db, "anna")
+        for part in (900, 1000):
+            await collecting.collect(till, made.id, Money(part, "eur", external_id=f"line {part}"), bridge.stripe)
+    told = world.sql("SELECT type, customer FROM outbox ORDER BY sequence")
+    assert [row["type"] for row in told] == ["payment.succeeded", "order.paid"]
+    assert {row["customer"] for row in told} == {key_of(made)}
+
+
+class Killed(BaseException):
+    """The process is dead: nothing of ours may catch this."""
+
+
+async def act(world: World, made: Order, statements: int) -> bool:
+    """Take in all of the money in a process that dies before this statement; whether it lived."""
+    sent = 0
+    execute = psycopg.AsyncConnection.execute
+
+    async def dying(self: Any, *given: Any, **named: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        if sent > statements:
+            raise Killed
+        return await execute(self, *given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.AsyncConnection, "execute", dying)
+        try:
+            async with world.bridge() as bridge:
+                till = offline.Till(bridge.settings, bridge.db, "anna")
+                await collecting.collect(till, made.id, Money(1900, "eur", external_id="line"), bridge.stripe)
+            return True
+        except Killed:
+            return False
+
+
+async def test_a_collection_that_is_killed_at_any_statement_is_taken_up(world: World) -> None:
+    """Whatever of a collection was written is whole: the caller repeats it, and the money is there once."""
+    sell(world)
+    for statements in range(200):
+        made = await order(world, domain=f"shop{statements}.example", customer_id=f"K-{statements}")
+        lived = await act(world, made, statements)
+        before = world.sql("SELECT state, collected FROM orders WHERE order_id = %s", made.id)[0]
+        assert before in ({"state": "pending", "collected": 0}, {"state": "paid", "collected": 1900})
+        nudged = world.sql("SELECT 1 FROM due WHERE kind = 'customer' AND key = %s", key_of(made))
+        assert bool(nudged) is (before["state"] == "paid"), "who has paid is due, in the same transaction"
+        if lived:
+            break
+        assert (await came(world, made, 1900, external_id="line")).order.collected in (0, 1900)
+        assert world.sql("SELECT state, collected, overpaid FROM orders WHERE order_id = %s", made.id) == [
+            {"state": "paid", "collected": 1900, "overpaid": 0}
+        ]
+        assert len(world.sql("SELECT 1 FROM payments WHERE order_id = %s", made.id)) == 1
+        world.sql("ALTER TABLE collections DISABLE TRIGGER collections_are_counted")
+        world.sql("UPDATE collections SET external_id = NULL")
+        world.sql("ALTER TABLE collections ENABLE TRIGGER collections_are_counted")
+    assert 10 < statements < 199
