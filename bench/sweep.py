@@ -168,7 +168,7 @@ async def fill(url: str, rows: Path) -> None:
 
 async def measure(environ: dict[str, str]) -> None:
     """Sweep once; print what it cost as JSON."""
-    from lib import log, tally
+    from lib import log, outside_calls
 
     settings = Settings.load(environ)
     log.configure(settings.log_level)
@@ -176,7 +176,7 @@ async def measure(environ: dict[str, str]) -> None:
     await bridge.stripe.check()
     await bridge.enhance.check()
     await bridge.ensure_schema(migrates=False)
-    calls = tally.begin()
+    calls = outside_calls.begin()
     before = resource.getrusage(resource.RUSAGE_SELF)
     phases: Counter[str] = Counter()
     current = "events"

@@ -116,14 +116,14 @@ _HERE = "lib.subscription_manager"
 
 KINDS: dict[str, Kind] = {
     "customer": Kind(Lane.PANEL, f"{_HERE}.customer", longest=None, about="customer"),
-    "subscription": Kind(Lane.STRIPE, f"{_HERE}.lead"),
-    "invoice": Kind(Lane.STRIPE, f"{_HERE}.lead"),
-    "checkout_session": Kind(Lane.STRIPE, f"{_HERE}.lead"),
+    "subscription": Kind(Lane.STRIPE, f"{_HERE}.find_customer"),
+    "invoice": Kind(Lane.STRIPE, f"{_HERE}.find_customer"),
+    "checkout_session": Kind(Lane.STRIPE, f"{_HERE}.find_customer"),
     "dispute": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
     "refund": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
     "charge": Kind(Lane.STRIPE, f"{_HERE}.money_back"),
     "offline": Kind(Lane.STRIPE, "lib.checkout.offline_line", about="line"),
-    "nudge": Kind(Lane.STRIPE, f"{_HERE}.nudge"),
+    "nudge": Kind(Lane.STRIPE, f"{_HERE}.postponed_nudge"),
     "outbox": Kind(Lane.OUT, "lib.messages.outbox", about="stream"),
 }
 

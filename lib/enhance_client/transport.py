@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import tenacity
 
-from lib import tally
+from lib import outside_calls
 from lib.config import Secret
 from lib.enhance_client.answers import read_answer
 from lib.errors import Denied, NotFound, OutcomeUnknown, Refused, Retryable, Unavailable
@@ -90,7 +90,7 @@ class Transport:
         self._url = url
         self._token = token
         self._http: httpx.AsyncClient | None = None
-        self.pulse = tally.Pulse()
+        self.pulse = outside_calls.Pulse()
 
     async def request(
         self,
@@ -141,7 +141,7 @@ class Transport:
     async def _once(
         self, method: str, route: str, body: Any, query: dict[str, str | int] | None, patience: float
     ) -> Any:
-        tally.count("panel")
+        outside_calls.count("panel")
         with self.pulse.watch():
             return await self._answered(method, route, body, query, patience)
 

@@ -16,7 +16,7 @@ from lib.bridge import Bridge
 from lib.database import due, latest_version, pulses, schema_version
 from lib.errors import BridgeError, DatabaseUnavailable, SchemaOutdated
 from lib.log import get_logger
-from lib.subscription_manager.teller import TELL_EVERY
+from lib.subscription_manager.pulse_reporter import REPORT_EVERY
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -66,7 +66,7 @@ class Health:
         """
         if self.mode == "paused" or self.load is None:
             return False
-        patience = max(self.max_lag, 2 * TELL_EVERY)
+        patience = max(self.max_lag, 2 * REPORT_EVERY)
         still = self.last_pass is None or self.last_pass > patience
         return self.load.oldest_seconds > self.max_lag or (still and self.load.backlog_seconds > patience)
 

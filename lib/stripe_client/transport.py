@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from lib import tally
+from lib import outside_calls
 from lib.config import Secret
 from lib.errors import Denied, Incomplete, NotFound, Refused, Retryable, Unavailable
 from lib.model.reason import Reason, SettingsFault
@@ -46,7 +46,7 @@ class Transport:
         self._sdk: stripe.StripeClient | None = None
         self.as_of: datetime | None = None
         """Stripe's clock at its last answer."""
-        self.pulse = tally.Pulse()
+        self.pulse = outside_calls.Pulse()
 
     async def retrieve(self, path: str, object_id: str, **parameters: Any) -> Json:
         """One object by its id: that one and no other."""
@@ -59,7 +59,7 @@ class Transport:
         """One GET request; the answer as plain dictionaries."""
         import stripe
 
-        tally.count("stripe")
+        outside_calls.count("stripe")
         with self.pulse.watch():
             try:
                 response = await self._client().raw_request_async("get", path, **parameters)

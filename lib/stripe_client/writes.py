@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from lib import tally
+from lib import outside_calls
 from lib.errors import OutcomeUnknown, Refused, Retryable
 from lib.stripe_client.transport import Json, Transport, translated
 
@@ -58,7 +58,7 @@ class Writes(Transport):
             raise ValueError("a write needs an idempotency key")
         import stripe
 
-        tally.count("stripe")
+        outside_calls.count("stripe")
         with self.pulse.watch():
             try:
                 response = await self._writer().raw_request_async("post", path, idempotency_key=key, **parameters)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from lib import tally
+from lib import outside_calls
 from lib.config import Policy, Settings
 from lib.database import Database
 from lib.errors import DatabaseUnavailable, Denied, LeaseLost, OutcomeUnknown, Refused, Retryable
@@ -134,7 +134,7 @@ class Reconciler:
         return await self._run(customer_id, mandate, panel, Dry(panel, edit))
 
     async def _run(self, customer_id: str, mandate: Mandate, panel: Panel, applier: Applier) -> PassReport:
-        clock, calls = PassClock(mandate), tally.begin()
+        clock, calls = PassClock(mandate), outside_calls.begin()
         facts: Facts | None = None
         current: CustomerPass | None = None
         outcome: Outcome = Settled()

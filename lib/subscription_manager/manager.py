@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
     from lib.subscription_manager.customer import Reconciler
+    from lib.subscription_manager.pulse_reporter import PulseReporter
     from lib.subscription_manager.runner import Runner
     from lib.subscription_manager.sweep import Progress, SweepReport
-    from lib.subscription_manager.teller import Teller
 
 log = get_logger()
 
@@ -86,11 +86,11 @@ class SubscriptionManager:
         return Runner(self.settings, self.db, self._sides)
 
     @cached_property
-    def teller(self) -> Teller:
+    def pulse_reporter(self) -> PulseReporter:
         """Tells all processes how the last calls of this one went."""
-        from lib.subscription_manager.teller import Teller
+        from lib.subscription_manager.pulse_reporter import PulseReporter
 
-        return Teller(self.db, lambda: {"stripe": self.stripe.pulse, "enhance": self.enhance.pulse})
+        return PulseReporter(self.db, lambda: {"stripe": self.stripe.pulse, "enhance": self.enhance.pulse})
 
     # --- accept ---
 
@@ -150,7 +150,7 @@ class SubscriptionManager:
         began = time.monotonic()
         ended = await self.runner.run(claim, **how)
         if ended is not None:
-            await self.teller.pass_ended(began)
+            await self.pulse_reporter.pass_ended(began)
         return ended
 
     async def drain_quietly(self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = ()) -> None:
@@ -311,7 +311,7 @@ class SubscriptionManager:
         await self.ensure_schema(migrates=True)
         sweeper = Sweeper(self.settings, self.db, self.stripe, self.enhance, self.accept)
         report = await sweeper.run(deadline=deadline, progress=progress)
-        await self.teller.tell()
+        await self.pulse_reporter.report()
         return report
 
     async def sweep_if_due(self, *, deadline: float) -> SweepReport | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from lib.database import Database, erasure, events, ledger, money_back
+from lib.database import Database, ledger, money_back
 from lib.errors import NotFound
 from lib.kinds import Context, Ended
 from lib.log import get_logger
-from lib.model import Claim, CustomerKey, Dispute, ServiceKey, Settled
+from lib.model import Claim, Dispute, ServiceKey, Settled
+from lib.subscription_manager.find_customer import led_to
 
 if TYPE_CHECKING:
     from lib.stripe_client import StripeClient
@@ -24,13 +25,7 @@ async def run(claim: Claim, context: Context) -> Ended:
     except NotFound as error:
         log.warning("object_unknown", kind=claim.kind, error=str(error))
         return Ended(Settled())
-    if customer_id is None:
-        log.info("object_without_customer", kind=claim.kind)
-        return Ended(Settled())
-    whom = CustomerKey.stripe(customer_id)
-    await events.belong(context.db, claim.key, whom)
-    await erasure.empty_late(context.db, claim.key, whom)
-    return Ended(Settled(), customer_id)
+    return await led_to(customer_id, claim, context)
 
 
 async def _learn(db: Database, stripe: StripeClient, claim: Claim) -> str | None:

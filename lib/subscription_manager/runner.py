@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from uuid import uuid4
 
-from lib import tally
+from lib import outside_calls
 from lib.config import Settings
 from lib.database import Database, due, leases, ledger
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, Retryable
@@ -53,7 +53,7 @@ class Runner:
         with bound(pass_id=mandate.pass_id, **{kind.about if kind else "object": claim.key}):
             try:
                 async with self.kept(claim) as lease:
-                    calls = tally.begin()
+                    calls = outside_calls.begin()
                     ended = await self._ended(kind, claim, context)
                     settled = None if ended is None or lease.lost else await self._settle(claim, context, ended)
                     if settled is None:

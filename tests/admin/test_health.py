@@ -246,7 +246,7 @@ async def test_a_refusal_of_one_thing_says_nothing_of_the_side(world: World) -> 
             await bridge.stripe.knows("cus_1")
         world.stripe.clear_faults()
         assert not await bridge.stripe.knows("cus_1")
-        await bridge.teller.tell()
+        await bridge.pulse_reporter.report()
     assert (await ask(world)).json()["checks"] == FINE
 
 

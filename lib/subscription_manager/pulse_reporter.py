@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from lib.database import Database, pulses
 from lib.errors import DatabaseUnavailable, SchemaOutdated
 from lib.log import get_logger
-from lib.tally import Pulse
+from lib.outside_calls import Pulse
 
 log = get_logger()
 
-TELL_EVERY = 60.0
+REPORT_EVERY = 60.0
 """Seconds between two words about a side that goes on as before."""
 
 
-class Teller:
-    """Tells how the two other sides were found and that passes run: seldom, and at once when that has changed."""
+class PulseReporter:
+    """Reports how the two other sides were found and that passes run: seldom, and at once when that has changed."""
 
     def __init__(self, db: Database, sides: Callable[[], Mapping[pulses.Name, Pulse]]) -> None:
         self._db = db
@@ -28,9 +28,9 @@ class Teller:
     async def pass_ended(self, began: float) -> None:
         """A pass that began then, on the steady clock, has ended."""
         self._passes.note(began, None)
-        await self.tell()
+        await self.report()
 
-    async def tell(self) -> None:
+    async def report(self) -> None:
         """Write down what is new; what can't be written now is written after the next pass."""
         found: dict[pulses.Name, Pulse] = {**self._sides(), "passes": self._passes}
         news = {name: pulse for name, pulse in found.items() if self._is_news(name, pulse)}
@@ -56,4 +56,4 @@ class Teller:
         if before is None or before.ended is None:
             return True
         changed = (before.error is None) != (pulse.error is None)
-        return pulse.ended > before.ended and (changed or pulse.ended > before.ended + TELL_EVERY)
+        return pulse.ended > before.ended and (changed or pulse.ended > before.ended + REPORT_EVERY)

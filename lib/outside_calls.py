@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lib.errors import Denied, Retryable
 
-_current: ContextVar[Counter[str] | None] = ContextVar("tally", default=None)
+_current: ContextVar[Counter[str] | None] = ContextVar("outside_calls", default=None)
 
 FORBIDDEN = 403
 
