@@ -1,0 +1,116 @@
+"""What Stripe says of a purchase: its Checkout session, the PaymentIntent that pays it, the invoice that asks for it.
+
+`json` is the whole object as it was answered: the numbers of a breakdown are read out of it (`policy.bills`), with the
+name of what each of them came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSession:
+    """A Checkout session as it stands."""
+
+    id: str
+    status: str
+    """`open`, `complete` or `expired`."""
+    payment_status: str
+    """`paid`, `unpaid` or `no_payment_required`."""
+    mode: str
+    """`subscription`, `payment`, or `setup`, which buys nothing."""
+    livemode: bool
+    created: datetime
+    expires_at: datetime
+    currency: str | None
+    subtotal: int | None
+    total: int | None
+    reference: str | None
+    """`client_reference_id`. Whoever opens a Payment Link may write anything there."""
+    order_id: str | None
+    """`metadata.order_id`, which no buyer can write."""
+    payment_link: str | None
+    url: str | None
+    customer_id: str | None
+    subscription_id: str | None
+    intent_id: str | None
+    invoice_id: str | None
+    email: str | None
+    name: str | None
+    domain: str | None
+    """As typed into the custom field `domain`, else `metadata.domain`."""
+    lines: tuple[tuple[str, int], ...] = ()
+    """(price, quantity) of what is bought; empty where they were not asked for."""
+    json: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenIntent:
+    """A PaymentIntent as it stands, with the charge that it brought last."""
+
+    id: str
+    status: str
+    """Stripe's word; one that is new to us changes nothing."""
+    tried: bool
+    """Whether a method was declined, and not just never given."""
+    amount: int
+    currency: str
+    livemode: bool
+    created: datetime
+    customer_id: str | None
+    order_id: str | None
+    """`metadata.order_id`: to be checked against our own record."""
+    charge_id: str | None
+    charged_at: datetime | None
+    failure_code: str | None
+    failure_message: str | None
+    transaction: Json | None
+    """The charge's balance transaction; `None` while there is none yet."""
+    json: Json
+
+
+@dataclass(frozen=True, slots=True)
+class SeenShare:
+    """One payment of an invoice."""
+
+    intent_id: str | None
+    """`None`: it was paid in another way than by a PaymentIntent."""
+    kind: str
+    """Stripe's word: `payment_intent`, `charge`, ..."""
+    status: str
+    amount_paid: int | None
+    json: Json
+
+
+@dataclass(frozen=True, slots=True)
+class SeenInvoice:
+    """An invoice as it stands, with what was paid on it."""
+
+    id: str
+    status: str
+    billing_reason: str | None
+    currency: str
+    subtotal: int
+    total: int
+    amount_paid: int
+    created: datetime
+    paid_at: datetime | None
+    livemode: bool
+    customer_id: str | None
+    subscription_id: str | None
+    order_id: str | None
+    """`order_id` of the subscription's metadata: to be checked against our own record."""
+    domain: str | None
+    """`domain` of the same."""
+    hosted_url: str | None
+    """Where the buyer pays it, confirms the payment or changes the card."""
+    prices: tuple[tuple[str, int], ...]
+    """(price, quantity) of its lines, as far as they are shown."""
+    shares: tuple[SeenShare, ...]
+    json: Json
