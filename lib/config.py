@@ -416,6 +416,19 @@ class Settings:
         "0",
         "1 lets OUTBOX_URL be http and lead to addresses that are not public, for local use.",
     )
+    orders: Literal["auto", "on", "off"] = _setting(
+        "ORDERS",
+        _one_of("auto", "on", "off"),
+        "auto",
+        "Whether orders and payments are kept, with every number of each (docs/orders.md). auto: with public checkout "
+        "or outgoing events.",
+    )
+    escrow_days: int = _setting(
+        "ESCROW_DAYS",
+        _whole(0, 3650),
+        14,
+        "Days without refund or dispute after which the money of an order with a `sellerId` may be paid out.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info", "Least level that is logged."
     )
@@ -461,6 +474,13 @@ class Settings:
         types = self.outbox_types or (frozenset(OutgoingType),) * len(urls)
         endpoints = map(Endpoint, urls, self.outbox_secrets or (), types)
         return Outlet(tuple(endpoints), self.livemode, self.outbox_allow_private == "1")
+
+    @property
+    def keeps_orders(self) -> bool:
+        """Whether events make orders and payments due; without, only what concerns the services is done."""
+        if self.orders == "auto":
+            return bool(self.outbox_urls)
+        return self.orders == "on"
 
     @property
     def policy(self) -> Policy:

@@ -125,6 +125,8 @@ KINDS: dict[str, Kind] = {
     "offline": Kind(Lane.STRIPE, "lib.checkout.offline_line", about="line"),
     "nudge": Kind(Lane.STRIPE, f"{_HERE}.postponed_nudge"),
     "outbox": Kind(Lane.OUT, "lib.messages.outbox", about="stream"),
+    "order": Kind(Lane.STRIPE, "lib.checkout.order"),
+    "payment": Kind(Lane.STRIPE, "lib.ledger.payment"),
 }
 
 

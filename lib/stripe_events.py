@@ -36,6 +36,22 @@ stored and make nobody due.
 Both lists are those of https://docs.stripe.com/api/events/types.
 """
 
+ORDERS_DUE_BY_TYPE: Mapping[str, tuple[str, ...]] = {
+    "checkout.session.*": ("order=id",),
+    "payment_intent.succeeded": ("payment=id",),
+    "payment_intent.processing": ("payment=id",),
+    "payment_intent.payment_failed": ("payment=id",),
+    "payment_intent.requires_action": ("payment=id",),
+    "payment_intent.canceled": ("payment=id",),
+    "invoice.paid": ("payment=id",),
+    "invoice.payment_failed": ("payment=id",),
+    "invoice.payment_action_required": ("payment=id",),
+    "invoice_payment.*": ("payment=invoice",),
+    "charge.updated": ("payment=payment_intent",),
+    "credit_note.*": ("payment=invoice",),
+}
+"""The same, besides, where orders and payments are kept (`Settings.keeps_orders`)."""
+
 SUBSCRIBE_TO = (
     "charge.dispute.closed",
     "charge.dispute.created",
@@ -68,6 +84,13 @@ SUBSCRIBE_TO = (
 )
 """What a webhook endpoint should be subscribed to; `docs/deploy.md` and `./scripts/doctor` name the same list."""
 
+SUBSCRIBE_TO_FOR_ORDERS = (
+    "payment_intent.canceled",
+    "payment_intent.payment_failed",
+    "payment_intent.succeeded",
+)
+"""And these, where orders and payments are kept."""
+
 _THIN_KIND = {
     "customer": "customer",
     "subscription": "subscription",
@@ -79,30 +102,40 @@ _THIN_KIND = {
 }
 """Type of a thin notification's related object -> kind of `due` row."""
 
+_THIN_ORDER_KIND = {"checkout.session": "order", "invoice": "payment", "payment_intent": "payment"}
+"""The same, besides, where orders and payments are kept."""
 
-def read_event(body: bytes, *, livemode: bool) -> ReceivedEvent:
+
+def subscribe_to(*, orders: bool) -> tuple[str, ...]:
+    """The types of events that are needed with these features."""
+    return tuple(sorted((*SUBSCRIBE_TO, *SUBSCRIBE_TO_FOR_ORDERS))) if orders else SUBSCRIBE_TO
+
+
+def read_event(body: bytes, *, livemode: bool, orders: bool = False) -> ReceivedEvent:
     """A signed body as it goes into the inbox; never fails, because a retry of the same bytes could not help either.
 
     Args:
         livemode: the mode of our key; an event of the other mode, or of another (Connect) account, makes nobody due.
+        orders: whether orders and payments are kept, which it makes due as well.
     """
     text = body.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")  # text columns hold no NUL
     try:
-        return _read(json.loads(body), text, livemode)
+        return _read(json.loads(body), text, livemode, orders)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         digest = hashlib.sha256(body).hexdigest()
         error = f"{type(problem).__name__}: {problem}"[:300].replace("\x00", "")
         return ReceivedEvent(f"unreadable_{digest}", "unreadable", text, "unreadable", error=error)
 
 
-def _read(event: Any, text: str, livemode: bool) -> ReceivedEvent:
+def _read(event: Any, text: str, livemode: bool, orders: bool) -> ReceivedEvent:
     """Raises ValueError, KeyError and their like for what is no event."""
     if not isinstance(event, dict) or event.get("object") not in ("event", "v2.core.event"):
         raise ValueError("not a Stripe event")
     event_id, kind = event["id"], event["type"]
     if not (isinstance(event_id, str) and isinstance(kind, str) and _is_id(event_id) and _is_id(kind)):
         raise ValueError("id or type is not usable")
-    about = _thin(event) if event["object"] == "v2.core.event" else _snapshot(kind, event["data"]["object"])
+    thin = event["object"] == "v2.core.event"
+    about = _thin(event, orders) if thin else _snapshot(kind, event["data"]["object"], orders)
     mode = event.get("livemode")
     error = None
     if isinstance(mode, bool) and mode != livemode:
@@ -133,23 +166,25 @@ class _About(NamedTuple):
     nudges: tuple[tuple[str, str], ...]
 
 
-def _thin(event: Mapping[str, Any]) -> _About:
+def _thin(event: Mapping[str, Any], orders: bool) -> _About:
     """A thin notification tells only the type and id of a related object."""
     related = event.get("related_object") or {}
-    object_id, kind = _id(related), _THIN_KIND.get(str(related.get("type")))
+    object_id, thing = _id(related), str(related.get("type"))
+    kind = _THIN_KIND.get(thing)
+    kinds = (kind, _THIN_ORDER_KIND.get(thing) if orders else None)
     return _About(
         object_id,
         object_id if kind == "customer" else None,
         object_id if kind == "subscription" else None,
-        ((kind, object_id),) if kind and object_id else (),
+        tuple((kind, object_id) for kind in kinds if kind and object_id),
     )
 
 
-def _snapshot(kind: str, thing: Mapping[str, Any]) -> _About:
+def _snapshot(kind: str, thing: Mapping[str, Any], orders: bool) -> _About:
     """A snapshot carries the object, of which only the ids in it are believed."""
     object_id = _id(thing)
     customer_id = object_id if thing.get("object") == "customer" else _id(thing.get("customer"))
-    return _About(object_id, customer_id, _subscription_of(thing), _nudges(kind, thing))
+    return _About(object_id, customer_id, _subscription_of(thing), _nudges(kind, thing, orders))
 
 
 def _subscription_of(thing: Mapping[str, Any]) -> str | None:
@@ -161,8 +196,9 @@ def _subscription_of(thing: Mapping[str, Any]) -> str | None:
     return _id(thing.get("subscription")) or (_id(details.get("subscription")) if isinstance(details, dict) else None)
 
 
-def _nudges(kind: str, thing: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    found = (_first_present(alternatives, thing) for alternatives in _due_by(kind))
+def _nudges(kind: str, thing: Mapping[str, Any], orders: bool) -> tuple[tuple[str, str], ...]:
+    sources = (*_due_by(kind, DUE_BY_TYPE), *(_due_by(kind, ORDERS_DUE_BY_TYPE) if orders else ()))
+    found = (_first_present(alternatives, thing) for alternatives in sources)
     return tuple(dict.fromkeys(nudge for nudge in found if nudge is not None))
 
 
@@ -175,12 +211,12 @@ def _first_present(alternatives: str, thing: Mapping[str, Any]) -> tuple[str, st
     return None
 
 
-def _due_by(kind: str) -> tuple[str, ...]:
-    if kind in DUE_BY_TYPE:
-        return DUE_BY_TYPE[kind]
+def _due_by(kind: str, table: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    if kind in table:
+        return table[kind]
     parts = kind.split(".")
     for length in range(len(parts) - 1, 0, -1):
-        sources = DUE_BY_TYPE.get(".".join(parts[:length]) + ".*")
+        sources = table.get(".".join(parts[:length]) + ".*")
         if sources:
             return sources
     return ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database import leases, outbox
+from lib.database import leases, orders, outbox
 from lib.database.connection import Connection, Database
 from lib.database.customers import erase_customer
 from lib.database.keys import whose
@@ -232,6 +232,7 @@ async def _clean_rows(alone: Alone, customer: CustomerKey, livemode: bool) -> No
         who,
     )
     await erase_customer(alone, customer, livemode=livemode)
+    await orders.erase(alone.connection, customer.id, customer.provider)
     await alone.connection.execute(
         "DELETE FROM shadow_plans WHERE provider = %(provider)s AND customer_id = %(customer)s", who
     )

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 from lib.database import due
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 from lib.database.keys import STRIPE
 from lib.model import Dispute, Refund
+from lib.model.money import Payment
 
 Kind = Literal["dispute", "refund"]
 
@@ -85,6 +86,21 @@ async def remember_refunds(db: Database, refunds: Sequence[Refund]) -> None:
                 invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id), updated_at = now()
             """,
             {"provider": STRIPE, **asdict(refund)},
+        )
+
+
+async def belong(connection: Connection, payment: Payment) -> None:
+    """Note which payment the refunds and disputes of its charge are about: they may have been heard of first."""
+    for table in ("refunds", "disputes"):
+        await connection.execute(
+            f"UPDATE {table} SET payment_id = %(payment)s, order_id = %(order)s"
+            " WHERE provider = %(provider)s AND charge_id = %(charge)s AND payment_id IS NULL",
+            {
+                "payment": payment.id,
+                "order": payment.order_id,
+                "provider": payment.provider,
+                "charge": payment.charge_id,
+            },
         )
 
 

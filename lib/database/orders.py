@@ -265,6 +265,17 @@ async def erase(connection: Connection, customer_id: str, provider: Provider) ->
     return cursor.rowcount
 
 
+async def keep_erased(connection: Connection, order: Order) -> None:
+    """Keep nothing personal of an order whose customer was erased: it may be heard of only afterwards."""
+    customer_id = order.terms.customer_id
+    cursor = await connection.execute(
+        "SELECT FROM customers WHERE provider = %(provider)s AND customer_id = %(customer)s AND erased_at IS NOT NULL",
+        {"provider": order.provider, "customer": customer_id},
+    )
+    if customer_id is not None and await cursor.fetchone() is not None:
+        await erase(connection, customer_id, order.provider)
+
+
 async def _refused_before(connection: Connection, order_id: str, fact: OrderFact) -> bool:
     cursor = await connection.execute(
         "SELECT kind = 'order' AND state = 'failed' AND fact = %(fact)s AS same FROM order_steps"

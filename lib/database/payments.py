@@ -65,6 +65,32 @@ async def of_order(db: Database, order_id: str) -> list[Payment]:
     return [_payment(row) for row in found]
 
 
+async def of_invoice(db: Database, invoice_id: str) -> list[Payment]:
+    """What was tried to be paid of an invoice, oldest first."""
+    found = await db.rows(f"{_READ} WHERE invoice_id = %(id)s ORDER BY attempt", {"id": invoice_id})
+    return [_payment(row) for row in found]
+
+
+async def standing(connection: Connection, order_id: str) -> list[Payment]:
+    """`of_order` within the caller's transaction, who holds the order's row."""
+    cursor = await connection.execute(f"{_READ} WHERE order_id = %(id)s ORDER BY attempt", {"id": order_id})
+    return [_payment(row) for row in await cursor.fetchall()]
+
+
+async def locked_by(
+    connection: Connection, *, intent_id: str | None = None, invoice_id: str | None = None
+) -> Payment | None:
+    """The payment that is this PaymentIntent; without one, what was paid of this invoice in another way. Locked."""
+    cursor = await connection.execute(
+        f"""
+        {_READ} WHERE (payment_intent_id = %(intent)s)
+            OR (%(intent)s::text IS NULL AND payment_intent_id IS NULL AND invoice_id = %(invoice)s) FOR UPDATE
+        """,
+        {"intent": intent_id, "invoice": invoice_id},
+    )
+    return _one(await cursor.fetchall())
+
+
 async def locked(connection: Connection, payment_id: str) -> Payment | None:
     """The payment, which nobody else changes until this transaction ends."""
     cursor = await connection.execute(f"{_READ} WHERE payment_id = %(id)s FOR UPDATE", {"id": payment_id})

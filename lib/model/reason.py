@@ -186,6 +186,16 @@ class Reason(_Word):
         "one of your own systems did not take an outgoing event, again and again; what follows it waits",
         "Mend the receiver, and it goes on by itself; or skip the event with POST /api/admin/events.",
     )
+    ORDER_MOVE_UNKNOWN = (
+        "order_move_unknown",
+        "what Stripe says of an order follows from nothing that the order has been through; it stays as it was",
+        "Compare the order with its session and payments in Stripe; the detail names both sides.",
+    )
+    PAYMENT_NUMBERS_DIFFER = (
+        "payment_numbers_differ",
+        "the numbers of a payment contradict each other or one is missing, so none is frozen; the money counts as come",
+        "Compare the invoice, the charge and its balance transaction in Stripe; report it, with the detail.",
+    )
     GAVE_UP = (
         "gave_up",
         "it failed for more than a day; the last error is in the detail",
@@ -273,6 +283,31 @@ class WaitReason(_Word):
         "Mend the receiver; see GET /api/admin/events?direction=out.",
     )
     PERIOD = ("period", "an offline order: it falls due, or its next period is to be asked for", "Nothing.")
+    PAGE_OPEN = (
+        "page_open",
+        "the buyer has not finished Stripe's page, which can be paid until it expires",
+        "Nothing.",
+    )
+    MONEY_UNDER_WAY = (
+        "money_under_way",
+        "the money of an order is under way, for days with a bank debit",
+        "Nothing: Stripe says when it came or failed.",
+    )
+    BALANCE_TRANSACTION = (
+        "balance_transaction",
+        "the money came, and Stripe has not said yet what it took of it",
+        "Nothing: the numbers are frozen once they are there.",
+    )
+    ORDER_NOT_THERE = (
+        "order_not_there",
+        "a payment came before the purchase that it belongs to could be found at Stripe",
+        "Nothing: it is looked for again.",
+    )
+    ESCROW = (
+        "escrow",
+        "the money of an order that was sold for somebody else is held for ESCROW_DAYS",
+        "Nothing.",
+    )
     MORE_TO_DO = ("more_to_do", "one pass made as many changes as it may; the next one goes on at once", "Nothing.")
     TIME = ("time", "this invocation had no time left; the next one goes on", "Nothing.")
 

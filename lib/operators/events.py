@@ -19,6 +19,7 @@ from lib.stripe_events import read_event
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
+    from lib.config import Settings
 
 WINDOW = timedelta(days=7)
 """How far back a list reaches that does not say so: the events of a time are one range of an index."""
@@ -103,22 +104,22 @@ async def replay_these(bridge: Bridge, event_ids: Sequence[str]) -> int:
 
 
 def _subjects(bridge: Bridge, rows: Sequence[EventRow]) -> list[Nudge]:
-    found = {subject for row in rows for subject in subjects_of(row, livemode=bridge.settings.livemode)}
+    found = {subject for row in rows for subject in subjects_of(row, bridge.settings)}
     return [nudge(kind, key) for kind, key in sorted(found)]
 
 
-def subjects_of(row: EventRow, *, livemode: bool) -> tuple[Subject, ...]:
+def subjects_of(row: EventRow, settings: Settings) -> tuple[Subject, ...]:
     """What an event makes due: read from its body as when it came, or its customer where the body was erased."""
     if row.outcome != "accepted":
         return ()
-    found = read_event(row.body.encode(), livemode=livemode)
+    found = read_event(row.body.encode(), livemode=settings.livemode, orders=settings.keeps_orders)
     if found.event_id == row.event_id:
         return found.nudges
     return (("customer", row.customer_id),) if row.customer_id else ()
 
 
 async def _views(bridge: Bridge, rows: Sequence[EventRow], *, bodies: bool = False) -> list[EventView]:
-    subjects = {row.event_id: subjects_of(row, livemode=bridge.settings.livemode) for row in rows}
+    subjects = {row.event_id: subjects_of(row, bridge.settings) for row in rows}
     queue = await lists.standing(bridge.db, [subject for found in subjects.values() for subject in found])
     return [
         EventView(

@@ -100,7 +100,8 @@ class SubscriptionManager:
         Raises:
             Unavailable: nothing was stored; the sender must send again.
         """
-        received = {event.event_id: event for event in (read_event(b, livemode=self.settings.livemode) for b in bodies)}
+        read = partial(read_event, livemode=self.settings.livemode, orders=self.settings.keeps_orders)
+        received = {event.event_id: event for event in map(read, bodies)}
         db = self.inbox if source == "webhook" else self.db
         new = set(await events.accept(db, list(received.values()), nudge, source=source))
         for event in received.values():

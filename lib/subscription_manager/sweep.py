@@ -26,7 +26,7 @@ from lib.log import bound, get_logger
 from lib.model import Priority, ReceivedEvent
 from lib.model.reason import SettingsFault
 from lib.policy import fingerprint, marks
-from lib.stripe_events import SUBSCRIBE_TO
+from lib.stripe_events import subscribe_to
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient, Org, Website
@@ -118,6 +118,7 @@ class Sweeper:
         self._stripe = stripe
         self._enhance = enhance
         self._accept = accept
+        self._wanted = frozenset(subscribe_to(orders=settings.keeps_orders))
         self._holder = str(uuid4())
         self._counts: Counter[str] = Counter()
         self._orphans: list[dict[str, str]] = []
@@ -245,7 +246,7 @@ class Sweeper:
         """Accept what the inbox lacks of one page of Stripe's events: of the types that the endpoint is to be sent."""
         with _found_again(cursor):
             events, after = await self._stripe.events_page(since, cursor, undelivered=undelivered)
-        bodies = [json.dumps(event).encode() for event in events if event.get("type") in SUBSCRIBE_TO]
+        bodies = [json.dumps(event).encode() for event in events if event.get("type") in self._wanted]
         self._counts["events"] += len(events)
         if bodies:
             self._counts["eventsMissed"] += len(await self._accept(bodies, source="sweep"))

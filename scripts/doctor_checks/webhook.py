@@ -37,24 +37,25 @@ async def check_webhook(settings: Settings, stripe: StripeClient, url: str | Non
             yield warn(said, f"{remedy} While `stripe listen` forwards events, none is needed.")
         return
     for endpoint in found:
-        for finding in _endpoint(endpoint):
+        for finding in _endpoint(endpoint, orders=settings.keeps_orders):
             yield finding
     if len(found) > 1:
         yield warn("several endpoints lead to a bridge", "One per deployment is enough: delete those of old ones.")
 
 
-def _endpoint(endpoint: Mapping[str, Any]) -> Iterator[Finding]:
+def _endpoint(endpoint: Mapping[str, Any], *, orders: bool) -> Iterator[Finding]:
     """Whether it is on, sends every event that is needed, and speaks the version that is tested."""
     from stripe import api_version
 
-    from lib.stripe_events import SUBSCRIBE_TO
+    from lib.stripe_events import SUBSCRIBE_TO_FOR_ORDERS, subscribe_to
 
+    needed = subscribe_to(orders=orders)
     where, chosen = _plain(endpoint["url"]), set(endpoint.get("enabled_events") or [])
     if endpoint.get("status") != "enabled":
         yield fail(f"{where} is {endpoint.get('status')}", "Enable it in Stripe: Developers > Webhooks.")
     else:
         yield ok(f"{where} is enabled")
-    missing = [] if "*" in chosen else [kind for kind in SUBSCRIBE_TO if kind not in chosen]
+    missing = [] if "*" in chosen else [kind for kind in needed if kind not in chosen]
     if missing:
         yield fail(f"{where} is not sent {listed(missing)}", "Select these events there (docs/deploy.md, step 5).")
     elif "*" in chosen:
@@ -62,8 +63,8 @@ def _endpoint(endpoint: Mapping[str, Any]) -> Iterator[Finding]:
             f"{where} is sent every event (*): most are of no use here", "Select those of docs/deploy.md, step 5."
         )
     else:
-        more = len(chosen - set(SUBSCRIBE_TO))
-        yield ok(f"{where} is sent all {len(SUBSCRIBE_TO)} events{f', and {more} that are of no use' * bool(more)}")
+        more = len(chosen - {*needed, *SUBSCRIBE_TO_FOR_ORDERS})
+        yield ok(f"{where} is sent all {len(needed)} events{f', and {more} that are of no use' * bool(more)}")
     if endpoint.get("api_version") == api_version:
         yield ok(f"{where} speaks {api_version}")
     else:

@@ -96,6 +96,7 @@ CHOICES = {
     "LOG_LEVEL": "DEBUG",
     "PROVISIONING_MODE": "Shadow",
     "WELCOME": "None",
+    "ORDERS": "ON",
     "PAUSE_COLLECTION": "SUSPEND",
     "ON_DISPUTE": "Ignore",
     "ON_DISPUTE_LOST": "IGNORE",
@@ -127,6 +128,7 @@ MORE = {
     "PANEL_CONCURRENCY": "2",
     "EVENT_RETENTION_DAYS": "60",
     "HEALTH_MAX_LAG": "60",
+    "ESCROW_DAYS": "30",
     "APP_VERSION": "1.2.3",
 }
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.model import ReceivedEvent
-from lib.stripe_events import SUBSCRIBE_TO, read_event
+from lib.stripe_events import SUBSCRIBE_TO, SUBSCRIBE_TO_FOR_ORDERS, read_event, subscribe_to
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -225,3 +225,42 @@ def test_the_text_is_kept_as_it_came() -> None:
     event = read_event(body, livemode=False)
     assert event.body.encode() == body
     assert event.outcome == "ignored"
+
+
+# --- orders and payments ----------------------------------------------------------------------------------------------
+
+MONEY = {
+    "checkout.session.completed": (("customer", "cus_1"), ("order", "cs_1")),
+    "payment_intent.succeeded": (("payment", "cs_1"),),
+    "payment_intent.processing": (("customer", "cus_1"), ("payment", "cs_1")),
+    "invoice.paid": (("customer", "cus_1"), ("payment", "cs_1")),
+    "invoice.voided": (("customer", "cus_1"),),
+    "charge.updated": (("payment", "pi_1"),),
+    "charge.refunded": (("charge", "cs_1"),),
+}
+
+
+@pytest.mark.parametrize("kind", MONEY)
+def test_what_orders_need_is_due_besides_and_only_where_they_are_kept(kind: str) -> None:
+    """The customer as ever; the order and the payment each as a subject of its own."""
+    thing = {"id": "cs_1", "object": "thing", "customer": "cus_1", "payment_intent": "pi_1"}
+    body = json.dumps(snapshot(kind, thing)).encode()
+    assert read_event(body, livemode=False, orders=True).nudges == MONEY[kind]
+    without = tuple(nudge for nudge in MONEY[kind] if nudge[0] not in ("order", "payment"))
+    assert read_event(body, livemode=False).nudges == without
+
+
+def test_more_events_are_needed_where_orders_are_kept() -> None:
+    """And no more than before where they are not."""
+    assert subscribe_to(orders=False) == SUBSCRIBE_TO
+    assert set(subscribe_to(orders=True)) == {*SUBSCRIBE_TO, *SUBSCRIBE_TO_FOR_ORDERS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "due"), [("checkout.session", "order"), ("invoice", "payment"), ("payment_intent", "payment")]
+)
+def test_thin_notifications_make_orders_due(kind: str, due: str) -> None:
+    """Type and id of the related object are enough."""
+    event = {"id": "evt_1", "object": "v2.core.event", "type": "v1.x", "related_object": {"id": "x_1", "type": kind}}
+    found = read_event(json.dumps(event).encode(), livemode=False, orders=True).nudges
+    assert (due, "x_1") in found

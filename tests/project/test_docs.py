@@ -20,7 +20,7 @@ import stripe
 from lib.config import REQUIRED, Settings
 from lib.model.reason import Reason, Rule, SettingsFault, WaitReason
 from lib.operators import bodies
-from lib.stripe_events import SUBSCRIBE_TO
+from lib.stripe_events import SUBSCRIBE_TO, SUBSCRIBE_TO_FOR_ORDERS
 from scripts import _docs
 from scripts._environment import parse
 from scripts.doctor_checks.stripe import STRIPE_PERMISSIONS
@@ -152,6 +152,7 @@ def test_the_events_to_select_are_listed() -> None:
     """The endpoint is subscribed by hand, from this list."""
     (listed,) = [block for block in blocks("text", DEPLOY) if block.startswith("charge.")]
     assert listed.split() == list(SUBSCRIBE_TO)
+    assert all(f"`{kind}`" in DEPLOY for kind in SUBSCRIBE_TO_FOR_ORDERS)
     assert f"**{stripe.api_version}**" in DEPLOY
 
 
