@@ -40,9 +40,9 @@ KEPT_FOR = timedelta(minutes=1)
 
 _FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
 
-_THESE = f"""
-    FROM unnest(%(kinds)s::text[], %(keys)s::text[]) AS o (kind, key) JOIN due USING (kind, key)
-    WHERE lane = %(lane)s AND (due_at <= statement_timestamp() OR %(force)s) AND {_FREE}
+_THIS = f"""
+    FROM due WHERE kind = %(kind)s AND key = %(key)s AND lane = %(lane)s
+        AND (due_at <= statement_timestamp() OR %(force)s) AND {_FREE}
 """
 _OF_PRIORITY = (
     f"FROM due WHERE lane = {{lane}} AND priority = {{priority}} AND due_at <= statement_timestamp() AND {_FREE}"
@@ -51,7 +51,7 @@ _OF_PRIORITY = (
 
 _PICK = "SELECT kind, key {rows} ORDER BY due_at LIMIT {places} FOR UPDATE OF due SKIP LOCKED"
 
-_PICK_THESE = "picked AS ({})".format(_PICK.format(rows=_THESE, places="(SELECT places FROM room)"))
+_PICK_THIS = "picked AS ({})".format(_PICK.format(rows=_THIS, places="(SELECT places FROM room)"))
 _PICK_DUE = ", ".join(
     (
         "ahead AS ({})".format(
@@ -113,38 +113,48 @@ async def claim(
     *,
     concurrency: int,
     limit: int = 1,
-    only: Sequence[Nudge] | None = None,
-    force: bool = False,
-    first: Priority = Priority.ASKED,
     lane: Lane = Lane.PANEL,
+    prefer: Priority = Priority.ASKED,
 ) -> list[Claim]:
     """Lease up to `limit` rows of a lane that are due, oldest first, while fewer than `concurrency` leases of it exist.
 
-    A look without the lock comes first: with every event somebody asks, and mostly there is no room.
+    Args:
+        prefer: the priority that goes first; the other one takes what room it leaves.
+    """
+    rows = _OF_PRIORITY.format(lane="%(lane)s", priority="ANY('{0, 1}')")
+    return await _claim(db, lane, rows, _PICK_DUE, concurrency=concurrency, limit=limit, first=prefer.value)
+
+
+async def claim_this(db: Database, wanted: Nudge, *, concurrency: int, force: bool = False) -> Claim | None:
+    """Lease this very row if it is due and free, while fewer than `concurrency` leases of its lane exist.
 
     Args:
-        only: consider just these rows.
-        force: of these also rows whose time has not come or that are parked (an admin asks for a pass now).
-        first: the priority that goes first; the other one takes what room it leaves.
+        force: also while its time has not come, or parked (an admin asks for a pass now).
     """
-    parameters = {
-        "limit": limit,
-        "concurrency": concurrency,
-        "force": force,
-        "kinds": [row.kind for row in only or ()],
-        "keys": [row.key for row in only or ()],
-        "lease": LEASE,
-        "first": first.value,
-        "lane": lane.value,
-    }
-    anything = _OF_PRIORITY.format(lane="%(lane)s", priority="ANY('{0, 1}')")
-    look = await db.row(_LOOK.format(rows=anything if only is None else _THESE), parameters)
+    found = await _claim(
+        db,
+        wanted.lane,
+        _THIS,
+        _PICK_THIS,
+        concurrency=concurrency,
+        limit=1,
+        kind=wanted.kind,
+        key=wanted.key,
+        force=force,
+    )
+    return found[0] if found else None
+
+
+async def _claim(db: Database, lane: Lane, rows: str, picked: str, **parameters: Any) -> list[Claim]:
+    """A look without the lock comes first: with every event somebody asks, and mostly there is no room."""
+    parameters |= {"lane": lane.value, "lease": LEASE}
+    look = await db.row(_LOOK.format(rows=rows), parameters)
     if not look or not look["worth_it"]:
         return []
 
     async def take(connection: Connection) -> list[Claim]:
         await connection.execute(_LOCK, {"lock": _CLAIM_LOCKS[lane]})
-        cursor = await connection.execute(_CLAIM.format(picked=_PICK_DUE if only is None else _PICK_THESE), parameters)
+        cursor = await connection.execute(_CLAIM.format(picked=picked), parameters)
         return [Claim(**row) for row in await cursor.fetchall()]
 
     return await db.transact(take)
@@ -194,8 +204,6 @@ async def settle(
         notes: facts for the ledger, written together with the end or not at all.
         beside: what else is.
     """
-    problems = settled.problems
-    reason = problems[0].reason if problems else None
 
     async def end(connection: Connection) -> bool:
         # In a statement of its own: one that waited here for a nudge to be committed would not see it.
@@ -206,27 +214,10 @@ async def settle(
         if row is None:
             return False
         nudged = row["generation"] != claim.generation
-        if not nudged and settled.due_at is None and reason is None:
+        if not nudged and settled.due_at is None and not settled.problems:
             await connection.execute("DELETE FROM due WHERE lease_id = %s", (claim.lease_id,))
         else:
-            await connection.execute(
-                _SETTLE,
-                {
-                    "lease": claim.lease_id,
-                    "nudged": nudged,
-                    "due_at": settled.due_at,
-                    "error": settled.error,
-                    "waits_for": settled.waits_for,
-                    "keeps": settled.keeps_problems,
-                    "reason": reason,
-                    "rested": settled.error is None and not settled.keeps_problems and reason is None,
-                    "problems": Jsonb([asdict(problem) for problem in problems]),
-                    "attempts": settled.attempts,
-                    "retry_at": settled.retry_at,
-                    "answered": settled.answered,
-                    "routine": Priority.ROUTINE.value,
-                },
-            )
+            await connection.execute(_SETTLE, _ended(claim, settled, nudged=nudged))
         if notes:
             await ledger.add(connection, notes)
         if beside is not None:
@@ -234,6 +225,26 @@ async def settle(
         return True
 
     return await db.transact(end)  # a statement alone may be sent twice, and would find the lease gone
+
+
+def _ended(claim: Claim, settled: Settlement, *, nudged: bool) -> dict[str, Any]:
+    problems = settled.problems
+    reason = problems[0].reason if problems else None
+    return {
+        "lease": claim.lease_id,
+        "nudged": nudged,
+        "due_at": settled.due_at,
+        "error": settled.error,
+        "waits_for": settled.waits_for,
+        "keeps": settled.keeps_problems,
+        "reason": reason,
+        "rested": settled.error is None and not settled.keeps_problems and reason is None,
+        "problems": Jsonb([asdict(problem) for problem in problems]),
+        "attempts": settled.attempts,
+        "retry_at": settled.retry_at,
+        "answered": settled.answered,
+        "routine": Priority.ROUTINE.value,
+    }
 
 
 async def give_back(db: Database, claim: Claim) -> None:

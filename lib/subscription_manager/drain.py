@@ -86,15 +86,9 @@ class Drain:
             mine = next((nudge for nudge in self._first if nudge.lane is lane), None)
             if mine is not None:
                 self._first.remove(mine)
-            claims = await due.claim(
-                self._db,
-                concurrency=self._places[lane],
-                only=[mine] if mine else None,
-                first=due.turn(random.random()),  # noqa: S311 - shares turns, guards nothing
-                lane=lane,
-            )
-            if claims:
-                ended = await self._run(claims[0])
+            claim = await self._claim(lane, mine)
+            if claim is not None:
+                ended = await self._run(claim)
                 passes += 1
                 self._drained.passes += 1
                 self._drained.outcomes[type(ended.outcome).__name__.lower() if ended else "lost"] += 1
@@ -102,6 +96,14 @@ class Drain:
                 return passes
         self._drained.out_of_time = True
         return passes
+
+    async def _claim(self, lane: Lane, mine: Nudge | None) -> Claim | None:
+        most = self._places[lane]
+        if mine is not None:
+            return await due.claim_this(self._db, mine, concurrency=most)
+        prefer = due.turn(random.random())  # noqa: S311 - shares turns, guards nothing
+        claims = await due.claim(self._db, concurrency=most, lane=lane, prefer=prefer)
+        return claims[0] if claims else None
 
     def _in_time(self) -> bool:
         return time.monotonic() < self._deadline - TIME_FOR_A_PASS

@@ -45,6 +45,11 @@ TOGETHER = 0.02
 WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
 
+NO_PLACE = (
+    f"no place was free within {WAIT_FOR_CLAIM:.0f} s: another pass works on this customer, or PANEL_CONCURRENCY passes"
+    " run already; it is due and runs by itself"
+)
+
 
 class SubscriptionManager:
     """The verbs, over what whoever makes this provides (`lib.bridge`).
@@ -235,26 +240,27 @@ class SubscriptionManager:
         if self.settings.provisioning_mode == "paused" and edit is None:
             raise Declined("paused", "PROVISIONING_MODE is paused; the customer is due and runs afterwards")
         while True:
-            claims = await due.claim(self.db, concurrency=self.settings.panel_concurrency, only=[subject], force=True)
-            if claims and edit is not None:
-                if not await self._edit(claims[0], edit):
-                    claims = []
-                else:
+            claim = await due.claim_this(self.db, subject, concurrency=self.settings.panel_concurrency, force=True)
+            if claim is not None and edit is not None:
+                if await self._edit(claim, edit):
                     edit = None
-            if claims and self.settings.provisioning_mode == "paused":
-                await due.give_back(self.db, claims[0])
-                raise Declined("paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
-            ended = await self._run(claims[0], actor=actor) if claims else None
-            if ended is not None and ended.report is not None:
-                return ended.report
+                else:
+                    claim = None
+            report = await self._run_now(claim, actor) if claim is not None else None
+            if report is not None:
+                return report
             if time.monotonic() > end:
-                detail = (
-                    f"no place was free within {WAIT_FOR_CLAIM:.0f} s: another pass works on this customer, or"
-                    " PANEL_CONCURRENCY passes run already; it is due and runs by itself"
-                )
-                raise Declined("busy", detail)
+                raise Declined("busy", NO_PLACE)
             await asyncio.sleep(0.25)
             await due.keep(self.db, subject)
+
+    async def _run_now(self, claim: Claim, actor: str) -> PassReport | None:
+        """Run a claimed pass that a person asked for; `None`: its lease was lost."""
+        if self.settings.provisioning_mode == "paused":
+            await due.give_back(self.db, claim)
+            raise Declined("paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
+        ended = await self._run(claim, actor=actor)
+        return ended.report if ended is not None else None
 
     async def foresee(self, customer_id: str, edit: Callable[[Catalogue], Catalogue]) -> PassReport:
         """What the next pass of a customer would do if something else were sold; nothing is changed or written."""
@@ -267,7 +273,7 @@ class SubscriptionManager:
         False: the lease was lost or the change undone, and it is to be made again.
         """
         try:
-            async with self.runner.kept(claim):
+            async with self.runner.keeping_lease(claim):
                 await edit(claim.lease_id)
             return True
         except LeaseLost:

@@ -52,7 +52,7 @@ class Runner:
         began = time.monotonic()
         with bound(pass_id=mandate.pass_id, **{kind.about if kind else "object": claim.key}):
             try:
-                async with self.kept(claim) as lease:
+                async with self.keeping_lease(claim) as lease:
                     calls = outside_calls.begin()
                     ended = await self._ended(kind, claim, context)
                     settled = None if ended is None or lease.lost else await self._settle(claim, context, ended)
@@ -122,7 +122,7 @@ class Runner:
         return replace(ended, outcome=outcome, report=ended.report and replace(ended.report, outcome=outcome))
 
     @asynccontextmanager
-    async def kept(self, claim: Claim) -> AsyncIterator[Lease]:
+    async def keeping_lease(self, claim: Claim) -> AsyncIterator[Lease]:
         """Renew the lease while the pass runs. Once it is lost, the pass fails at its next intent or memory."""
         lease = Lease()
 

@@ -105,7 +105,7 @@ async def test_nobody_waits_in_order_to_learn_that_there_is_no_room(db: Database
     assert len(await due.claim(db, concurrency=4, limit=4)) == 4
     with claims_held_up(database_url):
         assert await due.claim(db, concurrency=4) == []
-        assert await due.claim(db, concurrency=4, only=[nudge("customer", "cus_5")], force=True) == []
+        assert await due.claim_this(db, nudge("customer", "cus_5"), concurrency=4, force=True) is None
         await db.rows("DELETE FROM due")
         assert await due.claim(db, concurrency=4) == []
 

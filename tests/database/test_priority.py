@@ -28,7 +28,7 @@ def customers(*names: str) -> list[Nudge]:
 
 async def claimed(db: Database, limit: int = 1, first: Priority = ASKED) -> list[str]:
     """Whose turn it is."""
-    return [claim.key for claim in await due.claim(db, concurrency=100, limit=limit, first=first)]
+    return [claim.key for claim in await due.claim(db, concurrency=100, limit=limit, prefer=first)]
 
 
 async def priorities(db: Database) -> dict[str, int]:
@@ -189,5 +189,6 @@ async def test_who_waits_for_a_pass_of_their_own_finds_the_row_free(db: Database
     assert await claimed(db) == []
     (row,) = await db.rows("SELECT due_at BETWEEN now() AND now() + interval '2 minutes' AS soon FROM due")
     assert row["soon"]
-    assert [c.key for c in await due.claim(db, concurrency=1, only=customers("cus_1"), force=True)] == ["cus_1"]
+    found = await due.claim_this(db, nudge("customer", "cus_1"), concurrency=1, force=True)
+    assert found is not None and found.key == "cus_1"
     await db.close()
