@@ -46,6 +46,16 @@ def insist(written: object) -> None:
         raise LeaseLost("the lease of this pass is over or another process has it; nothing of this was written")
 
 
+async def insist_held(connection: Connection, lease_id: str) -> None:
+    """Let the rest of a transaction be the holder's alone: nobody takes the lease over before it ends.
+
+    Raises:
+        LeaseLost: another process holds this row now.
+    """
+    cursor = await connection.execute(f"SELECT 1 WHERE {held()}", {"lease": lease_id})
+    insist(await cursor.fetchone())
+
+
 @asynccontextmanager
 async def holding(db: Database, lease_id: str) -> AsyncIterator[Connection]:
     """A short transaction for what only the holder of a lease may write; nobody takes the lease over inside it.
@@ -54,8 +64,7 @@ async def holding(db: Database, lease_id: str) -> AsyncIterator[Connection]:
         LeaseLost: another process holds this row now; nothing is written.
     """
     async with db.transaction() as connection:
-        cursor = await connection.execute(f"SELECT 1 WHERE {held()}", {"lease": lease_id})
-        insist(await cursor.fetchone())
+        await insist_held(connection, lease_id)
         yield connection
 
 

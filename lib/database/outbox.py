@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -16,7 +17,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 from lib.config import Endpoint, Outlet
 from lib.database import due
 from lib.database.connection import Connection, Database
-from lib.database.leases import held, insist
+from lib.database.leases import insist_held
 from lib.model import Lane, Nudge, Priority
 from lib.model.outgoing import Attempt, Disabled, Standing, Told, Waiting
 
@@ -175,7 +176,46 @@ _WAKE_ENDPOINT = f"""
 """
 
 
-async def delivered(db: Database, stream: tuple[str, str], lease_id: str, row_id: int, attempt: Attempt) -> None:
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one endpoint, by the pass that holds its stream."""
+
+    endpoint: str
+    customer: str
+    lease_id: str
+    row_id: int
+
+
+_ARRIVED = f"""
+    WITH {_ATTEMPTED}, ended AS (
+        UPDATE outbox SET state = 'delivered', attempts = attempts + 1, last_error = NULL, ended_at = clock_timestamp()
+        WHERE id = %(id)s AND state = 'waiting'
+    ), well AS ({_WELL} RETURNING 1)
+    {_WAKE_ENDPOINT.format(where="FROM well")}
+"""
+
+_FAILED = f"""
+    WITH {_ATTEMPTED}, kept AS (
+        UPDATE outbox SET attempts = attempts + 1, last_error = %(error)s WHERE id = %(id)s
+    )
+    UPDATE outbox_endpoints SET failing_since = coalesce(failing_since, clock_timestamp()),
+        failures = failures + 1, last_error = %(error)s,
+        probing = probing OR coalesce(last_failed <> %(customer)s, false), last_failed = %(customer)s,
+        probe = NULL, next_try_at = %(again)s,
+        disabled_at = CASE WHEN %(disabled)s::text IS NULL THEN disabled_at
+            ELSE coalesce(disabled_at, clock_timestamp()) END,
+        disabled_reason = coalesce(disabled_reason, %(disabled)s)
+    WHERE endpoint = %(endpoint)s RETURNING probing
+"""
+
+_WAKE_LATER = f"""
+    INSERT INTO due (kind, key, lane, priority, due_at)
+    VALUES ({_KEY.format(endpoint="%(endpoint)s", customer="''")}, {Priority.ASKED.value}, %(again)s)
+    {due.NUDGE}
+"""
+
+
+async def delivered(db: Database, delivery: Delivery, attempt: Attempt) -> None:
     """Write down that an event has arrived; with it the endpoint is well, and wakes its streams.
 
     Raises:
@@ -183,36 +223,14 @@ async def delivered(db: Database, stream: tuple[str, str], lease_id: str, row_id
     """
 
     async def write_down(connection: Connection) -> None:
-        cursor = await connection.execute(f"SELECT 1 WHERE {held()}", {"lease": lease_id})
-        insist(await cursor.fetchone())
-        await _arrived(connection, stream, row_id, attempt)
+        await insist_held(connection, delivery.lease_id)
+        await connection.execute(_ARRIVED, _parameters(delivery, attempt))
 
     await db.transact(write_down)
 
 
-async def _arrived(connection: Connection, stream: tuple[str, str], row_id: int, attempt: Attempt) -> None:
-    await connection.execute(
-        f"""
-        WITH {_ATTEMPTED}, ended AS (
-            UPDATE outbox SET state = 'delivered', attempts = attempts + 1, last_error = NULL,
-                ended_at = clock_timestamp()
-            WHERE id = %(id)s AND state = 'waiting'
-        ), well AS ({_WELL} RETURNING 1)
-        {_WAKE_ENDPOINT.format(where="FROM well")}
-        """,
-        _parameters(stream, row_id, attempt),
-    )
-
-
 async def failed(
-    db: Database,
-    stream: tuple[str, str],
-    lease_id: str,
-    row_id: int,
-    attempt: Attempt,
-    *,
-    again_at: datetime,
-    disabled: Disabled | None,
+    db: Database, delivery: Delivery, attempt: Attempt, *, again_at: datetime, disabled: Disabled | None
 ) -> bool:
     """Write down that an event did not arrive. Whether one event at a time is tried at this endpoint from now on.
 
@@ -222,47 +240,25 @@ async def failed(
     Raises:
         LeaseLost: somebody else has this stream.
     """
+    parameters = {**_parameters(delivery, attempt), "again": again_at, "disabled": disabled}
 
     async def write_down(connection: Connection) -> bool:
-        cursor = await connection.execute(f"SELECT 1 WHERE {held()}", {"lease": lease_id})
-        insist(await cursor.fetchone())
-        cursor = await connection.execute(
-            f"""
-            WITH {_ATTEMPTED}, kept AS (
-                UPDATE outbox SET attempts = attempts + 1, last_error = %(error)s WHERE id = %(id)s
-            )
-            UPDATE outbox_endpoints SET failing_since = coalesce(failing_since, clock_timestamp()),
-                failures = failures + 1, last_error = %(error)s,
-                probing = probing OR coalesce(last_failed <> %(customer)s, false), last_failed = %(customer)s,
-                probe = NULL, next_try_at = %(again)s,
-                disabled_at = CASE WHEN %(disabled)s::text IS NULL THEN disabled_at
-                    ELSE coalesce(disabled_at, clock_timestamp()) END,
-                disabled_reason = coalesce(disabled_reason, %(disabled)s)
-            WHERE endpoint = %(endpoint)s RETURNING probing
-            """,
-            {**_parameters(stream, row_id, attempt), "again": again_at, "disabled": disabled},
-        )
+        await insist_held(connection, delivery.lease_id)
+        cursor = await connection.execute(_FAILED, parameters)
         row = await cursor.fetchone()
         probing = bool(row and row["probing"])
         if probing:
-            await connection.execute(
-                f"""
-                INSERT INTO due (kind, key, lane, priority, due_at)
-                VALUES ({_KEY.format(endpoint="%(endpoint)s", customer="''")}, {Priority.ASKED.value}, %(again)s)
-                {due.NUDGE}
-                """,
-                {"endpoint": stream[0], "again": again_at},
-            )
+            await connection.execute(_WAKE_LATER, parameters)
         return probing
 
     return await db.transact(write_down)
 
 
-def _parameters(stream: tuple[str, str], row_id: int, attempt: Attempt) -> dict[str, Any]:
+def _parameters(delivery: Delivery, attempt: Attempt) -> dict[str, Any]:
     return {
-        "endpoint": stream[0],
-        "customer": stream[1],
-        "id": row_id,
+        "endpoint": delivery.endpoint,
+        "customer": delivery.customer,
+        "id": delivery.row_id,
         "status": attempt.status,
         "ms": attempt.duration_ms,
         "error": attempt.error,

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from lib.config import Endpoint
 from lib.database import outbox
+from lib.database.outbox import Delivery
 from lib.kinds import Context, Ended
 from lib.log import get_logger
 from lib.messages.sender import PATIENCE, Sender
@@ -86,12 +87,11 @@ class Courier:
                 attempt = await send(sender, self.endpoint, standing.next, standing)
                 if not attempt.delivered:
                     return await self._failed(standing, standing.next, attempt)
-                await outbox.delivered(db, self._stream, self.claim.lease_id, standing.next.id, attempt)
+                await outbox.delivered(db, self._delivery(standing.next), attempt)
                 self.delivered += 1
 
-    @property
-    def _stream(self) -> tuple[str, str]:
-        return self.endpoint.id, self.customer
+    def _delivery(self, event: Waiting) -> Delivery:
+        return Delivery(self.endpoint.id, self.customer, self.claim.lease_id, event.id)
 
     async def _nothing_to_send(self, standing: Standing) -> Outcome:
         """Nothing waits, or it is somebody else's turn: then the endpoint's own row wakes this one again."""
@@ -109,13 +109,7 @@ class Courier:
         again_at = outgoing.next_try(standing.failures + 1, standing.at, noise, attempt.retry_after)
         disabled = outgoing.disabled_by(attempt, standing)
         probing = await outbox.failed(
-            self.context.db,
-            self._stream,
-            self.claim.lease_id,
-            event.id,
-            attempt,
-            again_at=again_at,
-            disabled=disabled,
+            self.context.db, self._delivery(event), attempt, again_at=again_at, disabled=disabled
         )
         error = f"{self.endpoint.shown}: {attempt.error}"
         log.warning("delivery_failed", endpoint=self.endpoint.id, event_id=event.event_id, error=attempt.error)
