@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scripts._console import actor, bridge, confirmed, finish, table
@@ -115,7 +116,7 @@ async def _link(survey: Survey, manager: Bridge, ready: Sequence[Case], who: str
     from lib.policy.adoption import Refusal
 
     for dispute in getattr(survey, "disputes", ()):
-        await money_back.remember_dispute(manager.db, dispute)
+        await manager.db.transact(partial(money_back.remember_dispute, dispute=dispute))
     refused = []
     for case in ready:
         declined = await adoption.link(

@@ -37,56 +37,84 @@ def _same(*columns: str, if_known: Sequence[str]) -> str:
     return " AND ".join([*equal, *(f"{c} IS NOT DISTINCT FROM coalesce(%({c})s::text, {c})" for c in if_known)])
 
 
-async def remember_dispute(db: Database, dispute: Dispute) -> str | None:
+async def remember_dispute(connection: Connection, dispute: Dispute, payment: Payment | None = None) -> str | None:
     """Write the dispute, and make its customer due if that is news; the status before, `None` for a new one."""
     same = _same("status", if_known=("customer_id", "subscription_id"))
-    row = await db.row(
+    cursor = await connection.execute(
         f"""
         WITH before AS (
             SELECT status, customer_id, subscription_id FROM disputes
             WHERE provider = %(provider)s AND dispute_id = %(dispute_id)s
         ), nudged AS ({_NUDGED.format(same=same)}), written AS (
             INSERT INTO disputes (provider, dispute_id, customer_id, subscription_id, charge_id, status, reason, amount,
-                currency, created_at)
+                currency, created_at, payment_intent_id, due_by, has_evidence, submissions, network_reason, case_type,
+                withdrawn, fee, payment_id, order_id, closed_at)
             VALUES (%(provider)s, %(dispute_id)s, %(customer_id)s, %(subscription_id)s, %(charge_id)s, %(status)s,
-                %(reason)s, %(amount)s, %(currency)s, %(created_at)s)
+                %(reason)s, %(amount)s, %(currency)s, %(created_at)s, %(payment_intent_id)s, %(due_by)s,
+                %(has_evidence)s, %(submissions)s, %(network_reason)s, %(case_type)s, %(withdrawn)s, %(fee)s,
+                %(payment_id)s::uuid, %(order_id)s::uuid, CASE WHEN %(status)s = ANY(%(ended)s) THEN now() END)
             ON CONFLICT (provider, dispute_id) DO UPDATE SET
+                payment_intent_id = excluded.payment_intent_id, due_by = excluded.due_by,
+                has_evidence = excluded.has_evidence, submissions = excluded.submissions,
+                network_reason = excluded.network_reason, case_type = excluded.case_type,
+                withdrawn = excluded.withdrawn, fee = excluded.fee,
+                payment_id = coalesce(disputes.payment_id, excluded.payment_id),
+                order_id = coalesce(disputes.order_id, excluded.order_id),
+                closed_at = CASE WHEN excluded.closed_at IS NULL THEN NULL
+                    ELSE coalesce(disputes.closed_at, excluded.closed_at) END,
                 status = excluded.status, reason = excluded.reason, amount = excluded.amount, updated_at = now(),
                 customer_id = coalesce(excluded.customer_id, disputes.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, disputes.subscription_id)
         )
         SELECT (SELECT status FROM before) AS status
         """,
-        {"provider": STRIPE, **asdict(dispute)},
+        {"provider": STRIPE, "ended": list(ENDED["dispute"]), **asdict(dispute), **_about(payment)},
     )
+    row = await cursor.fetchone()
     return row["status"] if row else None
 
 
-async def remember_refunds(db: Database, refunds: Sequence[Refund]) -> None:
-    """Write every refund of one charge, and make its customer due if one is news.
+async def remember_refunds(
+    connection: Connection, refunds: Sequence[Refund], payment: Payment | None = None
+) -> list[Refund]:
+    """Write every refund of one charge, and make its customer due if one is news; those of another status than before.
 
     All of them follow the charge's own word on whether it is refunded in full.
     """
+    cursor = await connection.execute(
+        "SELECT refund_id, status FROM refunds WHERE provider = %(provider)s AND refund_id = ANY(%(ids)s)",
+        {"provider": STRIPE, "ids": [refund.refund_id for refund in refunds]},
+    )
+    before = {row["refund_id"]: row["status"] for row in await cursor.fetchall()}
     same = _same("status", "amount", "charge_refunded", if_known=("customer_id", "subscription_id", "invoice_id"))
     for refund in refunds:
-        await db.rows(
+        await connection.execute(
             f"""
             WITH before AS (
                 SELECT status, amount, charge_refunded, customer_id, subscription_id, invoice_id FROM refunds
                 WHERE provider = %(provider)s AND refund_id = %(refund_id)s
             ), nudged AS ({_NUDGED.format(same=same)})
             INSERT INTO refunds (provider, refund_id, customer_id, subscription_id, invoice_id, charge_id, status,
-                amount, currency, charge_refunded, created_at)
+                amount, currency, charge_refunded, created_at, failure, payment_id, order_id)
             VALUES (%(provider)s, %(refund_id)s, %(customer_id)s, %(subscription_id)s, %(invoice_id)s, %(charge_id)s,
-                %(status)s, %(amount)s, %(currency)s, %(charge_refunded)s, %(created_at)s)
+                %(status)s, %(amount)s, %(currency)s, %(charge_refunded)s, %(created_at)s, %(failure)s,
+                %(payment_id)s::uuid, %(order_id)s::uuid)
             ON CONFLICT (provider, refund_id) DO UPDATE SET
-                status = excluded.status, amount = excluded.amount, charge_refunded = excluded.charge_refunded,
+                failure = coalesce(excluded.failure, refunds.failure),
+                payment_id = coalesce(refunds.payment_id, excluded.payment_id),
+                order_id = coalesce(refunds.order_id, excluded.order_id), status = excluded.status,
+                amount = excluded.amount, charge_refunded = excluded.charge_refunded,
                 customer_id = coalesce(excluded.customer_id, refunds.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, refunds.subscription_id),
                 invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id), updated_at = now()
             """,
-            {"provider": STRIPE, **asdict(refund)},
+            {"provider": STRIPE, **asdict(refund), **_about(payment)},
         )
+    return [refund for refund in refunds if before.get(refund.refund_id) != refund.status]
+
+
+def _about(payment: Payment | None) -> dict[str, str | None]:
+    return {"payment_id": payment.id if payment else None, "order_id": payment.order_id if payment else None}
 
 
 async def belong(connection: Connection, payment: Payment) -> None:

@@ -59,6 +59,15 @@ async def find_by_charge(db: Database, charge_id: str) -> Payment | None:
     return _one(await db.rows(f"{_READ} WHERE charge_id = %(id)s LIMIT 1", {"id": charge_id}))
 
 
+async def locked_by_charge(connection: Connection, charge_id: str | None) -> Payment | None:
+    """The payment of a charge, with its order's row locked, as everybody locks it who writes of that order's money."""
+    cursor = await connection.execute(f"{_READ} WHERE charge_id = %(id)s LIMIT 1", {"id": charge_id})
+    payment = _one(await cursor.fetchall())
+    if payment is not None:
+        await orders.locked(connection, payment.order_id)
+    return payment
+
+
 async def of_order(db: Database, order_id: str) -> list[Payment]:
     """All attempts and renewals of an order, oldest first."""
     found = await db.rows(f"{_READ} WHERE order_id = %(id)s ORDER BY attempt", {"id": order_id})

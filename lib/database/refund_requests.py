@@ -51,6 +51,16 @@ async def ask(connection: Connection, request: RefundRequest, payment: Payment, 
     return await cursor.fetchone() is not None
 
 
+async def open_request(connection: Connection, request_id: str) -> RefundRequest | None:
+    """A request that waits for its answer; `None`: there is none of this id, or it has been answered."""
+    cursor = await connection.execute(
+        f"SELECT {_OPEN} FROM refunds WHERE request_id::text = %(id)s AND status = 'requested' FOR UPDATE",
+        {"id": request_id},
+    )
+    row = await cursor.fetchone()
+    return _request(row) if row else None
+
+
 async def unanswered(db: Database, *, before: datetime) -> list[RefundRequest]:
     """Requests from before this time that wait for an answer: asked once more, with the same key."""
     found = await db.rows(

@@ -112,7 +112,7 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """One dispute; amounts in minor units of its currency."""
+    """One dispute, or an inquiry, which takes no money; amounts in minor units of its currency."""
 
     dispute_id: str
     customer_id: str | None
@@ -123,6 +123,20 @@ class Dispute:
     amount: int
     currency: str
     created_at: datetime
+    payment_intent_id: str | None = None
+    due_by: datetime | None = None
+    """Until when evidence is taken."""
+    has_evidence: bool | None = None
+    submissions: int | None = None
+    """How often evidence was sent."""
+    network_reason: str | None = None
+    """The card network's own code."""
+    case_type: str | None = None
+    """Stripe's word: `inquiry`, `chargeback`, ..."""
+    withdrawn: int | None = None
+    """What is missing from the balance because of it: nothing again once it is won."""
+    fee: int | None = None
+    """The provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +153,7 @@ class Refund:
     currency: str
     charge_refunded: bool
     created_at: datetime
+    request_id: str | None = None
+    """Our own request that its metadata name: to be checked against our record."""
+    failure: str | None = None
+    """Why it failed, in Stripe's word."""

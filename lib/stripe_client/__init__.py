@@ -3,11 +3,12 @@
 from lib.stripe_client.checkout import CheckoutWrites, Session
 from lib.stripe_client.money import MoneyReads
 from lib.stripe_client.purchases import PurchaseReads
+from lib.stripe_client.refunds import RefundWrites
 from lib.stripe_client.shapes import Price
 from lib.stripe_client.truth import TruthReads
 
 __all__ = ["Price", "Session", "StripeClient"]
 
 
-class StripeClient(TruthReads, MoneyReads, PurchaseReads, CheckoutWrites):
+class StripeClient(TruthReads, MoneyReads, PurchaseReads, CheckoutWrites, RefundWrites):
     """One Stripe account, for one event loop (see `transport` for what every read raises, `writes` for the others)."""

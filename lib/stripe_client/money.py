@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lib.model import Dispute, Refund
 from lib.reading import Answer
-from lib.stripe_client.shapes import DISPUTE_STATUSES, read_refund
+from lib.stripe_client.shapes import read_dispute, read_refund
 from lib.stripe_client.transport import Transport
 
 
@@ -31,17 +31,7 @@ class MoneyReads(Transport):
         _, subscription_id = await self._paid_by(
             charge.reference_or_none("payment_intent") or dispute.reference_or_none("payment_intent")
         )
-        return Dispute(
-            dispute_id=dispute_id,
-            customer_id=charge.reference_or_none("customer"),
-            subscription_id=subscription_id,
-            charge_id=charge.text("id"),
-            status=dispute.one_of("status", DISPUTE_STATUSES),
-            reason=dispute.text_or_none("reason"),
-            amount=dispute.number("amount"),
-            currency=dispute.text("currency"),
-            created_at=dispute.time("created"),
-        )
+        return read_dispute(dispute, charge, subscription_id)
 
     async def refunds_of(self, charge_id: str) -> tuple[str | None, tuple[Refund, ...]]:
         """The customer of a charge, and every refund of it with the invoice that the charge had paid."""

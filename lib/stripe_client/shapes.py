@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lib.errors import Incomplete
-from lib.model import Invoice, Item, Line, Refund, Subscription
+from lib.model import Dispute, Invoice, Item, Line, Refund, Subscription
 from lib.reading import Answer
 from lib.stripe_client.transport import Json, page_of
 
@@ -125,7 +125,43 @@ def read_refund(thing: Json) -> Refund:
         currency=refund.text("currency"),
         charge_refunded=False,
         created_at=refund.time("created"),
+        request_id=_told_in_metadata(refund, "request_id"),
+        failure=refund.text("failure_reason") if refund.maybe("failure_reason") else None,
     )
+
+
+def read_dispute(dispute: Answer, charge: Answer, subscription_id: str | None) -> Dispute:
+    """A dispute, with the customer of its charge. What is only shown to people need not be there."""
+    evidence = dispute.inner("evidence_details") if dispute.maybe("evidence_details") else None
+    method = dispute.inner("payment_method_details") if dispute.maybe("payment_method_details") else None
+    kind = method.text("type") if method and method.maybe("type") else None
+    card = method.inner(kind) if method and kind and method.maybe(kind) else None
+    moved = dispute.rows("balance_transactions") if dispute.maybe("balance_transactions") else []
+    movements = [Answer(row, f"a balance transaction of {dispute.what}") for row in moved]
+    return Dispute(
+        dispute_id=dispute.text("id"),
+        customer_id=charge.reference_or_none("customer"),
+        subscription_id=subscription_id,
+        charge_id=charge.text("id"),
+        status=dispute.one_of("status", DISPUTE_STATUSES),
+        reason=dispute.text_or_none("reason"),
+        amount=dispute.number("amount"),
+        currency=dispute.text("currency"),
+        created_at=dispute.time("created"),
+        payment_intent_id=charge.reference_or_none("payment_intent"),
+        due_by=evidence.time("due_by") if evidence and evidence.maybe("due_by") else None,
+        has_evidence=evidence.flag("has_evidence") if evidence and evidence.maybe("has_evidence") else None,
+        submissions=evidence.count("submission_count") if evidence and evidence.maybe("submission_count") else None,
+        network_reason=card.text("network_reason_code") if card and card.maybe("network_reason_code") else None,
+        case_type=card.text("case_type") if card and card.maybe("case_type") else None,
+        withdrawn=max(0, -sum(one.number("amount") for one in movements)) if movements else None,
+        fee=sum(one.number("fee") for one in movements) if movements else None,
+    )
+
+
+def _told_in_metadata(said: Answer, name: str) -> str | None:
+    metadata = said.inner("metadata") if said.maybe("metadata") else None
+    return metadata.text(name) if metadata and metadata.maybe(name) else None
 
 
 def read_invoice(invoice: Answer, lines: list[dict[str, Any]] | None = None) -> Invoice:

@@ -31,6 +31,7 @@ ALLOWED = (
     re.compile(r"/v1/checkout/sessions"),
     re.compile(r"/v1/checkout/sessions/cs_[A-Za-z0-9_]+/expire"),
     re.compile(r"/v1/billing_portal/sessions"),
+    re.compile(r"/v1/refunds"),
 )
 """Everything that is ever written at Stripe."""
 

@@ -273,11 +273,11 @@ async def test_a_refund_has_a_row_before_stripe_knows_of_it(db: Database, event_
     # No sweep may ask Stripe for an id that is ours.
     assert await money_back.undecided(db, "refund", NOW + timedelta(days=1)) == []
     if event_first:
-        await money_back.remember_refunds(db, [told()])
+        await db.transact(lambda connection: money_back.remember_refunds(connection, [told()]))
     for _ in range(2):
         async with db.transaction() as connection:
             await refund_requests.answered(connection, request.id, told(), provider=Provider.STRIPE)
-    await money_back.remember_refunds(db, [told()])
+    await db.transact(lambda connection: money_back.remember_refunds(connection, [told()]))
     rows = await db.rows("SELECT refund_id, status, amount, waived, requested_by, request_id::text FROM refunds")
     assert rows == [
         {"refund_id": "re_1", "status": "succeeded", "amount": 500, "waived": False, "requested_by": "anna",

@@ -1,0 +1,110 @@
+"""Money that goes back: what Stripe says of the refunds of a charge is remembered, and an operator's refund is made.
+
+Keys of the rows are refunds and charges at Stripe, and the requests of operators, which have ids of ours until Stripe
+has answered them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lib.database import due, erasure, events, money_back, orders, outbox, payments, refund_requests
+from lib.database.connection import Connection
+from lib.errors import NotFound
+from lib.kinds import Context, Ended, nudge
+from lib.ledger import refunding
+from lib.log import get_logger
+from lib.model import Claim, CustomerKey, Refund, Settled
+from lib.model.money import Payment, Provider, Step, StepKind, StepState
+
+log = get_logger()
+
+_STEPS = {"succeeded": StepState.SUCCEEDED, "failed": StepState.FAILED, "canceled": StepState.FAILED}
+
+
+async def run(claim: Claim, context: Context) -> Ended:
+    """Read a charge with its refunds and remember them; or go on with a refund that an operator asked for."""
+    if claim.kind == "refund" and refunding.is_request(claim.key):
+        await refunding.go_on(claim.key, context, tries=claim.attempts)
+        return Ended(Settled())
+    try:
+        customer_id = await _learn(claim, context)
+    except NotFound as error:
+        log.warning("object_unknown", kind=claim.kind, error=str(error))
+        return Ended(Settled())
+    return await led_to(customer_id, claim, context)
+
+
+async def led_to(customer_id: str | None, claim: Claim, context: Context) -> Ended:
+    """Note whose an object is, with the events that did not say so themselves: it counts for them, erased or not."""
+    if customer_id is None:
+        log.info("object_without_customer", kind=claim.kind)
+        return Ended(Settled())
+    whom = CustomerKey.stripe(customer_id)
+    await events.belong(context.db, claim.key, whom)
+    await erasure.empty_late(context.db, claim.key, whom)
+    return Ended(Settled(), customer_id)
+
+
+async def _learn(claim: Claim, context: Context) -> str | None:
+    charge_id: str | None = claim.key
+    if claim.kind == "refund":
+        refund = await context.stripe.refund(claim.key)
+        charge_id = refund.charge_id
+        if charge_id is None:  # of a bank transfer, for one: remembered, so that no sweep asks again
+            await context.db.transact(Returning((refund,), context).write)
+            return None
+    assert charge_id is not None
+    customer_id, refunds = await context.stripe.refunds_of(charge_id)
+    if refunds:
+        await context.db.transact(Returning(refunds, context).write)
+    return customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """All refunds of one charge, as one pass has read them."""
+
+    refunds: Sequence[Refund]
+    context: Context
+
+    async def write(self, connection: Connection) -> None:
+        """Remember them, and what is news goes to the customer, the order and the operator's own systems with it."""
+        payment = await payments.locked_by_charge(connection, self.refunds[0].charge_id)
+        answered = [refund for refund in self.refunds if await self._answers(connection, refund, payment)]
+        news = await money_back.remember_refunds(connection, self.refunds, payment)
+        news += [refund for refund in answered if refund not in news]
+        if payment is not None and news:
+            await due.nudge(connection, [nudge("order", payment.order_id)])
+            for refund in news:
+                await orders.log(connection, payment.order_id, self._step(refund, payment))
+        await self._tell(connection, [refund for refund in news if refund.status == "succeeded"], payment)
+
+    async def _answers(self, connection: Connection, refund: Refund, payment: Payment | None) -> bool:
+        """Whether a refund names a request of ours that waits for its answer and is about the same money; it has it."""
+        if refund.request_id is None or payment is None:
+            return False
+        request = await refund_requests.open_request(connection, refund.request_id)
+        if request is None or (request.payment_id, request.amount) != (payment.id, refund.amount):
+            return False
+        await refund_requests.answered(connection, request.id, refund, provider=Provider.STRIPE)
+        return True
+
+    def _step(self, refund: Refund, payment: Payment) -> Step:
+        return Step(
+            StepKind.REFUND,
+            _STEPS.get(refund.status, StepState.PENDING),
+            f"pass:{self.context.mandate.pass_id}",
+            attempt=payment.attempt,
+            subject=refund.refund_id,
+            detail={"payment": payment.id, "amount": refund.amount, "currency": refund.currency},
+            error=refund.failure,
+        )
+
+    async def _tell(self, connection: Connection, succeeded: Sequence[Refund], payment: Payment | None) -> None:
+        outlet, pass_id = self.context.settings.outbox, self.context.mandate.pass_id
+        if not outlet or not succeeded:
+            return
+        told = [refunding.told_of(one, payment, pass_id, full=one.charge_refunded) for one in succeeded]
+        await outbox.write(connection, outlet, told)
