@@ -160,16 +160,6 @@ async def _claim(db: Database, lane: Lane, rows: str, picked: str, **parameters:
     return await db.transact(take)
 
 
-async def renew(db: Database, lease_id: str) -> bool:
-    """Prolong a lease; False when it is not ours any more."""
-    row = await db.row(
-        "UPDATE due SET leased_until = clock_timestamp() + %(lease)s"
-        " WHERE lease_id = %(id)s AND leased_until > clock_timestamp() RETURNING 1",
-        {"id": lease_id, "lease": LEASE},
-    )
-    return row is not None
-
-
 _SETTLE = """
     UPDATE due SET
         lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, retry_at = %(retry_at)s,

@@ -1,6 +1,6 @@
 """Leases: the right to work on one row of the queue, or on one thing that only one process may do, for now.
 
-A pass gets its lease with `due.claim`, prolongs it with `due.renew` and ends it with `due.settle`. What it writes
+A pass gets its lease with `due.claim`, prolongs it with `renew` and ends it with `due.settle`. What it writes
 meanwhile carries its lease, and is written under `held` or not at all.
 """
 
@@ -15,7 +15,7 @@ from lib.database.connection import Connection, Database
 from lib.errors import Declined, LeaseLost
 
 LEASE = timedelta(seconds=30)
-"""How long a dead process keeps its customer: short, because a living one renews it (see `due.renew`)."""
+"""How long a dead process keeps its customer: short, because a living one renews it (see `renew`)."""
 
 RENEW_EVERY = LEASE / 3
 """Two renewals may be lost before a lease is."""
@@ -66,6 +66,16 @@ async def holding(db: Database, lease_id: str) -> AsyncIterator[Connection]:
     async with db.transaction() as connection:
         await insist_held(connection, lease_id)
         yield connection
+
+
+async def renew(db: Database, lease_id: str) -> bool:
+    """Prolong a lease; False when it is not ours any more."""
+    row = await db.row(
+        "UPDATE due SET leased_until = clock_timestamp() + %(lease)s"
+        " WHERE lease_id = %(id)s AND leased_until > clock_timestamp() RETURNING 1",
+        {"id": lease_id, "lease": LEASE},
+    )
+    return row is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from lib.enhance_client.transport import WEBSITE_TIMEOUT, Handling, Transport
 from lib.errors import Conflict, Denied, Incomplete, NotFound, Refused
 from lib.model import PanelPlan, PanelSubscription, Resource
 from lib.model.reason import Reason, SettingsFault
-from lib.policy.plans import plans_meant
+from lib.policy.plan_references import plans_meant
 from lib.reading import Answer
 
 PAGE = 200

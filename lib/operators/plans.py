@@ -17,7 +17,7 @@ from lib.model.reason import Rule
 from lib.model.report import PassReport
 from lib.operators.views import plans as views
 from lib.operators.views.passes import problem_views
-from lib.policy.plans import plans_meant
+from lib.policy.plan_references import plans_meant
 from lib.web.page import pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lib.policy.fingerprint import fingerprint, with_money_back
 from lib.policy.invoices import closed, paid_after_end
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks, readable
 from lib.policy.next_action import MAY_STILL_APPEAR, outcome_known_at
-from lib.policy.plans import UNASKED_MOVES, on_plan, plans_meant
+from lib.policy.plan_references import UNASKED_MOVES, on_plan, plans_meant
 from lib.policy.recognise import observe, plans_arrived, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
 from lib.policy.settlement import as_settled, settlement

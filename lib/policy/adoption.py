@@ -32,7 +32,7 @@ from lib.policy.desired import desired
 from lib.policy.effects import imagine
 from lib.policy.fingerprint import with_money_back
 from lib.policy.naming import marks
-from lib.policy.plans import on_plan
+from lib.policy.plan_references import on_plan
 
 ADOPTABLE = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 """Statuses in which hosting may be running already. What has ended, or was never paid, links nothing."""

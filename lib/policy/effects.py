@@ -29,7 +29,7 @@ from lib.model import (
     Suspend,
     Terminate,
 )
-from lib.policy.plans import plan_number
+from lib.policy.plan_references import plan_number
 
 IMAGINED = "imagined"
 """Stands for an id that only a real panel could give."""

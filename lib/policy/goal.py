@@ -22,7 +22,7 @@ from lib.model import (
 from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
 from lib.policy.items import kind_of, plan_of
-from lib.policy.plans import put_on
+from lib.policy.plan_references import put_on
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
 """Dispute statuses in which money has been taken and the case is open. Inquiries (`warning_*`) are not among them."""

@@ -39,7 +39,7 @@ from lib.model import (
 )
 from lib.model.reason import Reason, Rule, WaitReason
 from lib.policy.naming import clean_name, friendly_name, mark, marked_name, marks
-from lib.policy.plans import on_plan, plan_number
+from lib.policy.plan_references import on_plan, plan_number
 
 MAY_STILL_APPEAR = {
     ActionKind.CREATE_ORG: (timedelta(seconds=30), timedelta(seconds=90)),

@@ -31,7 +31,7 @@ from lib.policy.desired import desired
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.items import bought_as, kind_of, plan_of
 from lib.policy.naming import marks
-from lib.policy.plans import on_plan
+from lib.policy.plan_references import on_plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from lib.model import Actual, Memory, PanelSubscription, Payer, Problem, Service, ServiceState, Wanted
 from lib.model.reason import Reason
 from lib.policy.naming import marks
-from lib.policy.plans import on_plan
+from lib.policy.plan_references import on_plan
 
 
 def recognise(services: Sequence[Service], actual: Actual) -> tuple[tuple[Service, ...], tuple[Problem, ...]]:

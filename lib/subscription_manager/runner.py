@@ -131,7 +131,7 @@ class Runner:
             while True:
                 await asyncio.sleep(leases.RENEW_EVERY.total_seconds())
                 try:
-                    alive = await due.renew(self._db, claim.lease_id)
+                    alive = await leases.renew(self._db, claim.lease_id)
                 except DatabaseUnavailable:
                     alive = time.monotonic() - held < leases.LEASE.total_seconds()
                 else:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lib.config import Secret
-from lib.database import Database, due, latest_version, ledger, migrate, schema_version
+from lib.database import Database, due, latest_version, leases, ledger, migrate, schema_version
 from lib.errors import DatabaseUnavailable, LeaseLost
 from lib.kinds import nudge
 from lib.model import Claim, Parked, Problem, Settlement
@@ -103,8 +103,8 @@ async def test_a_lease_that_ran_out_is_taken_over_and_fences_its_old_holder(db: 
     await db.rows("UPDATE due SET leased_until = clock_timestamp() - interval '1 second'")
     new = await claim_one(db)
     assert new.lease_id != old.lease_id
-    assert not await due.renew(db, old.lease_id)
-    assert await due.renew(db, new.lease_id)
+    assert not await leases.renew(db, old.lease_id)
+    assert await leases.renew(db, new.lease_id)
     fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "intent", "suspend", "cus_ada")
     with pytest.raises(LeaseLost):
         await ledger.intend(db, fact, old.lease_id)
@@ -121,7 +121,7 @@ async def test_a_lease_that_ran_out_can_not_act_even_before_it_is_taken_over(db:
     await due.mark(db, [ADA])
     claim = await claim_one(db)
     await db.rows("UPDATE due SET leased_until = clock_timestamp() - interval '1 second'")
-    assert not await due.renew(db, claim.lease_id)
+    assert not await leases.renew(db, claim.lease_id)
     with pytest.raises(LeaseLost):
         await ledger.intend(
             db, ledger.Fact("00000000-0000-4000-8000-000000000001", "intent", "suspend", "c"), claim.lease_id

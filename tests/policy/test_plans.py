@@ -4,7 +4,7 @@ import pytest
 
 from lib.model import PanelPlan, PanelSubscription, Service, ServiceKey
 from lib.policy import on_plan, plans_meant
-from lib.policy.plans import plan_number, put_on
+from lib.policy.plan_references import plan_number, put_on
 from scripts.doctor_checks.plans import _plan as examined
 
 PLANS = (PanelPlan(7, "Basic"), PanelPlan(8, "²"), PanelPlan(9, "Pro "), PanelPlan(10, "٣"), PanelPlan(11, "7up"))
