@@ -90,11 +90,11 @@ OUTBOX_SECRET=whsec_...                                   # one for each: echo w
 OUTBOX_TYPES=order.paid|service.*                         # one list for each; unset: every type
 ```
 
-Then send a test (below). An address is https and of the public internet; redirects are not followed and no proxy of
-the environment is asked. `OUTBOX_ALLOW_PRIVATE=1` allows http and addresses of your own network, for local use.
+Then send [a test](#look-and-act). An address is https and of the public internet; redirects are not followed and no
+proxy of the environment is asked. `OUTBOX_ALLOW_PRIVATE=1` allows http and addresses of your own network.
 
 To change a secret write `old|new`, let the receiver learn the new one, then write the new one alone. In between each
-event carries both signatures. To move a receiver write its new address and resend to it what its old
+event carries both signatures. To move a receiver write its new address and [resend](#look-and-act) to it what its old
 one has not taken.
 
 ## Receive
@@ -134,6 +134,24 @@ of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, the key being what stan
 | another endpoint, and every customer | go on |
 
 Nothing is lost meanwhile. What was delivered or skipped is deleted after `EVENT_RETENTION_DAYS`, what waits is not.
+
+## Look and act
+
+```sh
+curl "$BRIDGE/api/admin/events?direction=out" -H "$KEY"                    # the newest, and every endpoint
+curl "$BRIDGE/api/admin/events?direction=out&state=waiting" -H "$KEY"
+curl "$BRIDGE/api/admin/events?direction=out&id=evt_..." -H "$KEY"         # one, its body and every try
+curl $BRIDGE/api/admin/events -H "$KEY" -d '{"action": "test", "endpoint": "ep_..."}'
+curl $BRIDGE/api/admin/events -H "$KEY" -d '{"action": "enable", "endpoint": "ep_..."}'
+curl $BRIDGE/api/admin/events -H "$KEY" -d '{"action": "skip", "endpoint": "ep_...", "eventIds": ["evt_..."]}'
+curl $BRIDGE/api/admin/events -H "$KEY" -d '{"action": "resend", "endpoint": "ep_...", "eventIds": ["evt_..."]}'
+curl $BRIDGE/api/admin/events -H "$KEY" \\
+  -d '{"action": "resend", "endpoint": "ep_...", "filter": {"from": "-7d"}, "dryRun": true}'
+```
+
+`$BRIDGE` and `$KEY` are those of [operate.md](operate.md). An endpoint is named by its id or its address. With a filter
+send `dryRun` first, then `expected` and `asOf` as it answered. What is sent again has the same bytes and the same `id`;
+an address that is new gets what others were told before it was there.
 
 ## The body
 

@@ -1,9 +1,10 @@
-"""`/api/admin/events`: what came in and what came of it; play events again, these or all that match."""
+"""`/api/admin/events`: what came in and what came of it, played again; and what goes out, sent again or skipped."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.background import BackgroundTask
@@ -11,9 +12,12 @@ from starlette.responses import Response
 
 from lib.bridge import current
 from lib.database.lists.events import EventFilter
-from lib.errors import Declined
-from lib.operators import bodies, events
+from lib.database.lists.outgoing import OutgoingFilter
+from lib.database.outbox_edits import Choice
+from lib.errors import Declined, Fault
+from lib.operators import bodies, events, outgoing
 from lib.operators.views.events import EventView, Matches, Replayed
+from lib.operators.views.outgoing import Changed, Deliveries, OutgoingEventView, Tested
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import CustomerId, Id, Text
@@ -21,22 +25,44 @@ from lib.web.typed import CustomerId, Id, Text
 COLUMNS = ("receivedAt", "eventId", "type", "outcome", "source", "customerId", "objectId", "work", "error")
 
 
-class Query(Listing):
-    """Which events. Times are ISO 8601, or so long ago: `-90m`, `-2h`, `-7d`. With `id`: one event and its body."""
+OUT_COLUMNS = (
+    "createdAt", "eventId", "type", "customerId", "endpoint", "sequence", "state", "attempts", "endedAt", "error",
+)  # fmt: skip
 
+_ONLY_IN = ("outcome", "source", "object")
+_ONLY_OUT = ("endpoint", "state")
+
+
+class Query(Listing):
+    """Which events. Times are ISO 8601, or so long ago: `-90m`, `-2h`, `-7d`. With `id`: one event and its body.
+
+    `direction=out`: those for the operator's own systems, and their endpoints.
+    """
+
+    direction: Literal["in", "out"] = "in"
     type: Text | None = None
     outcome: bodies.Outcome | None = None
     source: bodies.Source | None = None
     customer: CustomerId | None = None
     object: Id | None = None
+    endpoint: Text | None = None
+    state: bodies.DeliveryState | None = None
     from_: Text | None = msgspec.field(default=None, name="from")
     to: Text | None = None
     id: Id | None = None
 
+    def faults(self) -> Iterable[Fault]:
+        others, other = (_ONLY_OUT, "out") if self.direction == "in" else (_ONLY_IN, "in")
+        for name in others:
+            if getattr(self, name) is not None:
+                yield Fault(name, "invalid", f"{name} goes with direction={other}")
+
 
 async def listing(ask: Ask[Query]) -> Any:
-    """A page of events, newest first; the whole list as CSV, or one event."""
+    """A page of events, newest first; the whole list as CSV, or one event. `direction=out`: outgoing ones."""
     bridge, given = current(), ask.given
+    if given.direction == "out":
+        return await _outgoing(ask)
     if given.id is not None:
         return await events.show(bridge, given.id)
     found = _filter(given, await bridge.db.now())
@@ -48,9 +74,61 @@ async def listing(ask: Ask[Query]) -> Any:
     return page
 
 
-async def act(ask: Ask[bodies.ReplayThese]) -> Answer:
-    """Make due again whatever the events speak of. Of a filter: `dryRun` first, then `expected` and `asOf`."""
+async def _outgoing(ask: Ask[Query]) -> Any:
     bridge, given = current(), ask.given
+    if given.id is not None:
+        return await outgoing.show(bridge, given.id)
+    now = await bridge.db.now()
+    since, until = events.window(moment("from", given.from_, now), moment("to", given.to, now), now)
+    found = OutgoingFilter(since, until, given.endpoint, given.state, given.type, given.customer)
+    if wants_csv(ask.request):
+        return _outgoing_csv(found)
+    after = unpack_cursor("outgoing", given.cursor, str, int)
+    return await outgoing.page(bridge, found, after, given.limit, lambda key: pack_cursor("outgoing", key))
+
+
+async def act(ask: Ask[bodies.Events]) -> Any:
+    """Play received events again; test, resend, skip or enable of outgoing ones. Of a filter: `dryRun` first, then
+    `expected` and `asOf`.
+    """
+    bridge, given = current(), ask.given
+    match given:
+        case bodies.ReplayThese():
+            return await _replay(ask.actor, given)
+        case bodies.TestEndpoint():
+            return await outgoing.send_test(bridge, ask.actor, given.endpoint)
+        case bodies.EnableEndpoint():
+            return _then_drain(await outgoing.enable(bridge, ask.actor, given.endpoint))
+        case bodies.Resend() | bodies.Skip():
+            return await _resend_or_skip(ask.actor, given)
+
+
+async def _resend_or_skip(actor: str, given: bodies.Resend | bodies.Skip) -> Any:
+    bridge = current()
+    now = await bridge.db.now()
+    choice = _choice(given, now)
+    act: Literal["resend", "skip"] = "resend" if isinstance(given, bodies.Resend) else "skip"
+    if given.dry_run:
+        return await outgoing.preview(bridge, act, given.endpoint, choice, now)
+    does = outgoing.resend if act == "resend" else outgoing.skip
+    return _then_drain(await does(bridge, actor, given.endpoint, choice, given.expected))
+
+
+def _choice(given: bodies.Resend | bodies.Skip, now: datetime) -> Choice:
+    if given.filter is None:
+        return Choice(tuple(given.event_ids or ()))
+    about = given.filter
+    ends = [moment("asOf", given.as_of, now) or now, moment("to", about.to, now) or now]
+    return Choice(since=moment("from", about.from_, now), until=min(ends), type=about.type, customer=about.customer)
+
+
+def _then_drain(done: Changed) -> Answer:
+    background = BackgroundTask(current().drain_quietly, deadline=work_deadline())
+    return Answer(done, 202, background)
+
+
+async def _replay(actor: str, given: bodies.ReplayThese) -> Answer:
+    bridge = current()
     background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
     if given.event_ids is not None:
         marked = await events.replay_these(bridge, given.event_ids)
@@ -64,7 +142,7 @@ async def act(ask: Ask[bodies.ReplayThese]) -> Answer:
         raise Declined(
             "confirmation_needed", "send dryRun first, then expected and asOf as it answered", field="expected"
         )
-    replayed = await events.replay(bridge, ask.actor, found, expected=given.expected)
+    replayed = await events.replay(bridge, actor, found, expected=given.expected)
     return Answer(replayed, 202, background)
 
 
@@ -97,8 +175,26 @@ def _csv(found: EventFilter) -> Response:
     return csv_answer("events", COLUMNS, rows())
 
 
+def _outgoing_csv(found: OutgoingFilter) -> Response:
+    bridge = current()
+
+    async def rows() -> Any:
+        async for view in every(lambda after: outgoing.listing(bridge, found, after, 1000)):
+            yield (
+                view.created_at, view.event_id, view.type, view.customer_id, view.endpoint, view.sequence, view.state,
+                view.attempts, view.ended_at, view.error,
+            )  # fmt: skip
+
+    return csv_answer("outgoing", OUT_COLUMNS, rows())
+
+
 app = endpoint(
     guard=admin,
-    GET=Verb(listing, query=Query, answers={200: Page[EventView] | EventView}, csv=True),
-    POST=Verb(act, body=bodies.ReplayThese, answers={200: Matches | Replayed, 202: Replayed}),
+    GET=Verb(
+        listing,
+        query=Query,
+        answers={200: Page[EventView] | EventView | Deliveries | OutgoingEventView},
+        csv=True,
+    ),
+    POST=Verb(act, body=bodies.Events, answers={200: Matches | Replayed | Tested, 202: Replayed | Changed}),
 )

@@ -27,6 +27,9 @@ KIND = "outbox"
 NOBODY = "-"
 """The stream of what is about no customer."""
 
+TESTS = "-test"
+"""The stream of tests, which wait for nothing and hold up nothing."""
+
 MOST_BYTES = 19_500
 """Of a body without its number: below the 20 kB that receivers are promised."""
 
@@ -40,7 +43,7 @@ def key(endpoint: str, customer: str = "") -> Nudge:
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
-_WRITE = f"""
+_NUMBERED = """
     WITH told AS (
         SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
             AS t (n integer, endpoint text, url text, customer text, event_id text, type text, head text, tail text)
@@ -56,19 +59,32 @@ _WRITE = f"""
         ON CONFLICT (endpoint, customer) DO UPDATE SET sequence = s.sequence + excluded.sequence
         RETURNING endpoint, customer, sequence
     ), numbered AS (
-        SELECT f.*, s.sequence - count(*) OVER (PARTITION BY endpoint, customer)
-            + row_number() OVER (PARTITION BY endpoint, customer ORDER BY n) AS sequence
-        FROM fresh f JOIN streams s USING (endpoint, customer)
-    ), written AS (
+        SELECT endpoint, customer, n, event_id, type, head, tail, s.sequence - count(*) OVER stream
+            + row_number() OVER (stream ORDER BY n) AS sequence
+        FROM fresh JOIN streams s USING (endpoint, customer)
+        WINDOW stream AS (PARTITION BY endpoint, customer)
+    ), bodies AS (
+        SELECT *, head || ',"sequence":' || sequence || ',"timestamp":"'
+            || to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"' || tail AS body FROM numbered
+    )
+"""
+
+_WRITE = f"""
+    {_NUMBERED}, written AS (
         INSERT INTO outbox (endpoint, customer, sequence, event_id, type, body)
-        SELECT endpoint, customer, sequence, event_id, type, head || ',"sequence":' || sequence || ',"timestamp":"'
-            || to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"' || tail
-        FROM numbered ORDER BY n
+        SELECT endpoint, customer, sequence, event_id, type, body FROM bodies ORDER BY n
     )
     INSERT INTO due (kind, key, lane, priority)
     SELECT {_KEY.format(endpoint="endpoint", customer="customer")}, {Priority.ASKED.value} FROM streams
     ORDER BY endpoint || ':' || customer
     {due.NUDGE}
+"""
+
+_WRITE_ASIDE = f"""
+    {_NUMBERED}
+    INSERT INTO outbox (endpoint, customer, sequence, event_id, type, body, state, ended_at)
+    SELECT endpoint, customer, sequence, event_id, type, body, 'skipped', clock_timestamp() FROM bodies
+    RETURNING id, event_id, body
 """
 
 
@@ -82,11 +98,13 @@ async def write(connection: Connection, outlet: Outlet, told: Sequence[Told]) ->
         await connection.execute(_WRITE, {"rows": json.dumps(rows)})
 
 
-async def write_for(connection: Connection, endpoint: Endpoint, told: Told, *, livemode: bool) -> str:
-    """Write one event for one endpoint, whatever types it wants; the event's id."""
-    event_id = _id(told)
-    await connection.execute(_WRITE, {"rows": json.dumps([_row(0, endpoint, told, event_id, livemode)])})
-    return event_id
+async def write_test(connection: Connection, endpoint: Endpoint, told: Told, *, livemode: bool) -> Waiting:
+    """Write a test for one endpoint, whatever types it wants; whoever asked sends it, and no pass does."""
+    row = {**_row(0, endpoint, told, _id(told), livemode), "customer": TESTS}
+    cursor = await connection.execute(_WRITE_ASIDE, {"rows": json.dumps([row])})
+    written = await cursor.fetchone()
+    assert written is not None
+    return Waiting(written["id"], written["event_id"], written["body"], 0)
 
 
 def _rows(outlet: Outlet, told: Sequence[Told]) -> Iterator[dict[str, Any]]:
@@ -189,7 +207,7 @@ class Delivery:
 _ARRIVED = f"""
     WITH {_ATTEMPTED}, ended AS (
         UPDATE outbox SET state = 'delivered', attempts = attempts + 1, last_error = NULL, ended_at = clock_timestamp()
-        WHERE id = %(id)s AND state = 'waiting'
+        WHERE id = %(id)s AND (state = 'waiting' OR customer = %(tests)s)
     ), well AS ({_WELL} RETURNING 1)
     {_WAKE_ENDPOINT.format(where="FROM well")}
 """
@@ -207,6 +225,8 @@ _FAILED = f"""
         disabled_reason = coalesce(disabled_reason, %(disabled)s)
     WHERE endpoint = %(endpoint)s RETURNING probing
 """
+
+_TEST_FAILED = f"WITH {_ATTEMPTED} UPDATE outbox SET attempts = attempts + 1, last_error = %(error)s WHERE id = %(id)s"
 
 _WAKE_LATER = f"""
     INSERT INTO due (kind, key, lane, priority, due_at)
@@ -262,7 +282,21 @@ def _parameters(delivery: Delivery, attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status,
         "ms": attempt.duration_ms,
         "error": attempt.error,
+        "tests": TESTS,
     }
+
+
+async def tested(db: Database, endpoint: str, row_id: int, attempt: Attempt) -> None:
+    """Write down what came of a test. One that has arrived shows that the endpoint is well; one that has not is none
+    of its failures.
+    """
+    statement = _ARRIVED if attempt.delivered else _TEST_FAILED
+    parameters = _parameters(Delivery(endpoint, TESTS, "", row_id), attempt)
+
+    async def write_down(connection: Connection) -> None:
+        await connection.execute(statement, parameters)
+
+    await db.transact(write_down)
 
 
 # --- an endpoint that fails, and one that is well again ---------------------------------------------------------------

@@ -173,6 +173,66 @@ class ReplayThese(Given, kw_only=True, tag_field="action", tag="replay"):
         return self.filter or EventsFilter(type=self.type, from_=self.from_, to=self.to)
 
 
+DeliveryState = Literal["waiting", "delivered", "skipped"]
+
+
+class OutgoingFilter(Given):
+    """Which outgoing events. Times are ISO 8601, or so long ago: `-90m`, `-2h`, `-7d`."""
+
+    type: Text | None = None
+    customer: CustomerId | None = None
+    from_: Text | None = msgspec.field(default=None, name="from")
+    to: Text | None = None
+
+
+class _AtEndpoint(Given, kw_only=True):
+    """An act on one of the addresses of OUTBOX_URL: its id, or the address."""
+
+    endpoint: Text
+
+
+class TestEndpoint(_AtEndpoint, tag_field="action", tag="test"):
+    """Send a test now, also to an endpoint that is disabled."""
+
+    __test__ = False
+
+
+class EnableEndpoint(_AtEndpoint, tag_field="action", tag="enable"):
+    """Try an endpoint again that was disabled, or fails."""
+
+
+class _OfOutgoing(_AtEndpoint, kw_only=True):
+    """An act on these events, or on all that match a filter (`dryRun` first; then what it answered)."""
+
+    event_ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=200)] | None = None
+    filter: OutgoingFilter | None = None
+    dry_run: bool = False
+    expected: int | None = None
+    as_of: Text | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        if (self.filter is not None) == (self.event_ids is not None):
+            yield Fault("", "invalid", "send eventIds, or a filter")
+        if self.filter is None and (self.dry_run or self.expected is not None):
+            yield Fault("filter", "missing", "dryRun and expected go with a filter")
+        if (self.expected is None) != (self.as_of is None):
+            yield Fault("expected", "missing", "expected and asOf go together: send back what the dry run answered")
+        if self.filter is not None and not self.dry_run and self.expected is None:
+            yield Fault("expected", "missing", "send dryRun first, then expected and asOf as it answered")
+
+
+class Resend(_OfOutgoing, tag_field="action", tag="resend"):
+    """Send events again that have come to an end, and those that were written before the endpoint was there."""
+
+
+class Skip(_OfOutgoing, tag_field="action", tag="skip"):
+    """Send waiting events no more; what follows them goes on."""
+
+
+Events = ReplayThese | TestEndpoint | Resend | Skip | EnableEndpoint
+"""What is done about events by hand: received ones are played again, the others are about outgoing ones."""
+
+
 class MappingKey(Given, kw_only=True):
     """Which mapping. `dryRun` tells what taking it away would do; `asOf` is that preview's."""
 

@@ -10,6 +10,7 @@ from lib.database import brake, dashboard_numbers, due, latest_version, schema_v
 from lib.model import Hold, ServiceState
 from lib.operators import events
 from lib.operators.views import overview as views
+from lib.operators.views.outgoing import OutgoingNumbers
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
@@ -29,11 +30,13 @@ async def show(bridge: Bridge) -> views.Dashboard:
     undone, newest_undone = await events.not_done(bridge)
     services = counts["services"]
     parked = sum(counts["parked"].values())
+    outgoing = await _outgoing(bridge)
     alerts = [
         *_brake_alerts(stopped),
         *_work_alerts(bridge.settings, parked, load),
         *_sweep_alerts(newest, ended, await bridge.db.now()),
         *_orphan_alerts(newest),
+        *_outgoing_alerts(outgoing),
     ]
     return views.Dashboard(
         mode=bridge.settings.provisioning_mode,
@@ -57,8 +60,30 @@ async def show(bridge: Bridge) -> views.Dashboard:
             not_done=undone,
             newest_not_done=newest_undone,
         ),
+        outgoing=outgoing,
         actions_last_day=counts["actions_day"],
     )
+
+
+async def _outgoing(bridge: Bridge) -> OutgoingNumbers | None:
+    """What goes to the operator's own systems; nothing is read where there are none."""
+    if not bridge.settings.outbox:
+        return None
+    from lib.operators import outgoing
+
+    return await outgoing.numbers(bridge)
+
+
+def _outgoing_alerts(found: OutgoingNumbers | None) -> list[views.Alert]:
+    """Which of the operator's own systems take nothing any more."""
+    remedy = "Mend the receiver, then enable it: POST /api/admin/events. Nothing is lost."
+    alerts = []
+    for one in found.endpoints if found else ():
+        if one.state in ("failing", "disabled"):
+            does = "is disabled" if one.state == "disabled" else "fails"
+            detail = f"{one.url} {does}, and {one.waiting} events wait: {one.error}"
+            alerts.append(views.Alert(code=f"endpoint_{one.state}", detail=detail, remedy=remedy))
+    return alerts
 
 
 def _queue(counts: Mapping[str, Any], load: due.Load, parked: int) -> views.QueueView:

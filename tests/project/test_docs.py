@@ -24,6 +24,7 @@ from lib.stripe_events import SUBSCRIBE_TO, SUBSCRIBE_TO_FOR_ORDERS
 from scripts import _docs
 from scripts._environment import parse
 from scripts.doctor_checks.stripe import STRIPE_PERMISSIONS
+from tests.messages.receiver import Receiver, outlet, receiving
 from tests.world import ADMIN_KEY, World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -233,20 +234,31 @@ async def test_what_curl_sends_is_understood(world: World, name: str) -> None:
     """Each line as it is printed does its work for a customer in good standing, or says why there is none to do."""
     customer = world.customer()
     subscription = world.buy(customer)
-    async with world.functions() as client:
-        for event in list(world.stripe.undelivered()):
-            await world.deliver(client, event)
-        (event_id,) = world.sql("SELECT event_id FROM events LIMIT 1")[0].values()
-        known = {"cus_...": customer, "sub_...": subscription, "evt_...": event_id}
-        for words in curls(PAGES[name]):
-            for placeholder, real in known.items():
-                words = [word.replace(placeholder, real) for word in words]
-            answer = await sent(client, words)
-            told = (shlex.join(words), answer.text)
-            assert answer.status_code in (200, 202, 409), told
-            assert answer.status_code != 409 or answer.json()["code"] in NOT_AS_THINGS_STAND, told
-            if "email=" in words[1]:
-                assert [row["customerId"] for row in answer.json()["data"]] == [customer], told
+    with receiving(Receiver(status=500)) as url:
+        environ = outlet(url)
+        async with world.functions(**environ) as client:
+            for event in list(world.stripe.undelivered()):
+                await world.deliver(client, event)
+            await each_is_understood(world, client, name, {"cus_...": customer, "sub_...": subscription})
+
+
+async def each_is_understood(world: World, client: httpx.AsyncClient, name: str, known: dict[str, str]) -> None:
+    """Send each line of a page, with what there is in the place of its placeholders."""
+    customer = known["cus_..."]
+    (event_id,) = world.sql("SELECT event_id FROM events LIMIT 1")[0].values()
+    waiting = world.sql("SELECT endpoint, event_id FROM outbox ORDER BY id LIMIT 1")[0]
+    known = {**known, "ep_...": waiting["endpoint"]}
+    for words in curls(PAGES[name]):
+        outgoing = "direction=out" in words[1] or any("ep_..." in word for word in words)
+        known["evt_..."] = waiting["event_id"] if outgoing else event_id
+        for placeholder, real in known.items():
+            words = [word.replace(placeholder, real) for word in words]
+        answer = await sent(client, words)
+        told = (shlex.join(words), answer.text)
+        assert answer.status_code in (200, 202, 409), told
+        assert answer.status_code != 409 or answer.json()["code"] in NOT_AS_THINGS_STAND, told
+        if "email=" in words[1]:
+            assert [row["customerId"] for row in answer.json()["data"]] == [customer], told
 
 
 def test_every_action_of_an_admin_is_written_down() -> None:

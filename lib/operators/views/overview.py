@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from lib.operators.views.events import EventView
+from lib.operators.views.outgoing import OutgoingNumbers
 from lib.web.typed import View
 
 
@@ -153,6 +154,8 @@ class Dashboard(View):
     shadow: ShadowView
     sweep: SweepView | None
     events: EventNumbers
+    outgoing: OutgoingNumbers | None
+    """Null without OUTBOX_URL."""
     actions_last_day: dict[str, int]
 
 
