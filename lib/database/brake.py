@@ -86,15 +86,15 @@ _NAMES: dict[Counts, str] = {
 }
 
 
-def counted(fact: ledger.Fact) -> Counts | None:
+def counted(entry: ledger.Entry) -> Counts | None:
     """Under which count an action is braked; `None`: never."""
-    if fact.kind in (ActionKind.SUSPEND, ActionKind.TERMINATE):
+    if entry.kind in (ActionKind.SUSPEND, ActionKind.TERMINATE):
         return "suspensions"
-    return "moves" if fact.kind == ActionKind.CHANGE_PLAN and fact.rule in UNASKED_MOVES else None
+    return "moves" if entry.kind == ActionKind.CHANGE_PLAN and entry.rule in UNASKED_MOVES else None
 
 
 async def intend_braked(
-    db: Database, fact: ledger.Fact, lease_id: str, counts: Counts, *, most: int, percent: int
+    db: Database, entry: ledger.Entry, lease_id: str, counts: Counts, *, most: int, percent: int
 ) -> tuple[bool, str | None]:
     """Write the intent of what is counted, unless the brake is engaged or engages by it.
 
@@ -108,20 +108,20 @@ async def intend_braked(
     """
     async with db.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        if await _lets_pass(connection, fact):
-            fact = replace(fact, facts={**(fact.facts or {}), "brake": "let_pass"})
+        if await _lets_pass(connection, entry):
+            entry = replace(entry, facts={**(entry.facts or {}), "brake": "let_pass"})
         else:
             row = await _count(connection, counts, most=most, percent=percent)
             if row["engaged_at"] is not None:
-                await _stop(connection, fact, counts)
+                await _stop(connection, entry, counts)
                 return False, None
             # What was suspended in the window was live before it, and counts into the hundred.
             base = row["live"] + row["were_live"]
             limit = min(most, base * percent // 100) if base >= LIVE_FOR_PERCENT else most
             if row["recent"] >= limit:
-                await _stop(connection, fact, counts)
+                await _stop(connection, entry, counts)
                 return False, await _engage(connection, counts, row["recent"])
-        await ledger.add_intent(connection, fact, lease_id)
+        await ledger.add_intent(connection, entry, lease_id)
         return True, None
 
 
@@ -151,28 +151,28 @@ async def _engage(connection: Connection, counts: Counts, recent: int) -> str:
     return str(engaged["reason"])
 
 
-def _which(fact: ledger.Fact) -> dict[str, object]:
-    assert fact.service is not None
+def _which(entry: ledger.Entry) -> dict[str, object]:
+    assert entry.service is not None
     return {
-        **whose(fact.customer),
-        "subscription": fact.service.subscription_id,
-        "slot": fact.service.slot,
-        "kind": str(fact.kind),
-        "plan": str((fact.facts or {}).get("plan") or ""),
+        **whose(entry.customer),
+        "subscription": entry.service.subscription_id,
+        "slot": entry.service.slot,
+        "kind": str(entry.kind),
+        "plan": str((entry.facts or {}).get("plan") or ""),
     }
 
 
-async def _lets_pass(connection: Connection, fact: ledger.Fact) -> bool:
+async def _lets_pass(connection: Connection, entry: ledger.Entry) -> bool:
     """Whether a release was shown just this: the same change of the same service, to the same plan."""
     cursor = await connection.execute(
         "SELECT 1 FROM braked WHERE provider = %(provider)s AND subscription_id = %(subscription)s AND slot = %(slot)s"
         " AND kind = %(kind)s AND plan = %(plan)s AND released_at > clock_timestamp() - %(for)s",
-        {**_which(fact), "for": LET_PASS_FOR},
+        {**_which(entry), "for": LET_PASS_FOR},
     )
     return await cursor.fetchone() is not None
 
 
-async def _stop(connection: Connection, fact: ledger.Fact, counts: Counts) -> None:
+async def _stop(connection: Connection, entry: ledger.Entry, counts: Counts) -> None:
     await connection.execute(
         """
         INSERT INTO braked (provider, customer_id, subscription_id, slot, counts, kind, plan)
@@ -180,7 +180,7 @@ async def _stop(connection: Connection, fact: ledger.Fact, counts: Counts) -> No
         ON CONFLICT (provider, subscription_id, slot, kind) DO UPDATE SET plan = excluded.plan,
             stopped_at = clock_timestamp(), released_at = NULL
         """,
-        {**_which(fact), "counts": counts},
+        {**_which(entry), "counts": counts},
     )
 
 

@@ -183,7 +183,7 @@ async def settle(
     claim: Claim,
     settled: Settlement,
     *,
-    notes: Sequence[ledger.Fact] = (),
+    notes: Sequence[ledger.Entry] = (),
     beside: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> bool:
     """End a pass: drop the row, or leave it for a date, or park it with its problems. False: the lease was lost.

@@ -12,15 +12,15 @@ from lib.database.keys import whose
 from lib.database.leases import held, insist
 from lib.model import CustomerKey, ServiceKey
 
-FactState = Literal["intent", "unknown", "applied", "verified", "failed", "planned", "noted"]
+EntryState = Literal["intent", "unknown", "applied", "verified", "failed", "planned", "noted"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that is now known about one action."""
+class Entry:
+    """One line of the ledger: a thing that is now known about one action."""
 
     action_id: str
-    state: FactState
+    state: EntryState
     kind: str
     customer_id: str
     """The text of their `CustomerKey`, or the id of what it is about while nobody knows whose it is."""
@@ -59,33 +59,33 @@ _INTEND = f"""
 """The second half is for a statement that was sent again because the answer to it was lost."""
 
 
-async def record(db: Database, facts: Sequence[Fact]) -> list[str]:
-    """Add facts; one that stands there already is not written again. The action ids of those that were written."""
-    written = await db.rows(_RECORD + " RETURNING action_id", {"rows": _rows(facts)})
+async def record(db: Database, entries: Sequence[Entry]) -> list[str]:
+    """Add entries; one that stands there already is not written again. The action ids of those that were written."""
+    written = await db.rows(_RECORD + " RETURNING action_id", {"rows": _rows(entries)})
     return [str(row["action_id"]) for row in written]
 
 
-async def add(connection: Connection, facts: Sequence[Fact]) -> None:
+async def add(connection: Connection, entries: Sequence[Entry]) -> None:
     """`record` inside a transaction: what was changed and why stand together or not at all."""
-    await connection.execute(_RECORD, {"rows": _rows(facts)})
+    await connection.execute(_RECORD, {"rows": _rows(entries)})
 
 
-async def intend(db: Database, fact: Fact, lease_id: str) -> None:
+async def intend(db: Database, entry: Entry, lease_id: str) -> None:
     """Write an intent, but only as the holder of the lease: a process that lost it must not touch the panel.
 
     Raises:
         LeaseLost: another process may hold this customer now.
     """
-    insist(await db.rows(_INTEND, {"rows": _rows([fact]), "action": fact.action_id, "lease": lease_id}))
+    insist(await db.rows(_INTEND, {"rows": _rows([entry]), "action": entry.action_id, "lease": lease_id}))
 
 
-async def add_intent(connection: Connection, fact: Fact, lease_id: str) -> None:
+async def add_intent(connection: Connection, entry: Entry, lease_id: str) -> None:
     """`intend` inside a transaction that decides more.
 
     Raises:
         LeaseLost: another process may hold this customer now.
     """
-    cursor = await connection.execute(_INTEND, {"rows": _rows([fact]), "action": fact.action_id, "lease": lease_id})
+    cursor = await connection.execute(_INTEND, {"rows": _rows([entry]), "action": entry.action_id, "lease": lease_id})
     insist(await cursor.fetchone())
 
 
@@ -107,7 +107,7 @@ async def suspenders(db: Database, token_id: str) -> frozenset[str]:
 
 
 async def timeline(db: Database, customer: CustomerKey, *, limit: int = 200) -> list[dict[str, Any]]:
-    """The newest facts of one customer, oldest first."""
+    """The newest entries of one customer, oldest first."""
     rows = await db.rows(
         "SELECT * FROM (SELECT * FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s"
         " ORDER BY id DESC LIMIT %(limit)s) AS newest ORDER BY id",
@@ -116,7 +116,7 @@ async def timeline(db: Database, customer: CustomerKey, *, limit: int = 200) -> 
     return list(rows)
 
 
-def _rows(facts: Sequence[Fact]) -> str:
+def _rows(entries: Sequence[Entry]) -> str:
     return json.dumps(
         [
             {
@@ -135,7 +135,7 @@ def _rows(facts: Sequence[Fact]) -> str:
                 "error": f.error,
                 "actor": f.actor,
             }
-            for f in facts
+            for f in entries
             for customer in [f.customer]
         ],
         default=str,

@@ -99,9 +99,9 @@ class Quarrel:
         return Told(kind, customer, data, rule=dispute.status, pass_id=self.context.mandate.pass_id, once=once)
 
 
-def _note(dispute: Dispute, customer_id: str, before: str | None) -> ledger.Fact:
+def _note(dispute: Dispute, customer_id: str, before: str | None) -> ledger.Entry:
     """An inquiry moves no money and holds nothing, but somebody should know of it."""
-    return ledger.Fact(
+    return ledger.Entry(
         str(uuid4()),
         "noted",
         "dispute",

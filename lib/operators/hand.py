@@ -353,7 +353,7 @@ async def _refuse_waited_for(bridge: Bridge, org_id: str, services: Sequence[Ser
 
 
 async def _wipe(bridge: Bridge, hand: Hand, memory: Memory, service: Service, lease_id: str) -> None:
-    fact = ledger.Fact(
+    entry = ledger.Entry(
         str(uuid4()), "intent", ActionKind.HARD_DELETE, hand.customer_id, service.key, Rule.BY_HAND, actor=hand.actor,
         facts={"reason": hand.reason, "panel_subscription_id": service.panel_subscription_id},
     )  # fmt: skip
@@ -361,7 +361,7 @@ async def _wipe(bridge: Bridge, hand: Hand, memory: Memory, service: Service, le
     mandate = Mandate("", await bridge.db.now(), lease_id, actor=hand.actor)
     after = with_service(memory, replace(service, state=ServiceState.TERMINATED))
     beside = tell_services(bridge.settings.outbox, mandate, memory, after, [after.service(service.key)], Rule.BY_HAND)
-    async with Step(bridge.db, fact, lease_id, bridge.settings) as step:
+    async with Step(bridge.db, entry, lease_id, bridge.settings) as step:
         try:
             await step.send(bridge.enhance.hard_delete(memory.org_id, service.panel_subscription_id))
         except NotFound:
@@ -383,7 +383,7 @@ def _named(hand: Hand) -> str:
 
 @asynccontextmanager
 async def _editing(
-    bridge: Bridge, hand: Hand, lease_id: str, note: ledger.Fact, *, known: bool = False
+    bridge: Bridge, hand: Hand, lease_id: str, note: ledger.Entry, *, known: bool = False
 ) -> AsyncIterator[Connection]:
     """A transaction under the lease for a change to services that are remembered; `note` is written with it.
 
@@ -401,9 +401,9 @@ async def _editing(
         await ledger.add(connection, [note])
 
 
-def _note(hand: Hand, kind: str, **facts: object) -> ledger.Fact:
+def _note(hand: Hand, kind: str, **facts: object) -> ledger.Entry:
     service = ServiceKey(hand.subscription_id, 1) if hand.subscription_id else None
-    return ledger.Fact(
+    return ledger.Entry(
         str(uuid4()), "noted", kind, hand.customer_id, service, Rule.BY_HAND, actor=hand.actor,
         facts={"reason": hand.reason, **facts},
     )  # fmt: skip

@@ -167,9 +167,9 @@ def _note(
     before: dict[str, Any] | None,
     after: Mapping[str, Any] | None,
     moves: Sequence[Mapping[str, Any]],
-) -> ledger.Fact:
+) -> ledger.Entry:
     """A mapping is nobody's own: it stands in the ledger under the price."""
-    return ledger.Fact(
+    return ledger.Entry(
         str(uuid4()),
         "noted",
         "mapping",

@@ -326,7 +326,7 @@ class Live:
         return actual, next((s for s in actual.subscriptions if s.id == number), None)
 
     def _step(self, action: Action, facts: Facts, before: Mapping[str, Any] | None = None) -> Step:
-        fact = ledger.Fact(
+        entry = ledger.Entry(
             str(uuid4()),
             "intent",
             action.kind,
@@ -340,7 +340,7 @@ class Live:
             pass_id=self._mandate.pass_id,
             actor=self._mandate.actor,
         )
-        return Step(self._db, fact, self._mandate.lease_id, self._settings)
+        return Step(self._db, entry, self._mandate.lease_id, self._settings)
 
     async def _verify(self, step: Step, seen: bool, facts: Mapping[str, Any]) -> None:
         """Record that the change was read back.
@@ -350,11 +350,11 @@ class Live:
         """
         if not seen:
             raise _not_shown(step)
-        await ledger.record(self._db, [replace(step.fact, state="verified", before=None, after=facts, facts=None)])
+        await ledger.record(self._db, [replace(step.entry, state="verified", before=None, after=facts, facts=None)])
 
 
 def _not_shown(step: Step) -> Unavailable:
-    return Unavailable(f"the panel accepted {step.fact.kind} and does not show it")
+    return Unavailable(f"the panel accepted {step.entry.kind} and does not show it")
 
 
 def _place(

@@ -38,9 +38,9 @@ class Conclusion:
         if changed:
             await remember_said(self._db, facts.memory, changed, self._mandate.lease_id)
 
-    def _late_money(self, customer_id: str, subscription_id: str, invoice: Invoice) -> ledger.Fact:
+    def _late_money(self, customer_id: str, subscription_id: str, invoice: Invoice) -> ledger.Entry:
         """Money for what had ended; always the same fact, so that it stands in the ledger once."""
-        return ledger.Fact(
+        return ledger.Entry(
             str(uuid5(NAMESPACE_URL, f"paid_after_end:{invoice.id}")),
             "noted",
             "paid_after_end",

@@ -109,11 +109,11 @@ class Shadow(Dry):
         """Keep the plan until it is done or no longer wanted, and remember what Stripe said."""
         planned = [_shown(action, erased=facts.memory.erased) for action in self._planned]
         if await shadows.remember(self._db, facts.memory.key, planned):
-            await ledger.record(self._db, [self._fact(action, facts.payer.id) for action in self._planned])
+            await ledger.record(self._db, [self._entry(action, facts.payer.id) for action in self._planned])
         await Conclusion(self._db, self._mandate, self._policy).note(facts, outcome)
 
-    def _fact(self, action: Action, customer_id: str) -> ledger.Fact:
-        return ledger.Fact(
+    def _entry(self, action: Action, customer_id: str) -> ledger.Entry:
+        return ledger.Entry(
             str(uuid4()),
             "planned",
             action.kind,

@@ -154,7 +154,7 @@ class Interrupted:
                 return Given() if service.made and (found is None or found.deleted) else None
 
     async def _close(self, memory: Memory, intent: Intent, *, done: bool, error: str | None = None) -> None:
-        fact = ledger.Fact(
+        entry = ledger.Entry(
             intent.action_id,
             "applied" if done else "failed",
             intent.action.kind,
@@ -165,4 +165,4 @@ class Interrupted:
             pass_id=self._mandate.pass_id,
             actor=self._mandate.actor,
         )
-        await ledger.record(self._panel.db, [fact, replace(fact, state="verified")] if done else [fact])
+        await ledger.record(self._panel.db, [entry, replace(entry, state="verified")] if done else [entry])

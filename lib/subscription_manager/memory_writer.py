@@ -62,8 +62,8 @@ class MemoryWriter:
             await remember_services(self._db, memory, changed, lease, beside=beside)
         self._stored = memory
 
-    def _email_note(self, memory: Memory) -> ledger.Fact:
-        return ledger.Fact(
+    def _email_note(self, memory: Memory) -> ledger.Entry:
+        return ledger.Entry(
             str(uuid4()),
             "noted",
             "email_changed",

@@ -166,8 +166,8 @@ def _failed(kind: Kind, claim: Claim, context: Context, outcome: Failed) -> Ende
     return Ended(outcome, claim.key, report=PassReport(context.mandate.pass_id, claim.key, outcome, ()))
 
 
-def _parked_note(customer_id: str, context: Context, problems: Sequence[Problem]) -> ledger.Fact:
-    return ledger.Fact(
+def _parked_note(customer_id: str, context: Context, problems: Sequence[Problem]) -> ledger.Entry:
+    return ledger.Entry(
         str(uuid4()),
         "noted",
         "parked",

@@ -39,9 +39,9 @@ class Waiting(Retryable):
 class Step:
     """``async with``: the intent before, and applied, failed or unknown after, whatever happens inside."""
 
-    def __init__(self, db: Database, fact: ledger.Fact, lease_id: str, settings: Settings) -> None:
+    def __init__(self, db: Database, entry: ledger.Entry, lease_id: str, settings: Settings) -> None:
         self._db = db
-        self.fact = fact
+        self.entry = entry
         self._lease_id = lease_id
         self._settings = settings
         self._began = time.time()
@@ -66,13 +66,13 @@ class Step:
         self._sent = True
 
     async def __aenter__(self) -> Step:
-        counts = brake.counted(self.fact)
+        counts = brake.counted(self.entry)
         if counts is None:
-            await ledger.intend(self._db, self.fact, self._lease_id)
+            await ledger.intend(self._db, self.entry, self._lease_id)
             return self
         most, percent = self._settings.brake_max, self._settings.brake_percent
         written, engaged = await brake.intend_braked(
-            self._db, self.fact, self._lease_id, counts, most=most, percent=percent
+            self._db, self.entry, self._lease_id, counts, most=most, percent=percent
         )
         if engaged:
             log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
@@ -81,17 +81,17 @@ class Step:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        fact = replace(self.fact, before=None, facts=None)
+        entry = replace(self.entry, before=None, facts=None)
         if error is None:
-            await ledger.record(self._db, [replace(fact, state="applied", after=self.after)])
-            log.info("action_applied", action=fact.kind, service=str(fact.service or ""), rule=fact.rule)
+            await ledger.record(self._db, [replace(entry, state="applied", after=self.after)])
+            log.info("action_applied", action=entry.kind, service=str(entry.service or ""), rule=entry.rule)
         elif self._sent:
             pass  # it happened, and we could not write that down: the intent stays open, the next pass looks
         elif isinstance(error, OutcomeUnknown):
             facts = {"answered": error.answered}
-            await ledger.record(self._db, [replace(fact, state="unknown", facts=facts, error=str(error))])
+            await ledger.record(self._db, [replace(entry, state="unknown", facts=facts, error=str(error))])
         elif isinstance(error, Refused | Retryable):
-            await ledger.record(self._db, [replace(fact, state="failed", error=str(error))])
+            await ledger.record(self._db, [replace(entry, state="failed", error=str(error))])
         # Anything else, a cancellation above all, leaves the intent open as well.
 
 

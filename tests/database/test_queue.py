@@ -105,7 +105,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_fences_its_old_holder(db: 
     assert new.lease_id != old.lease_id
     assert not await leases.renew(db, old.lease_id)
     assert await leases.renew(db, new.lease_id)
-    fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "intent", "suspend", "cus_ada")
+    fact = ledger.Entry("00000000-0000-4000-8000-000000000001", "intent", "suspend", "cus_ada")
     with pytest.raises(LeaseLost):
         await ledger.intend(db, fact, old.lease_id)
     assert not await due.settle(db, old, Settlement())
@@ -124,7 +124,7 @@ async def test_a_lease_that_ran_out_can_not_act_even_before_it_is_taken_over(db:
     assert not await leases.renew(db, claim.lease_id)
     with pytest.raises(LeaseLost):
         await ledger.intend(
-            db, ledger.Fact("00000000-0000-4000-8000-000000000001", "intent", "suspend", "c"), claim.lease_id
+            db, ledger.Entry("00000000-0000-4000-8000-000000000001", "intent", "suspend", "c"), claim.lease_id
         )
     await db.close()
 
@@ -420,7 +420,7 @@ async def test_an_intent_that_is_sent_again_is_the_same_one(db: Database) -> Non
     """The answer to writing it was lost: it stands once, and the pass goes on."""
     await due.mark(db, [ADA])
     (claim,) = await due.claim(db, concurrency=4)
-    fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "intent", "suspend", "cus_ada")
+    fact = ledger.Entry("00000000-0000-4000-8000-000000000001", "intent", "suspend", "cus_ada")
     for _ in range(2):
         await ledger.intend(db, fact, claim.lease_id)
     assert [row["n"] for row in await db.rows("SELECT count(*) AS n FROM actions")] == [1]
@@ -429,7 +429,7 @@ async def test_an_intent_that_is_sent_again_is_the_same_one(db: Database) -> Non
 
 async def test_a_fact_is_written_once_however_often_it_is_told(db: Database) -> None:
     """The answer to writing it may be lost, and then it is told again: the ledger's numbers stay right."""
-    fact = ledger.Fact("00000000-0000-4000-8000-000000000001", "applied", "suspend", "cus_ada")
+    fact = ledger.Entry("00000000-0000-4000-8000-000000000001", "applied", "suspend", "cus_ada")
     for _ in range(3):
         await ledger.record(db, [fact])
     (row,) = await db.rows("SELECT count(*) AS n FROM actions")

@@ -463,7 +463,7 @@ async def test_a_process_that_stood_still_after_its_intent_does_not_act_on_it(
     intend = ledger.intend
     asleep, wake = asyncio.Event(), asyncio.Event()
 
-    async def freezing(db: Database, fact: ledger.Fact, lease_id: str) -> None:
+    async def freezing(db: Database, fact: ledger.Entry, lease_id: str) -> None:
         await intend(db, fact, lease_id)
         if fact.kind == "create_subscription" and not asleep.is_set():
             asleep.set()
