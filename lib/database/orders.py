@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -47,7 +47,7 @@ _LATER = (
 )  # fmt: skip
 
 _COLUMNS = (*_BEGIN, *_LATER)
-_READ = f"SELECT {', '.join(_COLUMNS)}, collected FROM orders"
+_READ = f"SELECT {', '.join(_COLUMNS)}, collected, served_at FROM orders"
 _VALUES = ", ".join(f"%({column})s" for column in _COLUMNS)
 
 _INSERT = f"INSERT INTO orders ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING RETURNING 1"
@@ -69,6 +69,11 @@ async def begin(connection: Connection, order: Order, cause: str) -> bool:
     step = Step(StepKind.ORDER, StepState.STARTED, cause, fact=OrderFact.STARTED)
     await log(connection, order.id, step, after=order.state)
     return True
+
+
+async def select(db: Database, rest: str, parameters: Mapping[str, Any]) -> list[Order]:
+    """Orders by the rest of a statement: its conditions, order and limit."""
+    return [_order(row) for row in await db.rows(f"{_READ} {rest}", parameters)]
 
 
 async def find(db: Database, order_id: str) -> Order | None:
@@ -322,7 +327,7 @@ _PLAIN = (
     "created_at", "livemode", "buyer", "fingerprint", "idempotency_key", "name", "session_id", "session_url",
     "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
     "disputed", "collected", "returned", "seller_net", "releasable_at", "reference", "due_at", "period_days",
-    "period_start", "period_end", "paid_at", "ended_at", "cancelled",
+    "period_start", "period_end", "paid_at", "ended_at", "cancelled", "served_at",
 )  # fmt: skip
 """Columns that are fields of the same name and need no reading."""
 

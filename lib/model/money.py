@@ -281,6 +281,8 @@ class Order:
     paid_at: datetime | None = None
     ended_at: datetime | None = None
     """When it expired, failed or was cancelled."""
+    served_at: datetime | None = None
+    """When hosting of it was first seen to run. Kept by the table itself."""
     cancelled: bool = False
     """By somebody's word: an open order expires, and a paid offline one is not renewed."""
 

@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from lib.errors import Fault
+from lib.policy.currencies import step
+from lib.policy.domains import InvalidDomain, normalise_domain
+from lib.policy.references import LONGEST
 from lib.web.typed import CustomerId, Given, Id, Sentence, Text, Uuid
 
 LONGEST_GRACE = timedelta(days=3653)
@@ -255,3 +258,79 @@ class PutMapping(Given, kw_only=True):
     server_group_id: Uuid | None = None
     dry_run: bool = False
     as_of: Text | None = None
+
+
+Amount = Annotated[
+    int, msgspec.Meta(ge=1, le=10**12, description="a whole number of minor units, such as 1900 for 19.00")
+]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{3}$(?!\n)", description="a currency code such as eur")]
+Email = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[^@\s]{1,64}@[^@\s]+\.[^@\s.]{2,}$(?!\n)", max_length=254, description="an e-mail address"),
+]
+
+
+class _OfOneOrder(Given):
+    """An order, by its id or by its payment reference."""
+
+    order_id: Uuid | None = None
+    reference: Text | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        if (self.order_id is None) == (self.reference is None):
+            yield Fault("orderId", "missing", "orderId or reference is needed, and one of them only")
+
+
+class CreateOrder(Given, kw_only=True, tag_field="action", tag="create"):
+    """An order that is paid by bank transfer or on delivery, for a time. `billingPlanId` is mapped like a price."""
+
+    provider: Literal["bank_transfer", "cash_on_delivery"]
+    billing_plan_id: Text
+    amount: Amount
+    currency: Currency
+    email: Email
+    name: Text | None = None
+    domain: Text | None = None
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=100, description="a whole number from 1 to 100")] = 1
+    period_days: Annotated[int, msgspec.Meta(ge=1, le=3660, description="a whole number from 1 to 3660")] = 30
+    due_days: Annotated[int, msgspec.Meta(ge=1, le=365, description="a whole number from 1 to 365")] | None = None
+    reference: Text | None = None
+    customer_id: Id | None = None
+    link_to: CustomerId | None = None
+    client_reference: Text | None = None
+    seller_id: Id | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        if len(self.reference or "") > LONGEST:
+            yield Fault("reference", "invalid", f"reference must be a text of at most {LONGEST} characters")
+        unit = step(self.currency)
+        if self.amount % unit:
+            yield Fault("amount", "invalid", f"amount must be a multiple of {unit} in {self.currency.upper()}")
+        try:
+            normalise_domain(self.domain or "shop.example")
+        except InvalidDomain as error:
+            yield Fault("domain", "invalid", str(error))
+
+
+class CollectMoney(_OfOneOrder, kw_only=True, tag_field="action", tag="collect"):
+    """Money that came. `externalId` is the bank's or the courier's own id of it, and counts once."""
+
+    amount: Amount
+    currency: Currency
+    external_id: Text | None = None
+    collected_at: Text | None = None
+    anyway: bool = False
+
+
+class CancelOrder(_OfOneOrder, tag_field="action", tag="cancel"):
+    """End what nobody has paid; what was paid runs to the end of its time and is not asked for again."""
+
+
+class ReturnMoney(_OfOneOrder, kw_only=True, tag_field="action", tag="return"):
+    """A surplus was given back."""
+
+    amount: Amount
+
+
+OrderAct = CreateOrder | CollectMoney | CancelOrder | ReturnMoney
+"""What is done to an order by hand, or by a bank or a courier."""

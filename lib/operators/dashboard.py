@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lib.database import brake, dashboard_numbers, due, latest_version, schema_version, sweeps
+from lib.database.lists import orders
 from lib.model import Hold, ServiceState
 from lib.operators import events
 from lib.operators.views import overview as views
@@ -27,6 +28,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
     stopped = await brake.read(bridge.db)
     newest = await sweeps.newest(bridge.db)
     ended = await sweeps.newest(bridge.db, ended=True)
+    money = await orders.numbers(bridge.db)
     undone, newest_undone = await events.not_done(bridge)
     services = counts["services"]
     parked = sum(counts["parked"].values())
@@ -37,6 +39,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
         *_sweep_alerts(newest, ended, await bridge.db.now()),
         *_orphan_alerts(newest),
         *_outgoing_alerts(outgoing),
+        *_order_alerts(money),
     ]
     return views.Dashboard(
         mode=bridge.settings.provisioning_mode,
@@ -61,6 +64,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
             newest_not_done=newest_undone,
         ),
         outgoing=outgoing,
+        orders=views.OrderNumbers(**{name: money[name] for name in views.OrderNumbers.__struct_fields__}),
         actions_last_day=counts["actions_day"],
     )
 
@@ -139,6 +143,16 @@ def _orphan_alerts(newest: sweeps.Sweep | None) -> Iterator[views.Alert]:
         count = newest.counts.get("orphans", len(newest.orphans))
         detail = f"{count} organisations carry our mark and belong to nobody"
         yield views.Alert(code="orphans", detail=detail, remedy="Look at them in the panel; nothing deletes them.")
+
+
+def _order_alerts(money: Mapping[str, Any]) -> Iterator[views.Alert]:
+    """What of the money side calls for a person."""
+    if count := money["long_not_live"]:
+        detail = f"{count} orders were paid more than 15 minutes ago, and nothing runs for them"
+        yield views.Alert(code="paid_not_live", detail=detail, remedy="See /api/admin/orders?notLive=true.")
+    if money["to_return"]:
+        detail = "money came too much or too late, and is to be returned"
+        yield views.Alert(code="to_return", detail=detail, remedy="See /api/admin/orders?overpaid=true.")
 
 
 def _brake_alerts(stopped: Mapping[brake.Counts, brake.Brake]) -> list[views.Alert]:

@@ -135,6 +135,23 @@ class EventNumbers(View):
     newest_not_done: list[EventView]
 
 
+class OrderNumbers(View):
+    """How the money side stands: what is open, and what is not as it should be."""
+
+    pending: int
+    paying: int
+    not_live: int
+    """Paid, and no hosting of it has ever run."""
+    disputed: int
+    open_offline: int
+    overdue: int
+    """Of these: past the date."""
+    missing: dict[str, int]
+    """Of these: what is still to come, by currency, in minor units."""
+    to_return: dict[str, int]
+    """What came too much or too late, by currency, in minor units."""
+
+
 class Dashboard(View):
     """How everything stands."""
 
@@ -156,6 +173,7 @@ class Dashboard(View):
     events: EventNumbers
     outgoing: OutgoingNumbers | None
     """Null without OUTBOX_URL."""
+    orders: OrderNumbers
     actions_last_day: dict[str, int]
 
 

@@ -1,0 +1,141 @@
+"""`/api/admin/orders`: every order with its numbers; and offline money: create, collect, cancel, return."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lib.bridge import current
+from lib.checkout.offline import Till
+from lib.database.lists.orders import OrderFilter
+from lib.errors import Fault
+from lib.model import CustomerKey
+from lib.model.money import OrderState, Provider
+from lib.operators import bodies, orders
+from lib.operators.views.orders import OrderActed, OrderDetails, OrderView, ReconciledView
+from lib.policy import references
+from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
+from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
+from lib.web.typed import CustomerId, Text, Uuid, declined
+
+COLUMNS = (
+    "createdAt", "id", "provider", "origin", "state", "customerId", "email", "billingPlanId", "quantity", "domain",
+    "currency", "amount", "total", "collected", "missing", "overpaid", "refunded", "disputed", "reference", "dueAt",
+    "periodStart", "periodEnd", "paidAt", "servedAt", "subscriptionId", "sellerId", "sellerNet",
+)  # fmt: skip
+RECONCILED = (
+    "reference", "orderId", "customerId", "provider", "state", "dueAt", "currency", "expected", "collected", "returned",
+    "difference", "lastCameAt", "externalIds",
+)  # fmt: skip
+
+LONGEST_KEY = 255
+
+
+class Query(Listing):
+    """Which orders; with `id`: one with everything. `view=reconciliation`: expected against collected."""
+
+    id: Uuid | None = None
+    view: Literal["orders", "reconciliation"] = "orders"
+    state: OrderState | None = None
+    provider: Provider | None = None
+    customer: CustomerId | None = None
+    email: Text | None = None
+    reference: Text | None = None
+    disputed: bool = False
+    not_live: bool = False
+    overpaid: bool = False
+    open_offline: bool = False
+    from_: Text | None = msgspec.field(default=None, name="from")
+    to: Text | None = None
+
+    def faults(self) -> Any:
+        if self.view == "reconciliation" and self.provider in (None, Provider.STRIPE):
+            detail = "provider must be bank_transfer or cash_on_delivery: each is reconciled by itself"
+            yield Fault("provider", "missing" if self.provider is None else "invalid", detail)
+
+
+async def listing(ask: Ask[Query]) -> Any:
+    """A page of orders, newest first; the whole list as CSV; one order; or the reconciliation list."""
+    bridge, given = current(), ask.given
+    if given.id is not None:
+        return await orders.show(bridge, given.id)
+    found = _filter(given, await bridge.db.now())
+    if wants_csv(ask.request):
+        return _csv(found, given.view)
+    after = unpack_cursor("orders", given.cursor, str, str)
+    if given.view == "reconciliation":
+        lines, key = await orders.reconciliation(bridge, found, after, given.limit)
+        return Page[ReconciledView](data=lines, next_cursor=pack_cursor("orders", key) if key else None)
+    rows, key = await orders.listing(bridge, found, after, given.limit)
+    return Page[OrderView](data=rows, next_cursor=pack_cursor("orders", key) if key else None)
+
+
+def _filter(given: Query, now: datetime) -> OrderFilter:
+    return OrderFilter(
+        state=given.state,
+        provider=given.provider,
+        customer=CustomerKey.read(given.customer) if given.customer is not None else None,
+        email=given.email,
+        reference=references.normalise(given.reference) if given.reference is not None else None,
+        since=moment("from", given.from_, now),
+        until=moment("to", given.to, now),
+        disputed=given.disputed,
+        not_live=given.not_live,
+        overpaid=given.overpaid,
+        open_offline=given.open_offline,
+    )
+
+
+def _csv(found: OrderFilter, view: Literal["orders", "reconciliation"]) -> Response:
+    bridge = current()
+    read: Any = orders.reconciliation if view == "reconciliation" else orders.listing
+    columns = RECONCILED if view == "reconciliation" else COLUMNS
+
+    async def rows() -> Any:
+        async for one in every(lambda after: read(bridge, found, after, 1000)):
+            plain = msgspec.to_builtins(one, builtin_types=(datetime,))
+            yield tuple(plain[column] for column in columns)
+
+    return csv_answer(view, columns, rows())
+
+
+async def act(ask: Ask[bodies.OrderAct]) -> Answer:
+    """What a person, a bank or a courier says of an offline order. Under one `Idempotency-Key` it is done once."""
+    bridge, given = current(), ask.given
+    till = Till(bridge.settings, bridge.db, ask.actor, _key(ask.request))
+    match given:
+        case bodies.CreateOrder():
+            acted = await orders.create(bridge, till, given)
+        case bodies.CollectMoney():
+            at = moment("collectedAt", given.collected_at, await bridge.db.now())
+            acted = await orders.collect(bridge, till, given, at)
+        case bodies.CancelOrder():
+            acted = await orders.cancel(bridge, till, given)
+        case bodies.ReturnMoney():
+            acted = await orders.returned(bridge, till, given)
+    return Answer(acted, background=BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
+        detail = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable characters"
+        raise declined([Fault("Idempotency-Key", "invalid", detail)])
+    return key
+
+
+app = endpoint(
+    guard=admin,
+    GET=Verb(
+        listing,
+        query=Query,
+        answers={200: Page[OrderView] | Page[ReconciledView] | OrderDetails},
+        csv=True,
+    ),
+    POST=Verb(act, body=bodies.OrderAct, answers={200: OrderActed}),
+)

@@ -1,0 +1,172 @@
+"""Orders as a list, newest first: each filter is a range of one index, however many orders there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lib.database import orders
+from lib.database.connection import Database
+from lib.database.keys import whose
+from lib.model import CustomerKey
+from lib.model.money import Order, OrderState, Provider
+
+NOT_LIVE = "state = 'paid' AND served_at IS NULL AND mode = 'subscription'"
+OPEN_OFFLINE = "provider <> 'stripe' AND state IN ('pending', 'paying')"
+_MEANS_HOSTING = (
+    "NOT EXISTS (SELECT FROM plan_mappings m WHERE m.billing_provider = orders.provider"
+    " AND m.billing_plan_id = orders.billing_plan_id AND m.kind = 'ignore')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders; what is `None` or false is not asked for."""
+
+    state: OrderState | None = None
+    provider: Provider | None = None
+    customer: CustomerKey | None = None
+    email: str | None = None
+    """As a whole, in any case."""
+    reference: str | None = None
+    """In the spelling of `policy.references.normalise`."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """When they began: from `since` up to and without `until`."""
+    disputed: bool = False
+    not_live: bool = False
+    """Paid, and no hosting of it has ever run."""
+    overpaid: bool = False
+    """Something of what came is to be returned."""
+    open_offline: bool = False
+    """Offline, and not all of the money has come."""
+
+    @property
+    def condition(self) -> str:
+        """What a row must be."""
+        parts: tuple[tuple[object, str], ...] = (
+            (self.state, "state = %(state)s"),
+            (self.provider, "provider = %(of)s"),
+            (self.customer, "provider = %(provider)s AND customer_id = %(customer)s"),
+            (self.email, "lower(email) = lower(%(email)s)"),
+            (self.reference, "reference = %(reference)s"),
+            (self.since, "created_at >= %(since)s"),
+            (self.until, "created_at < %(until)s"),
+            (self.disputed, "disputed"),
+            (self.not_live, f"{NOT_LIVE} AND {_MEANS_HOSTING}"),
+            (self.overpaid, "overpaid > 0"),
+            (self.open_offline, OPEN_OFFLINE),
+        )
+        return " AND ".join(condition for asked, condition in parts if asked) or "true"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the condition is filled with."""
+        return {
+            "state": self.state,
+            "of": self.provider,
+            "email": self.email,
+            "reference": self.reference,
+            "since": self.since,
+            "until": self.until,
+            **(whose(self.customer) if self.customer is not None else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What was expected for an offline order, against what came."""
+
+    order: Order
+    external_ids: list[str]
+    """The lines of the bank, or the courier's own ids."""
+    last_came_at: datetime | None
+
+    @property
+    def difference(self) -> int:
+        """What came and stayed, less what was expected. Below zero: too little."""
+        return self.order.collected - self.order.returned - (self.order.amount or 0)
+
+
+async def listing(
+    db: Database, found: OrderFilter, after: Sequence[Any] | None, limit: int
+) -> tuple[list[Order], tuple[Any, ...] | None]:
+    """A page of orders, and the key of its last row when there are more.
+
+    Args:
+        after: the key of the last row of the page before, as this returned it.
+    """
+    behind = " AND (created_at, order_id) < (%(after0)s::timestamptz, %(after1)s::uuid)" if after else ""
+    rows = await orders.select(
+        db,
+        f"WHERE {found.condition}{behind} ORDER BY created_at DESC, order_id DESC LIMIT %(limit)s",
+        {**found.parameters, "limit": limit + 1, **{f"after{n}": value for n, value in enumerate(after or ())}},
+    )
+    page = rows[:limit]
+    return page, (page[-1].created_at.isoformat(), page[-1].id) if len(rows) > limit else None
+
+
+async def reconciled(
+    db: Database, found: OrderFilter, after: Sequence[Any] | None, limit: int
+) -> tuple[list[Reconciled], tuple[Any, ...] | None]:
+    """A page of offline orders with the money that came for each."""
+    page, key = await listing(db, found, after, limit)
+    rows = await db.rows(
+        """
+        SELECT order_id::text AS id, array_remove(array_agg(external_id ORDER BY collected_at), NULL) AS external_ids,
+            max(collected_at) AS last
+        FROM collections WHERE order_id = ANY(%(ids)s::uuid[]) GROUP BY order_id
+        """,
+        {"ids": [order.id for order in page]},
+    )
+    came = {row["id"]: (row["external_ids"], row["last"]) for row in rows}
+    return [Reconciled(order, *came.get(order.id, ([], None))) for order in page], key
+
+
+async def money_back(db: Database, payment_ids: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The refunds and the disputes of these payments, oldest first."""
+    refunds = await db.rows(
+        """
+        SELECT refund_id, payment_id::text AS payment_id, amount, currency, status, charge_refunded AS whole,
+            requested_by, note, failure, created_at
+        FROM refunds WHERE payment_id = ANY(%(ids)s::uuid[]) ORDER BY created_at, refund_id
+        """,
+        {"ids": list(payment_ids)},
+    )
+    disputes = await db.rows(
+        """
+        SELECT dispute_id, payment_id::text AS payment_id, amount, currency, status, reason, due_by, has_evidence,
+            withdrawn, fee, created_at, closed_at
+        FROM disputes WHERE payment_id = ANY(%(ids)s::uuid[]) ORDER BY created_at, dispute_id
+        """,
+        {"ids": list(payment_ids)},
+    )
+    return refunds, disputes
+
+
+async def numbers(db: Database) -> dict[str, Any]:
+    """How the money side stands: only what is open or wrong is counted, by small indexes."""
+    row = await db.row(
+        f"""
+        SELECT
+            (SELECT count(*) FROM orders WHERE state = 'pending') AS pending,
+            (SELECT count(*) FROM orders WHERE state = 'paying') AS paying,
+            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {_MEANS_HOSTING}) AS not_live,
+            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {_MEANS_HOSTING} AND
+                paid_at < now() - interval '15 minutes'
+            ) AS long_not_live,
+            (SELECT count(*) FROM orders WHERE disputed) AS disputed,
+            (SELECT count(*) FROM orders WHERE {OPEN_OFFLINE}) AS open_offline,
+            (SELECT count(*) FROM orders WHERE {OPEN_OFFLINE} AND due_at < now()) AS overdue,
+            (SELECT coalesce(jsonb_object_agg(currency, missing), '{{}}') FROM (
+                SELECT currency, sum(amount - collected + returned) AS missing FROM orders WHERE {OPEN_OFFLINE}
+                GROUP BY currency) AS m) AS missing,
+            (SELECT coalesce(jsonb_object_agg(currency, too_much), '{{}}') FROM (
+                SELECT currency, sum(overpaid) AS too_much FROM orders WHERE overpaid > 0 GROUP BY currency) AS m
+            ) AS to_return
+        """
+    )
+    assert row is not None
+    return dict(row)

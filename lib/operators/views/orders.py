@@ -1,0 +1,285 @@
+"""Orders, for people: every number with its currency, and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Self
+
+from lib.database.lists.orders import Reconciled
+from lib.model import CustomerKey
+from lib.model.money import Breakdown, Collection, Order, Payment
+from lib.policy import references
+from lib.policy.offline_lines import line_name
+from lib.web.typed import View
+
+
+class FeeView(View):
+    """One of the operator's own fees, frozen when the order began."""
+
+    kind: str
+    amount: int
+    base: int
+    percent: str
+    fixed: int
+    minimum: int | None
+    maximum: int | None
+    rule_id: int
+    version: int
+
+
+class OrderView(View):
+    """One order. Amounts are whole minor units of `currency`."""
+
+    id: str
+    provider: str
+    origin: str
+    state: str
+    customer_id: str | None
+    email: str | None
+    name: str | None
+    billing_plan_id: str | None
+    quantity: int
+    mode: str
+    domain: str | None
+    client_reference: str | None
+    currency: str | None
+    amount: int | None
+    total: int | None
+    collected: int
+    missing: int
+    """Offline: what is still to come."""
+    overpaid: int
+    """Offline: what is to be returned. Never a credit."""
+    returned: int
+    refunded: int
+    disputed: bool
+    fees: list[FeeView]
+    seller_id: str | None
+    seller_net: int | None
+    escrow: str | None
+    releasable_at: datetime | None
+    reference: str | None
+    """Offline: what the payer writes into the transfer, as it stands on paper."""
+    due_at: datetime | None
+    period_days: int | None
+    period_start: datetime | None
+    period_end: datetime | None
+    line_id: str | None
+    renews: str | None
+    subscription_id: str | None
+    session_id: str | None
+    hosted_invoice_url: str | None
+    created_at: datetime
+    paid_at: datetime | None
+    served_at: datetime | None
+    """When hosting of it was first seen to run."""
+    ended_at: datetime | None
+    cancelled: bool
+
+    @classmethod
+    def of_order(cls, order: Order, **more: Any) -> Self:
+        """An order as it is now."""
+        terms, whom, line = order.terms, None, order.line_id
+        if terms.customer_id is not None:
+            whom = str(CustomerKey(order.provider, terms.customer_id))
+        names = ("email", "billing_plan_id", "quantity", "domain", "client_reference", "seller_id")
+        return cls.of(
+            order,
+            provider=order.provider.value,
+            origin=order.origin.value,
+            state=order.state.value,
+            mode=terms.mode.value,
+            customer_id=whom,
+            **{name: getattr(terms, name) for name in names},
+            missing=order.missing if order.provider.offline else 0,
+            fees=[FeeView.of(fee, kind=fee.kind.value, percent=str(fee.percent)) for fee in order.fees],
+            escrow=order.escrow.value if order.escrow else None,
+            reference=references.printed(order.reference) if order.reference else None,
+            subscription_id=line_name(line) if order.provider.offline and line else order.subscription_id,
+            **more,
+        )
+
+
+class PaymentView(View):
+    """One attempt to pay, or one renewal."""
+
+    id: str
+    attempt: int
+    state: str
+    amount: int
+    currency: str
+    payment_intent_id: str | None
+    charge_id: str | None
+    invoice_id: str | None
+    failure_code: str | None
+    failure_message: str | None
+    created_at: datetime
+    paid_at: datetime | None
+    settled_at: datetime | None
+    numbers: dict[str, Any] | None
+    """The breakdown, frozen when the money settled; `sources` says of each number where it came from."""
+
+    @classmethod
+    def of_payment(cls, payment: Payment) -> Self:
+        """A payment as it is now."""
+        return cls.of(payment, state=payment.state.value, numbers=_numbers(payment.breakdown))
+
+
+def _numbers(found: Breakdown | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    told = asdict(found)
+    rate = found.exchange_rate
+    told |= {"sources": {_camel(name): source.value for name, source in found.sources.items()}}
+    told |= {"exchange_rate": str(rate) if rate is not None else None}
+    return {_camel(name): value for name, value in told.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+class CollectionView(View):
+    """Offline money that came."""
+
+    amount: int
+    currency: str
+    collected_at: datetime
+    actor: str
+    external_id: str | None
+
+
+class MoneyBackView(View):
+    """A refund, or a dispute: what of a payment went back, or is asked back."""
+
+    id: str
+    payment_id: str | None
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    created_at: datetime
+    due_by: datetime | None = None
+    """Of a dispute: when the evidence must be there."""
+    closed_at: datetime | None = None
+    failure: str | None = None
+    actor: str | None = None
+    """Of a refund that an operator asked for: who."""
+
+
+class StepView(View):
+    """A line of an order's log."""
+
+    at: datetime
+    kind: str
+    state: str
+    from_state: str | None
+    to_state: str | None
+    fact: str | None
+    attempt: int | None
+    subject: str | None
+    cause: str
+    detail: dict[str, Any]
+    error: str | None
+
+
+class PeriodView(View):
+    """One order of a line, each continuing the one before."""
+
+    id: str
+    state: str
+    due_at: datetime | None
+    period_start: datetime | None
+    period_end: datetime | None
+
+
+class OrderDetails(OrderView):
+    """One order with everything that is known of it."""
+
+    payments: list[PaymentView]
+    collections: list[CollectionView]
+    refunds: list[MoneyBackView]
+    disputes: list[MoneyBackView]
+    steps: list[StepView]
+    line: list[PeriodView]
+
+    @classmethod
+    def of_all(
+        cls,
+        order: Order,
+        *,
+        payments: list[Payment],
+        collections: list[Collection],
+        money_back: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+        steps: list[dict[str, Any]],
+        line: list[Order],
+    ) -> Self:
+        """All of it."""
+        refunds, disputes = money_back
+        return cls.of_order(
+            order,
+            payments=[PaymentView.of_payment(payment) for payment in payments],
+            collections=[CollectionView.of(came) for came in collections],
+            refunds=[_refund(row) for row in refunds],
+            disputes=[_dispute(row) for row in disputes],
+            steps=[StepView(**{name: step[name] for name in StepView.__struct_fields__}) for step in steps],
+            line=[PeriodView.of(one, state=one.state.value) for one in line],
+        )
+
+
+def _refund(row: dict[str, Any]) -> MoneyBackView:
+    names = ("payment_id", "amount", "currency", "status", "created_at", "failure")
+    return MoneyBackView(
+        id=row["refund_id"],
+        reason=row["note"],
+        actor=row["requested_by"],
+        **{name: row[name] for name in names},
+    )
+
+
+def _dispute(row: dict[str, Any]) -> MoneyBackView:
+    names = ("payment_id", "amount", "currency", "status", "reason", "created_at", "due_by", "closed_at")
+    return MoneyBackView(id=row["dispute_id"], **{name: row[name] for name in names})
+
+
+class ReconciledView(View):
+    """What was expected for an offline order, against what came."""
+
+    order_id: str
+    reference: str | None
+    customer_id: str | None
+    provider: str
+    state: str
+    due_at: datetime | None
+    currency: str | None
+    expected: int
+    collected: int
+    returned: int
+    difference: int
+    """What came and stayed, less what was expected."""
+    external_ids: list[str]
+    last_came_at: datetime | None
+
+    @classmethod
+    def of_row(cls, row: Reconciled) -> Self:
+        """One line of the list."""
+        seen = OrderView.of_order(row.order)
+        return cls.of(
+            seen,
+            order_id=seen.id,
+            expected=seen.amount or 0,
+            difference=row.difference,
+            external_ids=row.external_ids,
+            last_came_at=row.last_came_at,
+        )
+
+
+class OrderActed(View):
+    """An order after an act."""
+
+    action: str
+    order: OrderView
+    repeated: bool
+    """It had been done before, and nothing was done now."""

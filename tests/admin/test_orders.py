@@ -1,0 +1,219 @@
+"""`/api/admin/orders`: offline money by hand and by machines, and every order with its numbers."""
+
+import csv
+import io
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.money.till import PLAN, past, sell
+from tests.world import ADMIN_KEY, World
+
+ROUTE = "/api/admin/orders"
+HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
+CREATE = {
+    "action": "create",
+    "provider": "bank_transfer",
+    "billingPlanId": PLAN,
+    "email": "ada@example.com",
+    "name": "Ada Example",
+    "amount": 1900,
+    "currency": "EUR",
+    "domain": "www.Shop.example",
+    "periodDays": 365,
+}
+
+
+async def post(client: httpx.AsyncClient, body: dict[str, Any], key: str | None = None, **headers: str) -> Any:
+    """Act, and the order that is answered."""
+    more = {"Idempotency-Key": key} if key else {}
+    answer = await client.post(ROUTE, json=body, headers={**HEADERS, **more, **headers})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def get(client: httpx.AsyncClient, **query: Any) -> Any:
+    """A list, or one order."""
+    answer = await client.get(ROUTE, params=query, headers=HEADERS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_an_order_is_created_collected_in_parts_and_shown_with_all_of_it(world: World) -> None:
+    """From the telephone to the running site in three calls; one order shows each number and each step."""
+    sell(world)
+    async with world.functions(ADMIN_API_KEY=f"anna:{ADMIN_KEY},courier:courier_fake_key") as client:
+        made = (await post(client, CREATE, key="call-1"))["order"]
+        assert (made["state"], made["missing"], made["domain"]) == ("pending", 1900, "shop.example")
+        assert made["reference"].startswith("RF") and " " in made["reference"]
+        again = await post(client, CREATE, key="call-1")
+        assert (again["repeated"], again["order"]["id"]) == (True, made["id"])
+        part = {"action": "collect", "reference": made["reference"].lower(), "amount": 900, "currency": "eur"}
+        as_courier = {"Authorization": "Bearer courier_fake_key"}
+        half = await post(client, {**part, "externalId": "bank-1"}, **as_courier)
+        assert (half["order"]["state"], half["order"]["missing"]) == ("paying", 1000)
+        assert (await post(client, {**part, "externalId": "bank-1"}, **as_courier))["repeated"]
+        rest = {"action": "collect", "orderId": made["id"], "amount": 1200, "currency": "eur"}
+        full = await post(client, rest, key="call-2")
+        assert (full["order"]["state"], full["order"]["overpaid"]) == ("paid", 200)
+        assert (await post(client, rest, key="call-2"))["repeated"]
+        shown = await get(client, id=made["id"])
+        numbers = await get(client, overpaid="true")
+    assert world.only_subscription().suspended_by is None
+    assert [came["actor"] for came in shown["collections"]] == ["courier", "anna"]
+    (payment,) = shown["payments"]
+    assert (payment["state"], payment["numbers"]["paid"], payment["numbers"]["net"]) == ("succeeded", 2100, 2100)
+    assert payment["numbers"]["sources"]["paid"] == "collection"
+    causes = {(step["kind"], step["state"], step["cause"]) for step in shown["steps"]}
+    assert {("order", "started", "admin:anna"), ("collection", "succeeded", "admin:courier")} <= causes
+    assert shown["periodEnd"] > shown["paidAt"] and shown["servedAt"] is not None
+    assert [order["id"] for order in numbers["data"]] == [made["id"]]
+
+
+async def test_too_much_is_returned_and_what_is_paid_is_not_asked_for_again(world: World) -> None:
+    """`return` takes the surplus off the list; `cancel` of a paid order lets it run to its end."""
+    sell(world)
+    async with world.functions() as client:
+        made = (await post(client, CREATE))["order"]["id"]
+        await post(client, {"action": "collect", "orderId": made, "amount": 2000, "currency": "eur"})
+        back = await post(client, {"action": "return", "orderId": made, "amount": 100})
+        assert (back["order"]["overpaid"], back["order"]["returned"]) == (0, 100)
+        assert (await get(client, overpaid="true"))["data"] == []
+        ended = await post(client, {"action": "cancel", "orderId": made})
+        assert (ended["order"]["state"], ended["order"]["cancelled"]) == ("paid", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"action": "create"}, {"provider", "billingPlanId", "amount", "currency", "email"}),
+        ({**CREATE, "provider": "stripe"}, {"provider"}),
+        ({**CREATE, "provider": "wallet"}, {"provider"}),
+        ({**CREATE, "amount": 0, "currency": "euro", "email": "ada"}, {"amount", "currency", "email"}),
+        ({**CREATE, "amount": 1901, "currency": "kwd"}, {"amount"}),
+        ({**CREATE, "domain": "shop"}, {"domain"}),
+        ({**CREATE, "price": 1}, {"price"}),
+        ({"action": "collect", "amount": 1, "currency": "eur"}, {"orderId"}),
+        ({"action": "collect", "orderId": "1", "amount": 1.5, "currency": "eur"}, {"orderId", "amount"}),
+        ({"action": "pay"}, {"action"}),
+    ],
+)
+async def test_what_is_wrong_is_named_all_at_once(world: World, body: dict[str, Any], fields: set[str]) -> None:
+    """Each wrong field is named with what it takes, and nothing is written."""
+    sell(world)
+    async with world.functions() as client:
+        answer = await client.post(ROUTE, json=body, headers=HEADERS)
+    assert answer.status_code == 422, answer.text
+    assert {error["field"] for error in answer.json()["errors"]} == fields
+    assert world.sql("SELECT 1 FROM orders") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({**CREATE, "billingPlanId": "unknown"}, 404, "unknown_plan"),
+        ({"action": "cancel", "reference": "RF18539007547034"}, 404, "unknown_order"),
+        ({"action": "cancel", "orderId": "00000000-0000-4000-8000-000000000000"}, 404, "unknown_order"),
+    ],
+)
+async def test_what_is_not_there_is_said(world: World, body: dict[str, Any], status: int, code: str) -> None:
+    """A plan that nobody mapped, an order that nobody has."""
+    sell(world)
+    async with world.functions() as client:
+        answer = await client.post(ROUTE, json=body, headers=HEADERS)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_the_wrong_currency_is_a_conflict(world: World) -> None:
+    """Other money pays nothing, and the answer says what to do with it."""
+    sell(world)
+    async with world.functions() as client:
+        made = (await post(client, CREATE))["order"]["id"]
+        body = {"action": "collect", "orderId": made, "amount": 1900, "currency": "usd"}
+        answer = await client.post(ROUTE, json=body, headers=HEADERS)
+    assert (answer.status_code, answer.json()["code"]) == (409, "wrong_currency")
+    assert "give it back" in answer.json()["detail"]
+
+
+async def test_the_list_is_filtered_paged_and_whole_as_csv(world: World) -> None:
+    """Newest first, each filter by itself, pages without gaps or doubles, and a spreadsheet of all."""
+    sell(world)
+    async with world.functions() as client:
+        ids = []
+        for number in range(5):
+            body = {**CREATE, "domain": f"shop{number}.example", "name": "=1+1", "customerId": f"K-{number}"}
+            ids.append((await post(client, body))["order"]["id"])
+        await post(client, {"action": "collect", "orderId": ids[0], "amount": 1900, "currency": "eur"})
+        await post(client, {"action": "collect", "orderId": ids[1], "amount": 100, "currency": "eur"})
+        await post(client, {"action": "cancel", "orderId": ids[2]})
+        seen, cursor = [], None
+        while True:
+            page = await get(client, limit=2, **({"cursor": cursor} if cursor else {}))
+            seen += [order["id"] for order in page["data"]]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                break
+        assert seen == ids[::-1]
+        for query, expected in (
+            ({"state": "paid"}, [ids[0]]),
+            ({"state": "expired"}, [ids[2]]),
+            ({"openOffline": "true"}, [ids[4], ids[3], ids[1]]),
+            ({"provider": "cash_on_delivery"}, []),
+            ({"customer": "bank_transfer:K-3"}, [ids[3]]),
+            ({"email": "ADA@example.com", "state": "paying"}, [ids[1]]),
+            ({"notLive": "true"}, []),
+            ({"disputed": "true"}, []),
+            ({"from": "-1h"}, ids[::-1]),
+            ({"to": "-1h"}, []),
+        ):
+            assert [order["id"] for order in (await get(client, **query))["data"]] == expected, query
+        whole = await client.get(ROUTE, headers={**HEADERS, "Accept": "text/csv"})
+        dashboard = (await client.get("/api/admin/dashboard", headers=HEADERS)).json()
+    rows = list(csv.DictReader(io.StringIO(whole.text)))
+    assert [row["id"] for row in rows] == ids[::-1]
+    assert rows[-1]["state"] == "paid"
+    numbers = dashboard["orders"]
+    assert (numbers["pending"], numbers["paying"], numbers["openOffline"]) == (2, 1, 3)
+    assert numbers["missing"] == {"eur": 1900 + 1900 + 1800}
+
+
+async def test_what_is_paid_and_not_live_is_a_list(world: World) -> None:
+    """Paid, and the panel makes nothing: listed and alerted until it runs; a price that means nothing is not meant."""
+    sell(world)
+    sell(world, "gift-card")
+    world.sql("UPDATE plan_mappings SET kind = 'ignore', enhance_plan_id = NULL WHERE billing_plan_id = 'gift-card'")
+    async with world.functions(PROVISIONING_MODE="paused") as client:
+        made = (await post(client, CREATE))["order"]["id"]
+        gift = (await post(client, {**CREATE, "billingPlanId": "gift-card", "domain": None}))["order"]["id"]
+        for order_id in (made, gift):
+            await post(client, {"action": "collect", "orderId": order_id, "amount": 1900, "currency": "eur"})
+        past(world, 0.1)
+        assert [order["id"] for order in (await get(client, notLive="true"))["data"]] == [made]
+        alerts = (await client.get("/api/admin/dashboard", headers=HEADERS)).json()["alerts"]
+        assert "paid_not_live" in {alert["code"] for alert in alerts}
+    await world.drain()
+    async with world.functions() as client:
+        assert (await get(client, notLive="true"))["data"] == []
+
+
+async def test_expected_and_collected_are_compared(world: World) -> None:
+    """One line for each order: what was asked, what came by which line of the bank, and the difference."""
+    sell(world)
+    async with world.functions() as client:
+        made = (await post(client, CREATE))["order"]
+        for amount, line in ((900, "b1"), (1200, "b2")):
+            body = {"action": "collect", "orderId": made["id"], "amount": amount, "currency": "eur", "externalId": line}
+            await post(client, body)
+        (row,) = (await get(client, view="reconciliation", provider="bank_transfer"))["data"]
+        whole = await client.get(
+            ROUTE,
+            params={"view": "reconciliation", "provider": "bank_transfer"},
+            headers={**HEADERS, "Accept": "text/csv"},
+        )
+        refused = await client.get(ROUTE, params={"view": "reconciliation"}, headers=HEADERS)
+    assert (row["expected"], row["collected"], row["difference"]) == (1900, 2100, 200)
+    assert (row["externalIds"], row["reference"]) == (["b1", "b2"], made["reference"])
+    (entry,) = csv.DictReader(io.StringIO(whole.text))
+    assert (entry["difference"], entry["externalIds"]) == ("200", "b1 b2")
+    assert refused.status_code == 422
