@@ -23,6 +23,7 @@ SAID = {
     "subscriptions": "subscriptions",
     "disputes": "subscriptions",
     "refunds": "subscriptions",
+    "offline": "offline",
     "orgs": "orgs",
     "websites": "websites",
     "prune": "eventsPruned",

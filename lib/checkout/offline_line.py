@@ -16,7 +16,7 @@ from lib.checkout.offline import customer_of, with_fees
 from lib.database import due, orders
 from lib.kinds import Ended, nudge
 from lib.model import Settled
-from lib.model.money import Order, OrderFact, OrderState, Origin
+from lib.model.money import Order, OrderFact, Origin
 from lib.model.reason import WaitReason
 from lib.policy import offline, references
 
@@ -94,9 +94,7 @@ async def _next_period(db: Database, line: Sequence[Order], now: datetime) -> Or
 
 def _rest(line: Sequence[Order], now: datetime) -> Settled:
     """When the calendar changes something of a line next."""
-    dates = [order.due_at for order in line if order.state is OrderState.PENDING and order.renews is None]
-    dates.append(offline.renews_at(line))
-    ahead = [date for date in dates if date is not None]
-    if not ahead:
+    at = offline.acts_at(line)
+    if at is None:
         return Settled()
-    return Settled(min(ahead) if min(ahead) > now else now + AGAIN, WaitReason.PERIOD)
+    return Settled(at if at > now else now + AGAIN, WaitReason.PERIOD)

@@ -96,6 +96,17 @@ def renews_at(line: Sequence[Order]) -> datetime | None:
     return last.period_end - RENEW_BEFORE
 
 
+def acts_at(line: Sequence[Order]) -> datetime | None:
+    """When the calendar does something to a line the next time: a first order expires, or the next period is asked for.
+
+    Args:
+        line: all orders of one line, in any order.
+    """
+    dates = [order.due_at for order in line if order.state is OrderState.PENDING and order.renews is None]
+    dates.append(renews_at(line))
+    return min((date for date in dates if date is not None), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a line of offline orders stands, in Stripe's words for a subscription."""

@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, comparison, due, leases, money_back, outbox, sweeps
+from lib.database import Database, comparison, due, leases, money_back, orders, outbox, sweeps
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.kinds import nudge
 from lib.log import bound, get_logger
-from lib.model import Priority, ReceivedEvent
+from lib.model import CustomerKey, Priority, ReceivedEvent
+from lib.model.money import Order, OrderMode
 from lib.model.reason import SettingsFault
 from lib.policy import fingerprint, marks
+from lib.policy.offline import acts_at
+from lib.policy.offline_lines import as_subscription
 from lib.stripe_events import subscribe_to
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-PHASES = ("events", "undelivered", "subscriptions", "disputes", "refunds", "orgs", "websites", "prune")
+PHASES = ("events", "undelivered", "subscriptions", "disputes", "refunds", "offline", "orgs", "websites", "prune")
 
 EVENT_PHASES = ("events", "undelivered")
 
@@ -55,6 +58,9 @@ HISTORY = timedelta(days=30)
 
 MONEY_HISTORY = timedelta(days=90)
 """How far back disputes and refunds are listed: most are decided within it; those that are not are asked for."""
+
+LINES = 200
+"""Lines of offline orders in one page."""
 
 ORPHANS_SHOWN = 100
 """More of them than this are counted, not listed."""
@@ -184,6 +190,7 @@ class Sweeper:
             "subscriptions": self._subscriptions,
             "disputes": partial(self._money, "dispute"),
             "refunds": partial(self._money, "refund"),
+            "offline": self._offline,
             "orgs": self._orgs,
             "websites": self._websites,
             "prune": self._prune,
@@ -292,6 +299,28 @@ class Sweeper:
             marks = [nudge(kind, object_id) for object_id in found]
             self._counts["marked"] += await due.mark(self._db, marks, priority=Priority.ROUTINE)
         return after
+
+    async def _offline(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
+        """Compare a page of the lines of offline orders: they are our own, and nobody else tells of them."""
+        ids = await orders.lines_after(self._db, cursor, LINES)
+        lines: dict[str, list[Order]] = {}
+        for order in await orders.in_lines(self._db, ids):
+            lines.setdefault(order.line_id or order.id, []).append(order)
+        now = await self._db.now()
+        page, late = [], []
+        for line_id, line in lines.items():
+            bought, at, whom = as_subscription(line, now), acts_at(line), line[0].terms.customer_id
+            if whom is not None and line[0].terms.mode is OrderMode.SUBSCRIPTION:
+                said = fingerprint(bought, self._settings.policy)
+                page.append((bought.id, CustomerKey(line[0].provider, whom), said))
+            if at is not None and at <= now:
+                late.append(nudge("offline", line_id))
+        self._counts["offline"] += len(page)
+        if page:
+            self._mark(await comparison.compare_lines(self._db, sweep, page))
+        if late:
+            self._counts["marked"] += await due.mark(self._db, late, priority=Priority.ROUTINE)
+        return ids[-1] if len(ids) == LINES else None
 
     # --- (c) panel ---
 

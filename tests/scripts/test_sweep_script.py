@@ -32,7 +32,7 @@ async def test_it_finds_and_mends(world: World) -> None:
     assert world.panel.world() == {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
     assert "\x1b" not in done.stdout and "\r" not in done.stdout
     phases = [line for line in done.stdout.splitlines() if line.startswith("sweep ")]
-    assert phases[0] == "sweep 2/8: undelivered" and phases[-1] == "sweep 8/8: prune"
+    assert phases[0] == "sweep 2/9: undelivered" and phases[-1] == "sweep 9/9: prune"
     assert "settled" in done.stdout
     again = run(world)
     assert (again.returncode, "nothing was due" in again.stdout) == (0, True)

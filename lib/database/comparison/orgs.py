@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lib.database.comparison.walk import LOCKED, NUDGE_DIFFERING, SEEN, UNSEEN, WHOLE, count_seen, note_gone, walked
 from lib.database.connection import Database
-from lib.database.keys import STRIPE
+from lib.database.keys import as_text, id_in, provider_in
 from lib.database.sweeps import HELD, Sweep
 
 
@@ -31,7 +31,7 @@ _COMPARE = f"""
             AS p (id, name, gone, suspended, email, login, subscriptions)
         WHERE {HELD}
     ), seen AS ({SEEN}), met AS (
-        SELECT c.customer_id, page.gone, page.suspended, page.name, counted.surplus,
+        SELECT c.provider, c.customer_id, {as_text("c.")} AS key, page.gone, page.suspended, page.name, counted.surplus,
             CASE WHEN c.erased_at IS NULL THEN page.name END AS kept_name,
             CASE WHEN c.erased_at IS NULL THEN page.email END AS kept_email,
             c.org_gone <> page.gone
@@ -40,26 +40,26 @@ _COMPARE = f"""
                 AND page.name IS DISTINCT FROM c.panel_name
                 AND NOT EXISTS (SELECT FROM services s
                     WHERE s.provider = c.provider AND s.customer_id = c.customer_id AND s.adopted) AS renamed
-        FROM page JOIN customers c ON c.provider = %(provider)s AND c.org_id = page.id::uuid
+        FROM page JOIN customers c ON c.org_id = page.id::uuid
         CROSS JOIN LATERAL (
-            SELECT page.subscriptions - count(*)::integer AS surplus FROM services s
-            WHERE s.provider = c.provider AND s.customer_id = c.customer_id
-                AND s.panel_subscription_id IS NOT NULL AND s.state <> 'terminated') AS counted
-    ), {LOCKED.format(customers="SELECT customer_id FROM met WHERE flipped OR renamed")}, changed AS (
+            SELECT page.subscriptions - count(*)::integer AS surplus
+            FROM customers h JOIN services s USING (provider, customer_id)  -- all who share it
+            WHERE h.org_id = c.org_id AND s.panel_subscription_id IS NOT NULL AND s.state <> 'terminated') AS counted
+    ), {LOCKED.format(customers="SELECT key FROM met WHERE flipped OR renamed")}, changed AS (
         UPDATE customers c SET org_gone = met.gone, org_suspended = met.suspended, org_unclear = false,
             panel_name = met.kept_name, panel_email = met.kept_email, panel_surplus = met.surplus,
             updated_at = now(),
             org_name = CASE WHEN met.renamed THEN met.name ELSE c.org_name END
         FROM met, first
-        WHERE c.provider = %(provider)s AND c.customer_id = met.customer_id
+        WHERE c.provider = met.provider AND c.customer_id = met.customer_id
             AND (c.org_gone, c.org_suspended, c.org_unclear, c.panel_name, c.panel_email, c.panel_surplus)
                 IS DISTINCT FROM (met.gone, met.suspended, false, met.kept_name, met.kept_email, met.surplus)
-        RETURNING c.customer_id, met.flipped OR coalesce(met.renamed, false) AS surprising
+        RETURNING met.key AS customer_id, met.flipped OR coalesce(met.renamed, false) AS surprising
     ), verified AS (
         INSERT INTO actions (action_id, provider, customer_id, kind, state, rule)
         SELECT a.action_id, a.provider, a.customer_id, a.kind, 'verified', 'seen_by_sweep'
         FROM page
-        JOIN customers c ON c.provider = %(provider)s AND c.org_id = page.id::uuid AND NOT page.gone
+        JOIN customers c ON c.org_id = page.id::uuid AND NOT page.gone
         JOIN actions a ON a.provider = c.provider AND a.customer_id = c.customer_id AND a.state = 'applied'
             AND (a.kind = 'create_org' OR (a.kind = 'rename_org' AND page.name = c.org_name)
                 OR (a.kind IN ('create_login', 'add_owner') AND page.login = c.login_id::text))
@@ -83,7 +83,6 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg]) -> l
         _COMPARE,
         {
             **walked(sweep, "org"),
-            "provider": STRIPE,
             "ids": [org.id for org in page],
             "names": [org.name for org in page],
             "gone": [org.gone for org in page],
@@ -102,18 +101,18 @@ async def strange_orgs(db: Database, marked: Mapping[str, str]) -> list[str]:
     Left out: whose creation is not ended yet, and whose customer a pass may be working on.
     """
     rows = await db.rows(
-        """
+        f"""
         SELECT o.id FROM unnest(%(ids)s::text[], %(customers)s::text[]) AS o (id, customer_id)
-        WHERE NOT EXISTS (SELECT FROM customers c WHERE c.provider = %(provider)s AND c.org_id = o.id::uuid)
+        WHERE NOT EXISTS (SELECT FROM customers c WHERE c.org_id = o.id::uuid)
             AND NOT EXISTS (SELECT FROM due d
                 WHERE d.kind = 'customer' AND d.key = o.customer_id AND d.parked_reason IS NULL
                     AND (d.waits_for IS NULL OR d.due_at <= now() OR d.leased_until > now()))
             AND NOT EXISTS (SELECT FROM actions i
-                WHERE i.provider = %(provider)s AND i.customer_id = o.customer_id AND i.kind = 'create_org'
-                    AND i.state = 'intent' AND NOT EXISTS (SELECT FROM actions e
+                WHERE i.provider = {provider_in("o.customer_id")} AND i.customer_id = {id_in("o.customer_id")}
+                    AND i.kind = 'create_org' AND i.state = 'intent' AND NOT EXISTS (SELECT FROM actions e
                         WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed')))
         """,
-        {"ids": list(marked), "customers": list(marked.values()), "provider": STRIPE},
+        {"ids": list(marked), "customers": list(marked.values())},
     )
     return [row["id"] for row in rows]
 
@@ -123,12 +122,12 @@ async def missing_orgs(db: Database, sweep: Sweep, limit: int) -> list[str]:
     await count_seen(db)
     rows = await db.rows(
         f"""
-        SELECT c.org_id::text AS id FROM customers c
-        WHERE c.provider = %(provider)s AND c.org_id IS NOT NULL AND NOT c.org_gone AND c.updated_at < %(began)s
+        SELECT DISTINCT c.org_id::text AS id FROM customers c
+        WHERE c.org_id IS NOT NULL AND NOT c.org_gone AND c.updated_at < %(began)s
             AND {UNSEEN.format(id="c.org_id")} AND {WHOLE}
         ORDER BY 1 LIMIT %(limit)s
         """,
-        {**walked(sweep, "org"), "provider": STRIPE, "limit": limit},
+        {**walked(sweep, "org"), "limit": limit},
     )
     return [row["id"] for row in rows]
 

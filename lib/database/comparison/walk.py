@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from lib.database import due
 from lib.database.connection import Database
-from lib.database.keys import STRIPE
+from lib.database.keys import as_text
 from lib.database.sweeps import HELD, Sweep
 from lib.model import Priority
 
@@ -87,20 +87,18 @@ async def note_gone(
 ) -> list[str]:
     """Note what is gone, make its customers due, and once those of whom the panel would not tell."""
     asked = f"{kind}_id = ANY(%(gone)s::uuid[]) OR {kind}_id = ANY(%(unclear)s::uuid[]) AND NOT {kind}_unclear"
-    theirs = f"SELECT customer_id FROM {table} WHERE provider = %(provider)s AND ({asked})"
+    theirs = f"SELECT {as_text()} FROM {table} WHERE {asked}"
     rows = await db.rows(
         f"""
         WITH page AS (SELECT unnest(%(unclear)s::text[]) AS id WHERE {HELD}), seen AS ({SEEN}),
         {LOCKED.format(customers=theirs)}, noted AS (
             UPDATE {table} t SET {kind}_gone = true, updated_at = now() FROM first
-            WHERE t.provider = %(provider)s AND t.{kind}_id = ANY(%(gone)s::uuid[]) AND {HELD}
-            RETURNING t.customer_id
+            WHERE t.{kind}_id = ANY(%(gone)s::uuid[]) AND {HELD} RETURNING {as_text("t.")} AS customer_id
         ), doubted AS (
             UPDATE {table} t SET {kind}_unclear = true, updated_at = now() FROM page, first
-            WHERE t.provider = %(provider)s AND t.{kind}_id = page.id::uuid AND NOT t.{kind}_unclear
-            RETURNING t.customer_id
+            WHERE t.{kind}_id = page.id::uuid AND NOT t.{kind}_unclear RETURNING {as_text("t.")} AS customer_id
         ), differing AS (SELECT customer_id FROM noted UNION SELECT customer_id FROM doubted) {NUDGE_DIFFERING}
         """,
-        {**walked(sweep, kind), "provider": STRIPE, "gone": list(gone), "unclear": list(unclear)},
+        {**walked(sweep, kind), "gone": list(gone), "unclear": list(unclear)},
     )
     return [row["key"] for row in rows]

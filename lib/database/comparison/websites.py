@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lib.database.comparison.walk import LOCKED, NUDGE_DIFFERING, SEEN, UNSEEN, WHOLE, count_seen, note_gone, walked
 from lib.database.connection import Database
-from lib.database.keys import STRIPE
+from lib.database.keys import as_text
 from lib.database.sweeps import HELD, Sweep
 
 
@@ -31,36 +31,36 @@ _COMPARE = f"""
         SELECT s.provider, s.subscription_id, s.slot, page.off, page.gone,
             NOT page.gone AND s.state <> 'terminated'
                 AND page.off <> (s.state = 'suspended' OR s.panel_suspended) AS differs
-        FROM page JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid
+        FROM page JOIN services s ON s.website_id = page.id::uuid
     ), moved AS (
         SELECT s.provider, s.subscription_id, s.slot, min(page.plan_id) AS plan_id
         FROM page
-        JOIN services s ON s.provider = %(provider)s AND s.panel_subscription_id = page.subscription_id
+        JOIN services s ON s.panel_subscription_id = page.subscription_id
         WHERE NOT page.gone AND page.plan_id IS NOT NULL AND s.panel_plan_id IS DISTINCT FROM page.plan_id
             AND s.state <> 'terminated'
         GROUP BY s.provider, s.subscription_id, s.slot
     ), looked AS (
-        SELECT s.provider, s.subscription_id, s.slot, s.customer_id, coalesce(l.off, s.website_off) AS off,
+        SELECT s.provider, s.subscription_id, s.slot, {as_text("s.")} AS key, coalesce(l.off, s.website_off) AS off,
             coalesce(l.gone, s.website_gone) AS gone, coalesce(l.differs, s.website_differs) AS differs,
             coalesce(l.plan_id, s.website_plan_id) AS plan_id, s.state <> 'terminated'
                 AND (l.gone <> s.website_gone OR l.differs AND NOT s.website_differs
                     OR l.plan_id IS NOT NULL AND l.plan_id IS DISTINCT FROM s.website_plan_id) AS surprising
         FROM (SELECT * FROM own FULL JOIN moved USING (provider, subscription_id, slot)) AS l
         JOIN services s USING (provider, subscription_id, slot)
-    ), {LOCKED.format(customers="SELECT customer_id FROM looked WHERE surprising")}, changed AS (
+    ), {LOCKED.format(customers="SELECT key FROM looked WHERE surprising")}, changed AS (
         UPDATE services s SET website_off = l.off, website_gone = l.gone, website_differs = l.differs,
             website_plan_id = l.plan_id, website_unclear = false, updated_at = now()
         FROM looked l, first
         WHERE (s.provider, s.subscription_id, s.slot) = (l.provider, l.subscription_id, l.slot)
             AND (s.website_off, s.website_gone, s.website_differs, s.website_plan_id, s.website_unclear)
                 IS DISTINCT FROM (l.off, l.gone, l.differs, l.plan_id, false)
-        RETURNING s.customer_id, l.surprising
+        RETURNING l.key AS customer_id, l.surprising
     ), verified AS (
         INSERT INTO actions (action_id, provider, customer_id, subscription_id, slot, kind, state, rule)
         SELECT a.action_id, a.provider, a.customer_id, a.subscription_id, a.slot, a.kind, 'verified',
             'seen_by_sweep'
         FROM page
-        JOIN services s ON s.provider = %(provider)s AND s.website_id = page.id::uuid AND NOT page.gone
+        JOIN services s ON s.website_id = page.id::uuid AND NOT page.gone
         JOIN actions a ON a.provider = s.provider AND a.customer_id = s.customer_id AND a.state = 'applied'
             AND (a.kind = 'create_website'
                 OR a.kind = 'move_website' AND page.subscription_id = s.panel_subscription_id)
@@ -84,7 +84,6 @@ async def compare_websites(db: Database, sweep: Sweep, page: Sequence[SeenWebsit
         _COMPARE,
         {
             **walked(sweep, "website"),
-            "provider": STRIPE,
             "ids": [site.id for site in page],
             "subscriptions": [site.subscription_id for site in page],
             "plans": [site.plan_id for site in page],
@@ -102,12 +101,12 @@ async def missing_websites(db: Database, sweep: Sweep, limit: int) -> list[tuple
         f"""
         SELECT s.website_id::text AS id, CASE WHEN NOT c.org_gone THEN c.org_id::text END AS org_id
         FROM services s JOIN customers c ON c.provider = s.provider AND c.customer_id = s.customer_id
-        WHERE s.provider = %(provider)s AND s.website_id IS NOT NULL AND NOT s.website_gone
+        WHERE s.website_id IS NOT NULL AND NOT s.website_gone
             AND s.state <> 'terminated' AND s.updated_at < %(began)s
             AND {UNSEEN.format(id="s.website_id")} AND {WHOLE}
         ORDER BY 1 LIMIT %(limit)s
         """,
-        {**walked(sweep, "website"), "provider": STRIPE, "limit": limit},
+        {**walked(sweep, "website"), "limit": limit},
     )
     return [(row["id"], row["org_id"]) for row in rows]
 
