@@ -1,4 +1,4 @@
-"""`/api/admin/orders`: every order with its numbers; and offline money: create, collect, cancel, return."""
+"""`/api/admin/orders`: every order with its numbers; refunds; and offline money: create, collect, cancel, return."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _csv(found: OrderFilter, view: Literal["orders", "reconciliation"]) -> Respo
 
 
 async def act(ask: Ask[bodies.OrderAct]) -> Answer:
-    """What a person, a bank or a courier says of an offline order. Under one `Idempotency-Key` it is done once."""
+    """Refund an order; or what a person, a bank or a courier says of an offline one, once for each key."""
     bridge, given = current(), ask.given
     till = Till(bridge.settings, bridge.db, ask.actor, _key(ask.request))
     match given:
@@ -118,6 +118,8 @@ async def act(ask: Ask[bodies.OrderAct]) -> Answer:
             acted = await orders.cancel(bridge, till, given)
         case bodies.ReturnMoney():
             acted = await orders.returned(bridge, till, given)
+        case bodies.RefundOrder():
+            acted = await orders.refund(bridge, till, given)
     return Answer(acted, background=BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
 
 

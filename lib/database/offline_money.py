@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from lib.database.connection import Connection, Database
-from lib.model.money import Collection, Provider
+from lib.model.money import Collection, Order, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """What a refund of offline money is about."""
+
+    payment_id: str
+    subscription_id: str
+    actor: str
+    note: str | None
 
 
 async def add(connection: Connection, collection: Collection) -> bool:
@@ -47,6 +60,43 @@ async def find(
     )
     row = await cursor.fetchone()
     return Collection(**{**row, "provider": Provider(row["provider"])}) if row else None
+
+
+async def was_given_back(connection: Connection, order: Order, refund_id: str) -> bool:
+    """Whether this refund of an order was written down before."""
+    cursor = await connection.execute(
+        "SELECT FROM refunds WHERE provider = %(provider)s AND refund_id = %(id)s",
+        {"provider": order.provider, "id": refund_id},
+    )
+    return await cursor.fetchone() is not None
+
+
+async def give_back(
+    connection: Connection, order: Order, refund_id: str, amount: int, *, about: GivenBack, at: datetime
+) -> None:
+    """Write down money of an order that went back; the order has counted it already."""
+    await connection.execute(
+        """
+        INSERT INTO refunds (provider, refund_id, customer_id, subscription_id, invoice_id, status, amount, currency,
+            charge_refunded, created_at, payment_id, order_id, requested_by, note)
+        VALUES (%(provider)s, %(id)s, %(customer)s, %(subscription)s, %(order)s::text, 'succeeded', %(amount)s,
+            %(currency)s, %(whole)s, %(at)s, %(payment)s, %(order)s::text::uuid, %(actor)s, %(note)s)
+        """,
+        {
+            "provider": order.provider,
+            "id": refund_id,
+            "customer": order.terms.customer_id,
+            "subscription": about.subscription_id,
+            "order": order.id,
+            "amount": amount,
+            "currency": order.currency,
+            "whole": order.refunded == order.amount,
+            "at": at,
+            "payment": about.payment_id,
+            "actor": about.actor,
+            "note": about.note,
+        },
+    )
 
 
 async def of_order(db: Database, order_id: str) -> list[Collection]:

@@ -332,5 +332,13 @@ class ReturnMoney(_OfOneOrder, kw_only=True, tag_field="action", tag="return"):
     amount: Amount
 
 
-OrderAct = CreateOrder | CollectMoney | CancelOrder | ReturnMoney
+class RefundOrder(_OfOneOrder, kw_only=True, tag_field="action", tag="refund"):
+    """Give money back: Stripe is asked for it; offline you pay it out yourself. Without `amount`: all of it."""
+
+    amount: Amount | None = None
+    reason: Sentence | None = None
+    payment_id: Uuid | None = None
+
+
+OrderAct = CreateOrder | CollectMoney | CancelOrder | ReturnMoney | RefundOrder
 """What is done to an order by hand, or by a bank or a courier."""

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lib.checkout import collecting, offline
+from lib.checkout import collecting, offline, offline_refund
 from lib.checkout.collecting import Money
 from lib.checkout.offline import Sale, Till
 from lib.database import offline_money, orders, payments
 from lib.database.lists import orders as lists
 from lib.database.lists.orders import OrderFilter
 from lib.errors import Declined
+from lib.ledger import refunding
+from lib.ledger.refunding import Refunding
 from lib.model.money import Provider
 from lib.operators import bodies
-from lib.operators.views.orders import OrderActed, OrderDetails, OrderView, ReconciledView
+from lib.operators.views.orders import OrderActed, OrderDetails, OrderView, ReconciledView, RefundAsked
 from lib.policy import references
 from lib.policy.domains import normalise_domain
 
@@ -101,6 +103,19 @@ async def returned(bridge: Bridge, till: Till, given: bodies.ReturnMoney) -> Ord
     """Write down that a surplus was given back."""
     order_id = await which(bridge, given.order_id, given.reference)
     return await _acted(bridge, "return", await offline.returned(till, order_id, given.amount))
+
+
+async def refund(bridge: Bridge, till: Till, given: bodies.RefundOrder) -> OrderActed:
+    """Give money back: Stripe is asked for it, once; of offline money it is written down."""
+    order_id = await which(bridge, given.order_id, given.reference)
+    order = await orders.find(bridge.db, order_id)
+    if order is not None and order.provider.offline:
+        return await _acted(bridge, "refund", await offline_refund.refund(till, order_id, given.amount, given.reason))
+    at = Refunding(bridge.settings, bridge.db, bridge.stripe, till.actor)
+    asked = await refunding.refund(at, order_id, given.amount, given.reason, payment_id=given.payment_id)
+    order = await orders.find(bridge.db, order_id)
+    assert order is not None
+    return OrderActed(action="refund", order=OrderView.of_order(order), refund=RefundAsked.of(asked))
 
 
 async def which(bridge: Bridge, order_id: str | None, reference: str | None) -> str:

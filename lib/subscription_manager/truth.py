@@ -105,7 +105,7 @@ class OfflineTruth:
         found = await orders.of_customer(self._db, memory.key)
         if not found and not memory.has_something:
             return None
-        return as_payer(memory.key, found, await self._db.now())
+        return with_money_back(as_payer(memory.key, found, await self._db.now()), memory)
 
     async def answer(self, payer: Payer, _subscription_id: str, _question: Question, /) -> Payer:
         """Nothing is left to ask."""

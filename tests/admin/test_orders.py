@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.money.shop import ON, ONCE, Shop
 from tests.money.till import PLAN, past, sell
 from tests.world import ADMIN_KEY, World
 
@@ -217,3 +218,46 @@ async def test_expected_and_collected_are_compared(world: World) -> None:
     (entry,) = csv.DictReader(io.StringIO(whole.text))
     assert (entry["difference"], entry["externalIds"]) == ("200", "b1 b2")
     assert refused.status_code == 422
+
+
+async def test_offline_money_is_given_back_and_what_that_means_is_a_choice(world: World) -> None:
+    """Parts add up to all, once under each key; `ON_REFUND` says whether that holds, and a person waives it."""
+    sell(world)
+    async with world.functions(ON_REFUND="suspend") as client:
+        made = (await post(client, CREATE))["order"]["id"]
+        await post(client, {"action": "collect", "orderId": made, "amount": 1900, "currency": "eur"})
+        part = {"action": "refund", "orderId": made, "amount": 900, "reason": "half a year only"}
+        for repeated in (False, True):
+            answer = await post(client, part, key="refund-1")
+            assert (answer["repeated"], answer["order"]["state"]) == (repeated, "paid")
+        assert world.only_subscription().suspended_by is None
+        rest = await post(client, {"action": "refund", "orderId": made})
+        assert (rest["order"]["state"], rest["order"]["refunded"]) == ("refunded", 1900)
+        assert world.only_subscription().suspended_by is not None
+        refused = await client.post(ROUTE, json=part, headers=HEADERS)
+        assert (refused.status_code, refused.json()["code"]) == (409, "refund_refused")
+        shown = await get(client, id=made)
+        lift = {"action": "lift", "hold": "refund", "customerId": shown["customerId"]}
+        lifted = await client.post("/api/admin/work", json=lift, headers=HEADERS)
+        assert lifted.status_code == 200, lifted.text
+    assert world.only_subscription().suspended_by is None
+    assert [(refund["amount"], refund["reason"]) for refund in shown["refunds"]] == [
+        (900, "half a year only"),
+        (1000, None),
+    ]
+
+
+async def test_money_at_stripe_is_refunded_by_the_same_route(world: World) -> None:
+    """Stripe is asked once, and the answer says how the refund stands."""
+    shop = Shop(world)
+    made, session = await shop.begin(ONCE)
+    world.stripe.complete_checkout(session, "ada@example.com")
+    async with world.functions(**ON) as client:
+        for event in list(world.stripe.undelivered()):
+            await world.deliver(client, event)
+        await world.drain(**ON)
+        answer = await post(client, {"action": "refund", "orderId": made, "amount": 1000})
+        assert (answer["refund"]["status"], answer["refund"]["amount"]) == ("succeeded", 1000)
+        collect = {"action": "collect", "orderId": made, "amount": 1000, "currency": "eur"}
+        refused = await client.post(ROUTE, json=collect, headers=HEADERS)
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_offline")

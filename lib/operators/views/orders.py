@@ -276,10 +276,24 @@ class ReconciledView(View):
         )
 
 
+class RefundAsked(View):
+    """A refund that Stripe was asked for, as it stands."""
+
+    request_id: str
+    refund_id: str | None
+    """Stripe's own; `null` while its answer is not known."""
+    status: str
+    amount: int
+    currency: str
+    payment_id: str
+
+
 class OrderActed(View):
     """An order after an act."""
 
     action: str
     order: OrderView
-    repeated: bool
+    repeated: bool = False
     """It had been done before, and nothing was done now."""
+    refund: RefundAsked | None = None
+    """Of a refund at Stripe."""
