@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lib.model.decision import Problem
+from lib.model.reason import Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,7 @@ class Settled:
     """Both sides are equal. `wake_at`: the next date by which that may change."""
 
     wake_at: datetime | None = None
-    why: str | None = None
+    why: Why | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Waits:
     """It is not done yet and did not fail: it goes on at a time that is known."""
 
     at: datetime
-    why: str
+    why: Why
     """What it waits for, in the queue's words."""
     detail: str = ""
     """The same for people."""
@@ -40,7 +41,7 @@ class Failed:
     """The least delay that the other side asked for."""
     at: datetime | None = None
     """A fixed time instead of the curve; once settled, when it is tried again."""
-    why: str | None = None
+    why: Why | None = None
     """What it waits for besides."""
     problems: tuple[Problem, ...] = ()
     """What a person must solve besides."""
@@ -72,7 +73,7 @@ class Settlement:
     """What becomes of the row of a pass that has ended. Without a date and without a problem it is gone."""
 
     due_at: datetime | None = None
-    waits_for: str | None = None
+    waits_for: Why | None = None
     error: str | None = None
     problems: tuple[Problem, ...] = ()
     keeps_problems: bool = False

@@ -24,9 +24,9 @@ from lib.model import (
     ServiceKey,
     ServiceState,
 )
-from lib.model.reason import Rule
+from lib.model.reason import Rule, WaitReason
 from lib.model.report import PassReport
-from lib.policy import WAITED_FOR, with_service
+from lib.policy import with_service
 from lib.subscription_manager.news import tell_services
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.write_ahead import Step
@@ -349,7 +349,7 @@ async def _refuse_waited_for(bridge: Bridge, org_id: str, services: Sequence[Ser
                 continue
             if domain is not None:
                 detail = f"another purchase waits for {domain}, which is in {service.key}: see what stops its move"
-                raise Declined(WAITED_FOR, detail)
+                raise Declined(WaitReason.WEBSITE_WAITED_FOR, detail)
 
 
 async def _wipe(bridge: Bridge, hand: Hand, memory: Memory, service: Service, lease_id: str) -> None:

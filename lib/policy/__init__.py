@@ -20,14 +20,13 @@ from lib.policy.recognise import observe, plans_arrived, recognise
 from lib.policy.retry import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, retry_at
 from lib.policy.settlement import as_settled, settlement
 from lib.policy.usage import may_be_over, over, over_with, uncounted
-from lib.policy.websites import WAITED_FOR, has_ended, held_website, kept_back, same_domain
+from lib.policy.websites import has_ended, held_website, kept_back, same_domain
 
 __all__ = [
     "ENDLESS_ATTEMPTS",
     "MAX_ATTEMPTS",
     "MAY_STILL_APPEAR",
     "UNASKED_MOVES",
-    "WAITED_FOR",
     "InvalidDomain",
     "as_settled",
     "clean_name",

@@ -15,9 +15,6 @@ from lib.model.reason import Reason, WaitReason
 UNKNOWN = ""
 """Stands in `Goal.awaits` for a domain that may still become known."""
 
-WAITED_FOR = WaitReason.WEBSITE_WAITED_FOR
-"""Rule and `waits_for` of an ended service that is kept because a purchase waits for its website."""
-
 
 def has_ended(service: Service) -> bool:
     """Whether its hosting is only kept: its subscription or item is over."""
@@ -122,8 +119,8 @@ def _spared(goal: Goal, waiting: set[str]) -> Goal:
         return goal
     if service.domain not in waiting and not (UNKNOWN in waiting and goal.want is Want.GONE):
         return goal
-    goal = replace(goal, service=replace(service, wait_reason=WAITED_FOR))
-    return replace(goal, want=Want.OFF, rule=WAITED_FOR) if goal.want is Want.GONE else goal
+    goal = replace(goal, service=replace(service, wait_reason=WaitReason.WEBSITE_WAITED_FOR))
+    return replace(goal, want=Want.OFF, rule=WaitReason.WEBSITE_WAITED_FOR) if goal.want is Want.GONE else goal
 
 
 def same_domain(key: ServiceKey, other: ServiceKey, domain: str) -> Problem:

@@ -43,7 +43,7 @@ from lib.model import (
     Terminate,
 )
 from lib.model.reason import Rule, WaitReason
-from lib.policy import WAITED_FOR, clean_name, may_be_over, uncounted, with_service
+from lib.policy import clean_name, may_be_over, uncounted, with_service
 from lib.subscription_manager import website_move
 from lib.subscription_manager.conclusion import Conclusion
 from lib.subscription_manager.interrupted import Interrupted
@@ -229,7 +229,7 @@ class Live:
         found_there = await awaited_in(self._enhance, org_id, number, awaited)
         if found_there:
             said = f"{service.key} is not deleted while another purchase waits for {found_there}, which is in it"
-            raise Waiting(said, why=WAITED_FOR, delay=DELETION_WAITS)
+            raise Waiting(said, why=WaitReason.WEBSITE_WAITED_FOR, delay=DELETION_WAITS)
 
     # --- websites ---
 

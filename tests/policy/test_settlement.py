@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lib.model import Claim, Failed, Outcome, Parked, Problem, Settled, Settlement, Waits
-from lib.model.reason import Reason
+from lib.model.reason import Reason, WaitReason
 from lib.policy import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, as_settled, settlement
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -21,14 +21,17 @@ TAKEN = Problem(Reason.DOMAIN_IN_USE, "taken", "sub_1")
     ("outcome", "expected"),
     [
         (Settled(), Settlement(answered=True)),
-        (Settled(LATER, "in_grace"), Settlement(due_at=LATER, waits_for="in_grace", answered=True)),
+        (Settled(LATER, WaitReason.IN_GRACE), Settlement(due_at=LATER, waits_for=WaitReason.IN_GRACE, answered=True)),
         (Parked((TAKEN,)), Settlement(problems=(TAKEN,), answered=True)),
         (Parked((TAKEN,), LATER), Settlement(due_at=LATER, problems=(TAKEN,), answered=True)),
-        (Waits(SOON, "brake"), Settlement(due_at=SOON, waits_for="brake", keeps_problems=True, attempts=2)),
-        (Waits(SOON, "brake", decided=True), Settlement(due_at=SOON, waits_for="brake", attempts=2)),
         (
-            Waits(SOON, "brake", problems=(TAKEN,)),
-            Settlement(due_at=SOON, waits_for="brake", problems=(TAKEN,), attempts=2),
+            Waits(SOON, WaitReason.BRAKE),
+            Settlement(due_at=SOON, waits_for=WaitReason.BRAKE, keeps_problems=True, attempts=2),
+        ),
+        (Waits(SOON, WaitReason.BRAKE, decided=True), Settlement(due_at=SOON, waits_for=WaitReason.BRAKE, attempts=2)),
+        (
+            Waits(SOON, WaitReason.BRAKE, problems=(TAKEN,)),
+            Settlement(due_at=SOON, waits_for=WaitReason.BRAKE, problems=(TAKEN,), attempts=2),
         ),
     ],
     ids=["at rest", "until a date", "parked", "parked with a date", "waits", "waits, decided", "waits with a problem"],
