@@ -1,0 +1,228 @@
+"""Order and completeness of deliveries, whatever happens in between: random histories, and a kill at every step."""
+
+import asyncio
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lib.bridge import Bridge
+from lib.config import Settings
+from lib.database import outbox, outbox_edits
+from lib.database.outbox_edits import Choice
+from lib.messages.sender import Sender
+from lib.model import CustomerKey
+from lib.model.outgoing import Attempt, OutgoingType, Told
+from lib.model.payloads import EscrowData
+from tests.messages.receiver import Receiver, outlet, receiving
+from tests.messages.test_settings import BASE
+
+CUSTOMERS = ("cus_a", "cus_b", "bank_transfer:c")
+TOLD = EscrowData(order_id="o", seller_id="s", seller_net=1, currency="eur")
+
+
+@dataclass
+class Game:
+    """Two receivers, a database, and whatever is done to them."""
+
+    url: str
+    receivers: list[Receiver] = field(default_factory=lambda: [Receiver(), Receiver()])
+    poisoned: set[str] = field(default_factory=set)
+    skipped: set[tuple[int, str, int]] = field(default_factory=set)
+    written: dict[str, int] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def bridge(self) -> Bridge:
+        """A fresh process."""
+        return Bridge(Settings.load({**BASE, **self.environ, "DATABASE_URL": self.url}))
+
+    def sql(self, statement: str, *parameters: Any) -> list[Any]:
+        """Run one statement."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def answer(self, number: int, event: dict[str, Any]) -> int:
+        """What a receiver answers."""
+        return 500 if event["customerId"] in self.poisoned else self.receivers[number].status
+
+    async def write(self, *customers: str) -> None:
+        """Something happens to these customers, in one transaction."""
+        bridge = self.bridge()
+        told = [Told(OutgoingType.ESCROW_RELEASABLE, CustomerKey.read(whom), TOLD) for whom in customers]
+        async with bridge.db.transaction() as connection:
+            await outbox.write(connection, bridge.settings.outbox, told)
+        for whom in customers:
+            self.written[whom] = self.written.get(whom, 0) + 1
+        await bridge.close()
+
+    async def drain(self) -> None:
+        """A fresh process runs what is due."""
+        bridge = self.bridge()
+        await bridge.drain(deadline=math.inf, workers=4)
+        await bridge.close()
+
+    def later(self) -> None:
+        """Time passes: what was to be tried later is due, and the leases of the dead are over."""
+        self.sql("UPDATE outbox_endpoints SET next_try_at = now() - interval '1 s' WHERE next_try_at IS NOT NULL")
+        self.sql("UPDATE due SET due_at = now() - interval '1 s', retry_at = NULL WHERE due_at IS NOT NULL")
+        self.sql("UPDATE due SET leased_until = now() - interval '1 s' WHERE lease_id IS NOT NULL")
+
+    async def by_hand(self, act: Literal["skip", "resend", "enable"], number: int) -> None:
+        """An operator's act on one endpoint."""
+        bridge = self.bridge()
+        endpoint = bridge.settings.outbox.endpoints[number]
+        if act == "enable":
+            await outbox_edits.enable(bridge.db, endpoint)
+            await outbox.wake(bridge.db, endpoint.id)
+        else:
+            oldest = self.sql(
+                "SELECT event_id, customer, sequence FROM outbox"
+                " WHERE endpoint = %s AND state = %s ORDER BY id LIMIT 1",
+                endpoint.id,
+                "waiting" if act == "skip" else "delivered",
+            )
+            for event_id, customer, sequence in oldest:
+                async with bridge.db.transaction() as connection:
+                    if act == "skip":
+                        await outbox_edits.skip(connection, endpoint.id, Choice((event_id,)))
+                        self.skipped.add((number, customer, sequence))
+                    else:
+                        await outbox_edits.resend(connection, endpoint, Choice((event_id,)))
+        await bridge.close()
+
+    async def end_well(self) -> None:
+        """Everything is mended, and time passes until nothing waits."""
+        self.poisoned.clear()
+        for number, receiver in enumerate(self.receivers):
+            receiver.status = 200
+            await self.by_hand("enable", number)
+        for _ in range(40):
+            await self.drain()
+            if not self.sql("SELECT 1 FROM outbox WHERE state = 'waiting'"):
+                return
+            self.later()
+        raise AssertionError("something waits for ever")
+
+    def check(self) -> None:
+        """Each receiver has all that was not skipped, first seen in order; nothing else is due."""
+        for number, receiver in enumerate(self.receivers):
+            for whom, last in self.written.items():
+                numbers = [event["sequence"] for event in receiver.of(whom)]
+                first_seen = list(dict.fromkeys(numbers))
+                wanted = [n for n in range(1, last + 1) if (number, whom, n) not in self.skipped]
+                assert first_seen == sorted(first_seen)
+                assert set(wanted) <= set(first_seen)
+
+
+@pytest.fixture
+def game(database_url: str) -> Iterator[Game]:
+    """A game whose receivers run."""
+    made = Game(database_url)
+    with ExitStack() as stack:
+        made.environ = outlet(*(stack.enter_context(receiving(receiver)) for receiver in made.receivers))
+        for number, receiver in enumerate(made.receivers):
+            receiver.answers = lambda event, number=number: made.answer(number, event)
+        yield made
+
+
+ACTS = st.one_of(
+    st.tuples(st.just("write"), st.lists(st.sampled_from(CUSTOMERS), min_size=1, max_size=3)),
+    st.tuples(st.just("status"), st.tuples(st.integers(0, 1), st.sampled_from([200, 500, 503, 302, 410]))),
+    st.tuples(st.just("poison"), st.sampled_from(CUSTOMERS)),
+    st.tuples(st.just("drain"), st.none()),
+    st.tuples(st.just("later"), st.none()),
+    st.tuples(st.sampled_from(["skip", "resend", "enable"]), st.integers(0, 1)),
+)
+
+
+async def play(game: Game, acts: list[tuple[str, Any]]) -> None:
+    """One history, to its good end."""
+    for act, about in acts:
+        match act:
+            case "write":
+                await game.write(*about)
+            case "status":
+                game.receivers[about[0]].status = about[1]
+            case "poison":
+                game.poisoned ^= {about}
+            case "drain":
+                await game.drain()
+            case "later":
+                game.later()
+            case "skip" | "resend" | "enable":
+                await game.by_hand(act, about)
+    await game.end_well()
+    game.check()
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=st.lists(ACTS, max_size=14))
+def test_all_arrive_in_order_whatever_happens(game: Game, acts: list[tuple[str, Any]]) -> None:
+    """Receivers that fail, redirect or go, one bad event, skips, repetitions, and time."""
+    game.sql("TRUNCATE outbox, outbox_streams, outbox_endpoints, outbox_attempts, due")
+    game.poisoned.clear()
+    game.skipped.clear()
+    game.written.clear()
+    for receiver in game.receivers:
+        receiver.status = 200
+        receiver.taken.clear()
+    asyncio.run(play(game, acts))
+
+
+class Killed(BaseException):
+    """The process is dead: nothing of ours may catch this."""
+
+
+def mortal(patch: pytest.MonkeyPatch, dies_at: int) -> list[str]:
+    """A process that dies at its n-th step: before a statement, before a request, or before it sees the answer."""
+    steps: list[str] = []
+    execute, post = psycopg.AsyncConnection.execute, Sender.post
+
+    def step(name: str) -> None:
+        if len(steps) >= dies_at:
+            raise Killed
+        steps.append(name)
+
+    async def mortal_execute(self: Any, query: Any, *rest: Any, **more: Any) -> Any:
+        step(" ".join(str(query).split())[:60])
+        return await execute(self, query, *rest, **more)
+
+    async def mortal_post(self: Sender, body: bytes, headers: Any) -> Attempt:
+        step("before the request")
+        attempt = await post(self, body, headers)
+        step("after the request")
+        return attempt
+
+    patch.setattr(psycopg.AsyncConnection, "execute", mortal_execute)
+    patch.setattr(Sender, "post", mortal_post)
+    return steps
+
+
+async def test_killed_at_any_step_it_is_taken_up_again(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two statements and requests, with one receiver that takes everything and one that fails."""
+    killed = 0
+    for number in range(1, 300):
+        customers = (f"cus_{number}a", f"cus_{number}b")
+        await game.write(customers[0], customers[1], customers[0])
+        game.receivers[1].status = 500
+        with monkeypatch.context() as patch:
+            steps = mortal(patch, number)
+            try:
+                await game.drain()
+            except Killed:
+                killed += 1
+        game.later()
+        await game.end_well()
+        game.check()
+        for whom in customers:  # at least once: what was under way may come twice, and no more than that
+            assert all(len(receiver.of(whom)) <= game.written[whom] + 1 for receiver in game.receivers), steps
+        if killed < number:
+            break
+    assert killed > 15
