@@ -113,7 +113,7 @@ def _of_subscription(
         problems += trouble
     goals = _with_websites(subscription, goals, domains, terms.catalogue)
     problems += addons_without_base(subscription, laid, terms.catalogue)
-    left = [replace(s, unpaid_since=None) if running.owing else s for s in laid.surplus]
+    left = [replace(s, unpaid_since=None, holds=s.holds - {Hold.UNPAID}) if running.owing else s for s in laid.surplus]
     goals += [_surplus(subscription, service, terms) for service in left]
     if ends := subscription.changes_at:
         goals = [replace(goal, wake_at=min(ends, goal.wake_at or ends)) for goal in goals]
@@ -283,4 +283,6 @@ def _surplus(subscription: Subscription, service: Service, terms: Terms) -> Goal
         return Goal(service, Want.NOTHING, Rule.TERMINATED)
     if subscription.status == "canceled":
         return ended(service, Rule.CANCELED, subscription.ended_at, terms)
-    return ended(service, Rule.ITEM_GONE, None, terms)
+    goal = ended(service, Rule.ITEM_GONE, None, terms)
+    debts = service.holds & {Hold.UNPAID}  # it may be bought again
+    return replace(goal, service=replace(goal.service, holds=goal.service.holds | debts))

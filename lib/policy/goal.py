@@ -197,7 +197,9 @@ def _by_status(place: Place, terms: Terms) -> _Standing:
             service = _remembering_since_when(subscription, service, terms.at)
             return _unpaid(replace(place, service=service), terms)
         case _:
-            return _Standing(service, Rule.PAUSED, {Hold.PAUSED: Rule.PAUSED})
+            # What was held for a debt is so still: no money can be seen to come for it now, and it may be written off.
+            debts: dict[Hold, Why] = {Hold.UNPAID: Rule.UNPAID} if Hold.UNPAID in service.holds else {}
+            return _Standing(service, Rule.PAUSED, {Hold.PAUSED: Rule.PAUSED, **debts})
 
 
 def _with_other_causes(stands: _Standing, subscription: Subscription, terms: Terms) -> _Standing:
@@ -221,8 +223,11 @@ def _is_behind(subscription: Subscription, service: Service, now: datetime) -> b
 
 
 def _remembering_since_when(subscription: Subscription, service: Service, now: datetime) -> Service:
-    if not service.made or (subscription.status == "unpaid" and subscription.invoices is None):
+    if not service.made:
         return service
+    if subscription.status == "unpaid" and subscription.invoices is None:  # held all the same, and asked for
+        latest = subscription.latest_invoice
+        return replace(service, unpaid_since=service.unpaid_since or (latest.owed_since if latest else now))
     return replace(service, unpaid_since=invoices.behind_since(subscription, service.unpaid_since, now))
 
 

@@ -39,7 +39,7 @@ class Quirks:
     debit_waits: bool = True
     """A first payment that is processing leaves the subscription `incomplete`; else it is `active` at once."""
     after_retries: str = "unpaid"
-    """What a `past_due` subscription becomes when the retries are used up: `unpaid`, `canceled` or `past_due`."""
+    """What a `past_due` one becomes when the retries are used up: `unpaid`, `canceled`, `paused`, or still that."""
 
 
 @dataclass(slots=True)
@@ -274,6 +274,8 @@ class Account:
         self.say(f"Stripe gives up on {sub.id}")
         if self.quirks.after_retries == "canceled":
             self.cancel(sub)
+        elif self.quirks.after_retries == "paused":
+            self.pause(sub)
         else:
             self._become(sub, self.quirks.after_retries)
 
@@ -352,9 +354,18 @@ class Account:
             item.ends = self.now
         self._become(sub, "paused")
 
-    def resume(self, sub: Subscription) -> None:
-        """Resume with an invoice from now on; it stays paused until that is paid."""
-        self.say(f"{sub.id} is to go on")
+    def resume(self, sub: Subscription, *, unchanged: bool = False) -> None:
+        """Resume with an invoice from now on; it stays paused until that is paid.
+
+        Args:
+            unchanged: with the period that ran before the pause, if it runs still: then there is nothing to bill.
+        """
+        self.say(f"{sub.id} is to go on{' as before' if unchanged else ''}")
+        if unchanged and all(self.now < item.begins + MONTH for item in sub.items):
+            for item in sub.items:
+                item.ends = item.begins + MONTH
+            self._become(sub, "active")
+            return
         for item in sub.items:
             item.begins, item.ends = self.now, self.now + MONTH
         self._bill(sub, "subscription_update", self._regular(sub), at_once=True)

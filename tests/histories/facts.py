@@ -120,7 +120,7 @@ class Facts:
             before = self.sub.statuses[number - 1][1] if number else ""
             if status in BEHIND:
                 since = since or at
-            elif since is not None and before in BEHIND and kindly and not self._was_written_off(at):
+            elif since is not None and kindly and status == "active" and not self._was_written_off(since, at, before):
                 since = None
             if since is not None and status not in BEHIND:
                 until = self.sub.statuses[number + 1][0] if number + 1 < len(self.sub.statuses) else None
@@ -128,10 +128,21 @@ class Facts:
                     since = None
         return since
 
-    def _was_written_off(self, at: datetime) -> bool:
-        return any(i.written_off_at == at for i in self.sub.invoices) and not any(
-            i.paid_at == at for i in self.sub.invoices
-        )
+    def _was_written_off(self, since: datetime, at: datetime, before: str) -> bool:
+        """Whether it became active then because something was written off: just then, or while it was paused."""
+        if before == "paused":
+            return any(i.written_off_at is not None and since <= i.written_off_at <= at for i in self.sub.invoices)
+        return self._written_off_at(at)
+
+    def _written_off_at(self, at: datetime) -> bool:
+        written = any(i.written_off_at == at for i in self.sub.invoices)
+        return written and not any(i.paid_at == at for i in self.sub.invoices)
+
+    def was_seen_behind(self, since: datetime) -> bool:
+        """Whether the product looked while it was behind."""
+        until = [*(at for at, _ in self.sub.statuses[1:]), self.now]
+        spans = zip(self.sub.statuses, until, strict=True)
+        return any(self.looked(at, end) for (at, status), end in spans if status in BEHIND and at >= since)
 
     def _paid_between(self, since: datetime, until: datetime | None) -> bool:
         return any(
@@ -185,7 +196,7 @@ class Facts:
         for number in range(len(self.sub.statuses) - 1, 0, -1):
             at, status = self.sub.statuses[number]
             if status == "active" and self.sub.statuses[number - 1][1] == "paused":
-                return self._was_written_off(at) and not self._paid_between(at, None)
+                return self._written_off_at(at) and not self._paid_between(at, None)
         return False
 
     # --- what the running period is paid by ---

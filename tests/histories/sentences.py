@@ -109,8 +109,7 @@ def _behind(facts: Facts, slot: int, since: datetime | None) -> Says:
     if since is None:
         return None
     if facts.status not in BEHIND:
-        last = max(at for at, status in facts.sub.statuses if status not in BEHIND)
-        if not facts.looked(since, last):
+        if not facts.was_seen_behind(since):
             return EITHER, "nobody saw that it was behind before it was written off"
         if facts.owes_changes_only(since):
             return EITHER, "the period is paid, and the bill of a change was written off"

@@ -189,10 +189,10 @@ class World:
             yield 1, lambda how: account.pause_collection(sub, shelves[how % len(shelves)])
         if status == "past_due":
             yield 2, lambda _: account.give_up(sub)
-        if status == "active" and sub.method == "charge_automatically":
+        if status in ("active", "past_due", "unpaid") and sub.method == "charge_automatically":
             yield 1, lambda _: account.pause(sub)
         if status == "paused" and not sub.open:
-            yield 3, lambda _: account.resume(sub)
+            yield 3, lambda how: account.resume(sub, unchanged=how % 2 == 1)
         if status != "incomplete":
             yield 1, lambda _: account.cancel(sub)
         if status in ("active", "trialing", "past_due") and sub.cancel_at is None:
@@ -374,7 +374,7 @@ SETTINGS = st.builds(
         Quirks,
         voiding_forgives=st.booleans(),
         debit_waits=st.booleans(),
-        after_retries=st.sampled_from(["unpaid", "canceled", "past_due"]),
+        after_retries=st.sampled_from(["unpaid", "canceled", "past_due", "paused"]),
     ),
     activate_on=st.sampled_from(["paid", "paid", "processing"]),
     grace_days=st.sampled_from([None, 2]),

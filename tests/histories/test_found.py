@@ -196,6 +196,24 @@ def unpaid_with_drafts(world: World) -> None:
     assert world.state(sub.id, 1) == "on"
 
 
+def pause_over_a_debt(world: World) -> None:
+    """Held since Stripe gave up, then paused; the debt is written off, and it goes on as before: nobody paid."""
+    sub = buy(world)
+    world.happens(lambda: world.account.change_card(sub, "bad"))
+    let(world, 31)
+    world.happens(lambda: world.account._become(sub, "unpaid"))
+    check(world)
+    assert world.state(sub.id, 1) == "off"
+    world.happens(lambda: world.account.pause(sub))
+    world.happens(lambda: world.account.write_off(latest(sub)))
+    world.happens(lambda: world.account.change_card(sub, "good"))
+    world.happens(lambda: world.account.resume(sub, unchanged=True))
+    let(world, 1)
+    assert world.state(sub.id, 1) == "off"
+    let(world, 30)
+    assert world.state(sub.id, 1) == "on"
+
+
 def mapping_switched(world: World) -> None:
     """One word in a mapping: who pays stays on, and nothing is ever deleted over it."""
     buy(world)
@@ -220,6 +238,7 @@ TALES: tuple[Tale, ...] = (
     proration_refunded,
     period_refunded_behind_a_proration,
     unpaid_with_drafts,
+    pause_over_a_debt,
     mapping_switched,
 )
 

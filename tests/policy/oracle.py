@@ -233,11 +233,14 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
     if status == "paused" or (subscription.collection_paused and policy.pause_collection == "suspend"):
         holds.add(Hold.PAUSED)
     ends = _grace_ends(world)
-    if status == "active" and world.made and world.service is not None and Hold.UNPAID in world.service.holds:
-        # Row "active again because an invoice was written off": held stays held until money comes.
+    if status in ("active", "paused") and world.made and world.service and Hold.UNPAID in world.service.holds:
+        # Row "active again because an invoice was written off": held stays held until money comes, and over a pause
+        # too, for "each is lifted by its own cause". Who paid meanwhile is off for the pause alone, whatever is noted.
         latest = subscription.latest_invoice
         if latest is None or latest.status != "paid":
             holds.add(Hold.UNPAID)
+        elif status == "paused":
+            unsure = frozenset({Hold.UNPAID})
     if status == "unpaid" and not _promised(world):
         holds.add(Hold.UNPAID)
     elif status == "unpaid" or (status == "past_due" and ends is None):

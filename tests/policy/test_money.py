@@ -357,6 +357,32 @@ def test_a_pause_forgets_no_debt() -> None:
     assert end.memory.services[0].holds == {Hold.UNPAID}
 
 
+@pytest.mark.parametrize("since", [None, NOW - days(1)])
+@pytest.mark.parametrize("written", ["void", "uncollectible"])
+def test_what_was_held_before_a_pause_is_held_after_it(written: str, since: datetime | None) -> None:
+    """Stripe gave up within the grace, or nobody knows since when it is owed; a pause changes nothing about either."""
+    end = of(subscription(status="paused", latest=open_for(1)), replace(HELD, unpaid_since=since))
+    assert end.memory.services[0].holds == {Hold.PAUSED, Hold.UNPAID}
+    end.payer = payer(subscription(status="paused", latest=open_for(1, status=written)))
+    end.run()
+    end.payer = payer(subscription(latest=open_for(1, status=written)))
+    end.run()
+    assert end.memory.services[0].holds == {Hold.UNPAID}
+    end.payer = payer(subscription(latest=open_for(1, status="paid")))
+    end.run()
+    assert runs(end)
+
+
+def test_since_when_is_remembered_though_the_invoices_can_not_be_read() -> None:
+    """Stripe gave up and does not show its invoices: since when is told by the latest, until all of them are read."""
+    unread = replace(subscription(status="unpaid", latest=open_for(3, "in_2")), invoices=None)
+    end = of(unread, service())
+    assert end.memory.services[0].unpaid_since == NOW - days(3)
+    end.payer = payer(subscription(status="unpaid", latest=open_for(3, "in_2"), older=(open_for(9),)))
+    end.run()
+    assert end.memory.services[0].unpaid_since == NOW - days(9)
+
+
 def test_only_drafts_left_says_so() -> None:
     """`unpaid` although everything that could be paid is paid: held, and the reason names the remedy."""
     paid = open_for(20, "in_1", "paid")
@@ -649,6 +675,19 @@ def test_an_old_debt_of_what_is_surplus_shortens_no_later_grace() -> None:
     assert [one.unpaid_since, two.unpaid_since] == [NOW - days(1), None]
     assert two.holds == {Hold.ENDED}
     assert [found.suspended_by for found in end.actual.subscriptions] == [None, OURS]
+
+
+@pytest.mark.parametrize("since", [None, NOW - days(1)])
+def test_what_was_held_before_nothing_was_bought_is_held_after_it(since: datetime | None) -> None:
+    """Stripe gave up, the quantity goes to 0 and back meanwhile, and the debt is written off: still nobody paid."""
+    end = of(subscription(status="unpaid", latest=open_for(1)), replace(HELD, unpaid_since=since))
+    end.payer = payer(subscription(status="unpaid", items=(Item("si_1", "price_1", 0),), latest=open_for(1)))
+    end.run()
+    assert Hold.ENDED in end.memory.services[0].holds
+    end.payer = payer(subscription(latest=open_for(1, status="uncollectible")))
+    end.run()
+    assert Hold.UNPAID in end.memory.services[0].holds
+    assert not runs(end)
 
 
 def test_an_old_debt_goes_with_what_is_bought_again() -> None:
