@@ -239,8 +239,8 @@ class WaitReason(_Word):
     )
     CHANGE_WAITS_FOR_PAYMENT = (
         "change_waits_for_payment",
-        "another plan was chosen, and the invoice that bills the change is open; the present plan stays",
-        "Nothing: the plan changes once it is paid.",
+        "another plan or more was bought, and the bill of the change is not paid; what is there stays as it is",
+        "Nothing: it follows once that is paid.",
     )
     DOMAIN_DIFFERS = (
         "domain_differs",
@@ -328,7 +328,7 @@ class Rule(StrEnum):
     PROCESSING = "processing", "its first bank debit is under way, which activate_on=processing trusts"
     INCOMPLETE = "incomplete", "its first payment is missing: nothing is made"
     INCOMPLETE_EXPIRED = "incomplete_expired", "its first payment never came: nothing is made"
-    MONEY_NOT_SETTLED = "money_not_settled", "never made, and the money that it waits for has not come"
+    MONEY_NOT_SETTLED = "money_not_settled", "never made, or bought again, and its money has not come"
     CANCELED = "canceled", "it has ended at Stripe"
     ITEM_GONE = "item_gone", "its item was taken out of the subscription, or the quantity lowered"
     MAPPING_CONFIRMED = (

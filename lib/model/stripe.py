@@ -18,6 +18,10 @@ class Line:
     """A part of a period, because something changed within it."""
     start: datetime
     end: datetime
+    item_id: str | None = None
+    """The subscription's item that it bills; `None` where it is about none, or does not say."""
+    quantity: int | None = None
+    """How many; `None` where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from lib.model import (
 )
 from lib.model.reason import Rule, WaitReason
 from lib.model.report import PassReport
-from lib.policy import with_service
+from lib.policy import has_ended, with_service
 from lib.subscription_manager.news import tell_services
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.write_ahead import Step
@@ -320,7 +320,7 @@ async def _to_wipe(bridge: Bridge, hand: Hand, awaited: Sequence[str]) -> tuple[
     if not services or memory.org_id is None:
         detail = f"nothing of {hand.subscription_id or hand.customer_id} is in the panel"
         raise Declined("unknown_subscription", detail, field=_named(hand))
-    if not all(Hold.ENDED in s.holds or s.state is ServiceState.TERMINATED for s in services):
+    if not all(has_ended(s) or s.state is ServiceState.TERMINATED for s in services) or any(map(_is_bought, services)):
         raise Declined("not_ended", "only the hosting of an ended subscription can be wiped")
     await _refuse_waited_for(bridge, memory.org_id, services, awaited)
     try:
@@ -350,6 +350,11 @@ async def _refuse_waited_for(bridge: Bridge, org_id: str, services: Sequence[Ser
             if domain is not None:
                 detail = f"another purchase waits for {domain}, which is in {service.key}: see what stops its move"
                 raise Declined(WaitReason.WEBSITE_WAITED_FOR, detail)
+
+
+def _is_bought(service: Service) -> bool:
+    """Whether it is bought again, and waits for its money."""
+    return service.wait_reason is WaitReason.CHANGE_WAITS_FOR_PAYMENT
 
 
 async def _wipe(bridge: Bridge, hand: Hand, memory: Memory, service: Service, lease_id: str) -> None:

@@ -5,6 +5,7 @@ A subscription's trouble stays its own: each service gets a goal from its own su
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -126,10 +127,13 @@ class _Running:
     """What is in the panel of one subscription."""
 
     made: bool
+    """Whether anything of it ever was: what is bought to it later is a purchase of its own."""
     owing: bool
     """Whether any of it is bought today."""
     behind: datetime | None
     """Since when what is bought today has been behind; what a surplus one was behind with says nothing of it."""
+    deleted_since: datetime | None
+    """When what is deleted by now ended."""
     all_held: bool
     """An admin who holds a subscription, for abuse say, holds what is bought to it as well."""
 
@@ -140,7 +144,9 @@ class _Running:
         owing = [service for service in running if service.key in bought_now]
         behind = min((s.unpaid_since for s in owing if s.unpaid_since is not None), default=None)
         all_held = bool(running) and all(Hold.ADMIN in service.holds for service in running)
-        return cls(bool(running), bool(owing), behind, all_held)
+        deleted = [s.ended_at for s in known if s.state is ServiceState.TERMINATED and s.ended_at is not None]
+        made = any(service.made for service in known)
+        return cls(made, bool(owing), behind, max(deleted, default=None), all_held)
 
 
 def _places(
@@ -155,7 +161,9 @@ def _places(
     taken = {service.domain for _, service in laid.pairs if service.website_id is not None}
     free_domains = [domain for domain in domains if domain not in taken]
     remembered = {service.key: service for service in known}
+    so_many: Counter[str] = Counter()
     for item, service in laid.pairs:
+        so_many[item.id] += 1
         mapping = terms.catalogue.mappings.get(item.price_id)
         if service.key not in laid.lost:
             service = replace(service, item_id=item.id, price_id=item.price_id)
@@ -172,6 +180,8 @@ def _places(
             mapping,
             more=running.made,
             cleared=_is_cleared(remembered.get(service.key)),
+            before=so_many[item.id] - 1,
+            since=running.deleted_since,
             changed=service.made_for != bought_as(subscription, item),
         )
 
@@ -191,10 +201,12 @@ def _of_place(place: Place, laid: Layout, terms: Terms, most: int) -> tuple[Goal
 def _with_cause(goal: Goal, bought: tuple[tuple[str, int], ...]) -> Goal:
     """The goal that tells whether Stripe asked for its plan, or a mapping was edited or somebody moved it by hand."""
     service = goal.service
-    if not service.made or (goal.plan is not None and goal.plan == service.plan):
+    if not service.made:
+        return goal
+    if goal.plan is not None and goal.plan == service.plan:
         if service.made_for != bought:
             goal = replace(goal, service=replace(service, made_for=bought))
-        return replace(goal, plan_rule=Rule.PLAN_PUT_BACK) if service.made else goal
+        return replace(goal, plan_rule=Rule.PLAN_PUT_BACK)
     edited = goal.plan is not None and service.made_for == bought
     return replace(goal, plan_rule=Rule.MAPPING_EDITED) if edited else goal
 
@@ -260,7 +272,9 @@ def _with_websites(
 
 def _is_cleared(remembered: Service | None) -> bool:
     """Whether it waits for nothing but being made: it is remembered from the moment on which it is to be."""
-    return remembered is not None and remembered.wait_reason not in _NOT_CLEARED
+    if remembered is None or Hold.ENDED in remembered.holds:  # what comes back is bought anew
+        return False
+    return remembered.wait_reason not in _NOT_CLEARED
 
 
 def _domains(subscription: Subscription) -> tuple[list[str], list[Problem]]:
@@ -278,7 +292,9 @@ def _domains(subscription: Subscription) -> tuple[list[str], list[Problem]]:
 
 
 def _surplus(subscription: Subscription, service: Service, terms: Terms) -> Goal:
-    service = replace(service, wait_reason=None if service.made else service.wait_reason, grace_until=None)
+    # What was never made is not cleared any more: should it be bought again, that is another purchase.
+    waits = None if service.made else service.wait_reason or WaitReason.SETTLEMENT
+    service = replace(service, wait_reason=waits, grace_until=None)
     if service.state is ServiceState.TERMINATED:
         return Goal(service, Want.NOTHING, Rule.TERMINATED)
     if subscription.status == "canceled":

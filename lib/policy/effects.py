@@ -64,7 +64,8 @@ def _of_service(service: Service, action: ServiceAction, given: Given) -> Servic
     match action:
         case CreateSubscription(plan=plan):
             made = replace(service, panel_subscription_id=given.number, panel_plan_id=given.plan_id)
-            return replace(made, plan=plan, plan_since=given.at, state=ServiceState.LIVE)
+            since = service.plan_since or given.at
+            return replace(made, plan=plan, plan_since=since, state=ServiceState.LIVE)
         case ChangePlan(plan=plan):
             return replace(service, plan=plan, plan_since=given.at, panel_plan_id=given.plan_id)
         case Suspend():

@@ -21,7 +21,8 @@ from lib.model import (
 )
 from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
-from lib.policy.items import kind_of, plan_of
+from lib.policy.items import bought_as, kind_of, plan_of
+from lib.policy.paid_items import bills_all, paid_items
 from lib.policy.plan_references import put_on
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
@@ -58,6 +59,10 @@ class Place:
     """Others of its subscription have been made already."""
     cleared: bool
     """It was to be made before, when its money was there."""
+    before: int
+    """How many others of its item come before it."""
+    since: datetime | None
+    """When others of its subscription ended that are deleted by now: the money before that was for those."""
     changed: bool
     """Something else is bought than what its plan was made true for."""
 
@@ -84,6 +89,8 @@ def goal_of(place: Place, terms: Terms) -> tuple[Goal, list[Problem]]:
     """What should become of one service, and what of it only a person can solve."""
     try:
         goal = _state(place, terms)
+        if goal.want is Want.ON and not place.service.made:
+            place, goal = _as_paid(place, goal, terms)
     except invoices.Unread as missing:
         return replace(undecided(place.service, Rule.UNREAD), asks=missing.question), []
     subscription, mapping = place.subscription, place.mapping
@@ -150,6 +157,53 @@ def _on_plan(goal: Goal, subscription: Subscription, plan: str, terms: Terms) ->
     return replace(goal, service=replace(service, wait_reason=WaitReason.CHANGE_WAITS_FOR_PAYMENT))
 
 
+def _prices(price_id: str, subscription: Subscription, catalogue: Catalogue) -> list[str]:
+    """All that must be paid for a plan: the price of its service, and the add-ons beside it."""
+    addons = [i.price_id for i in subscription.items if kind_of(i, catalogue) == "addon" and i.quantity > 0]
+    return [price_id, *addons]
+
+
+def _as_paid(place: Place, goal: Goal, terms: Terms) -> tuple[Place, Goal]:
+    """What was never made gets what was paid for: of a change whose bill is open it waits for the money, as others do.
+
+    Raises:
+        invoices.Unread: whether there is such a change depends on something that was not read.
+    """
+    subscription, since = place.subscription, None
+    if not _is_paid_whole(place, terms):
+        paid = paid_items(subscription, place.since)
+        found = paid.get(place.item.id)
+        mapping = terms.catalogue.mappings.get(found.item.price_id) if found is not None else None
+        if found is None or found.item.quantity <= place.before or mapping is None or mapping.kind != "service":
+            waiting = replace(goal.service, wait_reason=WaitReason.SETTLEMENT)
+            return place, Goal(waiting, Want.NOTHING, Rule.MONEY_NOT_SETTLED)
+        items = tuple(paid[item.id].item for item in subscription.items if item.id in paid)
+        place = replace(place, subscription=replace(subscription, items=items), item=found.item, mapping=mapping)
+        since = found.since
+    # What it is made for, and since when that was true: what was billed later is still a change.
+    service = replace(goal.service, made_for=bought_as(place.subscription, place.item), plan_since=since)
+    return place, replace(goal, service=service)
+
+
+def _is_paid_whole(place: Place, terms: Terms) -> bool:
+    """Whether all that is bought now may be made: nothing of it is ahead of the money."""
+    subscription, latest = place.subscription, place.subscription.latest_invoice
+    if subscription.status == "incomplete":
+        return True
+    if not place.more or place.cleared:
+        if latest is None or latest.billing_reason == "subscription_create":  # there is none before it, nor a change
+            return True
+        if bills_all(latest, subscription) or (subscription.status == "active" and place.service.released):
+            return True
+    if subscription.status == "trialing":
+        return not invoices.unpaid_changes(subscription, None)
+    prices = _prices(place.service.price_id, subscription, terms.catalogue)
+    if invoices.change_paid(subscription, prices, None, terms.at):
+        return True
+    trusted = place.trusted and not place.more and subscription.status == "active"
+    return trusted and not invoices.unpaid_changes(subscription, None) and invoices.is_processing(subscription)
+
+
 # --- on, off or nothing -----------------------------------------------------------------------------------------------
 
 
@@ -160,22 +214,25 @@ def _state(place: Place, terms: Terms) -> Goal:
         invoices.Unread: it depends on something that was not read.
     """
     subscription, service = place.subscription, place.service
+    comes_back = service.made and Hold.ENDED in service.holds and service.wait_reason is not Reason.MAPPING_CHANGED
     # What has not been cleared yet stays so, whatever happens to its subscription meanwhile.
     waits = None if service.made or place.cleared else service.wait_reason
     service = replace(service, wait_reason=waits, grace_until=None)
     if subscription.status in OVER:
         return ended(service, Rule(subscription.status), subscription.ended_at, terms)
-    service = replace(service, ended_at=None, retain_until=None)
+    service = replace(service, ended_at=service.ended_at if comes_back else None, retain_until=None)
     if subscription.status == "incomplete" and not (place.trusted and invoices.is_processing(subscription)):
         waiting = replace(service, wait_reason=WaitReason.FIRST_PAYMENT)
         return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, Rule.INCOMPLETE)
     stands = _with_other_causes(_by_status(replace(place, service=service), terms), subscription, terms)
+    if comes_back:
+        stands = _coming_back(stands, place, terms)
     service = replace(stands.service, holds=frozenset(stands.causes))
     if stands.causes:
         off = Want.OFF if service.made else Want.NOTHING
         return Goal(service, off, next(iter(stands.causes.values())), wake_at=stands.wake_at, asks=stands.asks)
     if not service.made:
-        rule = _waits_for_money(replace(place, service=service), terms)
+        rule = _waits_for_money(replace(place, service=service))
         if rule is not None:
             waiting = replace(service, wait_reason=WaitReason.SETTLEMENT, grace_until=None)
             return Goal(waiting, Want.NOTHING, rule)
@@ -216,6 +273,36 @@ def _with_other_causes(stands: _Standing, subscription: Subscription, terms: Ter
     return replace(stands, causes=causes, wake_at=wake_at)
 
 
+def _coming_back(stands: _Standing, place: Place, terms: Terms) -> _Standing:
+    """Bought again after it was held as ended: a purchase, which waits for its money as others do.
+
+    Raises:
+        invoices.Unread: whether that has come depends on something that was not read.
+    """
+    service = stands.service
+    if _is_bought_again(place, service.ended_at, terms):
+        return replace(stands, service=replace(service, ended_at=None))
+    waiting = replace(service, wait_reason=WaitReason.CHANGE_WAITS_FOR_PAYMENT)
+    return replace(stands, service=waiting, causes={**stands.causes, Hold.ENDED: Rule.MONEY_NOT_SETTLED})
+
+
+def _is_bought_again(place: Place, since: datetime | None, terms: Terms) -> bool:
+    """Whether what was ended then may run again: paid for since, on trial, or billed by nothing."""
+    subscription, price = place.subscription, place.item.price_id
+    match subscription.status:
+        case "incomplete":  # its first debit is on its way, and trusted
+            return True
+        case "trialing" if not invoices.unpaid_changes(subscription, since):
+            return True
+        case "active" if invoices.change_paid(subscription, [price], since, terms.at):
+            return True
+        case "trialing" | "active":
+            paid = paid_items(subscription, since).get(place.item.id)
+            return paid is not None and paid.item.price_id == price and place.before < paid.item.quantity
+        case _:
+            return False
+
+
 def _is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:
     """Whether what was behind is `active` again only because nobody is expected to pay any more."""
     was = service.unpaid_since is not None or Hold.UNPAID in service.holds
@@ -231,7 +318,7 @@ def _remembering_since_when(subscription: Subscription, service: Service, now: d
     return replace(service, unpaid_since=invoices.behind_since(subscription, service.unpaid_since, now))
 
 
-def _waits_for_money(place: Place, terms: Terms) -> Why | None:
+def _waits_for_money(place: Place) -> Why | None:
     """By which rule what was never made waits for its first money; `None`: that has come.
 
     Grace keeps on what runs. It is no reason to hand out more of it to somebody who is behind.
@@ -241,8 +328,7 @@ def _waits_for_money(place: Place, terms: Terms) -> Why | None:
         return None
     active = subscription.status == "active"
     if place.more and not place.cleared:
-        paid = active and invoices.change_paid(subscription, [service.price_id], None, terms.at)
-        return None if paid else Rule.MONEY_NOT_SETTLED
+        return None if active else Rule.MONEY_NOT_SETTLED  # what of it has been paid is told by `_as_paid`
     if active and service.released:
         return None
     found = invoices.first_money(subscription, trust=place.trusted and active, paid_once=place.cleared)

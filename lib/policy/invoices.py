@@ -115,6 +115,17 @@ def change_paid(subscription: Subscription, prices: Iterable[str], since: dateti
     return not any(i.status == "open" and _may_be_about(i, now) for i in invoices_of(subscription))
 
 
+def unpaid_changes(subscription: Subscription, since: datetime | None) -> bool:
+    """Whether the bill of a change is not paid, whatever else became of it.
+
+    Raises:
+        Unread: the invoices are not known.
+    """
+    first = since.replace(microsecond=0) if since is not None else None
+    recent = [i for i in invoices_of(subscription) if first is None or i.created >= first]
+    return any(i.billing_reason == "subscription_update" and i.status != "paid" for i in recent)
+
+
 def _says(bills: Iterable[Invoice]) -> Invoice | None:
     """Which of the bills of a price, newest first, tells whether it is paid for.
 

@@ -206,6 +206,8 @@ def _line(thing: Json) -> Line:
         proration=details.flag("proration") if details is not None and details.maybe("proration") else False,
         start=period.time("start"),
         end=period.time("end"),
+        item_id=details.reference("subscription_item") if details and details.maybe("subscription_item") else None,
+        quantity=line.number("quantity") if line.maybe("quantity") else None,
     )
 
 

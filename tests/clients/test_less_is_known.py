@@ -130,6 +130,7 @@ _OF_INVOICE: list[tuple[str, Callable[[Obj], Obj]]] = [
     *((f"line: {name}", _line_of(change)) for name, change in _each("amount", None)),
     *((f"line: {name}", _line_of(change)) for name, change in _each("period", None, {})),
     *((f"line: {name}", _line_of(change)) for name, change in _each("pricing", 7)),
+    *((f"line: {name}", _line_of(change)) for name, change in _each("quantity", "1", {})),
     *((f"line: {name}", _line_of(change)) for name, change in _each("parent", 7, {})),
 ]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tests.histories.books import ENDED, Change, Invoice, Item, Subscription
+from tests.histories.panel import plan_id
 from tests.histories.story import World
 
 BEHIND = ("past_due", "unpaid")
@@ -225,6 +226,35 @@ class Facts:
         for at, _, quantity, _ in self.item.changes:
             since = None if quantity >= slot else since or at
         return since
+
+    def bought_again(self, slot: int) -> tuple[datetime, Change] | None:
+        """(when, how billed) so many were bought last after the product had seen that they were not; else `None`."""
+        found: tuple[datetime, Change] | None = None
+        since: datetime | None = None
+        for at, _, quantity, how in self.item.changes:
+            if quantity < slot:
+                since = since or at
+            elif since is not None:
+                if self.looked(since, at):
+                    found = (at, how or "unbilled")
+                since = None
+        return found
+
+    def unsettled(self) -> bool:
+        """Whether any bill is not paid, whatever became of it."""
+        return any(i.status != "paid" for i in self.sub.invoices)
+
+    def paid_means_something(self) -> bool:
+        """Whether the mapping of what was last paid for says that it is a service."""
+        paid = [line.price for i in self.billing() if i.status == "paid" for line in i.lines if line.amount >= 0]
+        mapping = self.world.product.mappings.get(paid[-1]) if paid else None
+        return not paid or (mapping is not None and mapping.kind == "service")
+
+    def plans_paid_for(self) -> set[int]:
+        """The plans of every price that was ever paid for."""
+        paid = {line.price for i in self.billing() if i.status == "paid" for line in i.lines if line.amount >= 0}
+        mappings = [self.world.product.mappings.get(price) for price in paid]
+        return {plan_id(mapping.plan) for mapping in mappings if mapping is not None and mapping.plan is not None}
 
     def was_seen_as_it_is(self) -> bool:
         """Whether the product looked between its last change and the edit that took its price's meaning away."""

@@ -25,8 +25,6 @@ OPEN_DISPUTE = ("needs_response", "under_review", "appeal_needs_response", "appe
 def never_paid(facts: Facts, slot: int) -> Says:
     """Who never paid has no hosting."""
     if not facts.paid_for(slot) and not facts.on_trust():
-        if slot > 1 and not facts.was_made_before(slot) and facts.paid_for(1):
-            return EITHER, "more was bought before anybody saw the first, and is not paid"
         if slot > 1 and any(i.status == "paid" for i in facts.billing(least=slot)):
             return EITHER, "more was only ever set off against what was given back"
         return NOTHING, "who never paid has no hosting"
@@ -42,6 +40,25 @@ def surplus(facts: Facts, slot: int) -> Says:
     """What is not bought any more is off."""
     if slot > facts.item.quantity:
         return OFF, "what is not bought any more is off"
+    return None
+
+
+def bought_again(facts: Facts, slot: int) -> Says:
+    """What was off because it was not bought any more, and is bought again, is a purchase: it waits for its bill.
+
+    Without a bill of its own it comes back at once, unless something else is open or was never paid.
+    """
+    raised = facts.bought_again(slot)
+    if raised is None or facts.status == "trialing":
+        return None
+    at, how = raised
+    bills = facts.billing(least=slot, since=at)
+    if any(i.status == "paid" for i in bills):
+        return None
+    if how in ("billed", "anew"):
+        return OFF, "what is bought again waits for its money"
+    if facts.status != "active" or facts.unsettled():
+        return EITHER, "bought again, with no bill of its own, and something is not paid"
     return None
 
 
@@ -138,6 +155,8 @@ def running(facts: Facts, slot: int) -> Says:
         return (ON, "a debit on its way is enough here") if facts.on_its_way(slot) else (EITHER, "its debit failed")
     if facts.resumed_unpaid():
         return EITHER, "it goes on after a pause, and nobody paid"
+    if not made and not facts.paid_means_something():
+        return EITHER, "what was paid for means nothing here, and what is bought instead is not paid"
     if facts.status == "trialing":
         return ON, "a trial is on"
     first = slot == 1 and not facts.was_deleted()
@@ -165,6 +184,7 @@ SENTENCES: tuple[Callable[[Facts, int], Says], ...] = (
     never_paid,
     ended,
     surplus,
+    bought_again,
     held,
     disputed,
     refunded,
@@ -315,9 +335,15 @@ def plans(facts: Facts, slot: int) -> tuple[set[int], str]:
         return {new}, "what was bought"
     since, how, number = change
     before = facts.world.plans_before[facts.sub.id, number][slot]
-    if before is None or any(quantity < slot for _, _, quantity, _ in facts.item.changes[number - 1 :]):
-        return set(), "made after the change"
+    if any(quantity < slot for _, _, quantity, _ in facts.item.changes[number - 1 :]):
+        return set(), "another one is bought"
     bills = facts.billing(price=facts.item.price, since=since)
+    if before is None:
+        if how in ("unbilled", "later") or facts.on_trust() or facts.on_its_way(slot):
+            return set(), "made after the change, and nothing bills it"
+        if any(i.status == "paid" for i in bills):
+            return set(), "made after the change, and it is paid"
+        return facts.plans_paid_for(), "made after the change, and that is not paid"
     unsettled = [i for i in facts.sub.invoices if i.reason == "subscription_update" and i.status in ("open", "draft")]
     if facts.status not in ("active", "trialing"):
         return {before, new} if bills or how in ("unbilled", "later") else {before}, "only while all is well"

@@ -261,7 +261,7 @@ class World:
         item = sub.items[0]
         billed = ("unbilled", "billed", "billed", "later", "anew")[how % 5]
         self._remember_plans(sub)
-        if how // 5 % 4 == 3:
+        if how // 5 % 4 >= 2:
             quantity = (how // 20 % 3) if item.quantity else 1
             self.account.change(sub, billed, quantity=quantity)  # type: ignore[arg-type]
         else:

@@ -214,6 +214,39 @@ def pause_over_a_debt(world: World) -> None:
     assert world.state(sub.id, 1) == "on"
 
 
+def fewer_and_more_again(world: World) -> None:
+    """Two, then one, then two again: the second one waits for the bill of that, or comes at once without one."""
+    sub = buy(world, quantity=2)
+    for how in ("billed", "unbilled"):
+        world.happens(lambda: world.account.change(sub, "later", quantity=1))
+        let(world, 12)
+        world.happens(lambda: world.account.change_card(sub, "bad"))
+        world.happens(lambda how=how: world.account.change(sub, how, quantity=2))  # type: ignore[misc]
+        let(world, 1)
+        assert (world.state(sub.id, 2) == "off") is (how == "billed")
+        world.happens(lambda: world.account.change_card(sub, "good"))
+        for invoice in sub.open:
+            world.happens(lambda invoice=invoice: world.account.pay(invoice))  # type: ignore[misc]
+        let(world, 1)
+        assert world.state(sub.id, 2) == "on"
+
+
+def seen_after_an_upgrade(world: World) -> None:
+    """The product sleeps through a purchase and an upgrade that is not paid: it makes what was paid for."""
+    world.asleep = True
+    sub = buy(world)
+    world.happens(lambda: world.account.change_card(sub, "bad"))
+    world.upgrade(sub, "price_large", "billed")
+    world.happens(lambda: world.account.change(sub, "billed", quantity=2))
+    world.asleep = False
+    let(world, 1)
+    assert (world.plan_of(sub.id, 1), world.plan_of(sub.id, 2)) == (1, None)
+    for invoice in sub.open:
+        world.happens(lambda invoice=invoice: world.account.pay(invoice))  # type: ignore[misc]
+    let(world, 1)
+    assert (world.plan_of(sub.id, 1), world.plan_of(sub.id, 2)) == (3, 3)
+
+
 def mapping_switched(world: World) -> None:
     """One word in a mapping: who pays stays on, and nothing is ever deleted over it."""
     buy(world)
@@ -239,6 +272,8 @@ TALES: tuple[Tale, ...] = (
     period_refunded_behind_a_proration,
     unpaid_with_drafts,
     pause_over_a_debt,
+    fewer_and_more_again,
+    seen_after_an_upgrade,
     mapping_switched,
 )
 

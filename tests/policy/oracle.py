@@ -250,6 +250,11 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
     elif status == "past_due" and ends is not None and world.now >= ends:
         holds.add(Hold.UNPAID)
     holds |= _money_back(world)
+    match _waits_for_its_money(world):
+        case True:
+            holds.add(Hold.ENDED)
+        case None:
+            unsure |= {Hold.ENDED}
     if holds:
         return _off(world, frozenset(holds), status, unsure)
     if status in ("past_due", "unpaid") and not world.made and not _paid_once(world):
@@ -260,6 +265,25 @@ def _on_or_off(world: Circumstances) -> tuple[frozenset[Fate], frozenset[Hold], 
     if status == "active":
         return _active(world)
     return _some(Fate.ON), frozenset(), frozenset(), status
+
+
+def _waits_for_its_money(world: Circumstances) -> bool | None:
+    """What was held as ended and is bought again: a purchase, which comes back as new does, after its money.
+
+    Nobody gets more of what is behind. What nothing bills by itself runs at once, unless something is open. `None`: a
+    bill that nobody will pay may be that of the time before.
+    """
+    service, subscription = world.service, world.subscription
+    if service is None or not service.made or Hold.ENDED not in service.holds:
+        return False
+    if subscription.status in ("trialing", "incomplete"):
+        return False
+    if subscription.status != "active":
+        return True
+    latest = subscription.latest_invoice
+    if latest is not None and latest.status in ("void", "uncollectible"):
+        return None
+    return latest is not None and latest.status == "open"
 
 
 def _money_back(world: Circumstances) -> set[Hold]:

@@ -706,4 +706,4 @@ def test_an_old_debt_goes_with_what_is_bought_again() -> None:
     assert end.memory.services[0].unpaid_since == begun
     end.payer = payer(subscription(status="past_due", latest=open_for(2), older=(voided,)))
     end.run()
-    assert end.memory.services[0].holds == {Hold.UNPAID}
+    assert end.memory.services[0].holds == {Hold.UNPAID, Hold.ENDED}

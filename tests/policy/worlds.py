@@ -259,9 +259,17 @@ def plan_of(plan: str) -> tuple[int, str]:
 # --- the parts of a world ---------------------------------------------------------------------------------------------
 
 
-def line(price: str = "price_1", amount: int = 1900, *, proration: bool = False, start: float = -1) -> Line:
+def line(
+    price: str = "price_1",
+    amount: int = 1900,
+    *,
+    proration: bool = False,
+    start: float = -1,
+    item: str | None = None,
+    quantity: int = 1,
+) -> Line:
     """A line of an invoice: for a month that began `start` days from now, or for what is left of it."""
-    return Line(price, amount, proration, NOW + days(start), NOW + days(start + 30))
+    return Line(price, amount, proration, NOW + days(start), NOW + days(start + 30), item, quantity)
 
 
 def invoice(
@@ -304,6 +312,8 @@ def subscription(
         unpaid_days: an invoice has been open for so long, beside the latest one.
         older: invoices before the latest one, newest first.
     """
+    items = (Item(name.replace("sub", "si"), "price_1", 1),) if items is None else items
+    latest, older = latest and _billing(latest, items), tuple(_billing(each, items) for each in older)
     invoices = (*((latest,) if latest else ()), *older)
     if unpaid_days is not None:
         due = NOW - days(unpaid_days)
@@ -311,7 +321,7 @@ def subscription(
     return Subscription(
         id=name,
         status=status,
-        items=(Item(name.replace("sub", "si"), "price_1", 1),) if items is None else items,
+        items=items,
         created=NOW - days(age),
         latest_invoice=latest,
         invoices=invoices,
@@ -320,6 +330,14 @@ def subscription(
         collection_paused=paused,
         domain=f"{name.replace('_', '-')}.example" if domain is None else domain or None,
     )
+
+
+def _billing(bill: Invoice, items: tuple[Item, ...]) -> Invoice:
+    """An invoice of which nobody said what it bills: it bills what is bought."""
+    if bill.lines != (line(amount=bill.amount_due),) or "price_1" in [item.price_id for item in items]:
+        return bill
+    lines = [line(item.price_id, bill.amount_due, item=item.id, quantity=item.quantity) for item in items]
+    return replace(bill, lines=tuple(lines))
 
 
 def service(name: str = "sub_1", slot: int = 1, **changes: Any) -> Service:
