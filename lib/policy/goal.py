@@ -145,10 +145,10 @@ def _on_plan(goal: Goal, subscription: Subscription, plan: str, terms: Terms) ->
     service, catalogue = goal.service, terms.catalogue
     if not service.made or put_on(service, plan):
         return replace(goal, plan=plan)
-    addons = [i.price_id for i in subscription.items if kind_of(i, catalogue) == "addon" and i.quantity > 0]
+    prices = _prices(service.price_id, subscription, catalogue)
     try:
         paid = subscription.status in _PLAN_MAY_CHANGE and invoices.change_paid(
-            subscription, [service.price_id, *addons], service.plan_since, terms.at
+            subscription, prices, service.plan_since, terms.at
         )
     except invoices.Unread as missing:
         return replace(goal, asks=missing.question)
