@@ -29,7 +29,6 @@ async def show(bridge: Bridge) -> views.Dashboard:
     newest = await sweeps.newest(bridge.db)
     ended = await sweeps.newest(bridge.db, ended=True)
     money = await orders.numbers(bridge.db)
-    undone, newest_undone = await events.not_done(bridge)
     services = counts["services"]
     parked = sum(counts["parked"].values())
     outgoing = await _outgoing(bridge)
@@ -57,15 +56,20 @@ async def show(bridge: Bridge) -> views.Dashboard:
         brake=_brakes(bridge.settings, stopped),
         shadow=_shadow(counts),
         sweep=_sweep(newest) if newest else None,
-        events=views.EventNumbers(
-            last_day=counts["events_day"],
-            newest_webhook_at=counts["newest_webhook"],
-            not_done=undone,
-            newest_not_done=newest_undone,
-        ),
+        events=await _events(bridge, counts),
         outgoing=outgoing,
         orders=views.OrderNumbers(**{name: money[name] for name in views.OrderNumbers.__struct_fields__}),
         actions_last_day=counts["actions_day"],
+    )
+
+
+async def _events(bridge: Bridge, counts: Mapping[str, Any]) -> views.EventNumbers:
+    undone, newest_undone = await events.not_done(bridge)
+    return views.EventNumbers(
+        last_day=counts["events_day"],
+        newest_webhook_at=counts["newest_webhook"],
+        not_done=undone,
+        newest_not_done=newest_undone,
     )
 
 

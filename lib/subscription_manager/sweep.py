@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from lib.config import Settings
@@ -26,13 +26,14 @@ from lib.log import bound, get_logger
 from lib.model import CustomerKey, Priority, ReceivedEvent
 from lib.model.money import Order, OrderMode
 from lib.model.reason import SettingsFault
-from lib.policy import fingerprint, marks
+from lib.policy import fingerprint
 from lib.policy.offline import acts_at
 from lib.policy.offline_lines import as_subscription
 from lib.stripe_events import subscribe_to
+from lib.subscription_manager.panel_lists import FromTheStart, PanelLists, all_there
 
 if TYPE_CHECKING:
-    from lib.enhance_client import EnhanceClient, Org, Website
+    from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
 
 log = get_logger()
@@ -62,26 +63,7 @@ MONEY_HISTORY = timedelta(days=90)
 LINES = 200
 """Lines of offline orders in one page."""
 
-ORPHANS_SHOWN = 100
-"""More of them than this are counted, not listed."""
-
-AGAIN = 20
-"""Rows of a panel's page that are read again with the next one: when rows are deleted in between, others move up."""
-
-CONFIRM = "confirm"
-"""The cursor behind a panel's last page: what it did not list is asked for by itself."""
-
-CONFIRMED_AT_ONCE = 10
-CONFIRMED = 100
-"""At most as many of each list in one sweep; what is left over waits for the next one."""
-
 Progress = Callable[[str, Mapping[str, int]], None]
-
-Row = TypeVar("Row")
-
-
-class FromTheStart(Exception):
-    """Where a list was left can't be found again."""
 
 
 class Accept(Protocol):
@@ -184,6 +166,7 @@ class Sweeper:
 
     async def _page(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> tuple[str | None, str | None]:
         """Do one page: where the next one is (phase, cursor); no phase after the last."""
+        panel = PanelLists(self._db, self._enhance, self._counts, self._orphans, self._mark)
         steps: dict[str, Callable[[sweeps.Sweep, str | None], Awaitable[str | None]]] = {
             "events": self._events,
             "undelivered": self._undelivered,
@@ -191,8 +174,8 @@ class Sweeper:
             "disputes": partial(self._money, "dispute"),
             "refunds": partial(self._money, "refund"),
             "offline": self._offline,
-            "orgs": self._orgs,
-            "websites": self._websites,
+            "orgs": panel.orgs,
+            "websites": panel.websites,
             "prune": self._prune,
         }
         try:
@@ -273,7 +256,7 @@ class Sweeper:
         if unread:
             await self._pass_over(sweep, unread)
         if after is None:
-            await self._all_there(sweep, "subscription")
+            await all_there(self._db, sweep, "subscription")
             if self._counts["subscriptions"] == 0 and await comparison.any_subscription(self._db):
                 said = (
                     "no subscription at all is listed, and some are remembered: of which account and mode is the key?"
@@ -322,95 +305,6 @@ class Sweeper:
             self._counts["marked"] += await due.mark(self._db, late, priority=Priority.ROUTINE)
         return ids[-1] if len(ids) == LINES else None
 
-    # --- (c) panel ---
-
-    async def _orgs(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        after = await self._panel_page(sweep, cursor, "org", self._enhance.orgs_page, self._compare_orgs)
-        if after is not None:
-            return after
-        missing = await comparison.missing_orgs(self._db, sweep, CONFIRMED_AT_ONCE)
-        if not self._may_ask("orgs", missing):
-            return None
-        found, gone, unclear = await _ask({org: partial(self._enhance.org, org) for org in missing})
-        await self._compare_orgs(sweep, found)
-        self._mark(await comparison.orgs_gone(self._db, sweep, gone, unclear))
-        return CONFIRM
-
-    async def _panel_page(
-        self,
-        sweep: sweeps.Sweep,
-        cursor: str | None,
-        kind: Literal["org", "website"],
-        read: Callable[[int], Awaitable[tuple[list[Row], int | None]]],
-        compare: Callable[[sweeps.Sweep, Sequence[Row]], Awaitable[None]],
-    ) -> str | None:
-        """Compare a page of one of the panel's lists: where the next one is, `None` once all of it was met."""
-        if cursor != CONFIRM:
-            if cursor is None:
-                await comparison.open_walk(self._db, sweep, kind)
-            page, new, after = await _overlapping(read, int(cursor or 0))
-            self._counts[f"{kind}s"] += new
-            await compare(sweep, page)
-            if after is not None:
-                return str(after)
-        await self._all_there(sweep, kind)
-        return None
-
-    async def _compare_orgs(self, sweep: sweeps.Sweep, page: Sequence[Org]) -> None:
-        seen = [
-            comparison.SeenOrg(
-                id=org.id,
-                name=org.name,
-                gone=org.deleted,
-                suspended=org.suspended_by is not None,
-                owner_email=org.owner_email,
-                owner_login_id=org.owner_login_id,
-                subscriptions=org.subscriptions_count,
-            )
-            for org in page
-        ]
-        self._mark(await comparison.compare_orgs(self._db, sweep, seen))
-        marked = {org.id: found[0][0] for org in page if not org.deleted and (found := marks(org.name))}
-        shown = {orphan["org"] for orphan in self._orphans}  # a page begins with some rows of the one before
-        unseen = {org: mark for org, mark in marked.items() if org not in shown}
-        for org_id in await comparison.strange_orgs(self._db, unseen):
-            self._counts["orphans"] += 1
-            if len(self._orphans) < ORPHANS_SHOWN:
-                self._orphans.append({"org": org_id, "mark": marked[org_id]})
-            log.warning("orphan_in_panel", org=org_id, mark=marked[org_id])
-
-    async def _websites(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
-        after = await self._panel_page(sweep, cursor, "website", self._enhance.websites_page, self._compare_websites)
-        if after is not None:
-            return after
-        missing = await comparison.missing_websites(self._db, sweep, CONFIRMED_AT_ONCE)
-        if not self._may_ask("websites", missing):
-            return None
-        asked = {site: partial(self._enhance.website, org, site) for site, org in missing if org is not None}
-        found, gone, unclear = await _ask(asked)
-        await self._compare_websites(sweep, found)
-        gone += [site for site, org in missing if org is None]
-        self._mark(await comparison.websites_gone(self._db, sweep, gone, unclear))
-        return CONFIRM
-
-    async def _compare_websites(self, sweep: sweeps.Sweep, page: Sequence[Website]) -> None:
-        seen = [comparison.SeenWebsite(w.id, w.subscription_id, w.plan_id, w.deleted, w.off) for w in page]
-        self._mark(await comparison.compare_websites(self._db, sweep, seen))
-
-    async def _all_there(self, sweep: sweeps.Sweep, kind: str) -> None:
-        if not await comparison.whole(self._db, sweep, kind):
-            raise FromTheStart("the database has lost what was met so far")
-
-    def _may_ask(self, kind: str, missing: Sequence[object]) -> bool:
-        """Whether there is something to ask for by itself, and some of this sweep's share is left."""
-        if not missing:
-            return False
-        if self._counts[f"{kind}AskedFor"] >= CONFIRMED:
-            log.warning("sweep_leaves_some", kind=kind)
-            return False
-        self._counts[f"{kind}AskedFor"] += len(missing)
-        return True
-
     # --- and the rest ---
 
     async def _prune(self, sweep: sweeps.Sweep, _: str | None) -> str | None:
@@ -450,29 +344,3 @@ def _found_again(cursor: str | None) -> Iterator[None]:
         if cursor is None:
             raise
         raise FromTheStart(str(error)) from error
-
-
-async def _overlapping(
-    read: Callable[[int], Awaitable[tuple[list[Row], int | None]]], offset: int
-) -> tuple[list[Row], int, int | None]:
-    """A page of the panel with the last rows before it; how many rows are new, and where the next page begins."""
-    start = max(0, offset - AGAIN)
-    rows, after = await read(start)
-    if start < offset and after is not None and after <= offset:  # its pages are shorter than what is read again
-        start = offset
-        rows, after = await read(start)
-    return rows, max(0, start + len(rows) - offset), after
-
-
-async def _ask(calls: Mapping[str, Callable[[], Awaitable[Row]]]) -> tuple[list[Row], list[str], list[str]]:
-    """Ask for each by itself: what is there, the ids of what is gone, and of what the panel would not tell."""
-    found, gone, unclear = [], [], []
-    for wanted, call in calls.items():
-        try:
-            found.append(await call())
-        except NotFound:
-            gone.append(wanted)
-        except (Refused, Denied) as error:
-            log.warning("sweep_refused", id=wanted, error=str(error))
-            unclear.append(wanted)
-    return found, gone, unclear
