@@ -153,6 +153,32 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _page_url(value: str) -> str:
+    """The address of a page of the operator's own, to which a buyer is sent back."""
+    parts = _split(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.password:
+        raise ValueError("must be a page such as https://www.example.com/thanks")
+    if re.search(r"\s", value):
+        raise ValueError("holds a blank")
+    return value
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    found = []
+    for part in (p.strip().rstrip("/") for p in value.split(",") if p.strip()):
+        parts = _split(part)
+        if parts.scheme not in ("https", "http") or not parts.hostname or part != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError("must be origins such as https://www.example.com, separated by commas: no path, no *")
+        found.append(part.lower())
+    return tuple(dict.fromkeys(found))
+
+
+def _locale(value: str) -> str:
+    if not re.fullmatch(r"auto|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,4})?", value):
+        raise ValueError("must be auto, or a language such as de or pt-BR")
+    return value
+
+
 def _panel_url(value: str) -> str:
     url = _http_url(value)
     return url if url.endswith("/api") else url + "/api"
@@ -429,6 +455,57 @@ class Settings:
         14,
         "Days without refund or dispute after which the money of an order with a `sellerId` may be paid out.",
     )
+    checkout_success_url: str | None = _setting(
+        "CHECKOUT_SUCCESS_URL",
+        _page_url,
+        None,
+        "Where a buyer comes back to after paying: `/success.html` of this deployment, or a page of your own. This and "
+        "the next one switch public checkout on (docs/checkout.md); unset: off.",
+    )
+    checkout_cancel_url: str | None = _setting(
+        "CHECKOUT_CANCEL_URL",
+        _page_url,
+        None,
+        "Where a buyer comes back to who did not pay: the page that offers your plans.",
+    )
+    portal_return_url: str | None = _setting(
+        "PORTAL_RETURN_URL",
+        _page_url,
+        None,
+        "Where a customer comes back to from Stripe's billing portal. Switches `/api/portal` on; unset: off.",
+    )
+    allowed_origins: tuple[str, ...] | None = _setting(
+        "ALLOWED_ORIGINS",
+        _origins,
+        None,
+        "Sites whose pages may call `/api/checkout` and `/api/portal` by script, comma-separated: "
+        "https://www.example.com. A plain form needs none.",
+    )
+    checkout_locale: str = _setting("CHECKOUT_LOCALE", _locale, "auto", "Language of Stripe's page.")
+    checkout_promotion_codes: Literal["on", "off"] = _setting(
+        "CHECKOUT_PROMOTION_CODES", _one_of("on", "off"), "off", "Whether Stripe's page takes promotion codes."
+    )
+    checkout_automatic_tax: Literal["on", "off"] = _setting(
+        "CHECKOUT_AUTOMATIC_TAX",
+        _one_of("on", "off"),
+        "off",
+        "Whether Stripe computes the tax; needs Stripe Tax set up.",
+    )
+    checkout_tax_ids: Literal["on", "off"] = _setting(
+        "CHECKOUT_TAX_IDS", _one_of("on", "off"), "off", "Whether Stripe's page asks companies for their tax id."
+    )
+    checkout_terms: Literal["on", "off"] = _setting(
+        "CHECKOUT_TERMS",
+        _one_of("on", "off"),
+        "off",
+        "Whether the buyer must accept your terms of service; their address stands in Stripe's public details.",
+    )
+    checkout_limit: int = _setting(
+        "CHECKOUT_LIMIT",
+        _whole(1, 100_000),
+        20,
+        "Purchases that one address, and one mailbox, may begin in 10 minutes; asking is limited to ten times that.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info", "Least level that is logged."
     )
@@ -476,10 +553,15 @@ class Settings:
         return Outlet(tuple(endpoints), self.livemode, self.outbox_allow_private == "1")
 
     @property
+    def sells(self) -> bool:
+        """Whether public checkout is on."""
+        return self.checkout_success_url is not None and self.checkout_cancel_url is not None
+
+    @property
     def keeps_orders(self) -> bool:
         """Whether events make orders and payments due; without, only what concerns the services is done."""
         if self.orders == "auto":
-            return bool(self.outbox_urls)
+            return bool(self.outbox_urls) or self.sells
         return self.orders == "on"
 
     @property

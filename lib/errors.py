@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -69,8 +70,18 @@ class Declined(BridgeError):
     The verbs know no HTTP: `lib.web.problem` says which status a code has, and the command line says the same words.
     """
 
-    def __init__(self, code: str, detail: str, *, field: str | None = None, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        faults: tuple[Fault, ...] = (),
+        about: Mapping[str, str | bool] | None = None,
+    ) -> None:
         self.code, self.detail, self.field, self.faults = code, detail, field, faults
+        self.about = about or {}
+        """What a program needs besides: names and values, told beside `code`."""
         super().__init__(detail)
 
 

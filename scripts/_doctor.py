@@ -13,6 +13,7 @@ from scripts.doctor_checks.deployment import check_deployment
 from scripts.doctor_checks.finding import Finding, Verdict, fail
 from scripts.doctor_checks.panel import check_panel
 from scripts.doctor_checks.plans import check_plans
+from scripts.doctor_checks.selling import check_selling
 from scripts.doctor_checks.settings import check_settings
 from scripts.doctor_checks.stripe import check_stripe
 from scripts.doctor_checks.webhook import check_webhook
@@ -112,6 +113,8 @@ async def examine(environ: Mapping[str, str], url: str | None = None) -> AsyncIt
         if key_works:
             async for finding in check_webhook(settings, stripe, url):
                 yield "Webhook endpoint", finding
+            async for finding in check_selling(settings, stripe):
+                yield "Selling", finding
         if url:
             async for finding in check_deployment(url):
                 yield "Deployment", finding

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from lib.operators.views import overview as views
-from lib.web.endpoint import Verb
+from lib.web.endpoint import FORM, Verb
 from lib.web.problem import STATUS
 from scripts._functions import ROOT, function_files, load_function
 
@@ -54,6 +54,7 @@ PROBLEMS = {
     409: "Not as things stand: `code` says why, `detail` what to do.",
     413: "The body is too large.",
     422: "Fields are missing, wrong or unknown: `errors` names them all.",
+    429: "Too much at one time: try again after `Retry-After`.",
     502: "The other side refused: `code` and `detail` say what.",
     503: "Not just now: try again after `Retry-After`.",
 }
@@ -129,7 +130,8 @@ def _operation(path: str, guard: str, verb: Verb, light: dict[str, Any]) -> dict
         operation["parameters"] = list(_parameters(verb.query))
     body = light.get("body") or (_schema(verb.body) if verb.body is not None else None)
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        kinds = ["application/json", *([FORM] if verb.form else [])]
+        operation["requestBody"] = {"required": True, "content": {kind: {"schema": body} for kind in kinds}}
     responses: dict[str, Any] = {}
     for status, kind in {**(verb.answers or {}), **light.get("answers", {})}.items():
         content: dict[str, Any] = {"application/json": {"schema": _schema(kind)}}
@@ -144,6 +146,8 @@ def _operation(path: str, guard: str, verb: Verb, light: dict[str, Any]) -> dict
             responses[str(status)] = {"description": PROBLEMS[status], "content": problem}
     if guard == "admin" and path.endswith("/dashboard"):
         responses["303"] = {"description": "A browser without a key is sent to the page."}
+    if verb.form:
+        responses["303"] = {"description": "A posted HTML form is sent on to Stripe."}
     operation["responses"] = dict(sorted(responses.items()))
     return operation
 
@@ -156,6 +160,8 @@ def _problems(guard: str, verb: Verb, light: dict[str, Any]) -> set[int]:
         found |= {400, 404, 409, 413, 422}
     if verb.query is not None:
         found |= {404, 409, 422}
+    if verb.form:
+        found.add(429)
     return found & set(PROBLEMS)
 
 

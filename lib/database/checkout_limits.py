@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
+
+_COUNT = """
+    INSERT INTO checkout_limits AS l (subject, begun_at, asked) VALUES (%(subject)s, %(now)s, 1)
+    ON CONFLICT (subject) DO UPDATE SET
+        begun_at = CASE WHEN l.begun_at <= %(over)s THEN excluded.begun_at ELSE l.begun_at END,
+        asked = CASE WHEN l.begun_at <= %(over)s THEN 1 ELSE l.asked + 1 END
+    RETURNING asked
+"""
 
 
 async def count(db: Database, subject: str, now: datetime, *, window: timedelta) -> int:
@@ -13,16 +21,16 @@ async def count(db: Database, subject: str, now: datetime, *, window: timedelta)
     Args:
         subject: a digest of the address or mailbox, never itself.
     """
-    row = await db.row(
-        """
-        INSERT INTO checkout_limits AS l (subject, begun_at, asked) VALUES (%(subject)s, %(now)s, 1)
-        ON CONFLICT (subject) DO UPDATE SET
-            begun_at = CASE WHEN l.begun_at <= %(over)s THEN excluded.begun_at ELSE l.begun_at END,
-            asked = CASE WHEN l.begun_at <= %(over)s THEN 1 ELSE l.asked + 1 END
-        RETURNING asked
-        """,
-        {"subject": subject, "now": now, "over": now - window},
-    )
+    row = await db.row(_COUNT, {"subject": subject, "now": now, "over": now - window})
+    assert row is not None
+    asked: int = row["asked"]
+    return asked
+
+
+async def count_with(connection: Connection, subject: str, now: datetime, *, window: timedelta) -> int:
+    """As `count`, together with what is counted: undone with it."""
+    cursor = await connection.execute(_COUNT, {"subject": subject, "now": now, "over": now - window})
+    row = await cursor.fetchone()
     assert row is not None
     asked: int = row["asked"]
     return asked

@@ -297,6 +297,11 @@ class EnhanceClient:
         status = said.one_of("status", DOMAIN_STATUSES)
         return status, said.uuid("websiteId") if status == "inUseCurrentOrg" else None
 
+    async def domain_is_free(self, domain: str) -> bool:
+        """Whether a customer who is yet to come could have a website with this domain, nobody's deleted one either."""
+        status, _ = await self.check_domain(self._org_id, domain)
+        return status == "notInUse"
+
     async def create_website(
         self, org_id: str, subscription_id: int, domain: str, server_group_id: str | None = None
     ) -> str:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from lib.errors import Incomplete, Unavailable
 from lib.reading import Answer
 from lib.stripe_client.transport import PAGE, Json, Transport
-from lib.stripe_client.writes import Writes
+from lib.stripe_client.writes import PORTAL, Writes
 
 SESSIONS = "/v1/checkout/sessions"
 
@@ -111,7 +111,7 @@ class CheckoutWrites(SessionReads, Writes):
     async def create_portal(self, customer_id: str, return_url: str, key: str) -> str:
         """A link to the billing portal of a customer, good for a few minutes."""
         asked = {"customer": customer_id, "return_url": return_url}
-        portal = Answer(await self.post("/v1/billing_portal/sessions", key, asked), "Stripe's portal session")
+        portal = Answer(await self.post(PORTAL, key, asked), "Stripe's portal session")
         if portal.reference("customer") != customer_id:
             raise Incomplete("Stripe's portal session is another customer's")
         return portal.text("url")

@@ -27,10 +27,12 @@ LONGEST_KEY = 255
 
 SERVER_ERROR = 500
 
+PORTAL = "/v1/billing_portal/sessions"
+
 ALLOWED = (
     re.compile(r"/v1/checkout/sessions"),
     re.compile(r"/v1/checkout/sessions/cs_[A-Za-z0-9_]+/expire"),
-    re.compile(r"/v1/billing_portal/sessions"),
+    re.compile(PORTAL),
     re.compile(r"/v1/refunds"),
 )
 """Everything that is ever written at Stripe."""

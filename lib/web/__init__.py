@@ -5,7 +5,7 @@ Bodies and lists with types stand in `typed` and `page`, which only the routes i
 
 from lib.web.body import MAX_BODY, read_body
 from lib.web.deadline import work_deadline
-from lib.web.endpoint import Answer, Ask, Handler, Verb, endpoint
+from lib.web.endpoint import Answer, Ask, Handler, Verb, endpoint, is_form
 from lib.web.guard import admin, cron, optional_admin, page_or_admin, public, signature
 from lib.web.problem import answer, problem
 
@@ -19,6 +19,7 @@ __all__ = [
     "answer",
     "cron",
     "endpoint",
+    "is_form",
     "optional_admin",
     "page_or_admin",
     "problem",

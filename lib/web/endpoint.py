@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from lib import environment
 from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
 from lib.log import bound, configure, get_logger
-from lib.web.body import read_body
+from lib.web.body import MAX_BODY, read_body
 from lib.web.guard import Guard
 from lib.web.problem import answer, problem, status_of
 
@@ -48,6 +48,13 @@ class Answer:
 
 Handler = Callable[[Ask[Any]], Awaitable[Any]]
 
+Dress = Callable[[Request, Response], Response]
+
+FORM = "application/x-www-form-urlencoded"
+
+_WITH = {"unauthorized": {"WWW-Authenticate": "Bearer"}, "too_many_requests": {"Retry-After": "600"}}
+"""Headers that a problem has by its code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:
@@ -62,13 +69,22 @@ class Verb:
     """Status -> struct of the answer."""
     csv: bool = False
     """Whether ``Accept: text/csv`` gives the whole filter."""
+    form: bool = False
+    """Whether the body may also be a posted HTML form with the same fields."""
+    limit: int = MAX_BODY
+    """Bytes of the body."""
 
 
-def endpoint(*, guard: Guard, **verbs: Verb | Handler) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def endpoint(
+    *, guard: Guard, dress: Dress | None = None, **verbs: Verb | Handler
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """An ASGI app for one function file: ``app = endpoint(guard=admin, GET=show, POST=change)``.
 
     A file that names no guard does not start. Errors become problem documents; every answer carries a request id and is
     never cached. The app tells its `guard` and `verbs` to whoever documents or tests it.
+
+    Args:
+        dress: how an answer looks in the end: a page in place of a problem document, headers for other sites' scripts.
     """
     table = {method: verb if isinstance(verb, Verb) else Verb(verb) for method, verb in verbs.items()}
 
@@ -80,6 +96,7 @@ def endpoint(*, guard: Guard, **verbs: Verb | Handler) -> Callable[[Scope, Recei
         began = time.monotonic()
         with bound(request_id=request_id[:200], path=scope["path"]):
             response = await _answer(request, guard, table)
+            response = dress(request, response) if dress else response
             response.headers["X-Request-Id"] = request_id.encode("ascii", "replace").decode()[:200]
             response.headers.setdefault("Cache-Control", "no-store")
             log.debug("answered", status=response.status_code, ms=round((time.monotonic() - began) * 1000, 1))
@@ -88,6 +105,11 @@ def endpoint(*, guard: Guard, **verbs: Verb | Handler) -> Callable[[Scope, Recei
     app.guard = guard  # type: ignore[attr-defined]
     app.verbs = table  # type: ignore[attr-defined]
     return app
+
+
+def is_form(request: Request) -> bool:
+    """Whether a browser posted a plain HTML form."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
 async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> Response:
@@ -111,7 +133,8 @@ async def _given(request: Request, verb: Verb) -> Any:
     from lib.web import typed  # msgspec is not on the bill of a webhook
 
     if verb.body is not None:
-        return typed.read_json(await read_body(request), verb.body)
+        body = await read_body(request, verb.limit)
+        return typed.read_form(body, verb.body) if verb.form and is_form(request) else typed.read_json(body, verb.body)
     return typed.read_query(request.query_params, verb.query)
 
 
@@ -127,9 +150,14 @@ def _response(found: Any) -> Response:
 def _failed(error: Exception) -> Response:
     match error:
         case Declined():
-            headers = {"WWW-Authenticate": "Bearer"} if error.code == "unauthorized" else None
             return problem(
-                status_of(error.code), error.code, error.detail, field=error.field, errors=error.faults, headers=headers
+                status_of(error.code),
+                error.code,
+                error.detail,
+                field=error.field,
+                errors=error.faults,
+                about=error.about,
+                headers=_WITH.get(error.code),
             )
         case SettingsError():
             configure()

@@ -13,18 +13,24 @@ from lib.errors import Fault
 STATUS: Mapping[str, int] = {
     "bad_signature": 400,
     "client_gone": 400,
+    "invalid_form": 400,
     "invalid_json": 400,
     "unauthorized": 401,
+    "checkout_off": 404,
     "not_found": 404,
+    "portal_off": 404,
     "unknown_customer": 404,
     "unknown_order": 404,
     "unknown_plan": 404,
     "unknown_price": 404,
+    "unknown_session": 404,
     "unknown_subscription": 404,
     "method_not_allowed": 405,
     "too_large": 413,
+    "checkout_refused": 422,
     "confirmation_needed": 422,
     "invalid_field": 422,
+    "too_many_requests": 429,
 }
 """The HTTP status of what is declined, by its code. Every other code means 409: not as things stand just now."""
 
@@ -41,6 +47,7 @@ def problem(
     *,
     field: str | None = None,
     errors: Sequence[Fault] = (),
+    about: Mapping[str, str | bool] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem document.
@@ -48,6 +55,7 @@ def problem(
     Args:
         field: the one field that it is about.
         errors: every fault of the request, where there may be several.
+        about: what a program needs besides.
     """
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -56,6 +64,7 @@ def problem(
         "code": code,
         "detail": detail,
     }
+    body |= about or {}
     if field:
         body["field"] = field
     if errors:

@@ -9,7 +9,12 @@ from scripts._functions import ROOT, function_files, load_function
 from tests.world import World
 
 FILES = function_files()
-PUBLIC = {"api/webhook.py": "signature", "api/health.py": "optional_admin"}
+PUBLIC = {
+    "api/webhook.py": "signature",
+    "api/health.py": "optional_admin",
+    "api/checkout.py": "optional_admin",
+    "api/portal.py": "optional_admin",
+}
 """What strangers may reach, and how; everything else wants a key."""
 
 

@@ -67,7 +67,7 @@ def encodable(text: str) -> bool:
 
 def client(guard: Guard = web.public, **verbs: web.Verb | web.Handler) -> httpx.AsyncClient:
     """A client to an app of these verbs."""
-    app = web.endpoint(guard=guard, **verbs)
+    app = web.endpoint(guard=guard, dress=None, **verbs)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge.test")
 
 

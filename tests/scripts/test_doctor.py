@@ -520,3 +520,22 @@ def test_stars_cover_secrets_wherever_they_are_quoted() -> None:
     }
     said = "p%40ss p@ss whsec_fake2 key_fake token_fake of anna at db.example"
     assert redactor(environ)(said) == "******** ******** ******** ******** ******** of anna at db.example"
+
+
+async def test_who_sells_is_told_what_the_key_must_write(world: World) -> None:
+    """Only where it is switched on; and asking makes nothing at Stripe."""
+    pages = {
+        "CHECKOUT_SUCCESS_URL": "https://shop.example/thanks",
+        "CHECKOUT_CANCEL_URL": "https://shop.example/plans",
+        "PORTAL_RETURN_URL": "https://shop.example/account",
+    }
+    assert "Selling" not in await diagnosis(world)
+    assert "Selling" not in await diagnosis(world, **pages)
+    half = await diagnosis(world, CHECKOUT_SUCCESS_URL=pages["CHECKOUT_SUCCESS_URL"])
+    assert half["Selling"][:2] == (Verdict.WARN, "public checkout is off: CHECKOUT_CANCEL_URL is not set")
+    world.stripe.forbid("/v1/billing_portal/sessions")
+    portal = await diagnosis(world, **pages)
+    assert portal["Selling"][0] is Verdict.FAIL
+    assert portal["Selling"][2] == "Stripe: Developers > API keys > edit the restricted key: Customer portal: Write."
+    assert not world.stripe.tables["checkout.session"]
+    assert not world.stripe.tables["billing_portal.session"]

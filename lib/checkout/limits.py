@@ -1,0 +1,67 @@
+"""How much one address or mailbox may ask for: counted over all processes, in the database."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from lib.checkout.shop import Caller, Shop
+from lib.database import checkout_limits
+from lib.database.connection import Connection
+from lib.errors import Declined
+
+WINDOW = timedelta(minutes=10)
+
+ASKS_FOR_EACH_PURCHASE = 10
+"""How often somebody may ask, for each purchase that they may begin."""
+
+FORGET = timedelta(days=2)
+
+READS = 12
+"""How often Stripe is read for one purchase whose buyer is looking at it."""
+
+READ_EVERY = timedelta(seconds=4)
+
+
+async def may_ask(shop: Shop, caller: Caller) -> None:
+    """Count a request.
+
+    Raises:
+        Declined: `too_many_requests`. Who brings a key is never counted.
+    """
+    if caller.actor:
+        return
+    subject, most = shop.digest(f"ask:{caller.network}"), shop.settings.checkout_limit * ASKS_FOR_EACH_PURCHASE
+    if await checkout_limits.count(shop.db, subject, await shop.db.now(), window=WINDOW) > most:
+        raise _too_many(most)
+
+
+async def begins(connection: Connection, shop: Shop, caller: Caller, email: str | None, now: datetime) -> None:
+    """Count a purchase for the address and the mailbox that begin it, in the transaction that writes it.
+
+    So that only those count that are new, however often they are asked for.
+
+    Raises:
+        Declined: `too_many_requests`.
+    """
+    if caller.actor:
+        return
+    most = shop.settings.checkout_limit
+    subjects = [f"begin:{caller.network}", *([f"mail:{email.strip().casefold()}"] if email else [])]
+    for subject in sorted(shop.digest(subject) for subject in subjects):  # in one order, so that nobody waits in a ring
+        if await checkout_limits.count_with(connection, subject, now, window=WINDOW) > most:
+            raise _too_many(most)
+
+
+async def may_read(shop: Shop, caller: Caller, session_id: str) -> bool:
+    """Whether Stripe may be read once more for whoever looks at this purchase."""
+    now = await shop.db.now()
+    if await checkout_limits.count(shop.db, shop.digest(f"lately:{session_id}"), now, window=READ_EVERY) > 1:
+        return False
+    ever = await checkout_limits.count(shop.db, shop.digest(f"read:{session_id}"), now, window=timedelta(days=1))
+    mine = await checkout_limits.count(shop.db, shop.digest(f"read:{caller.network}"), now, window=WINDOW)
+    return ever <= READS and mine <= shop.settings.checkout_limit * ASKS_FOR_EACH_PURCHASE
+
+
+def _too_many(most: int) -> Declined:
+    minutes = int(WINDOW.total_seconds() // 60)
+    return Declined("too_many_requests", f"that is more than {most} within {minutes} minutes: try again later")

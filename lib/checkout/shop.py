@@ -1,0 +1,92 @@
+"""What every verb here needs: the settings, the two other sides, and who is asking."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lib.config import Settings
+from lib.database import Database
+from lib.errors import Declined
+from lib.policy.session_request import Page
+
+if TYPE_CHECKING:
+    from lib.enhance_client import EnhanceClient
+    from lib.stripe_client import StripeClient
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """One deployment, as far as it sells."""
+
+    settings: Settings
+    db: Database
+    stripe: StripeClient
+    enhance: EnhanceClient
+
+    @property
+    def page(self) -> Page:
+        """What the operator chose about Stripe's page.
+
+        Raises:
+            Declined: public checkout is off.
+        """
+        chosen = self.settings
+        if chosen.checkout_success_url is None or chosen.checkout_cancel_url is None:
+            unset = [
+                name
+                for name, value in (
+                    ("CHECKOUT_SUCCESS_URL", chosen.checkout_success_url),
+                    ("CHECKOUT_CANCEL_URL", chosen.checkout_cancel_url),
+                )
+                if value is None
+            ]
+            raise Declined("checkout_off", f"public checkout is off: set {' and '.join(unset)} to switch it on")
+        return Page(
+            success_url=chosen.checkout_success_url,
+            cancel_url=chosen.checkout_cancel_url,
+            locale=chosen.checkout_locale,
+            promotion_codes=chosen.checkout_promotion_codes == "on",
+            automatic_tax=chosen.checkout_automatic_tax == "on",
+            tax_ids=chosen.checkout_tax_ids == "on",
+            terms=chosen.checkout_terms == "on",
+        )
+
+    @property
+    def portal_return_url(self) -> str:
+        """Where the portal leads back to.
+
+        Raises:
+            Declined: the portal is off.
+        """
+        if self.settings.portal_return_url is None:
+            raise Declined("portal_off", "the billing portal is off: set PORTAL_RETURN_URL to switch it on")
+        return self.settings.portal_return_url
+
+    def digest(self, subject: str) -> str:
+        """A word for an address or a mailbox from which nobody gets back to it."""
+        secret = hashlib.blake2b(self.settings.cron_secret.reveal().encode(), digest_size=32).digest()
+        return hashlib.blake2b(subject.encode("utf-8", "replace"), key=secret, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking."""
+
+    address: str
+    """The network address, as the nearest proxy has seen it."""
+    actor: str = ""
+    """The name behind a key of ADMIN_API_KEY; empty for a stranger."""
+    key: str | None = None
+    """Their `Idempotency-Key`."""
+
+    @property
+    def network(self) -> str:
+        """The address as it is counted: of the sixth version the half that one customer of a provider has."""
+        try:
+            known = ipaddress.ip_address(self.address)
+        except ValueError:
+            return self.address
+        return str(ipaddress.ip_network(f"{known}/64", strict=False)) if known.version == 6 else str(known)

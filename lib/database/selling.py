@@ -1,0 +1,81 @@
+"""What is asked of our own records before something is sold, and what a buyer is told of it afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lib.database.connection import Database
+from lib.database.plans import MappingRow, mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A service that has a domain, or is to have it."""
+
+    customer_id: str
+    ended: bool
+    """Its hosting is only kept."""
+    made: bool
+    """Its website exists."""
+
+
+async def price(db: Database, price_id: str) -> MappingRow | None:
+    """What a Stripe price means here; `None`: nothing."""
+    return await mapping(db, "stripe", price_id)
+
+
+async def prices_of(db: Database, plan: str) -> list[str]:
+    """The Stripe prices that buy a panel plan, as the mappings spell it."""
+    rows = await db.rows(
+        "SELECT billing_plan_id FROM plan_mappings WHERE billing_provider = 'stripe' AND kind = 'service'"
+        " AND lower(enhance_plan_id) = lower(%(plan)s) ORDER BY billing_plan_id",
+        {"plan": plan},
+    )
+    return [row["billing_plan_id"] for row in rows]
+
+
+async def holders_of(db: Database, domain: str) -> list[Holder]:
+    """Every service that is not gone and has this domain."""
+    rows = await db.rows(
+        "SELECT customer_id, 'ended' = ANY(holds) AS ended, website_id IS NOT NULL AS made FROM services"
+        " WHERE domain = %(domain)s AND state <> 'terminated'",
+        {"domain": domain},
+    )
+    return [Holder(**row) for row in rows]
+
+
+async def sold(db: Database, domain: str, *, except_to: str | None, since: datetime, livemode: bool) -> bool:
+    """Whether somebody else is paying for this domain, or has paid for it since a time and is being provisioned."""
+    row = await db.row(
+        "SELECT 1 FROM orders WHERE domain = %(domain)s AND livemode = %(livemode)s"
+        " AND (state = 'paying' OR (state = 'paid' AND paid_at >= %(since)s))"
+        " AND buyer IS DISTINCT FROM %(buyer)s LIMIT 1",
+        {"domain": domain, "livemode": livemode, "since": since, "buyer": except_to},
+    )
+    return row is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How far a bought service has come."""
+
+    state: str
+    domain: str | None
+    website: bool
+    account: bool
+    login: bool
+
+
+async def made_for(db: Database, subscription_id: str) -> list[Made]:
+    """The services of a Stripe subscription, in their order."""
+    rows = await db.rows(
+        """
+        SELECT s.state, s.domain, s.website_id IS NOT NULL AS website, c.org_id IS NOT NULL AS account,
+            c.member_id IS NOT NULL AS login
+        FROM services s JOIN customers c USING (provider, customer_id)
+        WHERE s.provider = 'stripe' AND s.subscription_id = %(id)s ORDER BY s.slot
+        """,
+        {"id": subscription_id},
+    )
+    return [Made(**row) for row in rows]

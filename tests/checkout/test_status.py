@@ -1,0 +1,251 @@
+"""How a purchase stands: what a buyer is told, and what nobody is."""
+
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from lib.checkout import limits, pages
+from tests.checkout.shop import ADMIN, ROOT, moved, open_shop, orders, sessions, wish
+from tests.world import World
+
+LOOK = "/v1/checkout/sessions/.*"
+
+
+async def begun(client: httpx.AsyncClient, **others: Any) -> dict[str, Any]:
+    """A purchase that has begun."""
+    answer = await client.post("/api/checkout", json=wish(**others))
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def told(client: httpx.AsyncClient, session_id: str) -> dict[str, Any]:
+    """What is answered about it."""
+    answer = await client.get(f"/api/checkout?session_id={session_id}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stripe may be read each time."""
+    monkeypatch.setattr(limits, "READ_EVERY", timedelta(0))
+
+
+async def test_from_the_first_click_to_the_website(world: World, at_once: None) -> None:
+    """Pending with the way to pay, paid before any event has come, then what is made, then where it is."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        session_id = purchase["sessionId"]
+        assert await told(client, session_id) == {
+            "orderId": purchase["orderId"], "state": "pending", "steps": [],
+            "urls": {"pay": purchase["url"], "site": None, "panel": None, "again": None},
+        }  # fmt: skip
+        world.stripe.complete_checkout(session_id, name="Ada Example")
+        assert (await told(client, session_id))["state"] == "paid"
+        assert [(row["kind"], row["key"]) for row in world.due() if row["kind"] == "order"] == [
+            ("order", purchase["orderId"])
+        ]
+        (subscription,) = world.stripe.subscriptions
+        moved(world, purchase["orderId"], "paid", "paid")
+        world.sql("UPDATE orders SET subscription_id = %s", subscription)
+        await world.sync(next(iter(world.stripe.customers)))
+        now = await told(client, session_id)
+        assert (now["state"], [step["done"] for step in now["steps"]]) == ("ready", [True, True, True])
+        assert now["urls"] == {
+            "pay": None, "site": "https://shop.example", "panel": world.environ["ENHANCE_API_URL"].removesuffix("/api"),
+            "again": None,
+        }  # fmt: skip
+        world.sql("UPDATE services SET website_id = NULL")
+        now = await told(client, session_id)
+        assert now["state"] == "provisioning"
+        assert now["steps"] == [
+            {"name": "account", "done": True}, {"name": "hosting", "done": True}, {"name": "website", "done": False},
+        ]  # fmt: skip
+        assert "site" not in json.dumps({k: v for k, v in now["urls"].items() if v})
+
+
+@pytest.mark.parametrize("state", ["paying", "failed", "expired"])
+async def test_what_did_not_come_to_an_end_says_so(world: World, state: str) -> None:
+    """Never a success that is none, and a way on wherever there is one."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        moved(world, purchase["orderId"], state, state)
+        world.sql("UPDATE orders SET hosted_invoice_url = 'https://invoice.stripe.com/i/1'")
+        now = await told(client, purchase["sessionId"])
+    assert (now["state"], now["steps"]) == (state, [])
+    again = None if state == "paying" else "https://www.shop.test/plans"
+    pay = "https://invoice.stripe.com/i/1" if state == "failed" else None
+    assert (now["urls"]["again"], now["urls"]["pay"]) == (again, pay)
+
+
+async def test_a_debit_and_an_expired_page_are_told_before_their_event(world: World, at_once: None) -> None:
+    """Complete and unpaid is not paid."""
+    async with open_shop(world) as client:
+        debit, left = await begun(client), await begun(client, email="bob@example.com", domain=None)
+        world.stripe.complete_checkout(debit["sessionId"], payment="processing")
+        world.stripe.expire_checkout(left["sessionId"])
+        assert (await told(client, debit["sessionId"]))["state"] == "paying"
+        assert (await told(client, left["sessionId"]))["state"] == "expired"
+    assert {order["state"] for order in orders(world)} == {"pending"}  # which only its own pass changes
+
+
+async def test_reads_of_stripe_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is looked at for days, or by somebody who means harm, costs a dozen reads."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        for _ in range(5):
+            await told(client, purchase["sessionId"])
+        assert world.stripe.count("GET", LOOK) == 1
+        monkeypatch.setattr(limits, "READ_EVERY", timedelta(0))
+        for _ in range(30):
+            assert (await told(client, purchase["sessionId"]))["state"] == "pending"
+        assert world.stripe.count("GET", LOOK) == limits.READS
+        moved(world, purchase["orderId"], "paid", "paid")
+        await told(client, purchase["sessionId"])
+        assert world.stripe.count("GET", LOOK) == limits.READS
+
+
+async def test_our_own_records_answer_while_stripe_is_away(world: World) -> None:
+    """The page goes on with what is known."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        world.stripe.down = True
+        assert (await told(client, purchase["sessionId"]))["state"] == "pending"
+
+
+async def test_nobody_learns_of_what_was_not_begun_here(world: World, at_once: None) -> None:
+    """A foreign session, another mode's and a made-up one are all the same: unknown."""
+    foreign = world.stripe.create_checkout(
+        mode="subscription", line_items=[{"price": "price_basic_monthly"}], success_url="https://x.test",
+        client_reference_id="17",
+    )  # fmt: skip
+    async with open_shop(world) as client:
+        for session_id in (foreign["id"], "cs_test_made1up", "cs_live_" + foreign["id"][8:]):
+            answer = await client.get(f"/api/checkout?session_id={session_id}")
+            assert (answer.status_code, answer.json()["code"]) == (404, "unknown_session")
+        for wrong in ("", "cs_test_", "x", "cs_test_1%0A"):
+            assert (await client.get(f"/api/checkout?session_id={wrong}")).status_code == 422
+        assert (await client.get("/api/checkout")).status_code == 422
+
+
+async def test_a_session_leads_to_its_own_purchase_and_to_no_person(world: World, at_once: None) -> None:
+    """Neither who bought nor what else they have stands in the answer."""
+    async with open_shop(world) as client:
+        mine = await begun(client)
+        other = await begun(client, email="bob@example.com", domain="bob.example")
+        for purchase in (mine, other):
+            world.stripe.complete_checkout(purchase["sessionId"], name="Somebody Secret")
+        for customer in list(world.stripe.customers):
+            await world.sync(customer)
+        now = await told(client, mine["sessionId"])
+    assert now["urls"]["site"] == "https://shop.example"
+    assert not re.search("bob|secret|@|cus_|sub_", json.dumps(now), re.IGNORECASE)
+
+
+async def test_an_answer_that_was_lost_on_its_way_to_us_is_found_by_its_buyer(world: World, at_once: None) -> None:
+    """Whoever comes back from Stripe with a session of ours is known, although we never heard its id."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        world.sql("UPDATE orders SET session_id = NULL, session_url = NULL")
+        assert (await told(client, purchase["sessionId"]))["orderId"] == purchase["orderId"]
+    assert orders(world)[0]["session_id"] == purchase["sessionId"]
+
+
+async def test_a_page_without_a_script_renews_itself_for_two_minutes(world: World) -> None:
+    """And says then that the buyer need not wait; what can't change any more is not renewed."""
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        path = f"/api/checkout?session_id={purchase['sessionId']}"
+        first = await client.get(path, headers=browser)
+        assert first.headers["content-type"].startswith("text/html")
+        assert f'content="1;url={path.replace("&", "&amp;")}&amp;round=1"' in first.text
+        assert "Waiting for your payment" in first.text
+        assert purchase["url"] in first.text
+        moved(world, purchase["orderId"], "paid", "paid")
+        pauses = [1, 2, *[pages.PAUSE] * (pages.ROUNDS - 2)]
+        for number, pause in enumerate(pauses):
+            page = await client.get(f"{path}&round={number}", headers=browser)
+            assert f'content="{pause};url=' in page.text
+        assert 110 <= sum(pauses) <= 130
+        last = await client.get(f"{path}&round={pages.ROUNDS}", headers=browser)
+        assert "refresh" not in last.text
+        assert "we write to you" in last.text
+        unknown = await client.get("/api/checkout?session_id=cs_test_1", headers=browser)
+    assert (unknown.status_code, unknown.headers["content-type"][:9]) == (404, "text/html")
+
+
+def test_the_script_and_the_page_say_the_same() -> None:
+    """Words of the page that is made here, and of the one that is made in the browser."""
+    script = (ROOT / "public" / "success.js").read_text()
+    for state, (title, text) in pages.WORDS.items():
+        assert f'{state}: ["{title}", "{text}"],' in script
+    for words in (pages.STEPS, pages.LINKS):
+        for name, text in words.items():
+            assert f'{name}: "{text}"' in script
+    assert f'const LATER = "{pages.LATER}";' in script
+    assert f"const PAUSES = {list(pages.PAUSES)};" in script
+    assert f"const PAUSE = {pages.PAUSE};" in script
+
+
+# --- the billing portal -----------------------------------------------------------------------------------------------
+
+
+async def test_who_has_just_paid_reaches_their_portal(world: World) -> None:
+    """For an hour after the checkout, by the session; by a form it is the way there."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        body = {"sessionId": purchase["sessionId"]}
+        early = await client.post("/api/portal", json=body)
+        assert (early.status_code, early.json()["code"]) == (404, "unknown_session")
+        world.stripe.complete_checkout(purchase["sessionId"])
+        moved(world, purchase["orderId"], "paid", "paid")
+        answer = await client.post("/api/portal", json=body)
+        assert answer.status_code == 200
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        posted = await client.post("/api/portal", content=f"sessionId={purchase['sessionId']}", headers=form)
+        assert posted.status_code == 303
+        assert posted.headers["location"].startswith("https://billing.stripe.com/")
+        world.sql("UPDATE orders SET paid_at = now() - interval '61 minutes'")
+        assert (await client.post("/api/portal", json=body)).status_code == 404
+    (customer,) = world.stripe.customers
+    portals = world.stripe.tables["billing_portal.session"].values()
+    assert {(portal["customer"], portal["return_url"]) for portal in portals} == {
+        (customer, "https://www.shop.test/account")
+    }
+    assert answer.json() == {"url": next(iter(portals))["url"]}
+
+
+async def test_no_other_session_and_no_stranger_reaches_a_portal(world: World) -> None:
+    """A session that somebody else began, and a customer's id without a key."""
+    customer = world.customer()
+    line = {"price": "price_basic_monthly"}
+    foreign = world.stripe.create_checkout(
+        mode="subscription", line_items=[line], success_url="https://x.test", customer=customer
+    )
+    world.stripe.complete_checkout(foreign["id"])
+    async with open_shop(world) as client:
+        assert (await client.post("/api/portal", json={"sessionId": foreign["id"]})).status_code == 404
+        assert (await client.post("/api/portal", json={"customerId": customer})).status_code == 401
+        both = await client.post("/api/portal", json={"customerId": customer, "sessionId": foreign["id"]})
+        assert both.status_code == 422
+        known = await client.post("/api/portal", json={"customerId": customer}, headers=ADMIN)
+        assert known.status_code == 200
+        unknown = await client.post("/api/portal", json={"customerId": "cus_none"}, headers=ADMIN)
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_customer")
+    assert len(sessions(world)) == 1
+    assert len(world.stripe.tables["billing_portal.session"]) == 1
+
+
+async def test_a_portal_that_is_off_says_which_setting_is_missing(world: World) -> None:
+    """As checkout does."""
+    async with open_shop(world, PORTAL_RETURN_URL="") as client:
+        answer = await client.post("/api/portal", json={"customerId": "cus_1"}, headers=ADMIN)
+    assert (answer.status_code, answer.json()["code"]) == (404, "portal_off")
+    assert "PORTAL_RETURN_URL" in answer.json()["detail"]
