@@ -113,6 +113,11 @@ async def save(connection: Connection, before: Payment, after: Payment, cause: s
         await _log(connection, after, StepKind.PAYMENT, _STEP[after.state], cause, error=after.failure_code)
 
 
+async def seen(connection: Connection, payment: Payment) -> None:
+    """Note that Stripe was asked about a payment just now and had nothing new to say: no sweep asks again at once."""
+    await connection.execute("UPDATE payments SET updated_at = now() WHERE payment_id = %s", (payment.id,))
+
+
 async def settle(connection: Connection, payment: Payment, breakdown: Breakdown, cause: str, now: datetime) -> bool:
     """Freeze the numbers of a payment; False when they were frozen before, and are left as they are."""
     known = await locked(connection, payment.id)

@@ -185,6 +185,8 @@ class Paying:
         after = self._after(before, said)
         if after != before:
             await payments.save(connection, before, after, self._cause)
+        elif after.settled_at is None:
+            await payments.seen(connection, after)
         if after.charge_id is not None and after.charge_id != before.charge_id:
             await money_back.belong(connection, after)
         settled = False

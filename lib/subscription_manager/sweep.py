@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, comparison, due, leases, money_back, orders, outbox, sweeps
+from lib.database import Database, comparison, due, leases, money_back, orders, outbox, sweeps, unsettled
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.kinds import nudge
 from lib.log import bound, get_logger
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-PHASES = ("events", "undelivered", "subscriptions", "disputes", "refunds", "offline", "orgs", "websites", "prune")
+PHASES = (
+    "events", "undelivered", "subscriptions", "disputes", "refunds", "orders", "offline", "orgs", "websites", "prune",
+)  # fmt: skip
 
 EVENT_PHASES = ("events", "undelivered")
 
@@ -173,6 +175,7 @@ class Sweeper:
             "subscriptions": self._subscriptions,
             "disputes": partial(self._money, "dispute"),
             "refunds": partial(self._money, "refund"),
+            "orders": lambda _sweep, _cursor: self._orders(),
             "offline": self._offline,
             "orgs": panel.orgs,
             "websites": panel.websites,
@@ -304,6 +307,16 @@ class Sweeper:
         if late:
             self._counts["marked"] += await due.mark(self._db, late, priority=Priority.ROUTINE)
         return ids[-1] if len(ids) == LINES else None
+
+    async def _orders(self) -> str | None:
+        """Make due what is not at rest and forgotten: our own records, in one statement for a page of each kind."""
+        if not self._settings.keeps_orders:
+            return None
+        found = await unsettled.unsettled(self._db)
+        if found:
+            marks = [nudge(kind, key) for kind, key in found]
+            self._counts["marked"] += await due.mark(self._db, marks, priority=Priority.ROUTINE)
+        return "more" if len(found) >= unsettled.PAGE else None
 
     # --- and the rest ---
 

@@ -93,15 +93,17 @@ class Shop:
 
     async def rest(self, **environ: str) -> None:
         """Let everything run that is due, and what waits for a date, until nothing changes any more."""
-        for _ in range(8):
-            async with self.world.bridge(**ON, **environ) as bridge:
+        async with self.world.bridge(**ON, **environ) as bridge:
+            self.world.hurry()  # the leases of the dead run out
+            await bridge.drain(deadline=time.monotonic() + 120)
+            for _ in range(8):
+                if all(row["parked_reason"] for row in self.due()):
+                    return
+                before = self.books()
+                self.world.hurry()
                 await bridge.drain(deadline=time.monotonic() + 120)
-            before = self.books()
-            self.world.hurry()
-            async with self.world.bridge(**ON, **environ) as bridge:
-                await bridge.drain(deadline=time.monotonic() + 120)
-            if self.books() == before:
-                return
+                if self.books() == before:
+                    return
 
     async def sweep(self, **environ: str) -> None:
         """A whole sweep, and whatever it made due."""
