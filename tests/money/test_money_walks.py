@@ -1,0 +1,153 @@
+"""Any story of money, told badly: the books end as Stripe has it, by moves of the table, and nothing is told twice."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lib.model.money import OrderFact, OrderState
+from lib.policy.orders import MOVES
+from scripts.sim.stripe_sim import ApiError
+from tests.money.shop import ONCE, Shop, adds_up
+from tests.money.test_money_killed import MONTHLY
+from tests.money.test_money_told import OUT, told
+from tests.world import World
+
+
+@pytest.fixture
+def shop(world: World) -> Shop:
+    """A shop that sells what no hosting is made for."""
+    world.stripe.create_price(MONTHLY)
+    world.map_price(MONTHLY, None, kind="ignore")
+    return Shop(world)
+
+
+@dataclass
+class Story:
+    """Purchases at Stripe, and what may happen to each of them."""
+
+    shop: Shop
+    noise: random.Random
+    sessions: dict[str, str] = field(default_factory=dict)
+    """Order -> session."""
+
+    async def begin(self) -> None:
+        """Somebody begins a purchase."""
+        order_id, session = await self.shop.begin(self.noise.choice([ONCE, MONTHLY]))
+        self.sessions[order_id] = session
+
+    def happen(self) -> None:
+        """Something happens to one of them; what Stripe would not do just now does not."""
+        stripe, session = self.shop.stripe, self.noise.choice(list(self.sessions.values()))
+        thing = stripe.get(session)
+        happens: list[Callable[[], object]] = [
+            lambda: stripe.complete_checkout(session, "ada@example.com"),
+            lambda: stripe.complete_checkout(session, "ada@example.com", payment="processing"),
+            lambda: stripe.settle_checkout(session, ok=self.noise.random() < 0.5) if is_unpaid(thing) else None,
+            lambda: stripe.expire_checkout(session),
+            lambda: stripe.renew(thing["subscription"], self.noise.choice(["paid", "failed", "processing"])),
+            lambda: stripe.pay_open_invoice(thing["subscription"]),
+            lambda: stripe.refund(session, self.noise.choice([None, 500, 700])),
+            lambda: stripe.fail_refund(self._a_refund(session)),
+            lambda: stripe.dispute(session, self.noise.choice(["needs_response", "warning_needs_response"])),
+            lambda: stripe.close_dispute(self._a_dispute(session), self.noise.choice(["won", "lost"])),
+        ]
+        try:
+            self.noise.choice(happens)()
+        except (ApiError, LookupError, TypeError, IndexError):
+            return
+
+    def _a_refund(self, session: str) -> str:
+        charge = self.shop.stripe.charge_of(session)["id"]
+        made = self.shop.stripe.refunds.newest_first({"charge": charge, "status": "succeeded"})
+        return str(self.noise.choice(list(made))["id"])
+
+    def _a_dispute(self, session: str) -> str:
+        charge = self.shop.stripe.charge_of(session)["id"]
+        made = self.shop.stripe.disputes.newest_first({"charge": charge})
+        return str(self.noise.choice([one for one in made if one["status"].endswith("response")])["id"])
+
+    async def tell(self) -> None:
+        """Some of what was not told yet is heard of, in any order and some of it twice; the rest later, or never."""
+        events = [event for event in self.shop.stripe.undelivered() if self.noise.random() < 0.7]
+        events += [event for event in events if self.noise.random() < 0.2]
+        self.noise.shuffle(events)
+        await self.shop.hear(events, **OUT)
+        for event in self.shop.stripe.undelivered():
+            if self.noise.random() < 0.3:
+                self.shop.stripe.drop(event)
+
+
+def is_unpaid(session: dict[str, Any]) -> bool:
+    """Whether a debit of a complete session is under way."""
+    return (session["status"], session["payment_status"]) == ("complete", "unpaid")
+
+
+def money_of(shop: Shop, session: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every PaymentIntent of a purchase, oldest first."""
+    stripe = shop.stripe
+    if session["payment_intent"]:
+        return [stripe.get(session["payment_intent"])]
+    invoices = stripe._invoices_of(session["subscription"]) if session["subscription"] else []
+    links = [stripe.invoice_payments.newest_first({"invoice": invoice["id"]}) for invoice in reversed(invoices)]
+    return [stripe.get(link["payment"]["payment_intent"]) for found in links for link in found]
+
+
+def expected(shop: Shop, session: dict[str, Any]) -> tuple[str, int, bool]:
+    """(state, refunded, disputed) of a purchase, as Stripe has it now."""
+    intents = money_of(shop, session)
+    charges = [intent["latest_charge"] for intent in intents if intent["status"] == "succeeded"]
+    came = sum(intent["amount_received"] for intent in intents)
+    refunds = [refund for refund in shop.stripe.refunds.values() if refund["charge"] in charges]
+    went = sum(refund["amount"] for refund in refunds if refund["status"] == "succeeded")
+    disputes = [one for one in shop.stripe.disputes.values() if one["charge"] in charges]
+    disputed = any(one["status"].endswith("response") for one in disputes)
+    if came:
+        return "refunded" if went >= came else "paid", went, disputed
+    if session["status"] != "complete":
+        return {"open": "pending", "expired": "expired"}[session["status"]], 0, False
+    failed = intents[-1]["status"] == "requires_payment_method"
+    return "failed" if failed else "paying", 0, False
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_the_books_end_as_stripe_has_it(shop: Shop, seed: int) -> None:
+    """Whatever happens, and however it is heard of; after a sweep nothing is missing, and no move was made up."""
+    story = Story(shop, random.Random(seed))  # noqa: S311 - a test's own order of things
+    for _ in range(2):
+        await story.begin()
+    for _ in range(8):
+        for _ in range(story.noise.randint(1, 4)):
+            story.happen()
+        await story.tell()
+    shop.world.sql("UPDATE payments SET updated_at = updated_at - interval '2 days'")
+    shop.world.sql("UPDATE orders SET updated_at = updated_at - interval '2 days'")
+    await shop.sweep(**OUT)
+    await shop.sweep(**OUT)
+    for order_id, session in story.sessions.items():
+        row, stripe = shop.order(order_id), shop.stripe.get(session)
+        assert (row["state"], row["refunded"], row["disputed"]) == expected(shop, stripe), (seed, stripe)
+        succeeded = [intent for intent in money_of(shop, stripe) if intent["status"] == "succeeded"]
+        paid = [payment for payment in shop.payments(order_id) if payment["state"] == "succeeded"]
+        assert {payment["payment_intent_id"] for payment in paid} == {intent["id"] for intent in succeeded}
+        for payment in paid:
+            adds_up(payment)
+    moves_are_in_the_table(shop)
+    said = [(kind, data.get("paymentId"), data.get("refundId"), data.get("disputeId"), data["orderId"])
+            for kind, data in told(shop) if kind != "payment.failed"]  # fmt: skip
+    assert len(said) == len(set(said))
+    assert [row for row in shop.due() if row["parked_reason"]] == []
+
+
+def moves_are_in_the_table(shop: Shop) -> None:
+    """Every step of every order is one that the table has, and each goes on where the one before it ended."""
+    rows = shop.world.sql("SELECT * FROM order_steps WHERE kind = 'order' ORDER BY order_id, id")
+    at: dict[Any, OrderState | None] = {}
+    for row in rows:
+        begin = OrderState(row["from_state"]) if row["from_state"] else None
+        assert row["state"] != "failed", row
+        assert at.get(row["order_id"]) == begin
+        at[row["order_id"]] = OrderState(row["to_state"])
+        assert (begin, OrderFact(row["fact"]), at[row["order_id"]]) in MOVES
