@@ -29,8 +29,9 @@ from lib.model import (
 from lib.model.reason import Reason, Rule, WaitReason
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.double_purchase import double_purchases
-from lib.policy.goal import OVER, Place, Terms, ended, goal_of, undecided
+from lib.policy.goal import OVER, ended, goal_of, undecided
 from lib.policy.items import Layout, addons_without_base, bought_as, lay_out
+from lib.policy.standing import Place, Terms
 from lib.policy.websites import UNKNOWN, arrange, awaited, differs
 
 KNOWN_STATUSES = frozenset(

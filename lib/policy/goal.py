@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lib.config import Policy
@@ -10,10 +10,7 @@ from lib.model import (
     Catalogue,
     Goal,
     Hold,
-    Item,
-    PlanMapping,
     Problem,
-    Question,
     Service,
     ServiceState,
     Subscription,
@@ -21,9 +18,11 @@ from lib.model import (
 )
 from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
+from lib.policy.grace import behind_from, in_arrears, is_behind, written_off
 from lib.policy.items import bought_as, kind_of, plan_of
 from lib.policy.paid_items import bills_all, paid_items
 from lib.policy.plan_references import put_on
+from lib.policy.standing import Place, Standing, Terms
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
 """Dispute statuses in which money has been taken and the case is open. Inquiries (`warning_*`) are not among them."""
@@ -35,54 +34,6 @@ OVER = ("canceled", "incomplete_expired")
 """Statuses from which no subscription comes back."""
 
 _PLAN_MAY_CHANGE = ("active", "trialing")
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What holds for everything that one customer has bought."""
-
-    catalogue: Catalogue
-    policy: Policy
-    at: datetime
-    """Stripe's time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A service, and what was bought for it."""
-
-    subscription: Subscription
-    item: Item
-    service: Service
-    mapping: PlanMapping | None
-    more: bool
-    """Others of its subscription have been made already."""
-    cleared: bool
-    """It was to be made before, when its money was there."""
-    before: int
-    """How many others of its item come before it."""
-    since: datetime | None
-    """When others of its subscription ended that are deleted by now: the money before that was for those."""
-    changed: bool
-    """Something else is bought than what its plan was made true for."""
-
-    @property
-    def trusted(self) -> bool:
-        """Whether money that is under way counts."""
-        return self.mapping is not None and self.mapping.activate_on == "processing"
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Where a service stands before its plan is looked at."""
-
-    service: Service
-    rule: Why
-    """Why it is on, if nothing holds it."""
-    causes: dict[Hold, Why] = field(default_factory=dict)
-    """Why it is held, the first one being the one that is told."""
-    wake_at: datetime | None = None
-    asks: Question | None = None
 
 
 def goal_of(place: Place, terms: Terms) -> tuple[Goal, list[Problem]]:
@@ -239,27 +190,27 @@ def _state(place: Place, terms: Terms) -> Goal:
     return Goal(replace(service, wait_reason=None), Want.ON, stands.rule, wake_at=stands.wake_at)
 
 
-def _by_status(place: Place, terms: Terms) -> _Standing:
+def _by_status(place: Place, terms: Terms) -> Standing:
     """What the status of the subscription says."""
     subscription, service = place.subscription, place.service
     match subscription.status:
         case "incomplete":
-            return _Standing(service, Rule.PROCESSING)
-        case "active" if _is_behind(subscription, service, terms.at):
-            return _written_off(place, terms)
+            return Standing(service, Rule.PROCESSING)
+        case "active" if is_behind(subscription, service, terms.at):
+            return written_off(place, terms)
         case "trialing" | "active":
             service = replace(service, grace_override=None, unpaid_since=None)
-            return _Standing(service, Rule(subscription.status), wake_at=_next_date(subscription, terms.at))
+            return Standing(service, Rule(subscription.status), wake_at=_next_date(subscription, terms.at))
         case "past_due" | "unpaid":
-            service = _remembering_since_when(subscription, service, terms.at)
-            return _unpaid(replace(place, service=service), terms)
+            service = behind_from(subscription, service, terms.at)
+            return in_arrears(replace(place, service=service), terms)
         case _:
             # What was held for a debt is so still: no money can be seen to come for it now, and it may be written off.
             debts: dict[Hold, Why] = {Hold.UNPAID: Rule.UNPAID} if Hold.UNPAID in service.holds else {}
-            return _Standing(service, Rule.PAUSED, {Hold.PAUSED: Rule.PAUSED, **debts})
+            return Standing(service, Rule.PAUSED, {Hold.PAUSED: Rule.PAUSED, **debts})
 
 
-def _with_other_causes(stands: _Standing, subscription: Subscription, terms: Terms) -> _Standing:
+def _with_other_causes(stands: Standing, subscription: Subscription, terms: Terms) -> Standing:
     """With every cause to hold it that its status does not tell."""
     causes, wake_at, policy = dict(stands.causes), stands.wake_at, terms.policy
     if subscription.collection_paused and policy.pause_collection == "suspend":
@@ -273,7 +224,7 @@ def _with_other_causes(stands: _Standing, subscription: Subscription, terms: Ter
     return replace(stands, causes=causes, wake_at=wake_at)
 
 
-def _coming_back(stands: _Standing, place: Place, terms: Terms) -> _Standing:
+def _coming_back(stands: Standing, place: Place, terms: Terms) -> Standing:
     """Bought again after it was held as ended: a purchase, which waits for its money as others do.
 
     Raises:
@@ -301,21 +252,6 @@ def _is_bought_again(place: Place, since: datetime | None, terms: Terms) -> bool
             return paid is not None and paid.item.price_id == price and place.before < paid.item.quantity
         case _:
             return False
-
-
-def _is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:
-    """Whether what was behind is `active` again only because nobody is expected to pay any more."""
-    was = service.unpaid_since is not None or Hold.UNPAID in service.holds
-    return service.made and was and not invoices.paid_again(subscription, service.unpaid_since, now)
-
-
-def _remembering_since_when(subscription: Subscription, service: Service, now: datetime) -> Service:
-    if not service.made:
-        return service
-    if subscription.status == "unpaid" and subscription.invoices is None:  # held all the same, and asked for
-        latest = subscription.latest_invoice
-        return replace(service, unpaid_since=service.unpaid_since or (latest.owed_since if latest else now))
-    return replace(service, unpaid_since=invoices.behind_since(subscription, service.unpaid_since, now))
 
 
 def _waits_for_money(place: Place) -> Why | None:
@@ -353,40 +289,3 @@ def _disputed(subscription: Subscription, policy: Policy) -> dict[Hold, Why]:
     elif policy.on_dispute_lost == "suspend" and "lost" in subscription.disputes:
         causes[Hold.DISPUTE] = Rule.DISPUTE_LOST
     return causes
-
-
-def _unpaid(place: Place, terms: Terms) -> _Standing:
-    """A subscription that is behind: on while its grace runs.
-
-    A one-off date is a promise of an admin, so it also outlives Stripe's step from `past_due` to `unpaid`.
-    """
-    subscription, service = place.subscription, place.service
-    asks = Question.INVOICES if subscription.invoices is None else None
-    held: Why = Reason.ONLY_DRAFTS_LEFT if invoices.only_drafts_left(subscription) else Rule.UNPAID
-    if service.grace_override is not None:
-        end, rule = service.grace_override, WaitReason.IN_ONE_OFF_GRACE
-    elif subscription.status == "unpaid":
-        return _Standing(replace(service, grace_until=None), held, {Hold.UNPAID: held}, asks=asks)
-    else:
-        start = service.unpaid_since or invoices.behind_since(subscription, None, terms.at)
-        end, rule = start + _grace(place, terms), WaitReason.IN_GRACE
-    if terms.at < end:
-        return _Standing(replace(service, grace_until=end), rule, wake_at=end, asks=asks)
-    held = Rule.GRACE_OVER if subscription.status == "past_due" else held
-    return _Standing(replace(service, grace_until=None), rule, {Hold.UNPAID: held}, asks=asks)
-
-
-def _written_off(place: Place, terms: Terms) -> _Standing:
-    """As `_unpaid`, once the debt was voided or written off: what is held stays held, a running grace runs out."""
-    service = place.service
-    end = service.grace_override
-    if end is None and Hold.UNPAID not in service.holds and service.unpaid_since is not None:
-        end = service.unpaid_since + _grace(place, terms)
-    if end is not None and terms.at < end:
-        return _Standing(replace(service, grace_until=end), Rule.WRITTEN_OFF, wake_at=end)
-    return _Standing(replace(service, grace_until=None), Rule.WRITTEN_OFF, {Hold.UNPAID: Rule.WRITTEN_OFF})
-
-
-def _grace(place: Place, terms: Terms) -> timedelta:
-    own = place.mapping.grace_days if place.mapping is not None else None
-    return timedelta(days=terms.policy.grace_days if own is None else own)
