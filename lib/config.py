@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any, Literal, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from lib.errors import SettingsError
 from lib.model.outgoing import OutgoingType
@@ -89,6 +89,32 @@ class Outlet:
     def find(self, endpoint_id: str) -> Endpoint | None:
         """The endpoint of that id; `None` when the settings have it no more."""
         return next((endpoint for endpoint in self.endpoints if endpoint.id == endpoint_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """How mails to customers go out, and what they are made of."""
+
+    host: str
+    port: int
+    implicit_tls: bool
+    """From the first byte (`smtps`), else by STARTTLS; never without."""
+    user: str | None
+    password: Secret | None
+    name: str
+    """Of the sender, as people see it; may be empty."""
+    address: str
+    days: int
+    """How long before a suspension or a deletion it is told once more; 0: not."""
+    language: str
+    """For whom the billing side names no language that there are templates in."""
+    templates: str | None
+    """A folder whose templates come before our own."""
+
+    @property
+    def domain(self) -> str:
+        """Of the sender's address."""
+        return self.address.rpartition("@")[2]
 
 
 POLICY = Policy()
@@ -248,6 +274,36 @@ def _types(value: str) -> frozenset[OutgoingType]:
             raise ValueError(f"must be types such as order.paid|service.*, one list for each address; {stem} is none")
         found |= known
     return frozenset(found or OutgoingType)
+
+
+def _mail_url(value: str) -> Secret:
+    """Where mails are handed over. ValueError says what is wrong with it, and never repeats it."""
+    parts = _split(value)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ValueError("must be smtp://user:password@host:port (STARTTLS) or smtps:// (TLS from the start)")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("must end with the port; in a user or password write / as %2F, ? as %3F, # as %23")
+    if (parts.username is None) != (parts.password is None):
+        raise ValueError("must name both user and password, or neither; in them write @ as %40, : as %3A")
+    if not value.isascii() or re.search(r"\s", value) or re.search("%(?![0-9A-Fa-f]{2})", value):
+        raise ValueError("must write blanks, % and letters beyond ASCII encoded, such as %20")
+    return Secret(value)
+
+
+_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+
+
+def _mail_from(value: str) -> tuple[str, str]:
+    found = re.fullmatch(rf'(?:"?([^"<>]*?)"?\s*<({_ADDRESS})>|({_ADDRESS}))', value)
+    if found is None or not value.isprintable():
+        raise ValueError("must be an address such as billing@example.com, or Example Hosting <billing@example.com>")
+    return (found[1] or "").strip(), found[2] or found[3]
+
+
+def _language(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
+        raise ValueError("must be a language such as en, de or pt-BR")
+    return value.lower()
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -506,6 +562,28 @@ class Settings:
         20,
         "Purchases that one address, and one mailbox, may begin in 10 minutes; asking is limited to ten times that.",
     )
+    mail_url: Secret | None = _setting(
+        "MAIL_URL",
+        _mail_url,
+        None,
+        "The mail server that takes notices to customers, TLS verified; with MAIL_FROM. Unset: none are written. See "
+        "docs/notices.md.",
+    )
+    mail_from: tuple[str, str] | None = _setting(
+        "MAIL_FROM", _mail_from, None, "Whom they come from: Example Hosting <billing@example.com>."
+    )
+    notice_days: int = _setting(
+        "NOTICE_DAYS",
+        _whole(0, 60),
+        2,
+        "Days before a suspension or a deletion that customers are told once more; 0: they are not.",
+    )
+    notice_language: str = _setting(
+        "NOTICE_LANGUAGE", _language, "en", "Language for customers whose own there are no templates in."
+    )
+    notice_templates: str | None = _setting(
+        "NOTICE_TEMPLATES", str, None, "A folder with templates of your own, such as notices-of-mine/en/suspended.txt."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info", "Least level that is logged."
     )
@@ -532,7 +610,7 @@ class Settings:
                 values[setting.name] = setting.metadata["parse"](raw)
             except ValueError as problem:
                 problems.append(f"{env} {problem}")
-        problems += _outbox_problems(values)
+        problems += [*_outbox_problems(values), *_mail_problems(values)]
         if problems:
             raise SettingsError(problems)
         if not environ.get("APP_VERSION", "").strip() and environ.get("VERCEL_GIT_COMMIT_SHA"):
@@ -565,6 +643,26 @@ class Settings:
         return self.orders == "on"
 
     @property
+    def mail(self) -> Mail | None:
+        """How customers are written to; `None`: they are not."""
+        if self.mail_url is None or self.mail_from is None:
+            return None
+        parts = urlsplit(self.mail_url.reveal())
+        implicit, (name, address) = parts.scheme == "smtps", self.mail_from
+        return Mail(
+            host=parts.hostname or "",
+            port=parts.port or (465 if implicit else 587),
+            implicit_tls=implicit,
+            user=unquote(parts.username) if parts.username else None,
+            password=Secret(unquote(parts.password)) if parts.password else None,
+            name=name,
+            address=address,
+            days=self.notice_days,
+            language=self.notice_language,
+            templates=self.notice_templates,
+        )
+
+    @property
     def policy(self) -> Policy:
         """The part of the settings that decisions depend on."""
         return Policy(**{choice.name: cast(Any, getattr(self, choice.name)) for choice in fields(Policy)})
@@ -587,3 +685,11 @@ def _outbox_problems(values: Mapping[str, Any]) -> list[str]:
     if values.get("outbox_allow_private") == "0" and any(not url.lower().startswith("https:") for url in urls):
         problems.append("OUTBOX_URL must begin with https:// (OUTBOX_ALLOW_PRIVATE=1 allows http for local use)")
     return problems
+
+
+def _mail_problems(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong between the settings of mails, as far as each could be read."""
+    if not {"mail_url", "mail_from"} <= set(values) or (values["mail_url"] is None) == (values["mail_from"] is None):
+        return []
+    missing = "MAIL_FROM" if values["mail_from"] is None else "MAIL_URL"
+    return [f"{missing} is missing: customers are written to with MAIL_URL and MAIL_FROM, or with neither"]

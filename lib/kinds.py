@@ -127,6 +127,7 @@ KINDS: dict[str, Kind] = {
     "outbox": Kind(Lane.OUT, "lib.messages.outbox", about="stream"),
     "order": Kind(Lane.STRIPE, "lib.checkout.order"),
     "payment": Kind(Lane.STRIPE, "lib.ledger.payment"),
+    "notice": Kind(Lane.OUT, "lib.messages.notice", longest=90.0, about="notice"),
 }
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from scripts.doctor_checks.database import check_database
 from scripts.doctor_checks.deployment import check_deployment
 from scripts.doctor_checks.finding import Finding, Verdict, fail
+from scripts.doctor_checks.mail import check_mail
 from scripts.doctor_checks.panel import check_panel
 from scripts.doctor_checks.plans import check_plans
 from scripts.doctor_checks.selling import check_selling
@@ -70,7 +71,7 @@ def redactor(environ: Mapping[str, str]) -> Callable[[str], str]:
         if "Secret" in str(setting.type) or "secret" in setting.name:
             for part in environ.get(setting.metadata["env"], "").split(","):
                 hidden |= {part.strip(), part.partition(":")[2].strip()}
-    for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED"):
+    for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED", "MAIL_URL"):
         with_password = environ.get(name, "").rpartition("@")[0].rpartition(":")[2]
         hidden |= {with_password, unquote(with_password)}
     stars = str(Secret(""))
@@ -122,6 +123,8 @@ async def examine(environ: Mapping[str, str], url: str | None = None) -> AsyncIt
         async for panel_finding, listed in check_panel(settings):
             plans = listed if listed is not None else plans
             yield "Panel", panel_finding
+        async for finding in check_mail(settings):
+            yield "Mails to customers", finding
         schema_there = all(finding.verdict is not Verdict.FAIL for finding in found)
         if schema_there:
             async for finding in check_plans(database, stripe if key_works else None, plans):

@@ -75,6 +75,7 @@ def _held(customer_id: str, found: Personal) -> str:
         ("domains of terminated services", found.domains, "erased"),
         ("facts in the ledger", found.actions, "names and domains in them erased; ids, dates and numbers stay"),
         ("received events", found.events, "their bodies emptied; ids, types and dates stay"),
+        ("mails to the customer", found.notices, "to whom they went erased; what waits is not sent any more"),
         ("outgoing events", found.outgoing, "their bodies emptied; what has not been sent is not sent any more"),
     ]
     said = f"Customer {customer_id}" + (f", erased before at {when(found.erased_at)}" if found.erased_at else "")

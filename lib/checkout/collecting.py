@@ -185,8 +185,19 @@ async def _paid(till: Till, connection: Connection, order: Order, now: datetime)
         connection, [nudge("customer", str(customer_of(order))), nudge("offline", order.line_id or order.id)]
     )
     if payment is not None:
+        await _thank(till, connection, order, now)
         await _tell(till, connection, order, payment)
     return order
+
+
+async def _thank(till: Till, connection: Connection, order: Order, now: datetime) -> None:
+    """Write to the buyer that their order is paid."""
+    if till.settings.mail is None:
+        return
+    from lib.database import notices
+    from lib.policy.notices import of_paid_order
+
+    await notices.write(connection, of_paid_order(order, now))
 
 
 async def _tell(till: Till, connection: Connection, order: Order, payment: Payment) -> None:

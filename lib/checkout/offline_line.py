@@ -21,6 +21,7 @@ from lib.model.reason import WaitReason
 from lib.policy import offline, references
 
 if TYPE_CHECKING:
+    from lib.config import Mail
     from lib.database import Database
     from lib.database.connection import Connection
     from lib.kinds import Context
@@ -39,14 +40,14 @@ async def run(claim: Claim, context: Context) -> Ended:
     renewal = await _next_period(context.db, line, now)
 
     async def work(connection: Connection) -> list[Order]:
-        return await _follow(connection, claim.key, renewal, cause, now)
+        return await _follow(connection, claim.key, renewal, cause, now, context.settings.mail)
 
     line = await context.db.transact(work)
     return Ended(_rest(line, now), customer=str(customer_of(line[0])), facts={"orders": len(line)})
 
 
 async def _follow(
-    connection: Connection, line_id: str, renewal: Order | None, cause: str, now: datetime
+    connection: Connection, line_id: str, renewal: Order | None, cause: str, now: datetime, mail: Mail | None
 ) -> list[Order]:
     """Let the calendar have its way with a line that nobody else changes meanwhile; the line afterwards."""
     line = await orders.line_locked(connection, line_id)
@@ -57,11 +58,22 @@ async def _follow(
             news = True
     at = offline.renews_at(line)
     if renewal is not None and at is not None and now >= at and renewal.renews == line[-1].id:
-        news = await orders.begin(connection, renewal, cause) or news
+        begun = await orders.begin(connection, renewal, cause)
+        if begun and mail is not None:
+            await _ask_for(connection, renewal)
+        news = begun or news
     if news:
         await due.nudge(connection, [nudge("customer", str(customer_of(line[0])))])
         line = await orders.line_locked(connection, line_id)
     return line
+
+
+async def _ask_for(connection: Connection, renewal: Order) -> None:
+    """Write to the buyer what the next period costs, and by when it is to be paid."""
+    from lib.database import notices
+    from lib.policy.notices import of_renewal
+
+    await notices.write(connection, of_renewal(renewal))
 
 
 async def _next_period(db: Database, line: Sequence[Order], now: datetime) -> Order | None:

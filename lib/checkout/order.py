@@ -153,6 +153,7 @@ class Moving:
         standing = await self._escrow(connection, order, known)
         if follow := self._follow(order, known, moved):
             await due.nudge(connection, follow)
+        await self._thank(connection, before, order)
         await self._tell(connection, before, order, standing)
         facts = {"order": order.id, "state": order.state.value}
         if isinstance(moved, policy.NotAllowed):
@@ -222,6 +223,15 @@ class Moving:
             step = Step(StepKind.ESCROW, StepState.SUCCEEDED, self._cause, fact=stands.state.value)
             await orders.log(connection, order.id, step)
         return stands
+
+    async def _thank(self, connection: Connection, before: Order, order: Order) -> None:
+        """Write to the buyer that their order is paid."""
+        if self._context.settings.mail is None or before.paid_at is not None or order.paid_at is None:
+            return
+        from lib.database import notices
+        from lib.policy.notices import of_paid_order
+
+        await notices.write(connection, of_paid_order(order, self._now))
 
     async def _tell(self, connection: Connection, before: Order, order: Order, stands: Escrow | None) -> None:
         """Tell the operator's own systems what has become true in this transaction."""

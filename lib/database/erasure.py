@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database import leases, orders, outbox
+from lib.database import leases, notices, orders, outbox
 from lib.database.connection import Connection, Database
 from lib.database.customers import erase_customer
 from lib.database.keys import whose
@@ -59,6 +59,8 @@ class Personal:
     """Bodies not yet emptied."""
     outgoing: int
     """The same of what was written for the operator's own systems."""
+    notices: int
+    """Mails that name the address they went to, or wait to be sent."""
     actions: int
 
 
@@ -99,12 +101,14 @@ async def look(db: Database, customer: CustomerKey) -> Personal | None:
              WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
             (SELECT count(*) FROM events WHERE {_EVENTS}) AS events,
             (SELECT count(*) FROM outbox WHERE customer = %(key)s AND body <> '') AS outgoing,
+            (SELECT count(*) FROM notices WHERE provider = %(provider)s AND customer_id = %(customer)s
+                AND (recipient IS NOT NULL OR ended_at IS NULL)) AS notices,
             (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions
         """,
         {**who, "quoted": quoted, "key": str(customer)},
     )
     assert row is not None
-    if row["customer"] is None and not row["events"] and not row["outgoing"] and not row["actions"]:
+    if row["customer"] is None and not any(row[what] for what in ("events", "outgoing", "actions", "notices")):
         return None
     remembered = row["customer"] or {}
     return Personal(
@@ -121,6 +125,7 @@ async def look(db: Database, customer: CustomerKey) -> Personal | None:
         domains=sum(s["domain"] is not None for s in row["services"] if s["state"] not in ("live", "suspended")),
         events=row["events"],
         outgoing=row["outgoing"],
+        notices=row["notices"],
         actions=row["actions"],
     )
 
@@ -139,6 +144,7 @@ async def erase(db: Database, customer: CustomerKey, *, livemode: bool, actor: s
                 {**who, "quoted": quoted},
             )
             emptied = cursor.rowcount
+            await notices.erase(connection, customer)
             await outbox.erase(connection, str(customer))
             await _clean_rows(alone, customer, livemode)
             await _clean_queue(alone, hide)

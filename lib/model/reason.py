@@ -282,6 +282,12 @@ class WaitReason(_Word):
         "one of your own systems does not take outgoing events just now: one is tried at a time until one arrives",
         "Mend the receiver; see GET /api/admin/events?direction=out.",
     )
+    NOTICE_DATE = ("notice_date", "a mail to a customer, whose date has not come or whose server fails", "Nothing.")
+    NOTICE_ANSWER = (
+        "notice_answer",
+        "a mail was handed over and the answer was lost: it is sent once more, under the same id",
+        "Nothing.",
+    )
     PERIOD = ("period", "an offline order: it falls due, or its next period is to be asked for", "Nothing.")
     PAGE_OPEN = (
         "page_open",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lib.database import brake, dashboard_numbers, due, latest_version, schema_version, sweeps
+from lib.database import brake, dashboard_numbers, due, latest_version, notices, schema_version, sweeps
 from lib.database.lists import orders
 from lib.model import Hold, ServiceState
+from lib.model.notice import Written
 from lib.operators import events
 from lib.operators.views import overview as views
 from lib.operators.views.outgoing import OutgoingNumbers
@@ -16,6 +17,12 @@ from lib.operators.views.outgoing import OutgoingNumbers
 if TYPE_CHECKING:
     from lib.bridge import Bridge
     from lib.config import Settings
+
+SAMPLE = 20
+"""Mails that are shown of those that were not sent."""
+
+NEWS = timedelta(days=7)
+"""For how long it is an alert that a mail was not sent; it stays in the list as long as it is kept."""
 
 SWEEP_TAKES = timedelta(hours=2)
 """Longer than any sweep needs; one that is still unfinished then does not come on."""
@@ -29,6 +36,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
     newest = await sweeps.newest(bridge.db)
     ended = await sweeps.newest(bridge.db, ended=True)
     money = await orders.numbers(bridge.db)
+    unsent, newest_unsent = await notices.trouble(bridge.db, SAMPLE)
     services = counts["services"]
     parked = sum(counts["parked"].values())
     outgoing = await _outgoing(bridge)
@@ -39,6 +47,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
         *_orphan_alerts(newest),
         *_outgoing_alerts(outgoing),
         *_order_alerts(money),
+        *_notice_alerts(newest_unsent),
     ]
     return views.Dashboard(
         mode=bridge.settings.provisioning_mode,
@@ -60,6 +69,9 @@ async def show(bridge: Bridge) -> views.Dashboard:
         outgoing=outgoing,
         orders=views.OrderNumbers(**{name: money[name] for name in views.OrderNumbers.__struct_fields__}),
         actions_last_day=counts["actions_day"],
+        notices_not_sent=views.NoticeNumbers(
+            total=unsent, newest=[views.NoticeView.of_written(written) for written in newest_unsent]
+        ),
     )
 
 
@@ -157,6 +169,13 @@ def _order_alerts(money: Mapping[str, Any]) -> Iterator[views.Alert]:
     if money["to_return"]:
         detail = "money came too much or too late, and is to be returned"
         yield views.Alert(code="to_return", detail=detail, remedy="See /api/admin/orders?overpaid=true.")
+
+
+def _notice_alerts(unsent: Sequence[Written]) -> Iterator[views.Alert]:
+    """Mails to customers of the last days that were refused, or of which nobody knows."""
+    if unsent and unsent[0].ended_at is not None and unsent[0].ended_at > unsent[0].at - NEWS:
+        detail = "mails to customers were refused for good, or their answer was lost"
+        yield views.Alert(code="notices", detail=detail, remedy="noticesNotSent has the newest: correct the addresses.")
 
 
 def _brake_alerts(stopped: Mapping[brake.Counts, brake.Brake]) -> list[views.Alert]:

@@ -12,7 +12,7 @@ from lib.database.services import remember_services
 from lib.model import Action, Catalogue, CustomerKey, Given, Mandate, Memory, RenameOrg
 from lib.model.reason import Rule
 from lib.policy import remembered
-from lib.subscription_manager.news import tell_services
+from lib.subscription_manager.news import tell_services, together, write_to_customer
 
 
 class MemoryWriter:
@@ -23,6 +23,7 @@ class MemoryWriter:
         self._mandate = mandate
         self._livemode = settings.livemode
         self._outlet = settings.outbox
+        self._mail = settings.mail
         self._stored: Memory | None = None
 
     async def read(self, customer_id: str) -> tuple[Memory, Catalogue]:
@@ -58,7 +59,10 @@ class MemoryWriter:
             if before.known and before.email != memory.email and memory.login_id is not None:
                 await ledger.record(self._db, [self._email_note(memory)])
         if changed:
-            beside = tell_services(self._outlet, self._mandate, before, memory, changed, rule)
+            beside = together(
+                write_to_customer(self._mail, self._mandate, before, memory, changed),
+                tell_services(self._outlet, self._mandate, before, memory, changed, rule),
+            )
             await remember_services(self._db, memory, changed, lease, beside=beside)
         self._stored = memory
 

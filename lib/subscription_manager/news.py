@@ -1,6 +1,6 @@
-"""What of a pass is told to the operator's own systems, written beside the fact itself.
+"""What of a pass is told to the operator's own systems and to the customer, written beside the fact itself.
 
-Without an endpoint nothing is prepared, nothing is loaded and no statement is added.
+Without an endpoint, or without a mail server, nothing is prepared, nothing is loaded and no statement is added.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from lib.config import Outlet
+from lib.config import Mail, Outlet
 from lib.database import outbox
 from lib.database.connection import Connection
 from lib.model import Mandate, Memory, Problem, Service
@@ -74,6 +74,37 @@ def tell_parked(
         actor=mandate.actor,
     )
     return partial(_write, outlet, [told])
+
+
+def write_to_customer(
+    mail: Mail | None, mandate: Mandate, before: Memory, memory: Memory, changed: Sequence[Service]
+) -> Beside | None:
+    """What writes the mails that tell a customer of it; `None`: nothing of it, or nobody is written to."""
+    if mail is None:
+        return None
+    from lib.database import notices
+    from lib.policy.notices import Terms, notices_of
+
+    terms = Terms(mandate.now, mandate.pass_id, mail.days)
+    found = notices_of(before, memory, changed, terms)
+
+    async def write(connection: Connection) -> None:
+        await notices.write(connection, found)
+
+    return write if found else None
+
+
+def together(*parts: Beside | None) -> Beside | None:
+    """Several of them, one after another; `None` when there is none."""
+    found = [part for part in parts if part is not None]
+    if len(found) < 2:
+        return next(iter(found), None)
+
+    async def write(connection: Connection) -> None:
+        for part in found:
+            await part(connection)
+
+    return write
 
 
 async def _write(outlet: Outlet, told: Sequence[Told], connection: Connection) -> None:

@@ -326,12 +326,21 @@ class Sweeper:
         self._counts["eventsPruned"] += pruned
         if outlet := self._settings.outbox:
             pruned += await outbox.prune(self._db, outlet, self._settings.event_retention_days)
+        if self._settings.mail is not None:
+            pruned += await self._prune_notices()
         if pruned:
             return "more"
         if outlet:  # whatever was lost of the queue, nothing that waits is forgotten
             await outbox.remind(self._db, outlet)
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
         return None
+
+    async def _prune_notices(self) -> int:
+        """Delete old mails' rows; what the queue has lost of those that wait is made due."""
+        from lib.database import notices
+
+        await notices.remind(self._db)
+        return await notices.prune(self._db, self._settings.event_retention_days)
 
     def _mark(self, customers: list[str]) -> None:
         self._counts["marked"] += len(customers)

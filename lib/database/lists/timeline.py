@@ -1,4 +1,4 @@
-"""What happened to one customer, newest first: the events that came in, and what was done and noted."""
+"""What happened to one customer, newest first: the events that came in, what was done and noted, the mails they got."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lib.database.connection import Database
 from lib.database.keys import whose
 from lib.model import CustomerKey, ServiceKey
 
-Source = Literal["event", "action"]
+Source = Literal["event", "action", "notice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event that came in, or an action with everything that became of it."""
+    """An event that came in, an action with everything that became of it, or a mail to the customer."""
 
     source: Source
     at: datetime
@@ -59,6 +59,7 @@ async def timeline(
     found = [
         *await _events(db, customer, after, limit + 1),
         *await _actions(db, customer, after, limit + 1, planned=planned),
+        *await _notices(db, customer, after, limit + 1),
     ]
     found.sort(key=lambda happened: (happened.at, happened.source, happened.id), reverse=True)
     page = found[:limit]
@@ -117,6 +118,31 @@ async def _actions(
                 Step(row["state"], row["at"], row["after"], row["error"]),
                 *(Step(**{**step, "at": datetime.fromisoformat(step["at"])}) for step in row["followed"]),
             ),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def _notices(db: Database, customer: CustomerKey, after: Sequence[Any] | None, limit: int) -> list[Happened]:
+    """Mails, each by when it was written down, with what became of it."""
+    rows = await db.rows(
+        f"""
+        SELECT notice_id::text AS id, created_at, kind, subscription_id, slot, status, answer, recipient, language,
+            attempts, date, order_id::text AS order_id, CASE WHEN ended_at IS NULL THEN send_at END AS send_at,
+            coalesce(ended_at, tried_at, created_at) AS stands
+        FROM notices WHERE provider = %(provider)s AND customer_id = %(customer)s
+            {_behind(after, "notice", "created_at", "notice_id::text")}
+        ORDER BY created_at DESC, notice_id::text DESC LIMIT %(limit)s
+        """,
+        {**whose(customer), "limit": limit, **_key(after)},
+    )
+    shown = ("recipient", "language", "attempts", "date", "send_at", "order_id")
+    return [
+        Happened(
+            "notice", row["created_at"], row["id"], row["kind"],
+            ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None,
+            facts={name: row[name] for name in shown if row[name]},
+            steps=(Step(row["status"], row["stands"], {"answer": row["answer"]} if row["answer"] else None),),
         )
         for row in rows
     ]  # fmt: skip

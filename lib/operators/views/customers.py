@@ -111,14 +111,14 @@ class StepView(View):
 
 
 class TimelineEntry(View):
-    """An event that came in, or an action: why (facts and rule), and what became of it (steps)."""
+    """An event that came in, an action or a mail: why (facts and rule), and what became of it (steps)."""
 
-    source: Literal["event", "action"]
+    source: Literal["event", "action", "notice"]
     at: datetime
     id: str
     kind: str
     state: str | None
-    """The last of its steps: applied, verified, failed ..."""
+    """The last of its steps: applied, verified, failed ..., or what became of a mail."""
     service: str | None
     rule: str | None
     actor: str | None

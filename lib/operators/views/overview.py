@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
+from lib.model.notice import Written
 from lib.operators.views.events import EventView
 from lib.operators.views.outgoing import OutgoingNumbers
 from lib.web.typed import View
@@ -152,6 +153,38 @@ class OrderNumbers(View):
     """What came too much or too late, by currency, in minor units."""
 
 
+class NoticeView(View):
+    """A mail to a customer that calls for a look."""
+
+    id: str
+    customer_id: str | None
+    kind: str
+    status: str
+    answer: str | None
+    subscription_id: str | None
+    order_id: str | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of_written(cls, written: Written) -> Self:
+        notice = written.notice
+        return cls.of(
+            written,
+            customer_id=str(notice.customer) if notice.customer else None,
+            kind=notice.kind.value,
+            status=written.status.value,
+            subscription_id=notice.service.subscription_id if notice.service else None,
+            order_id=notice.order_id,
+        )
+
+
+class NoticeNumbers(View):
+    """Mails to customers that were refused for good, or whose answer was lost twice: how many, and the newest."""
+
+    total: int
+    newest: list[NoticeView]
+
+
 class Dashboard(View):
     """How everything stands."""
 
@@ -175,6 +208,7 @@ class Dashboard(View):
     """Null without OUTBOX_URL."""
     orders: OrderNumbers
     actions_last_day: dict[str, int]
+    notices_not_sent: NoticeNumbers
 
 
 class SweepRun(View):

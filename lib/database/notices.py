@@ -1,0 +1,251 @@
+"""Notices: written beside the fact they tell of, sent once, and what became of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from lib.database import due
+from lib.database.connection import Connection, Database
+from lib.database.keys import whose
+from lib.database.leases import held, insist
+from lib.model import CustomerKey, Priority, ServiceKey
+from lib.model.money import Provider
+from lib.model.notice import TROUBLE, Notice, NoticeKind, NoticeStatus, Written
+
+KIND = "notice"
+"""The kind of the rows of the queue; the key is the notice's id."""
+
+_TROUBLE = ", ".join(f"'{status.value}'" for status in TROUBLE)
+
+_COLUMNS = (
+    "provider text, customer_id text, kind text, about text, subscription_id text, slot integer, order_id uuid,"
+    " date timestamptz, send_at timestamptz"
+)
+_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(", "))
+
+_WRITE = f"""
+    WITH written AS (
+        INSERT INTO notices ({_NAMES})
+        SELECT {_NAMES.replace("send_at", "coalesce(send_at, clock_timestamp())")}
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({_COLUMNS})
+        ORDER BY provider, customer_id, kind, about
+        ON CONFLICT DO NOTHING RETURNING notice_id, send_at
+    )
+    INSERT INTO due (kind, key, lane, priority, due_at)
+    SELECT '{KIND}', notice_id::text, 'out', {Priority.ASKED.value}, send_at FROM written ORDER BY notice_id
+    {due.NUDGE}
+"""
+
+_READ = "notice_id::text, provider, customer_id, kind, about, subscription_id, slot, order_id::text, date, send_at"
+_STANDS = "status, attempts, lost, looked_again, answer, recipient, created_at, tried_at, ended_at"
+
+
+async def write(connection: Connection, notices: Sequence[Notice]) -> None:
+    """Write what customers are to be told, in the transaction of the fact itself; what was written before stays.
+
+    One statement for any number of notices. It makes them due, each at its time.
+    """
+    if notices:
+        await connection.execute(_WRITE, {"rows": json.dumps([_row(notice) for notice in notices])})
+
+
+def _row(notice: Notice) -> dict[str, Any]:
+    customer, service = notice.customer, notice.service
+    return {
+        "provider": (customer.provider if customer else Provider.STRIPE).value,
+        "customer_id": customer.id if customer else None,
+        "kind": notice.kind.value,
+        "about": notice.about,
+        "subscription_id": service.subscription_id if service else None,
+        "slot": service.slot if service else None,
+        "order_id": notice.order_id,
+        "date": notice.date.isoformat() if notice.date else None,
+        "send_at": notice.send_at.isoformat() if notice.send_at else None,
+    }
+
+
+# --- one of them ------------------------------------------------------------------------------------------------------
+
+
+async def find(db: Database, notice_id: str) -> Written | None:
+    """A notice as it stands now."""
+    row = await db.row(
+        f"""
+        SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, EXISTS (SELECT FROM customers c
+            WHERE c.provider = n.provider AND c.customer_id = n.customer_id AND erased_at IS NOT NULL) AS erased
+        FROM notices n WHERE notice_id::text = %(id)s
+        """,
+        {"id": notice_id},
+    )
+    return _written(row) if row else None
+
+
+def _written(row: dict[str, Any]) -> Written:
+    customer = CustomerKey(Provider(row["provider"]), row["customer_id"]) if row["customer_id"] else None
+    notice = Notice(
+        kind=NoticeKind(row["kind"]),
+        customer=customer,
+        about=row["about"],
+        service=ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None,
+        order_id=row["order_id"],
+        date=row["date"],
+        send_at=row["send_at"],
+    )
+    return Written(
+        id=row["notice_id"],
+        notice=notice,
+        status=NoticeStatus(row["status"]),
+        at=row["at"],
+        created_at=row["created_at"],
+        send_at=row["send_at"],
+        attempts=row["attempts"],
+        lost=row["lost"],
+        looked_again=row["looked_again"],
+        answer=row["answer"],
+        recipient=row["recipient"],
+        tried_at=row["tried_at"],
+        ended_at=row["ended_at"],
+        erased=row["erased"],
+    )
+
+
+async def sending(db: Database, notice_id: str, lease_id: str, recipient: str, language: str) -> None:
+    """Write down that a notice is being handed over, before it is.
+
+    Raises:
+        LeaseLost: somebody else may be handing it over.
+    """
+    insist(
+        await db.rows(
+            f"""
+            UPDATE notices SET status = 'sending', attempts = attempts + 1, tried_at = clock_timestamp(),
+                recipient = %(recipient)s, language = %(language)s
+            WHERE notice_id::text = %(id)s AND status IN ('pending', 'sending') AND {held(begins=True)} RETURNING 1
+            """,
+            {"id": notice_id, "lease": lease_id, "recipient": recipient, "language": language},
+        )
+    )
+
+
+async def ended(db: Database, notice_id: str, lease_id: str, status: NoticeStatus, answer: str | None) -> None:
+    """Write down what became of a notice for good.
+
+    Raises:
+        LeaseLost: somebody else has it now.
+    """
+    insist(
+        await db.rows(
+            f"""
+            UPDATE notices SET status = %(status)s, answer = %(answer)s, ended_at = clock_timestamp()
+            WHERE notice_id::text = %(id)s AND status IN ('pending', 'sending') AND {held()} RETURNING 1
+            """,
+            {"id": notice_id, "lease": lease_id, "status": status.value, "answer": answer},
+        )
+    )
+
+
+async def again(
+    db: Database, notice_id: str, lease_id: str, answer: str | None, *, at: datetime | None = None, lost: bool = False
+) -> None:
+    """Write down that it was not sent, or that nobody knows, and is to be tried again.
+
+    Args:
+        at: not before this; `None`: the queue says when.
+        lost: it was handed over, and the answer never came.
+
+    Raises:
+        LeaseLost: somebody else has it now.
+    """
+    insist(
+        await db.rows(
+            f"""
+            UPDATE notices SET status = 'pending', answer = %(answer)s, send_at = coalesce(%(at)s, send_at),
+                lost = lost + %(lost)s::boolean::integer
+            WHERE notice_id::text = %(id)s AND status IN ('pending', 'sending') AND {held()} RETURNING 1
+            """,
+            {"id": notice_id, "lease": lease_id, "answer": answer, "at": at, "lost": lost},
+        )
+    )
+
+
+async def look_again(connection: Connection, notice_id: str) -> None:
+    """Write down that the customer's own pass is asked whether it is still true."""
+    await connection.execute("UPDATE notices SET looked_again = true WHERE notice_id::text = %s", [notice_id])
+
+
+async def put_off(db: Database, until: datetime) -> None:
+    """Let every notice that is to be sent wait for the mail server, which fails; one will try it then."""
+    await db.rows(
+        "UPDATE notices SET send_at = %(until)s WHERE status = 'pending' AND send_at < %(until)s", {"until": until}
+    )
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+async def trouble(db: Database, limit: int) -> tuple[int, list[Written]]:
+    """How many were refused, or handed over without an answer, and the newest of them."""
+    rows = await db.rows(
+        f"""
+        SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, false AS erased, count(*) OVER () AS total
+        FROM notices WHERE status IN ({_TROUBLE}) ORDER BY ended_at DESC, notice_id DESC LIMIT %(limit)s
+        """,
+        {"limit": limit},
+    )
+    return (rows[0]["total"] if rows else 0), [_written(row) for row in rows]
+
+
+async def of_customer(db: Database, customer: CustomerKey) -> list[Written]:
+    """Every notice to a customer that is kept, oldest first."""
+    rows = await db.rows(
+        f"""
+        SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, false AS erased FROM notices
+        WHERE provider = %(provider)s AND customer_id = %(customer)s ORDER BY created_at, notice_id
+        """,
+        whose(customer),
+    )
+    return [_written(row) for row in rows]
+
+
+async def remind(db: Database) -> int:
+    """Make every notice due whose time has come and that waits, whatever was lost before; how many."""
+    rows = await db.rows(
+        f"""
+        INSERT INTO due (kind, key, lane, priority)
+        SELECT '{KIND}', notice_id::text, 'out', {Priority.ROUTINE.value} FROM notices
+        WHERE status IN ('pending', 'sending') AND send_at <= clock_timestamp() ORDER BY 2
+        ON CONFLICT DO NOTHING RETURNING 1
+        """
+    )
+    return len(rows)
+
+
+async def prune(db: Database, days: int, limit: int = 5000) -> int:
+    """Delete up to `limit` notices that came to their end longer ago than `days`; how many."""
+    rows = await db.rows(
+        """
+        DELETE FROM notices WHERE notice_id IN (
+            SELECT notice_id FROM notices WHERE ended_at < now() - make_interval(days => %(days)s)
+            ORDER BY ended_at LIMIT %(limit)s)
+        RETURNING 1
+        """,
+        {"days": days, "limit": limit},
+    )
+    return len(rows)
+
+
+async def erase(connection: Connection, customer: CustomerKey) -> int:
+    """Forget to whom notices went, and what was answered; what has not been sent is not sent. How many were changed."""
+    cursor = await connection.execute(
+        """
+        UPDATE notices SET recipient = NULL, answer = NULL, ended_at = coalesce(ended_at, clock_timestamp()),
+            status = CASE WHEN status IN ('pending', 'sending') THEN 'obsolete' ELSE status END
+        WHERE provider = %(provider)s AND customer_id = %(customer)s AND (recipient IS NOT NULL
+            OR answer IS NOT NULL OR ended_at IS NULL)
+        """,
+        whose(customer),
+    )
+    return cursor.rowcount

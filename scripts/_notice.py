@@ -1,0 +1,132 @@
+"""Read the mails that customers get as they would be sent, and send one to yourself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from scripts._console import finish
+from scripts._environment import load_env_file
+
+if TYPE_CHECKING:
+    from lib.config import Mail, Settings
+    from lib.messages.templates import Facts, Text
+
+NOBODY = "Example Hosting"
+
+
+def main() -> None:
+    """Preview, or send a test; exit code 1 when a template can't be filled in, or the mail was not taken."""
+    from lib.model.notice import NoticeKind
+
+    kinds = [kind.value for kind in NoticeKind]
+    parser = argparse.ArgumentParser(
+        prog="scripts/notice",
+        description="preview prints the mails to customers with made-up facts, all of them or one kind: "
+        f"{', '.join(kinds)}. It needs no settings. test sends one of them to an address of yours over MAIL_URL; "
+        "nothing is written down. Settings come from the environment or from .env; the environment wins.",
+        epilog="Exit code: 0 all well, 1 a template or the mail server says no, 2 it could not be done.",
+    )
+    parser.add_argument("act", choices=("preview", "test"), metavar="preview|test")
+    parser.add_argument("kind", nargs="?", choices=kinds, metavar="KIND", help="one of the above")
+    parser.add_argument("--language", help="such as de (default: NOTICE_LANGUAGE)")
+    parser.add_argument("--html", action="store_true", help="print the HTML part instead of the text")
+    parser.add_argument("--to", metavar="ADDRESS", help="test: where it is sent")
+    options = parser.parse_args()
+    if options.act == "test" and not options.to:
+        parser.error("test needs --to: an address of your own")
+
+    async def work() -> int:
+        load_env_file()
+        return _test(options) if options.act == "test" else _preview(options)
+
+    finish(work, "It could not be done", "A mail that was on its way may have been sent.")
+
+
+def _preview(options: argparse.Namespace) -> int:
+    from lib.messages.templates import TemplateError
+    from lib.model.notice import NoticeKind
+
+    failed = False
+    for kind in NoticeKind if options.kind is None else [NoticeKind(options.kind)]:
+        try:
+            text, language = _text(kind, options.language, None)
+        except TemplateError as error:
+            print(f"{kind.value}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        print(f"=== {kind.value} ({language}): {kind.means}\nSubject: {text.subject}\n")
+        print(text.html if options.html else text.plain)
+    return int(failed)
+
+
+def _test(options: argparse.Namespace) -> int:
+    from lib.config import Settings
+    from lib.messages.templates import TemplateError
+    from lib.model.notice import NoticeKind
+
+    settings = Settings.load(os.environ)
+    mail = settings.mail
+    if mail is None:
+        print("MAIL_URL and MAIL_FROM are not set: nobody is written to.", file=sys.stderr)
+        return 1
+    try:
+        text, language = _text(NoticeKind(options.kind or NoticeKind.PAYMENT_FAILED), options.language, settings)
+    except TemplateError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return _send(mail, options.to, text, language)
+
+
+def _send(mail: Mail, to: str, text: Text, language: str) -> int:
+    from uuid import uuid4
+
+    from lib.messages.mail import AnswerLost, NotNow, NotTaken, Server, ServerFails, address_of, letter
+
+    server = Server(mail)
+    try:
+        recipient = address_of(to)
+        message = letter(mail, recipient, text, f"test-{uuid4()}", datetime.now(UTC), language)
+        server.open(recipient)
+        print(f"{mail.host} has taken it: {server.hand_over(message)}")
+    except (AnswerLost, NotNow, NotTaken, ServerFails) as error:
+        print(f"{mail.host}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        server.close()
+    return 0
+
+
+def _text(kind: str, language: str | None, settings: Settings | None) -> tuple[Text, str]:
+    """A mail with made-up facts, and its language."""
+    from lib.messages.templates import Templates
+    from lib.model.notice import NoticeKind
+
+    own = settings.notice_templates if settings else os.environ.get("NOTICE_TEMPLATES") or None
+    otherwise = settings.notice_language if settings else os.environ.get("NOTICE_LANGUAGE") or "en"
+    mail = settings.mail if settings else None
+    templates = Templates.of(own)
+    found = templates.language([language] if language else [], otherwise)
+    sender = (mail.name or mail.address) if mail else NOBODY
+    return templates.text(NoticeKind(kind), found, made_up(NoticeKind(kind)), sender), found
+
+
+def made_up(kind: str) -> Facts:
+    """Facts for a mail that nobody gets."""
+    from lib.messages.templates import Facts
+    from lib.model.notice import NoticeKind
+
+    at = datetime.now(UTC) + timedelta(days=7)
+    offline = kind == NoticeKind.RENEWAL_DUE
+    return Facts(
+        name="Ada Example",
+        service="shop.example",
+        date=at,
+        amount="19.00 EUR",
+        reference="RF18 5390 0754 7034" if offline else None,
+        url=None if offline else "https://invoice.stripe.com/i/example",
+        deletion=at,
+    )
