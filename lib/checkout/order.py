@@ -45,7 +45,7 @@ SKEW = timedelta(minutes=5)
 
 SOON = timedelta(minutes=10)
 DEBIT = timedelta(days=1)
-"""How long after a look the next one is, where no event came: at an open page, and at a bank debit."""
+"""How long after a look the next one is, where no event came: at the soonest, and at a bank debit."""
 
 _AT_REST = (OrderState.PAID, OrderState.REFUNDED)
 
@@ -279,7 +279,8 @@ class Moving:
         if stands is not None and stands.wake_at is not None:
             return Settled(stands.wake_at, WaitReason.ESCROW)
         if order.state is OrderState.PENDING and order.expires_at is not None:
-            return Waits(max(order.expires_at + SKEW, self._now + SOON), WaitReason.PAGE_OPEN)
+            over = self._now - order.expires_at  # then Stripe is slow to say so, or can't be asked about it
+            return Waits(max(order.expires_at + SKEW, self._now + min(max(over, SOON), DEBIT)), WaitReason.PAGE_OPEN)
         if order.state is OrderState.PAYING:
             return Waits(self._now + DEBIT, WaitReason.MONEY_UNDER_WAY)
         return Settled()

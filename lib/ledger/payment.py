@@ -152,6 +152,9 @@ class Paying:
         """The numbers of a payment that succeeded."""
         if share is not None and share.amount_paid is None:
             return NotYet("invoice_payment")  # the money is there, and the invoice has not heard of it yet
+        if intent is None and invoice is not None and any(one.kind == "charge" for one in invoice.shares):
+            said = "it was paid by a charge without a PaymentIntent, whose fee is not read"
+            return Problem(Reason.PAYMENT_NUMBERS_DIFFER, said, invoice.id)
         try:
             bill = self._bill(intent, invoice, share)
             transaction = bills.balance_transaction(intent.transaction) if intent else None

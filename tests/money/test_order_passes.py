@@ -145,6 +145,33 @@ async def test_a_session_whose_answer_was_lost_is_found_by_its_event(shop: Shop)
     assert one_paid_order(shop, order_id)["session_id"] == session
 
 
+async def test_a_move_that_the_table_does_not_have_is_a_persons_turn(shop: Shop) -> None:
+    """Cancelled here, and completed at Stripe with nothing to pay: neither is believed over the other."""
+    order_id, session = await shop.begin()
+    shop.world.sql("UPDATE orders SET state = 'expired', ended_at = now(), cancelled = true")
+    shop.stripe._requested[session]["subscription_data"]["trial_period_days"] = 14
+    shop.stripe.complete_checkout(session, "ada@example.com")
+    await shop.hear()
+    assert shop.order(order_id)["state"] == "expired"
+    (row,) = shop.due()
+    assert row["parked_reason"] == "order_move_unknown"
+    assert "nothing_to_pay" in row["problems"][0]["detail"]
+    await shop.hear(shop.stripe.events_of("checkout.session.completed"))
+    assert shop.steps() == [("started", "started"), ("failed", "nothing_to_pay")]
+
+
+async def test_a_page_that_stripe_does_not_end_is_asked_about_less_and_less(shop: Shop) -> None:
+    """Long past its date and open all the same: it waits, and nothing has failed."""
+    order_id, _ = await shop.begin()
+    shop.world.sql("UPDATE orders SET expires_at = now() - interval '20 hours'")
+    shop.stripe.set(shop.order()["session_id"], expires_at=shop.stripe.now() - 20 * 3600)
+    shop.world.sql("INSERT INTO due (kind, key, lane) VALUES ('order', %s, 'stripe')", order_id)
+    async with shop.world.bridge(ORDERS="on") as bridge:
+        await bridge.drain(deadline=float("inf"))
+    (row,) = shop.world.sql("SELECT waits_for, attempts, due_at > now() + interval '19 hours' AS later FROM due")
+    assert row == {"waits_for": "page_open", "attempts": 0, "later": True}
+
+
 # --- begun by somebody else -------------------------------------------------------------------------------------------
 
 

@@ -207,6 +207,19 @@ async def test_a_bill_that_was_paid_outside_of_stripe_costs_no_fee(shop: Shop) -
     assert len(shop.payments(order_id)) == 2
 
 
+async def test_a_bill_that_an_old_charge_paid_has_no_made_up_fee(shop: Shop) -> None:
+    """Without a PaymentIntent its fee is not known: the money counts, no number is frozen, a person is told."""
+    order_id, session = await bought(shop)
+    await shop.hear()
+    shop.stripe.renew(session["subscription"])
+    link = next(shop.stripe.invoice_payments.newest_first({"invoice": shop.stripe.events[-1]["data"]["object"]["id"]}))
+    shop.stripe.set(link["id"], payment={"type": "charge", "charge": "ch_old"})
+    await shop.hear([event for event in shop.stripe.undelivered() if event["type"] == "invoice.paid"])
+    payment = shop.payments(order_id)[-1]
+    assert (payment["state"], payment["settled_at"]) == ("succeeded", None)
+    assert [row["parked_reason"] for row in shop.due()] == ["payment_numbers_differ"]
+
+
 # --- sold for somebody else -------------------------------------------------------------------------------------------
 
 
