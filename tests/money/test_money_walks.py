@@ -24,6 +24,9 @@ def shop(world: World) -> Shop:
     return Shop(world)
 
 
+OPENED = ["needs_response", "warning_needs_response"]
+
+
 @dataclass
 class Story:
     """Purchases at Stripe, and what may happen to each of them."""
@@ -51,13 +54,22 @@ class Story:
             lambda: stripe.pay_open_invoice(thing["subscription"]),
             lambda: stripe.refund(session, self.noise.choice([None, 500, 700])),
             lambda: stripe.fail_refund(self._a_refund(session)),
-            lambda: stripe.dispute(session, self.noise.choice(["needs_response", "warning_needs_response"])),
+            lambda: stripe.dispute(self._a_charge(session), self.noise.choice(OPENED)),
             lambda: stripe.close_dispute(self._a_dispute(session), self.noise.choice(["won", "lost"])),
         ]
-        try:
-            self.noise.choice(happens)()
-        except (ApiError, LookupError, TypeError, IndexError):
-            return
+        self.noise.shuffle(happens)
+        for happening in happens:
+            try:
+                if happening() is not None:
+                    return
+            except (ApiError, LookupError, TypeError):
+                continue
+
+    def _a_charge(self, session: str) -> str:
+        charge = self.shop.stripe.charge_of(session)
+        if not charge["paid"]:
+            raise LookupError(session)  # there is nothing that a bank could ask back
+        return str(charge["id"])
 
     def _a_refund(self, session: str) -> str:
         charge = self.shop.stripe.charge_of(session)["id"]
