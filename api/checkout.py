@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from starlette.background import BackgroundTask
 from starlette.responses import RedirectResponse, Response
 
 from lib.bridge import current
 from lib.checkout import bodies, entrance, pages, session, status
 from lib.checkout.views import Begun, Status
-from lib.web import Ask, Verb, endpoint, is_form, optional_admin
+from lib.web import Answer, Ask, Verb, endpoint, is_form, optional_admin, work_deadline
 
 
 async def begin(ask: Ask[bodies.Buy]) -> Begun | Response:
@@ -19,11 +20,18 @@ async def begin(ask: Ask[bodies.Buy]) -> Begun | Response:
     return RedirectResponse(begun.url, status_code=303) if is_form(ask.request) else begun
 
 
-async def show(ask: Ask[bodies.Look]) -> Status | Response:
+async def show(ask: Ask[bodies.Look]) -> Answer | Response:
     """How a purchase stands; a browser is shown a page that renews itself."""
-    given = ask.given
-    found = await status.show(entrance.shop(current()), given.session_id, entrance.caller(ask))
-    return pages.status_page(found, given.session_id, given.round) if pages.wants_page(ask.request) else found
+    bridge, given = current(), ask.given
+    found = await status.show(entrance.shop(bridge), given.session_id, entrance.caller(ask))
+    work = None
+    if found.nudges:  # who waits for it need not wait for an event that may be lost
+        work = BackgroundTask(bridge.drain_quietly, deadline=work_deadline(), first=found.nudges)
+    if not pages.wants_page(ask.request):
+        return Answer(found.status, background=work)
+    page = pages.status_page(found.status, given.session_id, given.round)
+    page.background = work
+    return page
 
 
 app = endpoint(

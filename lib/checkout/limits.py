@@ -14,8 +14,6 @@ WINDOW = timedelta(minutes=10)
 ASKS_FOR_EACH_PURCHASE = 10
 """How often somebody may ask, for each purchase that they may begin."""
 
-FORGET = timedelta(days=2)
-
 READS = 12
 """How often Stripe is read for one purchase whose buyer is looking at it."""
 

@@ -264,9 +264,10 @@ async def _cancelled(shop: Shop, order_id: str, session_id: str | None = None) -
     await shop.db.transact(work)
 
 
-async def look_again(shop: Shop, order_id: str) -> None:
+async def look_again(shop: Shop, order_id: str) -> tuple[str, str]:
     """Let the order's own pass look at it now: Stripe says something that the order does not."""
     await due.mark(shop.db, [nudge("order", order_id)])
+    return "order", order_id
 
 
 async def looked_at_later(connection: Connection, order: Order) -> None:

@@ -6,6 +6,7 @@ The id of a session is all that a buyer has. It leads to that one purchase, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lib.checkout import limits, making
 from lib.checkout.shop import Caller, Shop
@@ -22,7 +23,16 @@ log = get_logger()
 _OPEN = (OrderState.PENDING, OrderState.PAYING)
 
 
-async def show(shop: Shop, session_id: str, caller: Caller) -> Status:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a buyer is told, and what is to be done about it once they are."""
+
+    status: Status
+    nudges: tuple[tuple[str, str], ...] = ()
+    """Made due just now, because Stripe says something that our records do not: its event may be lost."""
+
+
+async def show(shop: Shop, session_id: str, caller: Caller) -> Shown:
     """How the purchase of a session stands.
 
     Raises:
@@ -37,12 +47,14 @@ async def show(shop: Shop, session_id: str, caller: Caller) -> Status:
         order = await _begun_here(shop, session)
     if order is None:
         raise _unknown()
+    nudges: tuple[tuple[str, str], ...] = ()
     if session is not None and _is_news(order, session):
-        await making.look_again(shop, order.id)
+        nudges = (await making.look_again(shop, order.id),)
     subscription = order.subscription_id or (session.subscription_id if session else None)
     made = await selling.made_for(shop.db, subscription) if subscription else []
     state = progress(order.state, session, made)
-    return Status(order_id=order.id, state=state, steps=steps(state, made), urls=_urls(shop, order, state, made))
+    told = Status(order_id=order.id, state=state, steps=steps(state, made), urls=_urls(shop, order, state, made))
+    return Shown(told, nudges)
 
 
 def progress(state: OrderState, session: Session | None, made: Sequence[Made]) -> Progress:

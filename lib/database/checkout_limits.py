@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 
 from lib.database.connection import Connection, Database
 
+LONGEST_WINDOW = timedelta(days=2)
+"""No longer window is counted in, so that what began before is forgotten."""
+
 _COUNT = """
     INSERT INTO checkout_limits AS l (subject, begun_at, asked) VALUES (%(subject)s, %(now)s, 1)
     ON CONFLICT (subject) DO UPDATE SET
@@ -36,6 +39,6 @@ async def count_with(connection: Connection, subject: str, now: datetime, *, win
     return asked
 
 
-async def prune(db: Database, before: datetime) -> None:
-    """Forget windows that began before this time."""
-    await db.rows("DELETE FROM checkout_limits WHERE begun_at < %(before)s", {"before": before})
+async def prune(db: Database, now: datetime) -> None:
+    """Forget windows that are over."""
+    await db.rows("DELETE FROM checkout_limits WHERE begun_at < %(before)s", {"before": now - LONGEST_WINDOW})

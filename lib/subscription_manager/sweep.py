@@ -19,7 +19,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, comparison, due, leases, money_back, orders, outbox, sweeps, unsettled
+from lib.database import (
+    Database,
+    checkout_limits,
+    comparison,
+    due,
+    leases,
+    money_back,
+    orders,
+    outbox,
+    sweeps,
+    unsettled,
+)
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
 from lib.kinds import nudge
 from lib.log import bound, get_logger
@@ -332,6 +343,8 @@ class Sweeper:
             return "more"
         if outlet:  # whatever was lost of the queue, nothing that waits is forgotten
             await outbox.remind(self._db, outlet)
+        if self._settings.sells:
+            await checkout_limits.prune(self._db, sweep.started_at)
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
         return None
 

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.checkout.shop import ADMIN, open_shop, orders, sessions, wish
+from tests.checkout.shop import ADMIN, moved, open_shop, orders, sessions, wish
 from tests.world import World
 
 
@@ -257,3 +257,75 @@ async def test_asking_is_limited_too(world: World) -> None:
     async with open_shop(world, CHECKOUT_LIMIT="1") as client:
         answers = [(await client.post("/api/checkout", json={"plan": "none"})).status_code for _ in range(12)]
     assert (answers.count(422), answers.count(429)) == (10, 2)
+
+
+# --- the domain, before the money -------------------------------------------------------------------------------------
+
+
+async def refused_domain(world: World, **others: Any) -> dict[str, Any]:
+    """What somebody is answered who wants a domain that they can't have; nothing was begun for it."""
+    before = len(sessions(world)), len(orders(world))
+    headers = ADMIN if "customerId" in others else {}
+    async with open_shop(world) as client:
+        answer = await client.post("/api/checkout", json=wish(**others), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "domain_in_use")
+    assert (len(sessions(world)), len(orders(world))) == before
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_a_domain_that_the_panel_has_is_refused_before_the_money(world: World) -> None:
+    """Whoever made it there: it is not in our records."""
+    other = world.customer("Eve Example", "eve@example.com")
+    world.buy(other, domain="shop.example")
+    await world.sync(other)
+    world.sql("UPDATE services SET domain = NULL")
+    assert "shop.example" in (await refused_domain(world))["detail"]
+
+
+async def test_a_live_domain_is_refused_to_everybody_its_owner_too(world: World) -> None:
+    """By our own records, before the panel is asked."""
+    customer = world.customer()
+    world.buy(customer)
+    await world.sync(customer)
+    await refused_domain(world)
+    await refused_domain(world, customerId=customer)
+
+
+async def test_the_domain_of_an_ended_service_is_free_to_the_same_customer_only(world: World) -> None:
+    """Who comes back gets their website back; an e-mail that anybody can type is no proof."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    await world.sync(customer)
+    website = world.service(subscription)["website_id"]
+    world.stripe.cancel(subscription)
+    await world.sync(customer)
+    await refused_domain(world)
+    async with open_shop(world) as client:
+        answer = await client.post("/api/checkout", json=wish(customerId=customer), headers=ADMIN)
+    assert answer.status_code == 200
+    world.stripe.complete_checkout(answer.json()["sessionId"])
+    await world.sync(customer)
+    (service,) = world.sql("SELECT * FROM services WHERE state = 'live'")
+    assert service["website_id"] == website
+
+
+async def test_a_domain_that_somebody_else_is_paying_for_is_taken(world: World) -> None:
+    """Between the payment and the website nobody else buys it; a page that is only open keeps nobody out."""
+    async with open_shop(world) as client:
+        first = (await client.post("/api/checkout", json=wish())).json()
+        other = wish(email="eve@example.com")
+        assert (await client.post("/api/checkout", json=other)).status_code == 200
+        moved(world, first["orderId"], "paid")
+        refused = await client.post("/api/checkout", json=wish(email="mal@example.com"))
+        assert refused.json()["code"] == "domain_in_use"
+
+
+async def test_where_the_panel_can_not_be_asked_nothing_is_sold(world: World) -> None:
+    """A domain that nobody could look up is not free; without a domain the panel is not asked."""
+    world.panel.fail_next("POST", "/domains/check", 503, "before", 9)
+    async with open_shop(world) as client:
+        refused = await client.post("/api/checkout", json=wish())
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert orders(world) == []
+        assert (await client.post("/api/checkout", json=wish(domain=None))).status_code == 200

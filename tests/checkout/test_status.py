@@ -52,7 +52,7 @@ async def test_from_the_first_click_to_the_website(world: World, at_once: None) 
             ("order", purchase["orderId"])
         ]
         (subscription,) = world.stripe.subscriptions
-        moved(world, purchase["orderId"], "paid", "paid")
+        moved(world, purchase["orderId"], "paid")
         world.sql("UPDATE orders SET subscription_id = %s", subscription)
         await world.sync(next(iter(world.stripe.customers)))
         now = await told(client, session_id)
@@ -75,7 +75,7 @@ async def test_what_did_not_come_to_an_end_says_so(world: World, state: str) -> 
     """Never a success that is none, and a way on wherever there is one."""
     async with open_shop(world) as client:
         purchase = await begun(client)
-        moved(world, purchase["orderId"], state, state)
+        moved(world, purchase["orderId"], state)
         world.sql("UPDATE orders SET hosted_invoice_url = 'https://invoice.stripe.com/i/1'")
         now = await told(client, purchase["sessionId"])
     assert (now["state"], now["steps"]) == (state, [])
@@ -106,7 +106,7 @@ async def test_reads_of_stripe_are_bounded(world: World, monkeypatch: pytest.Mon
         for _ in range(30):
             assert (await told(client, purchase["sessionId"]))["state"] == "pending"
         assert world.stripe.count("GET", LOOK) == limits.READS
-        moved(world, purchase["orderId"], "paid", "paid")
+        moved(world, purchase["orderId"], "paid")
         await told(client, purchase["sessionId"])
         assert world.stripe.count("GET", LOOK) == limits.READS
 
@@ -168,7 +168,7 @@ async def test_a_page_without_a_script_renews_itself_for_two_minutes(world: Worl
         assert f'content="1;url={path.replace("&", "&amp;")}&amp;round=1"' in first.text
         assert "Waiting for your payment" in first.text
         assert purchase["url"] in first.text
-        moved(world, purchase["orderId"], "paid", "paid")
+        moved(world, purchase["orderId"], "paid")
         pauses = [1, 2, *[pages.PAUSE] * (pages.ROUNDS - 2)]
         for number, pause in enumerate(pauses):
             page = await client.get(f"{path}&round={number}", headers=browser)
@@ -205,7 +205,7 @@ async def test_who_has_just_paid_reaches_their_portal(world: World) -> None:
         early = await client.post("/api/portal", json=body)
         assert (early.status_code, early.json()["code"]) == (404, "unknown_session")
         world.stripe.complete_checkout(purchase["sessionId"])
-        moved(world, purchase["orderId"], "paid", "paid")
+        moved(world, purchase["orderId"], "paid")
         answer = await client.post("/api/portal", json=body)
         assert answer.status_code == 200
         form = {"Content-Type": "application/x-www-form-urlencoded"}
