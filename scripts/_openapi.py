@@ -137,6 +137,8 @@ def _operation(path: str, guard: str, verb: Verb, light: dict[str, Any]) -> dict
         content: dict[str, Any] = {"application/json": {"schema": _schema(kind)}}
         if verb.csv and status == 200:
             content["text/csv"] = {"schema": {"type": "string"}}
+        if verb.plain and status == 200:
+            content["text/plain"] = {"schema": {"type": "string"}}
         responses[str(status)] = {"description": "As asked for.", "content": content}
     for status in _problems(guard, verb, light):
         problem = {"application/problem+json": {"schema": {"$ref": REF.format(name="ProblemDocument")}}}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from lib.bridge import current
 from lib.checkout.offline import Till
@@ -17,11 +17,12 @@ from lib.errors import Fault
 from lib.model import CustomerKey
 from lib.model.money import OrderState, Provider
 from lib.operators import bodies, orders
-from lib.operators.views.orders import OrderActed, OrderDetails, OrderView, ReconciledView
+from lib.operators.dispute_pack import dispute_pack
+from lib.operators.views.orders import DisputePack, OrderActed, OrderDetails, OrderView, ReconciledView
 from lib.policy import references
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
-from lib.web.typed import CustomerId, Text, Uuid, declined
+from lib.web.typed import CustomerId, Id, Text, Uuid, declined
 
 COLUMNS = (
     "createdAt", "id", "provider", "origin", "state", "customerId", "email", "billingPlanId", "quantity", "domain",
@@ -37,7 +38,10 @@ LONGEST_KEY = 255
 
 
 class Query(Listing):
-    """Which orders; with `id`: one with everything. `view=reconciliation`: expected against collected."""
+    """Which orders; with `id`: one with everything. `view=reconciliation`: expected against collected.
+
+    `dispute=dp_...`: what there is to say about a dispute; with `format=text` as plain text, to paste at Stripe.
+    """
 
     id: Uuid | None = None
     view: Literal["orders", "reconciliation"] = "orders"
@@ -52,6 +56,8 @@ class Query(Listing):
     open_offline: bool = False
     from_: Text | None = msgspec.field(default=None, name="from")
     to: Text | None = None
+    dispute: Id | None = None
+    format: Literal["json", "text"] = "json"
 
     def faults(self) -> Any:
         if self.view == "reconciliation" and self.provider in (None, Provider.STRIPE):
@@ -60,10 +66,13 @@ class Query(Listing):
 
 
 async def listing(ask: Ask[Query]) -> Any:
-    """A page of orders, newest first; the whole list as CSV; one order; or the reconciliation list."""
+    """A page of orders, newest first; the whole list as CSV; one order; the reconciliation list; a dispute's pack."""
     bridge, given = current(), ask.given
     if given.id is not None:
         return await orders.show(bridge, given.id)
+    if given.dispute is not None:
+        pack = await dispute_pack(bridge, given.dispute)
+        return pack if given.format == "json" else PlainTextResponse(pack.text)
     found = _filter(given, await bridge.db.now())
     if wants_csv(ask.request):
         return _csv(found, given.view)
@@ -136,8 +145,9 @@ app = endpoint(
     GET=Verb(
         listing,
         query=Query,
-        answers={200: Page[OrderView] | Page[ReconciledView] | OrderDetails},
+        answers={200: Page[OrderView] | Page[ReconciledView] | OrderDetails | DisputePack},
         csv=True,
+        plain=True,
     ),
     POST=Verb(act, body=bodies.OrderAct, answers={200: OrderActed}),
 )

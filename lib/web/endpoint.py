@@ -69,6 +69,8 @@ class Verb:
     """Status -> struct of the answer."""
     csv: bool = False
     """Whether ``Accept: text/csv`` gives the whole filter."""
+    plain: bool = False
+    """Whether a parameter of its own makes it answer in plain text."""
     form: bool = False
     """Whether the body may also be a posted HTML form with the same fields."""
     limit: int = MAX_BODY

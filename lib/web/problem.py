@@ -20,6 +20,7 @@ STATUS: Mapping[str, int] = {
     "not_found": 404,
     "portal_off": 404,
     "unknown_customer": 404,
+    "unknown_dispute": 404,
     "unknown_order": 404,
     "unknown_plan": 404,
     "unknown_price": 404,

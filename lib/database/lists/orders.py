@@ -146,6 +146,17 @@ async def money_back(db: Database, payment_ids: Sequence[str]) -> tuple[list[dic
     return refunds, disputes
 
 
+async def dispute(db: Database, dispute_id: str) -> dict[str, Any] | None:
+    """A dispute as Stripe last told it; `None`: nobody has told us of it."""
+    return await db.row(
+        """
+        SELECT dispute_id, customer_id, subscription_id, charge_id, status, reason, amount, currency, created_at, due_by
+        FROM disputes WHERE provider = 'stripe' AND dispute_id = %(id)s
+        """,
+        {"id": dispute_id},
+    )
+
+
 async def numbers(db: Database) -> dict[str, Any]:
     """How the money side stands: only what is open or wrong is counted, by small indexes."""
     row = await db.row(

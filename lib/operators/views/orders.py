@@ -297,3 +297,12 @@ class OrderActed(View):
     """It had been done before, and nothing was done now."""
     refund: RefundAsked | None = None
     """Of a refund at Stripe."""
+
+
+class DisputePack(View):
+    """What there is to say about a dispute, as one plain text to paste at Stripe."""
+
+    dispute_id: str
+    due_by: datetime | None
+    """When the evidence must be at Stripe."""
+    text: str
