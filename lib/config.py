@@ -261,17 +261,20 @@ def _outbox_secret(value: str) -> Secret:
 
 
 def _outbox_types(value: str) -> tuple[frozenset[OutgoingType], ...]:
-    return tuple(_types(part) for part in value.split(","))
+    return tuple(_types(part, number) for number, part in enumerate(value.split(","), 1))
 
 
-def _types(value: str) -> frozenset[OutgoingType]:
+def _types(value: str, number: int) -> frozenset[OutgoingType]:
     """Types separated by |, each exact or with a * at its end; nothing is all of them."""
     found: set[OutgoingType] = set()
-    for name in (part.strip().lower() for part in value.split("|")):
+    for place, name in enumerate((part.strip().lower() for part in value.split("|")), 1):
         stem = name.removesuffix("*")
         known = {one for one in OutgoingType if one == name or (name.endswith("*") and one.startswith(stem))}
         if name and not known:
-            raise ValueError(f"must be types such as order.paid|service.*, one list for each address; {stem} is none")
+            raise ValueError(
+                "must be types such as order.paid|service.*, one list for each address separated by commas;"
+                f" word {place} of list {number} is no type"
+            )
         found |= known
     return frozenset(found or OutgoingType)
 

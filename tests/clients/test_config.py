@@ -1,5 +1,6 @@
 """Settings: everything wrong is named at once, and no secret ever comes out."""
 
+import base64
 import dataclasses
 import json
 import pickle
@@ -92,6 +93,8 @@ def test_the_first_versions_environment_starts_as_printed() -> None:
     assert settings.log_level == "info"
 
 
+OUTBOX_SECRET = "whsec_" + base64.b64encode(b"fake" * 8).decode()
+
 CHOICES = {
     "LOG_LEVEL": "DEBUG",
     "PROVISIONING_MODE": "Shadow",
@@ -106,6 +109,7 @@ CHOICES = {
     "CHECKOUT_AUTOMATIC_TAX": "On",
     "CHECKOUT_TAX_IDS": "On",
     "CHECKOUT_TERMS": "On",
+    "OUTBOX_ALLOW_PRIVATE": "1",
 }
 
 
@@ -116,9 +120,10 @@ def test_what_can_not_be_misunderstood_is_read_forgivingly(field: Any) -> None:
     closed = "_one_of" in field.metadata["parse"].__qualname__
     assert closed is (name in CHOICES)
     plain = CHOICES[name].lower() if closed else GOOD.get(name) or MORE[name]
-    expected = getattr(Settings.load({**GOOD, name: plain}), field.name)
+    given = {**GOOD, **BESIDE.get(name, {})}
+    expected = getattr(Settings.load({**given, name: plain}), field.name)
     for typed in (f"  {plain}\t", f"{plain}\n", *([CHOICES[name], CHOICES[name].upper()] if closed else [])):
-        assert getattr(Settings.load({**GOOD, name: typed}), field.name) == expected
+        assert getattr(Settings.load({**given, name: typed}), field.name) == expected
 
 
 MORE = {
@@ -140,7 +145,13 @@ MORE = {
     "HEALTH_MAX_LAG": "60",
     "ESCROW_DAYS": "30",
     "APP_VERSION": "1.2.3",
+    "OUTBOX_URL": "https://app.example.com/events",
+    "OUTBOX_SECRET": OUTBOX_SECRET,
+    "OUTBOX_TYPES": "order.paid|service.*",
 }
+
+BESIDE = {"OUTBOX_URL": {"OUTBOX_SECRET": OUTBOX_SECRET}}
+"""What must be set as well."""
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_an_endpoint_keeps_its_name_at_another_place() -> None:
         ({"OUTBOX_URL": "https://one.example", "OUTBOX_SECRET": "secret"}, "OUTBOX_SECRET must be whsec_"),
         (
             {"OUTBOX_URL": "https://one.example", "OUTBOX_SECRET": SECRET, "OUTBOX_TYPES": "order.payed"},
-            "order.payed is none",
+            "is no type",
         ),
         (
             {"OUTBOX_URL": TWO, "OUTBOX_SECRET": f"{SECRET},{OTHER}", "OUTBOX_TYPES": "order.paid"},
