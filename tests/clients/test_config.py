@@ -148,9 +148,18 @@ MORE = {
     "OUTBOX_URL": "https://app.example.com/events",
     "OUTBOX_SECRET": OUTBOX_SECRET,
     "OUTBOX_TYPES": "order.paid|service.*",
+    "MAIL_URL": "smtp://bridge:mailpass_fake@mail.example.com:587",
+    "MAIL_FROM": "Example Hosting <billing@example.com>",
+    "NOTICE_DAYS": "3",
+    "NOTICE_LANGUAGE": "de",
+    "NOTICE_TEMPLATES": "our-notices",
 }
 
-BESIDE = {"OUTBOX_URL": {"OUTBOX_SECRET": OUTBOX_SECRET}}
+BESIDE = {
+    "OUTBOX_URL": {"OUTBOX_SECRET": OUTBOX_SECRET},
+    "MAIL_URL": {"MAIL_FROM": "billing@example.com"},
+    "MAIL_FROM": {"MAIL_URL": "smtp://mail.example.com:587"},
+}
 """What must be set as well."""
 
 
