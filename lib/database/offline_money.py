@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -109,3 +110,12 @@ async def of_order(db: Database, order_id: str) -> list[Collection]:
         {"id": order_id},
     )
     return [Collection(**{**row, "provider": Provider(row["provider"])}) for row in rows]
+
+
+async def taken(db: Database, provider: Provider, external_ids: Sequence[str]) -> set[str]:
+    """Which of these lines of a bank, or ids of a courier, were taken in before."""
+    rows = await db.rows(
+        "SELECT external_id FROM collections WHERE provider = %(provider)s AND external_id = ANY(%(ids)s)",
+        {"provider": provider, "ids": list(external_ids)},
+    )
+    return {row["external_id"] for row in rows}

@@ -18,6 +18,7 @@ ARGUMENTS = {
     "explain": ["cus_1"],
     "sweep": [],
     "adopt": ["--by-email"],
+    "collect": ["tests/scripts/statement.csv"],
     "forget": ["cus_1"],
     "migrate": [],
     "doctor": [],
