@@ -20,6 +20,7 @@ from scripts.demo_world.people import (
 )
 from scripts.demo_world.say import columns, count, day, money, shown, typed
 from scripts.demo_world.stage import PRICE, Stage
+from scripts.demo_world.transfer import transfer
 from scripts.demo_world.watch import follow, newest_change, standing
 from scripts.sim.stripe_sim import Obj
 
@@ -288,6 +289,7 @@ ACTS: Mapping[str, Act] = {
     "comeback": _come_back,
     "dispute": _dispute,
     "refund": _refund,
+    "transfer": transfer,
     "status": _status,
 }
 """By their names on the command line (`menu`)."""

@@ -19,6 +19,7 @@ EXAMPLES = """examples, while a demo serves in another terminal:
   ./scripts/demo comeback bo@example.com          buys again with the same domain
   ./scripts/demo dispute bo@example.com           a chargeback; --won or --lost ends it
   ./scripts/demo refund bo@example.com --amount 5.00
+  ./scripts/demo transfer                         somebody pays by bank transfer, in two parts, without Stripe
   ./scripts/demo status                           who there is, and where to look
 
 Exit code: 0 if everything happened as promised, 1 if not, 2 for a command line that can't be read."""
@@ -57,6 +58,10 @@ def _buying(acts: Commands) -> None:
     buy.add_argument("--email", help="the buyer's e-mail address (buyerN@example.com)")
     buy.add_argument("--name", help="the buyer's name (Buyer N Example)")
     buy.add_argument("--domain", help="the domain that is typed at the Checkout (shopN.example)")
+    transfer = _add(acts, "transfer", "somebody new pays by bank transfer, in two parts", who=False)
+    transfer.add_argument("--email", help="the payer's e-mail address (payerN@example.com)")
+    transfer.add_argument("--name", help="the payer's name (Payer N Example)")
+    transfer.add_argument("--domain", help="the domain of the order (transferN.example)")
     back = _add(acts, "comeback", "a customer whose subscription ended buys again, with the same domain")
     back.add_argument("--domain", help="another domain than before")
 

@@ -323,6 +323,16 @@ def test_a_customers_life_by_one_line_commands(ask: Callable[..., str]) -> None:
     assert ask("status", "bo").count("Bo Example: bo@shop9.example") == 2
 
 
+def test_somebody_pays_by_bank_transfer(ask: Callable[..., str]) -> None:
+    """A reference, a part of the money, the rest, and a website; Stripe has heard nothing of it."""
+    told = ask("transfer", "--name", "Cy Example", "--domain", "garden.example")
+    assert re.search(r"reference RF\d\d [\d ]+, customer bank_transfer:c_", told)
+    assert "9.00 EUR come: the order is paying, 10.00 EUR are missing" in told
+    assert re.search(r"The rest comes: paid, and paid until \d{4}-\d\d-\d\d", told)
+    assert re.search(r"\d\.\d s  website created: garden\.example", told)
+    assert "POST /api/webhook" not in told
+
+
 def test_status_shows_everybody_and_where_to_look(ask: Callable[..., str], serving: Serving) -> None:
     """One line for each subscription, and the addresses again for whoever has closed the first terminal."""
     told = ask("status")
