@@ -25,6 +25,8 @@ async def check_plans(
     """Mappings and rules, against whichever of the two sides could be read."""
     async for finding in _without_effect(database):
         yield finding
+    async for finding in _offline(database, plans):
+        yield finding
     mappings = await database.rows(
         "SELECT billing_plan_id, enhance_plan_id, kind FROM plan_mappings"
         " WHERE billing_provider = 'stripe' ORDER BY billing_plan_id"
@@ -70,6 +72,28 @@ async def _without_effect(database: Database) -> AsyncIterator[Finding]:
         yield fail(
             f"the row ({row['provider']!r}, {row['price']!r}) of {row['table']} has no effect",
             "Its provider is not known, or there are blanks around its ids: delete it, or type it anew.",
+        )
+
+
+async def _offline(database: Database, plans: dict[int, str] | None) -> AsyncIterator[Finding]:
+    """What is sold without Stripe, and money of it that a person has to look after."""
+    rows = await database.rows(
+        "SELECT billing_provider AS provider, billing_plan_id AS plan, enhance_plan_id AS panel FROM plan_mappings"
+        " WHERE billing_provider IN ('bank_transfer', 'cash_on_delivery') AND kind = 'service'"
+    )
+    found = (
+        [_plan(f"{row['provider']} {row['plan']}", row["panel"], plans) for row in rows] if plans is not None else []
+    )
+    for finding in found:
+        if finding is not None:
+            yield finding
+    if rows and plans is not None and not any(found):
+        yield ok(f"sold without Stripe: {len(rows)} plans")
+    row = await database.row("SELECT count(*) AS n FROM orders WHERE overpaid > 0")
+    if row and row["n"]:
+        yield warn(
+            f"{row['n']} offline orders brought more than was owed",
+            "Return it, and write that down: GET /api/admin/orders?overpaid=true, then the action return.",
         )
 
 

@@ -402,6 +402,17 @@ Break = Callable[[World], object]
                 "mapped as nothing",
                 "kind",
             ),
+            (
+                "offline_plan",
+                "Plans",
+                lambda w: w.sql(
+                    "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"
+                    " VALUES ('bank_transfer', 'basic-yearly', 'basic-hosting')"
+                ),
+                Verdict.FAIL,
+                "bank_transfer basic-yearly: the panel has no plan 'basic-hosting'",
+                "Correct enhance_plan_id",
+            ),
         ]
     ],
 )
