@@ -1,4 +1,4 @@
-"""`/api/admin/orders`: every order with its numbers; refunds; and offline money: create, collect, cancel, return."""
+"""`/api/admin/orders`: every order with its numbers, refunds, and offline money by hand, by a bank or by a courier."""
 
 from __future__ import annotations
 
@@ -125,6 +125,8 @@ async def act(ask: Ask[bodies.OrderAct]) -> Answer:
             acted = await orders.collect(bridge, till, given, at)
         case bodies.CancelOrder():
             acted = await orders.cancel(bridge, till, given)
+        case bodies.ChangeOrder():
+            acted = await orders.change(bridge, till, given)
         case bodies.ReturnMoney():
             acted = await orders.returned(bridge, till, given)
         case bodies.RefundOrder():

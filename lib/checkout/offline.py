@@ -147,11 +147,15 @@ async def _must_be_sold(till: Till, sale: Sale) -> None:
     if mapping is None or mapping.kind == "addon":
         detail = f"plan_mappings has no plan {sale.plan} of {sale.provider.value} that is sold by itself: add the row"
         raise Declined("unknown_plan", detail, field="billingPlanId")
-    if sale.domain is None:
-        return
-    for holder, over in await holders_of_domain(till.db, sale.domain):
-        if not over or holder != CustomerKey(sale.provider, sale.customer_id or ""):
-            detail = f"{sale.domain} is hosted for customer {holder}: name another domain, or end that hosting first"
+    if sale.domain is not None:
+        await _must_be_free(till, sale.domain, CustomerKey(sale.provider, sale.customer_id or ""))
+
+
+async def _must_be_free(till: Till, domain: str, whom: CustomerKey) -> None:
+    """Refuse what is hosted already, but for what of their own has ended: that is theirs again."""
+    for holder, over in await holders_of_domain(till.db, domain):
+        if not over or holder != whom:
+            detail = f"{domain} is hosted for customer {holder}: name another domain, or end that hosting first"
             raise Declined("domain_in_use", detail, field="domain")
 
 
@@ -288,6 +292,41 @@ async def _to_cancel(connection: Connection, order_id: str) -> Order:
     if order.state in CAME and order.line_id is not None:
         return (await orders.line_locked(connection, order.line_id))[-1]
     return order
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was typed wrong, and how it is right; `None`: as it is."""
+
+    domain: str | None = None
+    email: str | None = None
+    name: str | None = None
+
+
+async def change(till: Till, order_id: str, wanted: Change) -> Done:
+    """Correct what an order says of its buyer, for all of its line. A website that exists keeps its domain.
+
+    Raises:
+        Declined: the domain is hosted already.
+    """
+    first = await offline_order(till, order_id)
+    if wanted.domain is not None and wanted.domain != first.terms.domain:
+        await _must_be_free(till, wanted.domain, customer_of(first))
+
+    async def work(connection: Connection) -> Done:
+        line = await orders.line_locked(connection, first.line_id or first.id)
+        for order in line:
+            terms = replace(
+                order.terms, domain=wanted.domain or order.terms.domain, email=wanted.email or order.terms.email
+            )
+            await orders.save(connection, replace(order, terms=terms, name=wanted.name or order.name))
+        fields = sorted(name for name, value in asdict(wanted).items() if value is not None)
+        step = Step(StepKind.ORDER, StepState.SUCCEEDED, till.cause, fact="changed", detail={"fields": fields})
+        await orders.log(connection, first.id, step)
+        await due.nudge(connection, [nudge("customer", str(customer_of(first)))])
+        return Done(first)
+
+    return await till.db.transact(work)
 
 
 async def returned(till: Till, order_id: str, amount: int) -> Done:

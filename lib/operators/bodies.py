@@ -326,6 +326,23 @@ class CancelOrder(_OfOneOrder, tag_field="action", tag="cancel"):
     """End what nobody has paid; what was paid runs to the end of its time and is not asked for again."""
 
 
+class ChangeOrder(_OfOneOrder, tag_field="action", tag="change"):
+    """Correct what was typed wrong about an offline order's buyer. A website that exists keeps its domain."""
+
+    domain: Text | None = None
+    email: Email | None = None
+    name: Text | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        yield from super().faults()
+        if self.domain is None and self.email is None and self.name is None:
+            yield Fault("", "missing", "send domain, email or name")
+        try:
+            normalise_domain(self.domain or "shop.example")
+        except InvalidDomain as error:
+            yield Fault("domain", "invalid", str(error))
+
+
 class ReturnMoney(_OfOneOrder, kw_only=True, tag_field="action", tag="return"):
     """A surplus was given back."""
 
@@ -340,5 +357,5 @@ class RefundOrder(_OfOneOrder, kw_only=True, tag_field="action", tag="refund"):
     payment_id: Uuid | None = None
 
 
-OrderAct = CreateOrder | CollectMoney | CancelOrder | ReturnMoney | RefundOrder
+OrderAct = CreateOrder | CollectMoney | CancelOrder | ChangeOrder | ReturnMoney | RefundOrder
 """What is done to an order by hand, or by a bank or a courier."""

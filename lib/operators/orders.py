@@ -99,6 +99,14 @@ async def cancel(bridge: Bridge, till: Till, given: bodies.CancelOrder) -> Order
     return await _acted(bridge, "cancel", await offline.cancel(till, order_id))
 
 
+async def change(bridge: Bridge, till: Till, given: bodies.ChangeOrder) -> OrderActed:
+    """Correct domain, e-mail or name."""
+    order_id = await which(bridge, given.order_id, given.reference)
+    domain = normalise_domain(given.domain) if given.domain else None
+    wanted = offline.Change(domain, given.email, given.name)
+    return await _acted(bridge, "change", await offline.change(till, order_id, wanted))
+
+
 async def returned(bridge: Bridge, till: Till, given: bodies.ReturnMoney) -> OrderActed:
     """Write down that a surplus was given back."""
     order_id = await which(bridge, given.order_id, given.reference)

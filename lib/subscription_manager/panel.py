@@ -90,10 +90,10 @@ class Panel:
             case "inUseDeletedSite":
                 raise _reserved(service.domain)
             case "prohibited":
-                said = f"the panel does not allow {service.domain}; change metadata.domain in Stripe"
+                said = f"the panel does not allow {service.domain}; change {_named_in(memory)}"
                 raise Refused(Reason.DOMAIN_PROHIBITED, said)
             case _:
-                raise _taken(service.domain, await self._whose(service.domain))
+                raise _taken(memory, service.domain, await self._whose(service.domain))
 
     async def foresee_website(self, memory: Memory, service: Service) -> None:
         """Look through the lists for what `find_website` would refuse; what only the check knows does not show.
@@ -111,7 +111,7 @@ class Panel:
         if website.deleted:
             raise _reserved(service.domain)
         if website.org_id != memory.org_id:
-            raise _taken(service.domain, await self._owner(website.org_id))
+            raise _taken(memory, service.domain, await self._owner(website.org_id))
         refuse_keeping(memory, service, website)
 
     async def _whose(self, domain: str) -> str:
@@ -126,9 +126,14 @@ class Panel:
         return (await adoption.owners(self.db, [org_id])).get(org_id, "") if org_id else ""
 
 
-def _taken(domain: str, customer_id: str) -> Refused:
+def _named_in(memory: Memory) -> str:
+    """Where the domain of what this customer bought is written, and can be corrected."""
+    return "the order's domain (its action change)" if memory.provider.offline else "metadata.domain in Stripe"
+
+
+def _taken(memory: Memory, domain: str, customer_id: str) -> Refused:
     whose = f"is a website of customer {customer_id}" if customer_id else "is in use elsewhere in the panel"
-    return Refused(Reason.DOMAIN_IN_USE, f"{domain} {whose}; change metadata.domain in Stripe")
+    return Refused(Reason.DOMAIN_IN_USE, f"{domain} {whose}; change {_named_in(memory)}")
 
 
 def refuse_keeping(memory: Memory, service: Service, website: Website) -> None:
@@ -142,7 +147,7 @@ def refuse_keeping(memory: Memory, service: Service, website: Website) -> None:
     if has_it is None:
         said = f"{service.domain} is under hosting subscription {website.subscription_id} of this customer"
         raise Refused(
-            Reason.DOMAIN_IN_USE, f"{said}, which is none of ours: move it in the panel, or change metadata.domain"
+            Reason.DOMAIN_IN_USE, f"{said}, which is none of ours: move it in the panel, or change {_named_in(memory)}"
         )
     if not has_ended(has_it):
         problem = same_domain(service.key, has_it.key, service.domain)

@@ -247,6 +247,26 @@ async def test_offline_money_is_given_back_and_what_that_means_is_a_choice(world
     ]
 
 
+async def test_what_was_typed_wrong_is_corrected(world: World) -> None:
+    """A domain that is somebody else's parks with the remedy; corrected, the website is made at once."""
+    sell(world)
+    other = world.panel.add_customer("Somebody Else", "else@example.com")
+    world.panel.add_website(world.panel.add_subscription(other, world.plan_id, "theirs"), "shop.example")
+    async with world.functions() as client:
+        made = (await post(client, CREATE))["order"]
+        await post(client, {"action": "collect", "orderId": made["id"], "amount": 1900, "currency": "eur"})
+        (row,) = [row for row in world.due() if row["parked_reason"]]
+        assert (row["key"], row["parked_reason"]) == (made["customerId"], "domain_in_use")
+        assert "action change" in row["problems"][0]["detail"]
+        wrong = {"action": "change", "orderId": made["id"], "domain": "shop"}
+        assert (await client.post(ROUTE, json=wrong, headers=HEADERS)).status_code == 422
+        right = await post(client, {**wrong, "domain": "garden.example", "name": "Ada B. Example"})
+        assert (right["order"]["domain"], right["order"]["name"]) == ("garden.example", "Ada B. Example")
+        shown = await get(client, id=made["id"])
+    assert [site.domain for site in world.panel.websites.values()] == ["shop.example", "garden.example"]
+    assert shown["steps"][-1]["detail"] == {"fields": ["domain", "name"]}, "no name, and no domain, in the log"
+
+
 async def test_money_at_stripe_is_refunded_by_the_same_route(world: World) -> None:
     """Stripe is asked once, and the answer says how the refund stands."""
     shop = Shop(world)
