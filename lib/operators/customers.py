@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.database import customer_memory
-from lib.database.lists import queue
+from lib.database.lists import orders, queue
 from lib.database.lists.customers import CustomerFilter, CustomerRow, customers
 from lib.database.lists.timeline import timeline
 from lib.errors import Declined
 from lib.model import CustomerKey
 from lib.operators.views.customers import CustomerView, Queued, Timeline, TimelineEntry
+from lib.operators.views.orders import OrderView
 from lib.web.page import pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
 
 TIMELINE = "timeline"
+
+ORDERS = 20
+"""The newest orders that one customer shows; the list of orders has them all."""
 
 
 async def search(
@@ -45,7 +49,8 @@ async def show(
     memory, _ = await customer_memory.load(bridge.db, whom)
     queued = await queue.row_of(bridge.db, whom)
     happened, key = await timeline(bridge.db, whom, after, limit, planned=planned)
-    ever = memory.known or queued or happened or (await timeline(bridge.db, whom, None, 1, planned=True))[0]
+    bought, _ = await orders.listing(bridge.db, orders.OrderFilter(customer=whom), None, ORDERS)
+    ever = memory.known or queued or happened or bought or (await timeline(bridge.db, whom, None, 1, planned=True))[0]
     if not ever:
         raise Declined("unknown_customer", f"nothing is remembered of {customer_id}", field="id")
     explanation = None
@@ -57,4 +62,5 @@ async def show(
     entries = [TimelineEntry.of_happened(one) for one in happened]
     page = Timeline(data=entries, next_cursor=pack_cursor(TIMELINE, key) if key else None)
     standing = Queued.of_row(queued) if queued else None
-    return CustomerView.of_memory(memory, queue=standing, timeline=page, explanation=explanation)
+    views = [OrderView.of_order(order) for order in bought]
+    return CustomerView.of_memory(memory, queue=standing, timeline=page, orders=views, explanation=explanation)

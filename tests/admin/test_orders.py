@@ -61,7 +61,9 @@ async def test_an_order_is_created_collected_in_parts_and_shown_with_all_of_it(w
         assert (await post(client, rest, key="call-2"))["repeated"]
         shown = await get(client, id=made["id"])
         numbers = await get(client, overpaid="true")
+        whose = await client.get("/api/admin/customers", params={"id": made["customerId"]}, headers=HEADERS)
     assert world.only_subscription().suspended_by is None
+    assert [(order["id"], order["state"]) for order in whose.json()["orders"]] == [(made["id"], "paid")]
     assert [came["actor"] for came in shown["collections"]] == ["courier", "anna"]
     (payment,) = shown["payments"]
     assert (payment["state"], payment["numbers"]["paid"], payment["numbers"]["net"]) == ("succeeded", 2100, 2100)

@@ -317,8 +317,18 @@ class Killed(BaseException):
     """The process is dead: nothing of ours may catch this."""
 
 
-async def act(world: World, made: Order, statements: int) -> bool:
-    """Take in all of the money in a process that dies before this statement; whether it lived."""
+async def take_in(world: World, made: Order) -> None:
+    """Take in all of the money in a fresh process."""
+    await came(world, made, 1900, external_id="line")
+
+
+async def follow(world: World, _: Order) -> None:
+    """Run what is due in a fresh process."""
+    await world.drain()
+
+
+async def act(world: World, made: Order, statements: int, doing: Any = take_in) -> bool:
+    """Do something in a process that dies before this statement; whether it lived."""
     sent = 0
     execute = psycopg.AsyncConnection.execute
 
@@ -332,9 +342,7 @@ async def act(world: World, made: Order, statements: int) -> bool:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psycopg.AsyncConnection, "execute", dying)
         try:
-            async with world.bridge() as bridge:
-                till = offline.Till(bridge.settings, bridge.db, "anna")
-                await collecting.collect(till, made.id, Money(1900, "eur", external_id="line"), bridge.stripe)
+            await doing(world, made)
             return True
         except Killed:
             return False
@@ -360,4 +368,25 @@ async def test_a_collection_that_is_killed_at_any_statement_is_taken_up(world: W
         world.sql("ALTER TABLE collections DISABLE TRIGGER collections_are_counted")
         world.sql("UPDATE collections SET external_id = NULL")
         world.sql("ALTER TABLE collections ENABLE TRIGGER collections_are_counted")
+    assert 10 < statements < 199
+
+
+async def test_the_pass_of_a_line_is_killed_at_any_statement_and_asks_for_the_next_period_once(world: World) -> None:
+    """However it dies, one renewal with its own reference is there in the end, and the customer is looked at."""
+    sell(world)
+    for statements in range(200):
+        made = await order(world, domain=f"shop{statements}.example", customer_id=f"K-{statements}")
+        await came(world, made, 1900)
+        await rest(world)
+        past(world, 17)
+        world.sql("UPDATE due SET due_at = 'infinity' WHERE key <> %s", made.id)
+        world.sql("UPDATE due SET due_at = now() WHERE key = %s", made.id)
+        lived = await act(world, made, statements, follow)
+        world.hurry()
+        await world.drain()
+        line = world.sql("SELECT origin, state, reference FROM orders WHERE line_id = %s ORDER BY created_at", made.id)
+        assert [(row["origin"], row["state"]) for row in line] == [("admin", "paid"), ("renewal", "pending")]
+        assert len({row["reference"] for row in line}) == 2
+        if lived:
+            break
     assert 10 < statements < 199

@@ -9,6 +9,7 @@ from lib.database.lists.customers import CustomerRow
 from lib.database.lists.queue import WorkRow
 from lib.database.lists.timeline import Happened
 from lib.model import Memory, Service
+from lib.operators.views.orders import OrderView
 from lib.operators.views.passes import ProblemView, problem_views
 from lib.web.typed import View
 
@@ -166,6 +167,8 @@ class CustomerView(View):
     services: list[ServiceView]
     queue: Queued | None
     timeline: Timeline
+    orders: list[OrderView]
+    """The newest ones."""
     explanation: dict[str, Any] | None
     """What both sides say just now, what should be and what comes next; only when it was asked for (`live=true`)."""
 
