@@ -16,7 +16,7 @@ from psycopg.rows import DictRow
 
 from lib.database import ledger
 from lib.database.connection import Connection, Database
-from lib.database.keys import as_text, whose
+from lib.database.keys import as_text, id_in, whose
 from lib.model import ActionKind
 from lib.policy import UNASKED_MOVES
 
@@ -187,9 +187,10 @@ async def _stop(connection: Connection, entry: ledger.Entry, counts: Counts) -> 
 async def let_pass(connection: Connection, provider: str, moves: Sequence[Mapping[str, Any]]) -> None:
     """Let these moves pass, which somebody was shown and has asked for: customer_id, subscription_id, slot and plan."""
     await connection.execute(
-        """
+        f"""
         INSERT INTO braked (provider, customer_id, subscription_id, slot, counts, kind, plan, released_at)
-        SELECT %(provider)s, customer_id, subscription_id, slot, 'moves', 'change_plan', plan, clock_timestamp()
+        SELECT %(provider)s, {id_in("customer_id")}, subscription_id, slot, 'moves', 'change_plan', plan,
+            clock_timestamp()
         FROM jsonb_to_recordset(%(moves)s::jsonb)
             AS m (customer_id text, subscription_id text, slot integer, plan text)
         ORDER BY subscription_id, slot
@@ -210,7 +211,7 @@ async def read(db: Database) -> dict[Counts, Brake]:
         )
         SELECT counts, engaged_at, reason, released_at, released_by,
             (SELECT count(*) FROM waiting w WHERE w.counts = brake.counts) AS waiting,
-            (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', customer_id,
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()},
                 'subscription_id', subscription_id, 'slot', slot, 'kind', kind, 'plan', nullif(plan, ''))), '[]') FROM (
                 SELECT * FROM waiting w WHERE w.counts = brake.counts
                 ORDER BY stopped_at, subscription_id, slot LIMIT %(shown)s) AS s) AS services

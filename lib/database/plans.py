@@ -10,6 +10,9 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from lib.database.connection import Connection, Database
+from lib.database.keys import provider_in
+from lib.model import CustomerKey
+from lib.model.money import Provider
 
 PREVIEW_KEPT = timedelta(days=1)
 
@@ -116,12 +119,13 @@ async def rules(db: Database) -> list[RuleRow]:
 
 
 async def waiting_for(db: Database) -> dict[str, int]:
-    """Prices without a mapping that customers wait for, and how many do."""
+    """Stripe's prices without a mapping that customers wait for, and how many do."""
     rows = await db.rows(
-        """
+        f"""
         SELECT p ->> 'subject' AS price, count(DISTINCT key) AS customers
         FROM due, jsonb_array_elements(problems) AS p
         WHERE kind = 'customer' AND parked_reason IS NOT NULL AND p ->> 'reason' = 'unmapped_price'
+            AND {provider_in("key")} = 'stripe'
         GROUP BY 1 ORDER BY 2 DESC, 1
         """
     )
@@ -129,7 +133,7 @@ async def waiting_for(db: Database) -> dict[str, int]:
 
 
 async def living_by(db: Database, provider: str, price_id: str, limit: int) -> list[str]:
-    """Customers who have bought a price and are not through with it, at most so many."""
+    """Customers who have bought a price and are not through with it, as the text of their keys; at most so many."""
     rows = await db.rows(
         """
         SELECT customer_id FROM (
@@ -141,7 +145,7 @@ async def living_by(db: Database, provider: str, price_id: str, limit: int) -> l
         """,
         {"provider": provider, "price": price_id, "limit": limit},
     )
-    return [row["customer_id"] for row in rows]
+    return [str(CustomerKey(Provider(provider), row["customer_id"])) for row in rows]
 
 
 async def put(connection: Connection, row: dict[str, Any]) -> None:
