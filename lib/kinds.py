@@ -30,13 +30,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lib.config import Settings
-from lib.model import Claim, Lane, Mandate, Nudge, Outcome
+from lib.log import get_logger
+from lib.model import Claim, CustomerKey, Lane, Mandate, Nudge, Outcome, Settled
 
 if TYPE_CHECKING:
     from lib.database import Database
     from lib.enhance_client import EnhanceClient
     from lib.model.report import PassReport
     from lib.stripe_client import StripeClient
+
+log = get_logger()
 
 LONGEST = 60.0
 """Seconds after which a pass that hangs has failed."""
@@ -140,3 +143,16 @@ def nudge(kind: str, key: str) -> Nudge:
 def places(settings: Settings) -> dict[Lane, int]:
     """How many passes may run at one time in each lane, over all processes."""
     return {Lane.PANEL: settings.panel_concurrency, Lane.STRIPE: READERS, Lane.OUT: SENDERS}
+
+
+async def led_to(customer_id: str | None, claim: Claim, context: Context) -> Ended:
+    """Note whose an object is, with the events that did not say so themselves: it counts for them, erased or not."""
+    from lib.database import erasure, events
+
+    if customer_id is None:
+        log.info("object_without_customer", kind=claim.kind)
+        return Ended(Settled())
+    whom = CustomerKey.stripe(customer_id)
+    await events.belong(context.db, claim.key, whom)
+    await erasure.empty_late(context.db, claim.key, whom)
+    return Ended(Settled(), customer_id)

@@ -7,6 +7,7 @@ guard. What is to be known before the money, price and domain, is asked before a
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import NoReturn
 from uuid import uuid4
 
@@ -93,17 +94,25 @@ async def _give_up(shop: Shop, old: Order) -> None:
 async def _written(shop: Shop, wanted: Goods, page: Page, caller: Caller) -> Order | None:
     """The order, written with all that is frozen; `None`: another one stands in its place."""
     now = await shop.db.now()
+    order = await _frozen(shop, wanted, page, caller, now)
+
+    async def work(connection: Connection) -> bool:
+        if not await orders.begin(connection, order, _cause(caller)):
+            return False
+        await limits.begins(connection, shop, caller, order.terms.email, now)
+        await making.looked_at_later(connection, order)
+        return True
+
+    return order if await shop.db.transact(work) else None
+
+
+async def _frozen(shop: Shop, wanted: Goods, page: Page, caller: Caller, now: datetime) -> Order:
+    """An order with its fees and the very request to Stripe, none of which changes any more."""
     terms, amount, order_id = wanted.terms, wanted.amount, str(uuid4())
-    rules = await fees.rules(
-        shop.db, wanted.price.currency, provider=Provider.STRIPE, billing_plan_id=terms.billing_plan_id, at=now
-    )
+    currency, plan = wanted.price.currency, terms.billing_plan_id
+    rules = await fees.rules(shop.db, currency, provider=Provider.STRIPE, billing_plan_id=plan, at=now)
     lines = fee_policy.fees(
-        rules,
-        amount or 0,
-        wanted.price.currency,
-        provider=Provider.STRIPE,
-        billing_plan_id=terms.billing_plan_id,
-        started_at=now,
+        rules, amount or 0, currency, provider=Provider.STRIPE, billing_plan_id=plan, started_at=now
     )
     expires_at = now + SESSION_LIFE
     order = Order(
@@ -118,21 +127,13 @@ async def _written(shop: Shop, wanted: Goods, page: Page, caller: Caller) -> Ord
         idempotency_key=caller.key,
         request=FrozenRequest(session_request(order_id, terms, page, expires_at, metered=wanted.price.metered)),
         expires_at=expires_at.replace(microsecond=0),
-        currency=wanted.price.currency,
+        currency=currency,
         amount=amount,
         fees=lines,
     )
-    if terms.seller_id is not None and amount is not None:
-        order = replace(order, seller_net=fee_policy.seller_net(amount, lines))
-
-    async def work(connection: Connection) -> bool:
-        if not await orders.begin(connection, order, _cause(caller)):
-            return False
-        await limits.begins(connection, shop, caller, terms.email, now)
-        await making.looked_at_later(connection, order)
-        return True
-
-    return order if await shop.db.transact(work) else None
+    if terms.seller_id is None or amount is None:
+        return order
+    return replace(order, seller_net=fee_policy.seller_net(amount, lines))
 
 
 def _cause(caller: Caller) -> str:

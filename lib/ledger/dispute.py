@@ -8,8 +8,7 @@ from uuid import uuid4
 from lib.database import due, ledger, money_back, orders, outbox, payments
 from lib.database.connection import Connection
 from lib.errors import NotFound
-from lib.kinds import Context, Ended, nudge
-from lib.ledger.refund import led_to
+from lib.kinds import Context, Ended, led_to, nudge
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Dispute, ServiceKey, Settled
 from lib.model.money import Payment, Step, StepKind, StepState

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lib.database import due, erasure, events, money_back, orders, outbox, payments, refund_requests
+from lib.database import due, money_back, orders, outbox, payments, refund_requests
 from lib.database.connection import Connection
 from lib.errors import NotFound
-from lib.kinds import Context, Ended, nudge
+from lib.kinds import Context, Ended, led_to, nudge
 from lib.ledger import refunding
 from lib.log import get_logger
-from lib.model import Claim, CustomerKey, Refund, Settled
+from lib.model import Claim, Refund, Settled
 from lib.model.money import Payment, Provider, Step, StepKind, StepState
 
 log = get_logger()
@@ -34,17 +34,6 @@ async def run(claim: Claim, context: Context) -> Ended:
         log.warning("object_unknown", kind=claim.kind, error=str(error))
         return Ended(Settled())
     return await led_to(customer_id, claim, context)
-
-
-async def led_to(customer_id: str | None, claim: Claim, context: Context) -> Ended:
-    """Note whose an object is, with the events that did not say so themselves: it counts for them, erased or not."""
-    if customer_id is None:
-        log.info("object_without_customer", kind=claim.kind)
-        return Ended(Settled())
-    whom = CustomerKey.stripe(customer_id)
-    await events.belong(context.db, claim.key, whom)
-    await erasure.empty_late(context.db, claim.key, whom)
-    return Ended(Settled(), customer_id)
 
 
 async def _learn(claim: Claim, context: Context) -> str | None:

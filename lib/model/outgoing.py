@@ -8,21 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
 
 from lib.model.customer_key import CustomerKey
+from lib.model.reason import Explained
 
 
-class OutgoingType(StrEnum):
+class OutgoingType(Explained):
     """Everything that is told, in the order of `docs/events.md`."""
-
-    means: str
-
-    def __new__(cls, word: str, means: str = "") -> Self:
-        self = str.__new__(cls, word)
-        self._value_ = word
-        self.means = means
-        return self
 
     ORDER_PAID = "order.paid", "an order is paid, or there was nothing to pay"
     PAYMENT_SUCCEEDED = "payment.succeeded", "an attempt to pay, or a renewal, brought its money"

@@ -318,8 +318,8 @@ class WaitReason(_Word):
     TIME = ("time", "this invocation had no time left; the next one goes on", "Nothing.")
 
 
-class Rule(StrEnum):
-    """Why something should be so, and an action is made, where none of the words above says it."""
+class Explained(StrEnum):
+    """A closed set of words, each with its meaning beside it."""
 
     means: str
 
@@ -328,6 +328,10 @@ class Rule(StrEnum):
         self._value_ = word
         self.means = means
         return self
+
+
+class Rule(Explained):
+    """Why something should be so, and an action is made, where none of the words above says it."""
 
     ACTIVE = "active", "paid at Stripe: it runs"
     TRIALING = "trialing", "in its trial at Stripe: it runs"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
@@ -33,6 +33,33 @@ class Sync(Given):
 
 
 QueueState = Literal["due", "parked", "waiting", "working"]
+
+
+class _ToMany(Protocol):
+    """An action that a filter may send to many, which then takes what its dry run has shown."""
+
+    @property
+    def filter(self) -> object: ...
+    @property
+    def dry_run(self) -> bool: ...
+    @property
+    def expected(self) -> int | None: ...
+    @property
+    def as_of(self) -> str | None: ...
+
+
+def _both(sent: _ToMany) -> Iterator[Fault]:
+    if (sent.expected is None) != (sent.as_of is None):
+        yield Fault("expected", "missing", "expected and asOf go together: send back what the dry run answered")
+
+
+def _shown_first(sent: _ToMany) -> Iterator[Fault]:
+    """What is done to many was shown to be done to them before."""
+    if sent.filter is None and (sent.dry_run or sent.expected is not None):
+        yield Fault("filter", "missing", "dryRun and expected go with a filter")
+    yield from _both(sent)
+    if sent.filter is not None and not sent.dry_run and sent.expected is None:
+        yield Fault("expected", "missing", "send dryRun first, then expected and asOf as it answered")
 
 
 class _OfSomebody(Given):
@@ -69,12 +96,7 @@ class Retry(Given, tag_field="action", tag="retry"):
         named = self.customer_id is not None or self.subscription_id is not None
         if named == (self.filter is not None):
             yield Fault("customerId", "missing", "customerId or subscriptionId is needed, or a filter")
-        if self.filter is None and (self.dry_run or self.expected is not None):
-            yield Fault("filter", "missing", "dryRun and expected go with a filter")
-        if (self.expected is None) != (self.as_of is None):
-            yield Fault("expected", "missing", "expected and asOf go together: send back what the dry run answered")
-        if self.filter is not None and not self.dry_run and self.expected is None:
-            yield Fault("expected", "missing", "send dryRun first, then expected and asOf as it answered")
+        yield from _shown_first(self)
 
 
 class Release(_OfSomebody, tag_field="action", tag="release"):
@@ -167,8 +189,7 @@ class ReplayThese(Given, kw_only=True, tag_field="action", tag="replay"):
         ranged = self.filter is not None or any(part is not None for part in (self.from_, self.to, self.type))
         if ranged == (self.event_ids is not None):
             yield Fault("", "invalid", "send eventIds, or a filter (or from, to and type)")
-        if (self.expected is None) != (self.as_of is None):
-            yield Fault("expected", "missing", "expected and asOf go together: send back what the dry run answered")
+        yield from _both(self)
 
     @property
     def meant(self) -> EventsFilter:
@@ -216,12 +237,7 @@ class _OfOutgoing(_AtEndpoint, kw_only=True):
     def faults(self) -> Iterable[Fault]:
         if (self.filter is not None) == (self.event_ids is not None):
             yield Fault("", "invalid", "send eventIds, or a filter")
-        if self.filter is None and (self.dry_run or self.expected is not None):
-            yield Fault("filter", "missing", "dryRun and expected go with a filter")
-        if (self.expected is None) != (self.as_of is None):
-            yield Fault("expected", "missing", "expected and asOf go together: send back what the dry run answered")
-        if self.filter is not None and not self.dry_run and self.expected is None:
-            yield Fault("expected", "missing", "send dryRun first, then expected and asOf as it answered")
+        yield from _shown_first(self)
 
 
 class Resend(_OfOutgoing, tag_field="action", tag="resend"):

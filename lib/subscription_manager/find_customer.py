@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lib.database import due, erasure, events
-from lib.kinds import Context, Ended, nudge
+from lib.database import due
+from lib.kinds import Context, Ended, led_to, nudge
 from lib.log import get_logger
-from lib.model import Claim, CustomerKey, Settled
+from lib.model import Claim
 
 log = get_logger()
 
@@ -17,14 +17,3 @@ async def run(claim: Claim, context: Context) -> Ended:
     if customer_id is not None:
         await due.mark(context.db, [nudge("customer", customer_id)])
     return ended
-
-
-async def led_to(customer_id: str | None, claim: Claim, context: Context) -> Ended:
-    """Note whose an object is, with the events that did not say so themselves: it counts for them, erased or not."""
-    if customer_id is None:
-        log.info("object_without_customer", kind=claim.kind)
-        return Ended(Settled())
-    whom = CustomerKey.stripe(customer_id)
-    await events.belong(context.db, claim.key, whom)
-    await erasure.empty_late(context.db, claim.key, whom)
-    return Ended(Settled(), customer_id)
