@@ -23,6 +23,7 @@ SAID = {
     "subscriptions": "subscriptions",
     "disputes": "subscriptions",
     "refunds": "subscriptions",
+    "orders": "orders",
     "offline": "offline",
     "orgs": "orgs",
     "websites": "websites",

@@ -324,6 +324,7 @@ class Sweeper:
         if not self._settings.keeps_orders:
             return None
         found = await unsettled.unsettled(self._db)
+        self._counts["orders"] += len(found)
         if found:
             marks = [nudge(kind, key) for kind, key in found]
             self._counts["marked"] += await due.mark(self._db, marks, priority=Priority.ROUTINE)

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts._sweep import Bar
+from lib.subscription_manager.sweep import PHASES
+from scripts._sweep import SAID, Bar
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,6 +25,11 @@ def run(world: World, *arguments: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
+def test_each_phase_shows_how_far_it_is() -> None:
+    """Whatever is compared, the operator sees a number grow."""
+    assert SAID.keys() == set(PHASES)
+
+
 async def test_it_finds_and_mends(world: World) -> None:
     """What no webhook told is found, marked and provisioned; each phase is one plain line, with exit code 0."""
     world.buy(world.customer())
@@ -32,7 +38,8 @@ async def test_it_finds_and_mends(world: World) -> None:
     assert world.panel.world() == {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
     assert "\x1b" not in done.stdout and "\r" not in done.stdout
     phases = [line for line in done.stdout.splitlines() if line.startswith("sweep ")]
-    assert phases[0] == "sweep 2/9: undelivered" and phases[-1] == "sweep 9/9: prune"
+    assert phases[0] == f"sweep 2/{len(PHASES)}: undelivered"
+    assert phases[-1] == f"sweep {len(PHASES)}/{len(PHASES)}: prune"
     assert "settled" in done.stdout
     again = run(world)
     assert (again.returncode, "nothing was due" in again.stdout) == (0, True)
