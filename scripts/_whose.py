@@ -51,11 +51,12 @@ async def _by_id(manager: Bridge, wanted: str) -> str | None:
     from lib.database.lists import queue
     from lib.errors import Refused, Retryable
     from lib.model import CustomerKey
+    from lib.policy.offline_lines import line_of
 
     if not wanted or "/" in wanted or not wanted.isascii() or not wanted.isprintable():
         return None
     try:
-        if wanted.startswith("sub_"):
+        if wanted.startswith("sub_") or line_of(wanted) is not None:
             return await manager.customer_of_subscription(wanted)
         return wanted if await manager.knows_customer(wanted) else None
     except (Refused, Retryable) as error:

@@ -13,6 +13,7 @@ from lib.model import CustomerKey
 from lib.model.money import Order, Provider
 from lib.policy.offline_lines import line_name
 from tests.money.till import TRANSFER, came, counter, order, past, sale, sell, states
+from tests.scripts.test_adopt import launch
 from tests.world import World
 
 
@@ -390,3 +391,15 @@ async def test_the_pass_of_a_line_is_killed_at_any_statement_and_asks_for_the_ne
         if lived:
             break
     assert 10 < statements < 199
+
+
+async def test_it_is_explained_by_any_of_its_names(world: World) -> None:
+    """The program that explains finds an offline customer by key, line or domain, and asks Stripe for no id."""
+    sell(world)
+    made = await order(world, customer_id="K-1")
+    await came(world, made, 1900)
+    await rest(world)
+    for name in ("bank_transfer:K-1", line_name(made.id), "shop.example"):
+        done = launch(world, "explain", name)
+        assert (done.returncode, "Customer bank_transfer:K-1" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert world.stripe.calls == []
