@@ -26,6 +26,12 @@ STRIPE_PERMISSIONS = {
 }
 """What the key must be allowed to read, as Stripe's dashboard calls it, and the list call that proves it."""
 
+FOR_ORDERS = {
+    "PaymentIntents": "/v1/payment_intents",
+    "Balance Transaction Sources": "/v1/balance_transactions",
+}
+"""And these, where orders and payments are kept."""
+
 
 async def check_stripe(settings: Settings, stripe: StripeClient) -> AsyncIterator[Finding]:
     """The key and each of its permissions, by one small list call for each."""
@@ -38,9 +44,8 @@ async def check_stripe(settings: Settings, stripe: StripeClient) -> AsyncIterato
             return error
         return None
 
-    answers = dict(
-        zip(STRIPE_PERMISSIONS, await asyncio.gather(*map(allowed, STRIPE_PERMISSIONS.values())), strict=True)
-    )
+    needed = {**STRIPE_PERMISSIONS, **(FOR_ORDERS if settings.keeps_orders else {})}
+    answers = dict(zip(needed, await asyncio.gather(*map(allowed, needed.values())), strict=True))
     for error in answers.values():
         if isinstance(error, Denied) and error.status == 401:
             yield fail(
@@ -61,7 +66,7 @@ async def check_stripe(settings: Settings, stripe: StripeClient) -> AsyncIterato
             f"Stripe: Developers > API keys > edit the restricted key: {name}: Read.",
         )
     if not lacking:
-        yield ok(f"the key may read all it must: {', '.join(STRIPE_PERMISSIONS)}")
+        yield ok(f"the key may read all it must: {', '.join(needed)}")
     if settings.livemode and settings.stripe_secret_key.reveal().startswith("sk_"):
         yield warn(
             "this is a full secret key: whoever gets it can move your money",

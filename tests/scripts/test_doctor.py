@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import stripe
 
-from lib.stripe_events import SUBSCRIBE_TO
+from lib.stripe_events import SUBSCRIBE_TO, subscribe_to
 from scripts._doctor import examine, redactor
 from scripts._postgres import Postgres
 from scripts.doctor_checks.finding import Verdict
@@ -49,6 +49,13 @@ def change_endpoint(world: World, **changes: Any) -> None:
     """Change the only endpoint."""
     (endpoint,) = world.stripe.tables["webhook_endpoint"].values()
     endpoint.update(changes)
+
+
+def keep_orders_without_balance(world: World) -> None:
+    """Orders are kept, with every event that they need, by a key that may not read what Stripe takes."""
+    world.environ["ORDERS"] = "on"
+    change_endpoint(world, enabled_events=list(subscribe_to(orders=True)))
+    world.stripe.forbid("/v1/balance_transactions")
 
 
 async def diagnosis(world: World, url: str | None = None, **environ: str) -> dict[str, tuple[Verdict, str, str]]:
@@ -173,6 +180,22 @@ Break = Callable[[World], object]
                 Verdict.FAIL,
                 "may not read Disputes (rak_dispute_read)",
                 "Disputes: Read",
+            ),
+            (
+                "orders_permission",
+                "Stripe",
+                keep_orders_without_balance,
+                Verdict.FAIL,
+                "may not read Balance Transaction Sources",
+                "Balance Transaction Sources: Read",
+            ),
+            (
+                "orders_events",
+                "Webhook endpoint",
+                lambda w: w.environ.update(ORDERS="on"),
+                Verdict.FAIL,
+                "is not sent payment_intent.canceled",
+                "Select these",
             ),
             ("stripe_down", "Stripe", lambda w: setattr(w.stripe, "down", True), Verdict.FAIL, "be reached", "status"),
             (
