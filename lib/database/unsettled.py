@@ -22,12 +22,16 @@ async def unsettled(db: Database) -> list[tuple[str, str]]:
                 AND (session_id IS NOT NULL OR expires_at IS NOT NULL)
                 AND NOT EXISTS (SELECT FROM due WHERE kind = 'order' AND key = order_id::text)
             ORDER BY created_at DESC LIMIT %(page)s
+        ), numberless AS (
+            SELECT 'payment' AS kind, p.key FROM payments, coalesce(payment_intent_id, invoice_id) AS p (key)
+            WHERE state = 'succeeded' AND settled_at IS NULL AND updated_at < now() - interval '15 minutes'
+                AND provider = 'stripe' AND p.key IS NOT NULL
+                AND NOT EXISTS (SELECT FROM due WHERE kind = 'payment' AND key = p.key)
+            LIMIT %(page)s
         ), open_payments AS (
             SELECT 'payment' AS kind, p.key FROM payments, coalesce(payment_intent_id, invoice_id) AS p (key)
-            WHERE provider = 'stripe' AND p.key IS NOT NULL AND (
-                    state = 'succeeded' AND settled_at IS NULL AND updated_at < now() - interval '15 minutes'
-                    OR state NOT IN ('succeeded', 'canceled') AND updated_at < now() - interval '1 day'
-                        AND created_at > now() - interval '30 days')
+            WHERE state NOT IN ('succeeded', 'canceled') AND created_at > now() - interval '30 days'
+                AND updated_at < now() - interval '1 day' AND provider = 'stripe' AND p.key IS NOT NULL
                 AND NOT EXISTS (SELECT FROM due WHERE kind = 'payment' AND key = p.key)
             ORDER BY created_at DESC LIMIT %(page)s
         ), unanswered AS (
@@ -36,8 +40,8 @@ async def unsettled(db: Database) -> list[tuple[str, str]]:
                 AND NOT EXISTS (SELECT FROM due WHERE kind = 'refund' AND key = request_id::text)
             ORDER BY created_at LIMIT %(page)s
         )
-        SELECT kind, key FROM open_orders UNION ALL SELECT kind, key FROM open_payments
-        UNION ALL SELECT kind, key FROM unanswered
+        SELECT kind, key FROM open_orders UNION ALL SELECT kind, key FROM numberless
+        UNION ALL SELECT kind, key FROM open_payments UNION ALL SELECT kind, key FROM unanswered
         """,
         {"page": PAGE},
     )

@@ -1,10 +1,11 @@
 """What is done for one customer costs the same among a hundred and a hundred thousand: nothing reads whole tables."""
 
+import json
 import time
 
 import pytest
 
-from lib.database import due
+from lib.database import due, unsettled
 from lib.model import Settlement
 from tests.world import ADMIN_KEY, World
 
@@ -68,6 +69,31 @@ def fill_orders(world: World) -> None:
     )
     world.sql("ALTER TABLE orders ENABLE TRIGGER USER")
     world.sql("VACUUM ANALYZE orders")
+
+
+def fill_payments(world: World) -> None:
+    """For each of these orders a settled payment, a refund and a dispute, all of them over."""
+    world.sql(
+        "INSERT INTO payments (payment_id, order_id, provider, attempt, state, amount, currency, payment_intent_id,"
+        " charge_id, invoice_id, subtotal, total, paid, gross, provider_fee, net, balance_currency, settled_at,"
+        " created_at) SELECT md5('payment' || n)::uuid, md5('order' || n)::uuid, 'stripe', 1, 'succeeded', 1900, 'eur',"
+        " 'pi_many' || n, 'ch_many' || n, 'in_many' || n, 1900, 1900, 1900, 1900, 85, 1815, 'eur', now(), now()"
+        " FROM generate_series(1, %s) n",
+        MANY,
+    )
+    world.sql(
+        "INSERT INTO refunds (refund_id, charge_id, payment_id, status, amount, currency, charge_refunded, created_at)"
+        " SELECT 're_many' || n, 'ch_many' || n, md5('payment' || n)::uuid, 'succeeded', 100, 'eur', false, now()"
+        " FROM generate_series(1, %s) n",
+        MANY,
+    )
+    world.sql(
+        "INSERT INTO disputes (dispute_id, charge_id, payment_id, status, amount, currency, created_at)"
+        " SELECT 'dp_many' || n, 'ch_many' || n, md5('payment' || n)::uuid, 'won', 100, 'eur', now()"
+        " FROM generate_series(1, %s) n",
+        MANY,
+    )
+    world.sql("VACUUM ANALYZE payments, refunds, disputes")
 
 
 def read_in_sequence(world: World) -> dict[str, int]:
@@ -200,3 +226,32 @@ def looked_at(world: World) -> dict[str, int]:
         " UNION ALL SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes"
     )
     return {row["relname"]: row["n"] for row in rows}
+
+
+async def test_passes_of_money_read_the_rows_of_their_order_only(world: World) -> None:
+    """A purchase, a refund and a dispute among many others, and the look of a sweep for what was forgotten."""
+    fill_orders(world)
+    fill_payments(world)
+    session = world.stripe.create_checkout(
+        mode="subscription",
+        line_items=[{"price": "price_basic_monthly", "quantity": 1}],
+        success_url="https://shop.example/thanks",
+    )
+    before = read_in_sequence(world)
+    async with world.bridge(ORDERS="on") as bridge:
+        for happening in ("bought", "refunded", "disputed"):
+            if happening == "bought":
+                world.stripe.complete_checkout(session["id"], "ada@example.com")
+            elif happening == "refunded":
+                world.stripe.refund(session["id"], 500)
+            else:
+                world.stripe.dispute(session["id"])
+            await bridge.accept([json.dumps(event).encode() for event in world.stripe.undelivered()])
+            for event in world.stripe.undelivered():
+                world.stripe.mark_delivered(event)
+            await bridge.drain(deadline=time.monotonic() + 120)
+        await unsettled.unsettled(bridge.db)
+    (row,) = world.sql("SELECT state, refunded, disputed FROM orders WHERE session_id = %s", session["id"])
+    assert row == {"state": "paid", "refunded": 500, "disputed": True}
+    after = read_in_sequence(world)
+    assert {name: after[name] - before[name] for name in after if after[name] - before[name] > FEW} == {}
