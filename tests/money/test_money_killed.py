@@ -13,7 +13,7 @@ from lib.database import due
 from lib.errors import BridgeError
 from lib.kinds import nudge
 from lib.ledger.refunding import Refunding, refund
-from tests.money.shop import ON, ONCE, Shop, adds_up
+from tests.money.shop import ON, ONCE, OURS, Shop, adds_up
 from tests.money.test_money_told import OUT, told
 from tests.world import World
 
@@ -223,7 +223,7 @@ async def test_killed_before_any_statement_or_call(shop: Shop, monkeypatch: pyte
                     if scenario.act is not None:
                         await scenario.act(bridge, key)
                     else:
-                        await bridge.drain(deadline=math.inf)
+                        await bridge.drain(deadline=math.inf, lanes=OURS)
                 except Killed:
                     killed += 1
                 except BridgeError as error:
