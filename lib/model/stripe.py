@@ -39,6 +39,8 @@ class Invoice:
     due: datetime | None = None
     """Since when it is owed: its due date, else when it was finalized."""
     paid_at: datetime | None = None
+    put_away_at: datetime | None = None
+    """When it was voided or written off."""
     amount_paid: int = 0
     currency: str = ""
     lines: tuple[Line, ...] | None = None

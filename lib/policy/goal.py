@@ -20,7 +20,7 @@ from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
 from lib.policy.grace import behind_from, in_arrears, is_behind, written_off
 from lib.policy.items import bought_as, kind_of, plan_of
-from lib.policy.paid_items import bills_all, paid_items
+from lib.policy.paid_items import bills_all, change_is_unpaid, paid_items
 from lib.policy.plan_references import put_on
 from lib.policy.standing import Place, Standing, Terms
 
@@ -147,12 +147,12 @@ def _is_paid_whole(place: Place, terms: Terms) -> bool:
         if bills_all(latest, subscription) or (subscription.status == "active" and place.service.released):
             return True
     if subscription.status == "trialing":
-        return not invoices.unpaid_changes(subscription, None)
+        return not invoices.unpaid_changes(subscription)
     prices = _prices(place.service.price_id, subscription, terms.catalogue)
     if invoices.change_paid(subscription, prices, None, terms.at):
         return True
     trusted = place.trusted and not place.more and subscription.status == "active"
-    return trusted and not invoices.unpaid_changes(subscription, None) and invoices.is_processing(subscription)
+    return trusted and not invoices.unpaid_changes(subscription) and invoices.is_processing(subscription)
 
 
 # --- on, off or nothing -----------------------------------------------------------------------------------------------
@@ -239,19 +239,19 @@ def _coming_back(stands: Standing, place: Place, terms: Terms) -> Standing:
 
 def _is_bought_again(place: Place, since: datetime | None, terms: Terms) -> bool:
     """Whether what was ended then may run again: paid for since, on trial, or billed by nothing."""
-    subscription, price = place.subscription, place.item.price_id
-    match subscription.status:
-        case "incomplete":  # its first debit is on its way, and trusted
-            return True
-        case "trialing" if not invoices.unpaid_changes(subscription, since):
-            return True
-        case "active" if invoices.change_paid(subscription, [price], since, terms.at):
-            return True
-        case "trialing" | "active":
-            paid = paid_items(subscription, since).get(place.item.id)
-            return paid is not None and paid.item.price_id == price and place.before < paid.item.quantity
-        case _:
-            return False
+    subscription = place.subscription
+    if subscription.status == "incomplete":  # its first debit is on its way, and trusted
+        return True
+    if subscription.status not in _PLAN_MAY_CHANGE:
+        return False
+    paid = paid_items(subscription, since).get(place.item.id)
+    if paid is not None and place.before < paid.item.quantity:
+        return True
+    if change_is_unpaid(subscription, place.item, paid.since if paid is not None else since):
+        return False
+    return subscription.status == "trialing" or invoices.change_paid(
+        subscription, [place.item.price_id], since, terms.at
+    )
 
 
 def _waits_for_money(place: Place) -> Why | None:

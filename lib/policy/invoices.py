@@ -115,15 +115,13 @@ def change_paid(subscription: Subscription, prices: Iterable[str], since: dateti
     return not any(i.status == "open" and _may_be_about(i, now) for i in invoices_of(subscription))
 
 
-def unpaid_changes(subscription: Subscription, since: datetime | None) -> bool:
+def unpaid_changes(subscription: Subscription) -> bool:
     """Whether the bill of a change is not paid, whatever else became of it.
 
     Raises:
         Unread: the invoices are not known.
     """
-    first = since.replace(microsecond=0) if since is not None else None
-    recent = [i for i in invoices_of(subscription) if first is None or i.created >= first]
-    return any(i.billing_reason == "subscription_update" and i.status != "paid" for i in recent)
+    return any(i.billing_reason == "subscription_update" and i.status != "paid" for i in invoices_of(subscription))
 
 
 def _says(bills: Iterable[Invoice]) -> Invoice | None:
@@ -163,6 +161,8 @@ def behind_since(subscription: Subscription, remembered: datetime | None, now: d
         latest = subscription.latest_invoice
         return oldest or (latest.owed_since if latest else now)
     paid = [i.paid_at for i in invoices if i.status == "paid" and i.asks and i.paid_at is not None]
+    first = [i.put_away_at for i in invoices if i.owed_since == remembered and i.put_away_at is not None]
+    paid = [at for at in paid if all(put_away <= at for put_away in first)]  # else what began it was owed still
     if oldest is not None and any(remembered <= at < oldest for at in paid):
         return oldest  # it was behind no more in between, though nobody may have looked then
     if any(i.owed_since == remembered and i.status not in ("paid", "draft") for i in invoices):

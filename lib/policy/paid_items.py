@@ -46,6 +46,18 @@ def paid_items(subscription: Subscription, since: datetime | None = None) -> dic
     return {item_id: found[item_id] for item_id in there if item_id in found}
 
 
+def change_is_unpaid(subscription: Subscription, item: Item, since: datetime | None) -> bool:
+    """Whether a bill of a change to an item, made since then, is not paid, whatever else became of it.
+
+    Raises:
+        Unread: the invoices are not known.
+    """
+    first = since.replace(microsecond=0) if since is not None else None
+    recent = [i for i in invoices_of(subscription) if first is None or i.created >= first]
+    changes = [i for i in recent if i.billing_reason == "subscription_update" and i.status != "paid"]
+    return any(billed.id == item.id for invoice in changes for billed in _billed(invoice, subscription))
+
+
 def bills_all(invoice: Invoice, subscription: Subscription) -> bool:
     """Whether a paid invoice is for a whole period of all that is bought now, as it is bought now."""
     if invoice.status != "paid":

@@ -180,10 +180,15 @@ def read_invoice(invoice: Answer, lines: list[dict[str, Any]] | None = None) -> 
         total=invoice.number("total"),
         due=due,
         paid_at=transitions.time_or_none("paid_at") or due if status == "paid" else None,
+        put_away_at=transitions.time(PUT_AWAY[status]) if transitions.maybe(PUT_AWAY.get(status, "")) else None,
         amount_paid=invoice.number("amount_paid"),
         currency=invoice.text("currency"),
         lines=_shown_lines(invoice) if lines is None else tuple(_line(line) for line in lines),
     )
+
+
+PUT_AWAY = {"void": "voided_at", "uncollectible": "marked_uncollectible_at"}
+"""Which of the transitions ended what was owed without money."""
 
 
 def _shown_lines(invoice: Answer) -> tuple[Line, ...] | None:

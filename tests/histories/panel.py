@@ -77,7 +77,8 @@ class Panel:
         changed = self._change(action, service)
         if action.kind is ActionKind.CREATE_SUBSCRIPTION:
             self.made_at[self._numbers] = now
-        if action.kind in (ActionKind.CREATE_SUBSCRIPTION, ActionKind.CHANGE_PLAN):
+            changed = replace(changed, plan_since=changed.plan_since or now)
+        if action.kind is ActionKind.CHANGE_PLAN:
             changed = replace(changed, plan_since=now)
         return replace(memory, services=tuple(changed if s.key == changed.key else s for s in memory.services))
 

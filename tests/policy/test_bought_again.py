@@ -107,6 +107,19 @@ def test_what_nothing_bills_waits_while_the_running_period_is_owed() -> None:
     assert in_service(on_again(subscription(items=TWO, latest=owed, older=(FIRST_OF_TWO,)))) == [1]
 
 
+@pytest.mark.parametrize("put_away", ["open", "void", "uncollectible"])
+def test_a_later_change_that_nothing_bills_pays_no_earlier_bill(put_away: str) -> None:
+    """Raised again with a bill that nobody pays, then moved to another price without one: it waits as before."""
+    items, sold = (Item("si_1", "price_2", 2),), SHELF.mappings.values()
+    older = (RENEWED, FIRST_OF_TWO)
+    end = on_again(subscription(items=items, latest=raised(put_away), older=older), *sold)
+    assert in_service(end) == [1]
+    renewal = bill("paid", "subscription_cycle", line("price_2", item="si_1", quantity=2), age=0, name="in_next")
+    end.payer = payer(subscription(items=items, latest=renewal, older=(raised("void"), *older)))
+    end.run()
+    assert in_service(end) == [1, 2]
+
+
 def test_who_paid_for_two_has_two_while_the_third_waits() -> None:
     """Raised once and paid, raised once more and not: each is what was paid for."""
     three = replace(raised("open", 3), id="in_third", created=NOW)

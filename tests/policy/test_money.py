@@ -248,6 +248,21 @@ def test_money_that_nobody_saw_come_begins_a_new_grace(written: str) -> None:
     assert not runs(of(subscription(status="past_due", latest=open_for(1), older=(late, older[1])), held))
 
 
+@pytest.mark.parametrize("written", ["void", "uncollectible"])
+@pytest.mark.parametrize(("put_away", "on"), [(0, False), (45, True)])
+def test_money_beside_what_began_it_begins_no_new_grace(written: str, put_away: float, on: bool) -> None:
+    """Another bill was paid while the first was owed, which is put away only now: its grace is long over."""
+    paid = replace(open_for(31, "in_2"), status="paid", paid_at=NOW - days(30))
+    begun = open_for(60, "in_1")
+    said = subscription(status="past_due", latest=open_for(1, "in_3"), older=(paid, begun))
+    end = of(said, replace(HELD, unpaid_since=NOW - days(60)))
+    assert not runs(end)
+    gone = replace(begun, status=written, put_away_at=NOW - days(put_away))
+    end.payer = payer(subscription(status="past_due", latest=open_for(1, "in_3"), older=(paid, gone)))
+    end.run()
+    assert runs(end) is on
+
+
 def test_a_later_failure_changes_nothing_about_the_grace() -> None:
     """It counts from the oldest open invoice, however many follow."""
     end = of(subscription(status="past_due", latest=open_for(5, "in_1")), service())
