@@ -122,7 +122,7 @@ def _as_paid(place: Place, goal: Goal, terms: Terms) -> tuple[Place, Goal]:
     """
     subscription, since = place.subscription, None
     if not _is_paid_whole(place, terms):
-        paid = paid_items(subscription, place.since)
+        paid = paid_items(subscription, place.since, trusted=_is_on_its_way(place))
         found = paid.get(place.item.id)
         mapping = terms.catalogue.mappings.get(found.item.price_id) if found is not None else None
         if found is None or found.item.quantity <= place.before or mapping is None or mapping.kind != "service":
@@ -151,8 +151,15 @@ def _is_paid_whole(place: Place, terms: Terms) -> bool:
     prices = _prices(place.service.price_id, subscription, terms.catalogue)
     if invoices.change_paid(subscription, prices, None, terms.at):
         return True
-    trusted = place.trusted and not place.more and subscription.status == "active"
-    return trusted and not invoices.unpaid_changes(subscription) and invoices.is_processing(subscription)
+    return not invoices.unpaid_changes(subscription) and _is_on_its_way(place)
+
+
+def _is_on_its_way(place: Place) -> bool:
+    """Whether the first money is, and that is enough for what is not there yet."""
+    fresh = not place.more or place.cleared
+    return (
+        fresh and place.trusted and place.subscription.status == "active" and invoices.is_processing(place.subscription)
+    )
 
 
 # --- on, off or nothing -----------------------------------------------------------------------------------------------

@@ -22,18 +22,20 @@ class Paid:
     """When the invoice was made that tells so."""
 
 
-def paid_items(subscription: Subscription, since: datetime | None = None) -> dict[str, Paid]:
+def paid_items(subscription: Subscription, since: datetime | None = None, *, trusted: bool = False) -> dict[str, Paid]:
     """Of each item, by its id, the price and quantity of the newest bill of it that was paid; those that have one.
 
     An item that replaced another one stands for that, where there is no doubt which it was.
 
     Args:
         since: what was paid for before is left out.
+        trusted: the first invoice counts as paid, for its money is on its way.
 
     Raises:
         Unread: the invoices are not known.
     """
-    paid = [i for i in invoices_of(subscription) if i.status == "paid" and (since is None or i.created >= since)]
+    counting = [i for i in invoices_of(subscription) if i.status == "paid" or (trusted and _is_first(i))]
+    paid = [i for i in counting if since is None or i.created >= since]
     found: dict[str, Paid] = {}
     for invoice in paid:
         for item in _billed(invoice, subscription):
@@ -44,6 +46,10 @@ def paid_items(subscription: Subscription, since: datetime | None = None) -> dic
     if len(left) == len(gone) == 1:
         found[left[0]] = Paid(replace(gone[0], id=left[0]), paid[0].created)
     return {item_id: found[item_id] for item_id in there if item_id in found}
+
+
+def _is_first(invoice: Invoice) -> bool:
+    return invoice.billing_reason == "subscription_create" and invoice.status == "open"
 
 
 def change_is_unpaid(subscription: Subscription, item: Item, since: datetime | None) -> bool:

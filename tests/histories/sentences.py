@@ -143,8 +143,11 @@ def _behind(facts: Facts, slot: int, since: datetime | None) -> Says:
             return EITHER, "only what was put away is owed so long, and other things were paid, or nobody saw it"
         return OFF, "grace is over"
     there = facts.world.state(facts.sub.id, slot) in ("on", "off")
-    if not there and (slot > 1 or not facts.paid_a_period(slot)):
-        return EITHER, "a trial or a gift that nobody saw, or more of what is behind"
+    if not there and (slot > 1 or not facts.paid_a_period(slot) or not facts.paid_means_something()):
+        return (
+            EITHER,
+            "a trial or a gift that nobody saw, or more of what is behind, or what was paid for means nothing",
+        )
     return ON, "grace is not over"
 
 

@@ -232,6 +232,18 @@ def test_a_purchase_seen_late_gets_what_was_paid_for(status: str, item: str, of_
     assert len(end.actual.subscriptions) == 1
 
 
+@pytest.mark.parametrize(("payment", "made"), [("processing", [2, 2]), ("requires_payment_method", [])])
+def test_a_purchase_seen_late_is_trusted_as_one_seen_early(payment: str, made: list[int]) -> None:
+    """Its first debit is on its way, which is enough here; the upgrade that followed is another matter."""
+    first = bill("open", "subscription_create", line(item="si_1", quantity=2, start=-2), age=2, name="in_first")
+    items = (Item("si_1", "price_2", 3),)
+    said = subscription(items=items, latest=upgrade("open", quantity=3), older=(first,), payment=payment, domain="")
+    trusting = [replace(mapping, activate_on="processing") for mapping in SHELF.mappings.values()]
+    end = world(payer(said), stranger(), sold=catalogue(*trusting))
+    end.run()
+    assert plans(end) == made
+
+
 def test_a_purchase_seen_late_gets_the_last_that_was_paid() -> None:
     """One upgrade is paid and the next one is not: it begins on the plan between."""
     sold = catalogue(*SHELF.mappings.values(), PlanMapping("price_3", plan="1"))
