@@ -240,6 +240,10 @@ class Facts:
                 since = None
         return found
 
+    def was_there_before(self, slot: int, at: datetime) -> bool:
+        """Whether so many had been made by then, whatever became of them."""
+        return sum(self.world.panel.made_at[found.id] < at for found in self.world.panel.of(self.sub.id)) >= slot
+
     def unsettled(self) -> bool:
         """Whether any bill is not paid, whatever became of it."""
         return any(i.status != "paid" for i in self.sub.invoices)

@@ -52,6 +52,8 @@ def bought_again(facts: Facts, slot: int) -> Says:
     if raised is None or facts.status == "trialing":
         return None
     at, how = raised
+    if not facts.was_there_before(slot, at):
+        return EITHER, "it was never made, and what was paid before may have been for as many"
     bills = facts.billing(least=slot, since=at)
     if any(i.status == "paid" for i in bills):
         return None
