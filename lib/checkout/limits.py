@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from lib.checkout.shop import Caller, Shop
 from lib.database import checkout_limits
+from lib.database.checkout_limits import LONGEST_WINDOW
 from lib.database.connection import Connection
 from lib.errors import Declined
+from lib.model.money import Order
 
 WINDOW = timedelta(minutes=10)
 
@@ -33,7 +35,7 @@ async def may_ask(shop: Shop, caller: Caller) -> None:
         raise _too_many(most)
 
 
-async def begins(connection: Connection, shop: Shop, caller: Caller, email: str | None, now: datetime) -> None:
+async def begins(connection: Connection, shop: Shop, caller: Caller, order: Order) -> None:
     """Count a purchase for the address and the mailbox that begin it, in the transaction that writes it.
 
     So that only those count that are new, however often they are asked for.
@@ -43,11 +45,40 @@ async def begins(connection: Connection, shop: Shop, caller: Caller, email: str 
     """
     if caller.actor:
         return
+    now, email = order.created_at, order.terms.email
+    await checkout_limits.count_with(connection, _from(shop, caller, order.id), now, window=LONGEST_WINDOW)
     most = shop.settings.checkout_limit
     subjects = [f"begin:{caller.network}", *([f"mail:{email.strip().casefold()}"] if email else [])]
     for subject in sorted(shop.digest(subject) for subject in subjects):  # in one order, so that nobody waits in a ring
         if await checkout_limits.count_with(connection, subject, now, window=WINDOW) > most:
             raise _too_many(most)
+
+
+async def shares(shop: Shop, caller: Caller, order: Order) -> None:
+    """Remember that an open page is given to somebody who asks from elsewhere, by nothing but the buyer's e-mail.
+
+    An address can be typed by anybody, so that the session's id is no credential for the billing portal any more.
+    """
+    if caller.actor or order.buyer is None or not order.buyer.startswith("mail:"):
+        return
+    mine = _from(shop, caller, order.id)
+    now = await shop.db.now()
+    if not await checkout_limits.asked(shop.db, mine):
+        await checkout_limits.count(shop.db, _elsewhere(shop, order.id), now, window=LONGEST_WINDOW)
+    await checkout_limits.count(shop.db, mine, now, window=LONGEST_WINDOW)
+
+
+async def is_shared(shop: Shop, order_id: str) -> bool:
+    """Whether the page of an order was given to somebody else, who need not be the buyer."""
+    return await checkout_limits.asked(shop.db, _elsewhere(shop, order_id)) > 0
+
+
+def _from(shop: Shop, caller: Caller, order_id: str) -> str:
+    return shop.digest(f"from:{order_id}:{caller.network}")
+
+
+def _elsewhere(shop: Shop, order_id: str) -> str:
+    return shop.digest(f"elsewhere:{order_id}")
 
 
 async def may_read(shop: Shop, caller: Caller, session_id: str) -> bool:

@@ -58,6 +58,7 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
             case JustBought(order, may_repeat):
                 _just_bought(order, may_repeat=may_repeat)
             case Share(order):
+                await limits.shares(shop, caller, order)
                 return await _session(shop, order)
             case Begin(expire):
                 await goods.must_be_free(shop, wanted.terms)
@@ -99,7 +100,7 @@ async def _written(shop: Shop, wanted: Goods, page: Page, caller: Caller) -> Ord
     async def work(connection: Connection) -> bool:
         if not await orders.begin(connection, order, _cause(caller)):
             return False
-        await limits.begins(connection, shop, caller, order.terms.email, now)
+        await limits.begins(connection, shop, caller, order)
         await making.looked_at_later(connection, order)
         return True
 

@@ -39,6 +39,12 @@ async def count_with(connection: Connection, subject: str, now: datetime, *, win
     return asked
 
 
+async def asked(db: Database, subject: str) -> int:
+    """How often a subject has been counted since its window began; nothing is counted."""
+    row = await db.row("SELECT asked FROM checkout_limits WHERE subject = %(subject)s", {"subject": subject})
+    return int(row["asked"]) if row else 0
+
+
 async def prune(db: Database, now: datetime) -> None:
     """Forget windows that are over."""
     await db.rows("DELETE FROM checkout_limits WHERE begun_at < %(before)s", {"before": now - LONGEST_WINDOW})

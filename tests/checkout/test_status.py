@@ -39,7 +39,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_from_the_first_click_to_the_website(world: World, at_once: None) -> None:
     """Pending with the way to pay, paid before any event has come, then what is made, then where it is."""
-    async with open_shop(world) as client:
+    async with open_shop(world, PROVISIONING_MODE="paused") as client:
         purchase = await begun(client)
         session_id = purchase["sessionId"]
         assert await told(client, session_id) == {
@@ -86,7 +86,7 @@ async def test_what_did_not_come_to_an_end_says_so(world: World, state: str) -> 
 
 async def test_a_debit_and_an_expired_page_are_told_before_their_event(world: World, at_once: None) -> None:
     """Complete and unpaid is not paid."""
-    async with open_shop(world) as client:
+    async with open_shop(world, PROVISIONING_MODE="paused") as client:
         debit, left = await begun(client), await begun(client, email="bob@example.com", domain=None)
         world.stripe.complete_checkout(debit["sessionId"], payment="processing")
         world.stripe.expire_checkout(left["sessionId"])
@@ -241,6 +241,28 @@ async def test_no_other_session_and_no_stranger_reaches_a_portal(world: World) -
         assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_customer")
     assert len(sessions(world)) == 1
     assert len(world.stripe.tables["billing_portal.session"]) == 1
+
+
+async def test_who_only_typed_an_e_mail_reaches_no_portal(world: World) -> None:
+    """A stranger who was given the buyer's open page holds its id, too: then it opens the portal to nobody."""
+    async with open_shop(world) as client:
+
+        async def buy(address: str, **others: Any) -> str:
+            answer = await client.post("/api/checkout", json=wish(**others), headers={"X-Forwarded-For": address})
+            return str(answer.json()["sessionId"])
+
+        async def portal(session_id: str) -> int:
+            world.stripe.complete_checkout(session_id)
+            return (await client.post("/api/portal", json={"sessionId": session_id})).status_code
+
+        mine, again, stranger = [await buy(address) for address in ("192.0.2.1", "192.0.2.1", "203.0.113.9")]
+        assert mine == again == stranger
+        assert await portal(mine) == 404
+        known = [await buy(a, clientReference="c-1", domain=None) for a in ("192.0.2.1", "203.0.113.9")]
+        assert known[0] == known[1]
+        assert await portal(known[0]) == 200
+        twice = [await buy("192.0.2.1", email="bob@example.com", domain=None) for _ in range(2)]
+        assert await portal(twice[0]) == 200
 
 
 async def test_a_portal_that_is_off_says_which_setting_is_missing(world: World) -> None:

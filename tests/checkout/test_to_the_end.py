@@ -56,7 +56,7 @@ async def test_counts_of_asking_are_forgotten_by_the_sweep(world: World) -> None
     """Neither a digest of an address nor one of a mailbox is kept for longer than two days."""
     async with open_shop(world) as client:
         await client.post("/api/checkout", json=wish())
-    assert len(world.sql("SELECT 1 FROM checkout_limits")) == 3
+    assert len(world.sql("SELECT 1 FROM checkout_limits")) == 4
     world.sql("UPDATE checkout_limits SET begun_at = now() - interval '3 days'")
     async with world.bridge(**SELLS) as bridge:
         while not (await bridge.sweep(deadline=float("inf"))).finished:
