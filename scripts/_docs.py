@@ -90,6 +90,8 @@ OUTBOX_SECRET=whsec_...                                   # one for each: echo w
 OUTBOX_TYPES=order.paid|service.*                         # one list for each; unset: every type
 ```
 
+To see it work: `./scripts/demo`, whose shop hears everything (`./scripts/demo shop --broken`, then `--mended`).
+
 Then send [a test](#look-and-act). An address is https and of the public internet; redirects are not followed and no
 proxy of the environment is asked. `OUTBOX_ALLOW_PRIVATE=1` allows http and addresses of your own network.
 

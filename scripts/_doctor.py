@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import fields
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from scripts.doctor_checks.database import check_database
 from scripts.doctor_checks.deployment import check_deployment
 from scripts.doctor_checks.finding import Finding, Verdict, fail
 from scripts.doctor_checks.mail import check_mail
+from scripts.doctor_checks.outgoing import check_outgoing
 from scripts.doctor_checks.panel import check_panel
 from scripts.doctor_checks.plans import check_plans
 from scripts.doctor_checks.selling import check_selling
@@ -25,7 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/doctor",
         description="Checks the settings, the database, the Stripe key's rights, the webhook endpoint, the panel's "
-        "token, and that mapped prices and plans exist on both sides. Settings come from the environment or from "
+        "token, that mapped prices and plans exist on both sides, and that OUTBOX_URL can be reached. "
+        "Settings come from the environment or from "
         ".env; the environment wins. Only reads: nothing is created or changed anywhere, and no secret is printed.",
         epilog="Exit code: 0 everything is fine, 1 there are warnings, 2 something does not work.",
     )
@@ -69,7 +72,7 @@ def redactor(environ: Mapping[str, str]) -> Callable[[str], str]:
     hidden: set[str] = set()
     for setting in fields(Settings):
         if "Secret" in str(setting.type) or "secret" in setting.name:
-            for part in environ.get(setting.metadata["env"], "").split(","):
+            for part in re.split("[,|]", environ.get(setting.metadata["env"], "")):
                 hidden |= {part.strip(), part.partition(":")[2].strip()}
     for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED", "MAIL_URL"):
         with_password = environ.get(name, "").rpartition("@")[0].rpartition(":")[2]
@@ -129,6 +132,8 @@ async def examine(environ: Mapping[str, str], url: str | None = None) -> AsyncIt
         if schema_there:
             async for finding in check_plans(database, stripe if key_works else None, plans):
                 yield "Plans", finding
+        async for finding in check_outgoing(settings, database if schema_there else None):
+            yield "Outgoing events", finding
     finally:
         await stripe.close()
         await database.close()

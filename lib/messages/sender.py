@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import certifi
 import httpcore
@@ -86,13 +87,37 @@ class Checked(httpcore.AsyncNetworkBackend):
         raise failure
 
 
+async def reach(url: str, *, allow_private: bool, resolve: Resolve = look_up) -> str | None:
+    """Connect to an address as for an event, and send nothing; why it can't be done, or `None`."""
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    try:
+        async with asyncio.timeout(PATIENCE):
+            checked = Checked(resolve, allow_private=allow_private)
+            stream: httpcore.AsyncNetworkStream = await checked.connect_tcp(
+                host, parts.port or (443 if secure else 80), CONNECT
+            )
+            if secure:
+                stream = await stream.start_tls(_tls(), host, CONNECT)
+            await stream.aclose()
+    except (TimeoutError, httpcore.TimeoutException):
+        return "it does not answer in time"
+    except (httpcore.NetworkError, OSError) as error:
+        return foreign(str(error) or type(error).__name__)
+    return None
+
+
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certifi.where())
+
+
 class Sender:
     """Posts to one endpoint, over one connection as long as it holds. ``async with``."""
 
     def __init__(self, url: str, *, allow_private: bool, resolve: Resolve = look_up) -> None:
         self._url = url
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(cafile=certifi.where()),
+            ssl_context=_tls(),
             max_connections=1,
             http2=False,
             network_backend=Checked(resolve, allow_private=allow_private),

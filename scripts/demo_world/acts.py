@@ -240,6 +240,21 @@ def where_to_look(stage: Stage) -> Iterator[str]:
     yield f"   Log       {shown(stage.place.log)}"
 
 
+def _shop(stage: Stage, options: Options) -> Iterator[str]:
+    listener = stage.listener
+    if options.get("broken") or options.get("mended"):
+        listener.broken = bool(options.get("broken"))
+        yield f"The shop's receiver is {'broken: it answers 503 from now on' if listener.broken else 'mended'}."
+        yield (
+            "   What was told meanwhile comes by itself, in order, within the next tries."
+            if not listener.broken
+            else (f"   Next     ./scripts/demo{stage.place.option} fail   # something to be told")
+        )
+        return
+    yield f"Your own shop heard {count(len(listener.heard), 'event')} at {stage.environ['OUTBOX_URL']}:"
+    yield from listener.tell()
+
+
 # --- what became of it ------------------------------------------------------------------------------------------------
 
 
@@ -290,6 +305,7 @@ ACTS: Mapping[str, Act] = {
     "dispute": _dispute,
     "refund": _refund,
     "transfer": transfer,
+    "shop": _shop,
     "status": _status,
 }
 """By their names on the command line (`menu`)."""

@@ -20,6 +20,7 @@ EXAMPLES = """examples, while a demo serves in another terminal:
   ./scripts/demo dispute bo@example.com           a chargeback; --won or --lost ends it
   ./scripts/demo refund bo@example.com --amount 5.00
   ./scripts/demo transfer                         somebody pays by bank transfer, in two parts, without Stripe
+  ./scripts/demo shop                             what your own systems heard; --broken, --mended
   ./scripts/demo status                           who there is, and where to look
 
 Exit code: 0 if everything happened as promised, 1 if not, 2 for a command line that can't be read."""
@@ -49,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
     _buying(acts)
     _paying(acts)
     _back(acts)
+    shop = _add(acts, "shop", "what your own systems heard, by signed outgoing events", who=False)
+    how = shop.add_mutually_exclusive_group()
+    how.add_argument("--broken", action="store_true", help="let the receiver answer 503 from now on")
+    how.add_argument("--mended", action="store_true", help="let it take events again")
     _add(acts, "status", "who there is, how Stripe and the panel stand, and where to look")
     return top
 

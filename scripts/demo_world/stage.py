@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import stripe as stripe_sdk
 
     from scripts._postgres import PostgresError
+    from scripts.demo_world.listener import Listener
     from scripts.demo_world.place import Place
     from scripts.sim.enhance_sim import EnhanceSim
     from scripts.sim.stripe_sim import StripeSim
@@ -58,6 +59,8 @@ class Stage:
     """The settings of the functions: every one that the product knows, empty where it is unset."""
     sdk: stripe_sdk.StripeClient
     courier: Courier
+    listener: Listener
+    """The seller's own shop, which outgoing events go to."""
     acting: threading.Lock = field(default_factory=threading.Lock)
     """One act at a time: each tells what came of it, and of nothing else."""
     told: int = 0
@@ -79,6 +82,7 @@ def set_up(stack: ExitStack, place: Place) -> Stage:
     import stripe as stripe_sdk
 
     from scripts import _postgres, sim
+    from scripts.demo_world.listener import Listener
     from scripts.sim.enhance_sim import EnhanceSim
     from scripts.sim.server import serve
     from scripts.sim.stripe_sim import StripeSim
@@ -96,12 +100,17 @@ def set_up(stack: ExitStack, place: Place) -> Stage:
     stripe, panel = StripeSim(), EnhanceSim()
     stripe_url = stack.enter_context(serve(stripe.app))
     panel_url = stack.enter_context(serve(panel.app))
+    listener = Listener()
+    listener_url = stack.enter_context(serve(listener))
     environ = settings_of_functions(
         {
             "DATABASE_URL": database_url,
             **sim.settings(stripe, stripe_url, panel, panel_url),
             "ADMIN_API_KEY": "admin_" + secrets.token_hex(8),
             "CRON_SECRET": "cron_" + secrets.token_hex(8),
+            "OUTBOX_URL": f"{listener_url}/events",
+            "OUTBOX_SECRET": listener.secret,
+            "OUTBOX_ALLOW_PRIVATE": "1",
             "APP_VERSION": "demo",
         }
     )
@@ -120,13 +129,14 @@ def set_up(stack: ExitStack, place: Place) -> Stage:
                 ),
                 ("Stripe", f"{stripe_url}, simulated"),
                 ("Enhance panel", f"{panel_url}, simulated"),
+                ("Your shop", f"{listener_url}, simulated: it hears what happens, by signed events"),
                 ("Functions", f"{base}, as on Vercel"),
                 ("Their log", say.shown(place.log)),
             ]
         )
     )
     return Stage(
-        place, stripe, panel, stripe_url, panel_url, base, database, environ, sdk, Courier(stripe)
+        place, stripe, panel, stripe_url, panel_url, base, database, environ, sdk, Courier(stripe), listener
     )  # fmt: skip
 
 

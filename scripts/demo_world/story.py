@@ -11,7 +11,7 @@ from scripts.demo_world import DemoError, watch
 from scripts.demo_world.acts import open_checkout, price_of
 from scripts.demo_world.people import subscriptions
 from scripts.demo_world.say import bold, columns, count, day, dim, say, say_all, short
-from scripts.demo_world.stage import Stage
+from scripts.demo_world.stage import LOOK, PATIENCE, Stage
 from scripts.sim.stripe_sim import Obj
 
 MAPPING = (
@@ -29,6 +29,7 @@ def tell(stage: Stage) -> None:
     _repeat(stage)
     _fail_and_pay(stage, session["subscription"])
     _show_timeline(stage, session["customer"])
+    _show_shop(stage)
     _verify(stage)
 
 
@@ -119,6 +120,22 @@ def _show_timeline(stage: Stage, customer: str) -> None:
         rows.append((f"{first['at']:%H:%M:%S.%f}"[:-3], watch.word(first["kind"]), first["rule"] or "", proof))
     head, *lines = columns(rows)
     say_all([dim(head), *lines])
+
+
+def _show_shop(stage: Stage) -> None:
+    """What the seller's own systems heard of it meanwhile; DemoError when something is missing or not signed."""
+    say(f"\n{bold('7. What your own shop heard meanwhile, by signed events')}")
+    wanted = ["service.provisioned", "service.changed", "service.suspended", "service.resumed"]
+
+    def heard() -> list[str]:
+        return [e["type"] for e, signed in stage.listener.heard if signed and e["type"].startswith("service.")]
+
+    end = time.monotonic() + PATIENCE
+    while heard() != wanted and time.monotonic() < end:
+        time.sleep(LOOK)
+    say_all(stage.listener.tell())
+    if heard() != wanted:
+        raise DemoError(f"the shop should have heard {wanted}, signed and in this order, and heard {heard()}")
 
 
 def _verify(stage: Stage) -> None:
