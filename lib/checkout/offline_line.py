@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
 from lib.checkout.offline import customer_of, with_fees
+from lib.checkout.offline_escrow import watch
 from lib.database import due, orders
 from lib.kinds import Ended, nudge
 from lib.model import Settled
@@ -39,11 +40,13 @@ async def run(claim: Claim, context: Context) -> Ended:
         return Ended(Settled())
     renewal = await _next_period(context.db, line, now)
 
-    async def work(connection: Connection) -> list[Order]:
-        return await _follow(connection, claim.key, renewal, cause, now, context.settings.mail)
+    async def work(connection: Connection) -> tuple[list[Order], list[datetime]]:
+        line = await _follow(connection, claim.key, renewal, cause, now, context.settings.mail)
+        dates = [await watch(connection, order, context.settings, cause, now) for order in line]
+        return line, [date for date in dates if date is not None]
 
-    line = await context.db.transact(work)
-    return Ended(_rest(line, now), customer=str(customer_of(line[0])), facts={"orders": len(line)})
+    line, dates = await context.db.transact(work)
+    return Ended(_rest(line, dates, now), customer=str(customer_of(line[0])), facts={"orders": len(line)})
 
 
 async def _follow(
@@ -104,9 +107,10 @@ async def _next_period(db: Database, line: Sequence[Order], now: datetime) -> Or
     return await with_fees(db, order)
 
 
-def _rest(line: Sequence[Order], now: datetime) -> Settled:
+def _rest(line: Sequence[Order], dates: Sequence[datetime], now: datetime) -> Settled:
     """When the calendar changes something of a line next."""
-    at = offline.acts_at(line)
+    acts = offline.acts_at(line)
+    at = min([*dates, *([acts] if acts is not None else [])], default=None)
     if at is None:
         return Settled()
     return Settled(at if at > now else now + AGAIN, WaitReason.PERIOD)

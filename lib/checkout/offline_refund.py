@@ -57,7 +57,9 @@ async def refund(till: Till, order_id: str, amount: int | None, reason: str | No
             moved = await orders.apply(connection, order.id, OrderFact.REFUNDED, till.cause, now)
             assert moved is not None
             order = moved[1]
-        await due.nudge(connection, [nudge("customer", str(customer_of(order)))])
+        await due.nudge(
+            connection, [nudge("customer", str(customer_of(order))), nudge("offline", order.line_id or order.id)]
+        )
         await _tell(till, connection, order, refund_id, paid.id, wanted)
         return Done(order)
 

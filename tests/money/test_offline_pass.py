@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lib.checkout import collecting, offline
+from lib.checkout import collecting, offline, offline_refund
 from lib.checkout.collecting import Money
 from lib.errors import Declined
 from lib.model import CustomerKey
@@ -403,3 +403,26 @@ async def test_it_is_explained_by_any_of_its_names(world: World) -> None:
         done = launch(world, "explain", name)
         assert (done.returncode, "Customer bank_transfer:K-1" in done.stdout) == (0, True), done.stdout + done.stderr
     assert world.stripe.calls == []
+
+
+async def test_the_sellers_money_becomes_releasable_after_quiet_days(world: World) -> None:
+    """An offline order that was sold for somebody else holds their net until the days have passed, or it went back."""
+    sell(world)
+    world.sql("INSERT INTO fee_rules (kind, percent, valid_from) VALUES ('platform', 10, now() - interval '1 day')")
+    kept = await order(world, seller_id="shop_1", customer_id="K-1")
+    back = await order(world, seller_id="shop_1", customer_id="K-2", domain="other.example")
+    for made in (kept, back):
+        await came(world, made, 1900)
+    await rest(world)
+    held = world.sql("SELECT escrow, seller_net FROM orders ORDER BY customer_id")
+    assert held == [{"escrow": "held", "seller_net": 1710}] * 2
+    async with counter(world) as (_, till):
+        await offline_refund.refund(till, back.id, None, None)
+    past(world, 15)
+    await rest(world)
+    assert [
+        row["escrow"] for row in world.sql("SELECT escrow FROM orders WHERE origin = 'admin' ORDER BY customer_id")
+    ] == [
+        "releasable",
+        "returned",
+    ]
