@@ -30,6 +30,9 @@ PATIENCE = 10.0
 AFTER_DATA = 40.0
 """Seconds for its answer to the text itself; a lost one is worse than a late one."""
 
+LONGEST_LINE = 998
+"""Characters of a line that every server takes (RFC 5322)."""
+
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@<>()\[\],;:\\\"]{1,255}")
 
 
@@ -92,6 +95,12 @@ def letter(mail: Mail, recipient: str, text: Text, notice_id: str, at: datetime,
     return message
 
 
+def as_sent(message: EmailMessage) -> bytes:
+    """The mail's bytes. A plain subject is not folded: Python would leave its first line empty."""
+    plain = str(message["Subject"]).isascii()
+    return message.as_bytes(policy=SMTP.clone(max_line_length=LONGEST_LINE) if plain else SMTP)
+
+
 class Server:
     """One connection to the mail server."""
 
@@ -134,10 +143,10 @@ class Server:
         """
         smtp = self._smtp
         assert smtp is not None
-        if smtp.sock is not None:
-            smtp.sock.settimeout(AFTER_DATA)
         try:
-            code, said = smtp.data(message.as_bytes())
+            if smtp.sock is not None:
+                smtp.sock.settimeout(AFTER_DATA)
+            code, said = smtp.data(as_sent(message))
         except smtplib.SMTPDataError as error:  # it did not want to see the text at all
             code, said = error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b""
         except (OSError, smtplib.SMTPException) as error:
@@ -149,11 +158,12 @@ class Server:
         smtp, self._smtp = self._smtp, None
         if smtp is None:
             return
-        if smtp.sock is not None:
-            smtp.sock.settimeout(1.0)
         with contextlib.suppress(OSError, smtplib.SMTPException):
+            if smtp.sock is not None:
+                smtp.sock.settimeout(1.0)
             smtp.quit()
-        smtp.close()
+        with contextlib.suppress(OSError):
+            smtp.close()
 
     def _connect(self) -> smtplib.SMTP:
         mail, context = self._mail, trusting()

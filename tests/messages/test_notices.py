@@ -281,6 +281,8 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(world: World, pe
     assert row["status"] == "pending"
     assert row["answer"].startswith("the certificate is refused")
     assert (found.taken, row["recipient"]) == ([], None)
+    errors = [one["last_error"] for one in world.due() if one["kind"] == "notice" and one["last_error"]]
+    assert [error.partition(": the certificate")[0] for error in errors] == ["the mail server fails"]
 
 
 async def test_another_servers_certificate_is_refused(

@@ -98,6 +98,7 @@ def test_a_bundle_holds_what_runs_and_no_more(bundle: Bundle) -> None:
         ours = {file for file in files if not file.startswith("_vendor/")}
         assert migrations
         assert migrations <= ours
+        assert {"notices/en/suspended.txt", "notices/de/words.txt", "notices/en/layout.html"} <= ours
         unwanted = (
             "tests/",
             "scripts/sim/",
