@@ -16,7 +16,7 @@ from lib.model.reason import Reason, Rule, SettingsFault, WaitReason
 ROOT = Path(__file__).resolve().parent.parent
 
 SETTINGS = """\
-<!-- Made from `lib/config.py` by `python -m scripts._docs`: change it there. -->
+<!-- Made from `lib/config/settings.py` by `python -m scripts._docs`: change it there. -->
 # Settings
 
 On Vercel: Settings > Environment Variables, then deploy again, since settings are read at deployment. Elsewhere: the

@@ -1,0 +1,19 @@
+"""Every setting: read once from an environment, all problems reported together, secrets never printed.
+
+`settings` names them, `parsers` reads what was typed, `values` is what a setting can be besides a text or a number.
+"""
+
+from lib.config.parsers import read_database_url
+from lib.config.settings import REQUIRED, Policy, Settings
+from lib.config.values import Endpoint, Mail, Outlet, Secret
+
+__all__ = [
+    "REQUIRED",
+    "Endpoint",
+    "Mail",
+    "Outlet",
+    "Policy",
+    "Secret",
+    "Settings",
+    "read_database_url",
+]

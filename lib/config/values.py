@@ -1,0 +1,94 @@
+"""What a setting can be besides a text or a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from lib.model.outgoing import OutgoingType
+
+
+class Secret:
+    """A value that prints as stars. `reveal()` is the only way to read it, so that each use can be found."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('********')"
+
+    def __str__(self) -> str:
+        return "********"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where events for the operator's own systems go."""
+
+    url: str
+    secrets: tuple[Secret, ...]
+    """Each signs; several while they are rotated."""
+    types: frozenset[OutgoingType]
+
+    @property
+    def id(self) -> str:
+        """Names it for good, whatever its place among the others is; it tells nothing of what the address hides."""
+        return "ep_" + sha256(self.url.encode()).hexdigest()[:12]
+
+    @property
+    def shown(self) -> str:
+        """The address without what may be secret in it."""
+        return self.url.partition("?")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """What outgoing events are written for. Without an endpoint there is none, and nothing is written."""
+
+    endpoints: tuple[Endpoint, ...]
+    livemode: bool
+    allow_private: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.endpoints)
+
+    def find(self, endpoint_id: str) -> Endpoint | None:
+        """The endpoint of that id; `None` when the settings have it no more."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.id == endpoint_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """How mails to customers go out, and what they are made of."""
+
+    host: str
+    port: int
+    implicit_tls: bool
+    """From the first byte (`smtps`), else by STARTTLS; never without."""
+    user: str | None
+    password: Secret | None
+    name: str
+    """Of the sender, as people see it; may be empty."""
+    address: str
+    days: int
+    """How long before a suspension or a deletion it is told once more; 0: not."""
+    language: str
+    """For whom the billing side names no language that there are templates in."""
+    templates: str | None
+    """A folder whose templates come before our own."""
+
+    @property
+    def domain(self) -> str:
+        """Of the sender's address."""
+        return self.address.rpartition("@")[2]
