@@ -85,28 +85,28 @@ _ADDRESS_FIELD = r'"(?:email|customer_email|receipt_email|customer_email_address
 """A field of Stripe's JSON with the address of who pays, never the seller's."""
 
 
+_LOOK = f"""
+    SELECT
+        (SELECT to_jsonb(c) FROM customers c
+         WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
+        (SELECT erased_at FROM customers
+         WHERE provider = %(provider)s AND customer_id = %(customer)s) AS erased_at,
+        (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]') FROM services s
+         WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
+        (SELECT count(*) FROM events WHERE {_EVENTS}) AS events,
+        (SELECT count(*) FROM outbox WHERE customer = %(key)s AND body <> '') AS outgoing,
+        (SELECT count(*) FROM notices WHERE provider = %(provider)s AND customer_id = %(customer)s
+            AND (recipient IS NOT NULL OR ended_at IS NULL)) AS notices,
+        (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions
+"""
+
+
 async def look(db: Database, customer: CustomerKey) -> Personal | None:
     """What is held of a customer; `None` when nothing is."""
     who = whose(customer)
     async with db.transaction() as connection:
         quoted = await _quoted_addresses(connection, who)
-    row = await db.row(
-        f"""
-        SELECT
-            (SELECT to_jsonb(c) FROM customers c
-             WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
-            (SELECT erased_at FROM customers
-             WHERE provider = %(provider)s AND customer_id = %(customer)s) AS erased_at,
-            (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]') FROM services s
-             WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
-            (SELECT count(*) FROM events WHERE {_EVENTS}) AS events,
-            (SELECT count(*) FROM outbox WHERE customer = %(key)s AND body <> '') AS outgoing,
-            (SELECT count(*) FROM notices WHERE provider = %(provider)s AND customer_id = %(customer)s
-                AND (recipient IS NOT NULL OR ended_at IS NULL)) AS notices,
-            (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions
-        """,
-        {**who, "quoted": quoted, "key": str(customer)},
-    )
+    row = await db.row(_LOOK, {**who, "quoted": quoted, "key": str(customer)})
     assert row is not None
     if row["customer"] is None and not any(row[what] for what in ("events", "outgoing", "actions", "notices")):
         return None

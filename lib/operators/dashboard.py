@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lib.database import brake, dashboard_numbers, due, latest_version, notices, schema_version, sweeps
 from lib.database.lists import orders
@@ -28,32 +28,52 @@ SWEEP_TAKES = timedelta(hours=2)
 """Longer than any sweep needs; one that is still unfinished then does not come on."""
 
 
+class _Found(NamedTuple):
+    """What is read for the dashboard."""
+
+    now: datetime
+    counts: Mapping[str, Any]
+    load: due.Load
+    stopped: Mapping[brake.Counts, brake.Brake]
+    newest: sweeps.Sweep | None
+    """The newest sweep."""
+    ended: sweeps.Sweep | None
+    """The newest one that has ended."""
+    money: Mapping[str, Any]
+    unsent: int
+    newest_unsent: Sequence[Written]
+    outgoing: OutgoingNumbers | None
+
+    @property
+    def parked(self) -> int:
+        return sum(self.counts["parked"].values())
+
+
+async def _read(bridge: Bridge) -> _Found:
+    unsent, newest_unsent = await notices.trouble(bridge.db, SAMPLE)
+    return _Found(
+        now=await bridge.db.now(),
+        counts=await dashboard_numbers.read(bridge.db),
+        load=await due.load(bridge.db),
+        stopped=await brake.read(bridge.db),
+        newest=await sweeps.newest(bridge.db),
+        ended=await sweeps.newest(bridge.db, ended=True),
+        money=await orders.numbers(bridge.db),
+        unsent=unsent,
+        newest_unsent=newest_unsent,
+        outgoing=await _outgoing(bridge),
+    )
+
+
 async def show(bridge: Bridge) -> views.Dashboard:
     """How everything stands, as the dashboard answers it."""
-    counts = await dashboard_numbers.read(bridge.db)
-    load = await due.load(bridge.db)
-    stopped = await brake.read(bridge.db)
-    newest = await sweeps.newest(bridge.db)
-    ended = await sweeps.newest(bridge.db, ended=True)
-    money = await orders.numbers(bridge.db)
-    unsent, newest_unsent = await notices.trouble(bridge.db, SAMPLE)
-    services = counts["services"]
-    parked = sum(counts["parked"].values())
-    outgoing = await _outgoing(bridge)
-    alerts = [
-        *_brake_alerts(stopped),
-        *_work_alerts(bridge.settings, parked, load),
-        *_sweep_alerts(newest, ended, await bridge.db.now()),
-        *_orphan_alerts(newest),
-        *_outgoing_alerts(outgoing),
-        *_order_alerts(money),
-        *_notice_alerts(newest_unsent),
-    ]
+    found = await _read(bridge)
+    counts, services = found.counts, found.counts["services"]
     return views.Dashboard(
         mode=bridge.settings.provisioning_mode,
         version=bridge.settings.app_version,
         migration=views.Migration(applied=await schema_version(bridge.db), wanted=latest_version()),
-        alerts=alerts,
+        alerts=_alerts(bridge.settings, found),
         customers=counts["customers"],
         services={state.value: services.get(state.value, 0) for state in ServiceState},
         holds={hold.value: counts["holds"].get(hold.value, 0) for hold in Hold},
@@ -61,18 +81,33 @@ async def show(bridge: Bridge) -> views.Dashboard:
         organisations_suspended_in_panel=counts["orgs_suspended"],
         websites_gone=_refs(counts["websites_gone"], counts["websites_gone_from"]),
         domains_differ=_refs(counts["domains_differ"], counts["domains_differ_of"]),
-        queue=_queue(counts, load, parked),
-        brake=_brakes(bridge.settings, stopped),
+        queue=_queue(counts, found.load, found.parked),
+        brake=_brakes(bridge.settings, found.stopped),
         shadow=_shadow(counts),
-        sweep=_sweep(newest) if newest else None,
+        sweep=_sweep(found.newest) if found.newest else None,
         events=await _events(bridge, counts),
-        outgoing=outgoing,
-        orders=views.OrderNumbers(**{name: money[name] for name in views.OrderNumbers.__struct_fields__}),
+        outgoing=found.outgoing,
+        orders=views.OrderNumbers(**{name: found.money[name] for name in views.OrderNumbers.__struct_fields__}),
         actions_last_day=counts["actions_day"],
-        notices_not_sent=views.NoticeNumbers(
-            total=unsent, newest=[views.NoticeView.of_written(written) for written in newest_unsent]
-        ),
+        notices_not_sent=_notices(found.unsent, found.newest_unsent),
     )
+
+
+def _alerts(settings: Settings, found: _Found) -> list[views.Alert]:
+    """What calls for a person."""
+    return [
+        *_brake_alerts(found.stopped),
+        *_work_alerts(settings, found.parked, found.load),
+        *_sweep_alerts(found.newest, found.ended, found.now),
+        *_orphan_alerts(found.newest),
+        *_outgoing_alerts(found.outgoing),
+        *_order_alerts(found.money),
+        *_notice_alerts(found.newest_unsent),
+    ]
+
+
+def _notices(unsent: int, newest: Sequence[Written]) -> views.NoticeNumbers:
+    return views.NoticeNumbers(total=unsent, newest=[views.NoticeView.of_written(written) for written in newest])
 
 
 async def _events(bridge: Bridge, counts: Mapping[str, Any]) -> views.EventNumbers:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.config import Policy, Secret, Settings
+from lib.config.parsers import one_of
 from lib.errors import SettingsError
 
 GOOD = {
@@ -117,7 +118,7 @@ CHOICES = {
 def test_what_can_not_be_misunderstood_is_read_forgivingly(field: Any) -> None:
     """Blanks around any value, and the case of every closed choice, change nothing."""
     name = field.metadata["env"]
-    closed = "_one_of" in field.metadata["parse"].__qualname__
+    closed = field.metadata["parse"].__qualname__.startswith(f"{one_of.__name__}.")
     assert closed is (name in CHOICES)
     plain = CHOICES[name].lower() if closed else GOOD.get(name) or MORE[name]
     given = {**GOOD, **BESIDE.get(name, {})}
