@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lib.messages import sender
 from tests.messages.receiver import Receiver, outlet, receiving
+from tests.messages.test_sender import silent
 from tests.world import World
 
 DAY = 86400
@@ -104,6 +106,27 @@ async def test_a_receiver_that_is_away_gets_all_of_it_later(world: World, receiv
             assert gapless(away.of(customer))
             assert found.of(customer) == away.of(customer)
     assert world.sql("SELECT 1 FROM outbox_endpoints WHERE failing_since IS NOT NULL OR probing") == []
+
+
+async def test_a_receiver_that_hangs_holds_up_nobody(
+    world: World, receiver: tuple[Receiver, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the requests and never answers: the other one has everything, customers are provisioned, nothing is
+    lost.
+    """
+    monkeypatch.setattr(sender, "PATIENCE", 0.3)
+    found, url = receiver
+    with silent() as hanging:
+        environ = outlet(url, hanging)
+        customers = [world.customer(f"Ada {n}", f"ada{n}@example.com") for n in range(4)]
+        for n, customer in enumerate(customers):
+            world.buy(customer, domain=f"shop{n}.example")
+            await world.sync(customer, **environ)
+        await world.drain(**environ)
+    assert world.panel.world()["websites"] == 4
+    for customer in customers:
+        assert found.types(customer) == ["service.provisioned", "service.changed"]
+    assert len(world.sql("SELECT 1 FROM outbox WHERE state = 'waiting'")) == 8
 
 
 async def test_one_event_that_is_refused_holds_up_no_other_customer(
