@@ -75,7 +75,7 @@ async def test_a_hold_is_of_every_service_of_its_subscription_and_of_no_other(wo
     assert world.service(second)["holds"] == []
 
 
-@pytest.mark.parametrize("action", ["hold", "lift", "grace", "release"])
+@pytest.mark.parametrize("action", ["hold", "lift", "grace"])
 async def test_by_customer_it_is_about_all_their_subscriptions(world: World, action: str) -> None:
     """With `customerId` alone an action means everything of this customer, and nothing of anybody else."""
     customer = world.customer()
@@ -89,7 +89,6 @@ async def test_by_customer_it_is_about_all_their_subscriptions(world: World, act
         "hold": ("holds", ["admin"], []),
         "lift": ("holds", [], []),
         "grace": ("grace_override", until, None),
-        "release": ("released", True, False),
     }
     column, wanted, empty = cases[action]
     async with world.functions() as client:
