@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any
@@ -33,8 +34,9 @@ async def drop_connection(scope: Scope) -> None:
 class _Server(uvicorn.Server):
     """Uvicorn that says when it listens, and waits for its end instead of looking for it ten times a second."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, at_end: Callable[[], Awaitable[None]] | None) -> None:
         super().__init__(config)
+        self._at_end = at_end
         self.ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end = asyncio.Event()
@@ -47,6 +49,11 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         await self._end.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets=sockets)
+        if self._at_end is not None:
+            await self._at_end()
+
     def finish(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end.set)
@@ -55,9 +62,10 @@ class _Server(uvicorn.Server):
 class Server:
     """A running app; `with serve(app) as base_url:` or `.start()` and `.stop()`."""
 
-    def __init__(self, app: ASGIApp, port: int = 0) -> None:
+    def __init__(self, app: ASGIApp, port: int = 0, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
         self._app = app
         self._port = port
+        self._at_end = at_end
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
         self._thread: threading.Thread | None = None
         self._server: _Server | None = None
@@ -97,7 +105,7 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
-        self._server = _Server(config)
+        self._server = _Server(config, self._at_end)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True
         )
@@ -137,9 +145,12 @@ class Server:
         await self._app(scope, receive, send_dated)
 
 
-def serve(app: Any, port: int = 0) -> Server:
-    """A server for `app` on 127.0.0.1, not yet started; port 0 takes a free one."""
-    return Server(app, port)
+def serve(app: Any, port: int = 0, at_end: Callable[[], Awaitable[None]] | None = None) -> Server:
+    """A server for `app` on 127.0.0.1, not yet started; port 0 takes a free one.
+
+    `at_end` runs in the server's own loop when no request is left: connections that the app opened belong to it.
+    """
+    return Server(app, port, at_end)
 
 
 __all__ = ["DROP", "ConnectionDropped", "Server", "drop_connection", "serve"]

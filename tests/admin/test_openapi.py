@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from lib import environment
+from lib import bridge, environment
 from scripts import _openapi
 from scripts._functions import function_files, functions_app
 from scripts.sim.server import serve
@@ -68,7 +68,7 @@ def running(postgres: object, template_database: str, request: pytest.FixtureReq
         other = world.customer("Ben", "ben@example.com")
         world.stripe.create_price("price_unmapped")
         world.buy(other, price="price_unmapped", domain="ben.example")
-        with serve(functions_app()) as address:
+        with serve(functions_app(), at_end=bridge.forget) as address:
             yield world, address
     os.environ.clear()
     os.environ.update(before)
