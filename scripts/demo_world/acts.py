@@ -18,6 +18,7 @@ from scripts.demo_world.people import (
     name_of,
     subscriptions,
 )
+from scripts.demo_world.purchase import order
 from scripts.demo_world.say import columns, count, day, money, shown, typed
 from scripts.demo_world.stage import PRICE, Stage
 from scripts.demo_world.transfer import transfer
@@ -67,6 +68,10 @@ def _buy(stage: Stage, options: Options) -> Iterator[str]:
     yield f"   {email}, {sub['customer']}, {sub['id']}"
     yield from _became(stage, sub, before)
     yield _try("fail", sub, stage, "the card fails at the next renewal")
+
+
+def _order(stage: Stage, options: Options) -> Iterator[str]:
+    yield from order(stage, options, _became)
 
 
 def _come_back(stage: Stage, options: Options) -> Iterator[str]:
@@ -298,6 +303,7 @@ def _try(act: str, sub: Obj, stage: Stage, what: str, option: str = "") -> str:
 
 ACTS: Mapping[str, Act] = {
     "buy": _buy,
+    "order": _order,
     "fail": _fail,
     "pay": _pay,
     "cancel": _cancel,

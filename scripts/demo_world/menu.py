@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples, while a demo serves in another terminal:
   ./scripts/demo buy                              somebody buys, and has a website seconds later
   ./scripts/demo buy --email bo@example.com --domain bo.example
+  ./scripts/demo order                            somebody buys by the form of your website
   ./scripts/demo fail bo@example.com              the card fails: grace; once more: suspended
   ./scripts/demo pay bo@example.com               the bill is paid: live again
   ./scripts/demo cancel bo@example.com            suspended, and kept
@@ -63,6 +64,10 @@ def _buying(acts: Commands) -> None:
     buy.add_argument("--email", help="the buyer's e-mail address (buyerN@example.com)")
     buy.add_argument("--name", help="the buyer's name (Buyer N Example)")
     buy.add_argument("--domain", help="the domain that is typed at the Checkout (shopN.example)")
+    form = _add(acts, "order", "somebody new buys by the form of your website", who=False)
+    form.add_argument("--email", help="the buyer's e-mail address (buyerN@example.com)")
+    form.add_argument("--name", help="the buyer's name (Buyer N Example)")
+    form.add_argument("--domain", help="the domain that is typed into the form (formN.example)")
     transfer = _add(acts, "transfer", "somebody new pays by bank transfer, in two parts", who=False)
     transfer.add_argument("--email", help="the payer's e-mail address (payerN@example.com)")
     transfer.add_argument("--name", help="the payer's name (Payer N Example)")

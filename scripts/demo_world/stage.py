@@ -111,6 +111,8 @@ def set_up(stack: ExitStack, place: Place) -> Stage:
             "OUTBOX_URL": f"{listener_url}/events",
             "OUTBOX_SECRET": listener.secret,
             "OUTBOX_ALLOW_PRIVATE": "1",
+            "CHECKOUT_SUCCESS_URL": "https://hosting.example/welcome",
+            "CHECKOUT_CANCEL_URL": "https://hosting.example/plans",
             "APP_VERSION": "demo",
         }
     )

@@ -333,6 +333,15 @@ def test_somebody_pays_by_bank_transfer(ask: Callable[..., str]) -> None:
     assert "POST /api/webhook" not in told
 
 
+def test_somebody_buys_by_the_form(ask: Callable[..., str]) -> None:
+    """Two clicks are one order and one page; paid, it becomes a website, and the buyer's page says so."""
+    told = ask("order", "--name", "Di Example", "--domain", "form.example")
+    assert re.search(r"one order [\w-]+, one page at Stripe: cs_test_\w+", told)
+    assert "before the money: pending" in told
+    assert re.search(r"\d\.\d s  website created: form\.example", told)
+    assert "the buyer's page: ready" in told
+
+
 def test_status_shows_everybody_and_where_to_look(ask: Callable[..., str], serving: Serving) -> None:
     """One line for each subscription, and the addresses again for whoever has closed the first terminal."""
     told = ask("status")
