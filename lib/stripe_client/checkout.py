@@ -74,6 +74,8 @@ class SessionReads(Transport):
     async def session_of(self, reference: str, since: datetime, until: datetime) -> Session | None:
         """The session with this `client_reference_id` that was made within a time; `None`: there is certainly none.
 
+        Not that of a Payment Link: whoever opens one can type any reference into its address.
+
         Raises:
             Unavailable: there are more sessions of that time than can be looked through.
         """
@@ -83,7 +85,8 @@ class SessionReads(Transport):
             more = {"starting_after": after} if after else {}
             data, after = await self.page(SESSIONS, limit=PAGE, created=made, **more)
             for thing in data:
-                if Answer(thing, f"Stripe's Checkout session {thing['id']}").plain("client_reference_id") == reference:
+                session = Answer(thing, f"Stripe's Checkout session {thing['id']}")
+                if session.plain("client_reference_id") == reference and not session.maybe("payment_link"):
                     return read_session(thing)
             if after is None:
                 return None

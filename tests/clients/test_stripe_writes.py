@@ -123,6 +123,16 @@ async def test_a_session_is_found_by_its_reference_among_many(
         await client.session_of("order-9", SINCE, UNTIL)
 
 
+async def test_a_payment_link_with_the_same_reference_hides_nothing(client: StripeClient, sim: StripeSim) -> None:
+    """Whoever types our reference into the address of a Payment Link makes no session that is taken for ours."""
+    made = await client.create_session(asked(), "order-1")
+    copied = sim.create_checkout(**asked())
+    copied["payment_link"] = "plink_1"
+    assert await client.session_of("order-1", SINCE, UNTIL) == made
+    sim.tables["checkout.session"][made.id]["client_reference_id"] = "another"
+    assert await client.session_of("order-1", SINCE, UNTIL) is None
+
+
 async def test_an_open_session_is_ended_and_a_complete_one_is_not(client: StripeClient, sim: StripeSim) -> None:
     """What was paid meanwhile is not taken for ended."""
     first, second = [await client.create_session(asked(name), name) for name in ("order-1", "order-2")]
