@@ -68,13 +68,19 @@ def first_money(subscription: Subscription, *, trust: bool, paid_once: bool) -> 
     asking = [invoice for invoice in invoices if invoice.asks]
     paid = [invoice for invoice in invoices if invoice.status == "paid"]
     if any(pays_a_period(invoice) for invoice in paid if invoice.asks) or (paid_once and paid):
-        return "paid"
+        return "coming" if not paid_once and _hides_a_debt(asking) else "paid"
     if not asking:
         return "paid" if paid or subscription.status == "active" else "coming"
     written_off = [invoice.status in WRITTEN_OFF for invoice in asking]
     if all(written_off):
         return "never"
     return "paid" if trust and not any(written_off) and is_processing(subscription) else "coming"
+
+
+def _hides_a_debt(asking: list[Invoice]) -> bool:
+    """Whether Stripe calls it `active` only because the newest bill was put away, while an older one is open still."""
+    final = [invoice for invoice in asking if invoice.status != "draft"]
+    return bool(final) and final[0].status in WRITTEN_OFF and any(invoice.status == "open" for invoice in final)
 
 
 def is_processing(subscription: Subscription) -> bool:

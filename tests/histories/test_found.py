@@ -247,6 +247,21 @@ def seen_after_an_upgrade(world: World) -> None:
     assert (world.plan_of(sub.id, 1), world.plan_of(sub.id, 2)) == (3, 3)
 
 
+def seen_after_the_newest_was_written_off(world: World) -> None:
+    """Months of renewals that fail are slept through; the newest is put away, so Stripe says active: no hosting."""
+    world.asleep = True
+    sub = buy(world)
+    world.happens(lambda: world.account.change_card(sub, "bad"))
+    world.let_pass(3 * MONTH + 3 * DAY)
+    world.happens(lambda: world.account.write_off(latest(sub)))
+    world.asleep = False
+    let(world, 1)
+    assert world.state(sub.id, 1) is None
+    for invoice in sub.open:
+        world.happens(lambda invoice=invoice: world.account.pay(invoice))  # type: ignore[misc]
+    let(world, 1)
+
+
 def mapping_switched(world: World) -> None:
     """One word in a mapping: who pays stays on, and nothing is ever deleted over it."""
     buy(world)
@@ -274,6 +289,7 @@ TALES: tuple[Tale, ...] = (
     pause_over_a_debt,
     fewer_and_more_again,
     seen_after_an_upgrade,
+    seen_after_the_newest_was_written_off,
     mapping_switched,
 )
 

@@ -209,6 +209,16 @@ def test_setting_off_what_nobody_paid_is_no_first_money() -> None:
     assert wanted.questions == (("sub_1", Question.INVOICES),)
 
 
+def test_a_debt_behind_a_bill_that_was_put_away_is_one() -> None:
+    """Active because the newest is written off: for who owes an older one nothing is made until that is paid."""
+    paid = first("paid")
+    put_away = invoice("uncollectible", id="in_3")
+    for status, made in (("open", False), ("paid", True)):
+        older = invoice(status, id="in_2", created=NOW - days(31))
+        end = of(subscription(latest=put_away, older=(older, paid)))
+        assert bool(end.done) is made
+
+
 def test_a_debit_that_fails_makes_nothing_more_and_ends_what_it_made() -> None:
     """It failed: what was made stays until Stripe gives up, and is held as ended then."""
     end = of(subscription(status="incomplete", latest=first("open"), payment="processing"), sold=SEPA)
