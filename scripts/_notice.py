@@ -72,7 +72,7 @@ def _test(options: argparse.Namespace) -> int:
     mail = settings.mail
     if mail is None:
         print("MAIL_URL and MAIL_FROM are not set: nobody is written to.", file=sys.stderr)
-        return 1
+        return 2
     try:
         text, language = _text(NoticeKind(options.kind or NoticeKind.PAYMENT_FAILED), options.language, settings)
     except TemplateError as error:

@@ -23,12 +23,20 @@ ARGUMENTS = {
     "migrate": [],
     "doctor": [],
 }
-"""Every script whose help names exit codes, with what it needs to begin."""
+"""Every script over a database whose help names exit codes, with what it needs to begin."""
+
+WITHOUT_DATABASE = {"notice": ["test", "--to", "you@example.com"]}
+"""Those that ask for settings, and never for the database."""
 
 
 def command(script: str) -> list[str]:
     """A script without its launcher."""
-    return [sys.executable, "-c", f"from scripts._{script} import main; main()", *ARGUMENTS[script]]
+    return [
+        sys.executable,
+        "-c",
+        f"from scripts._{script} import main; main()",
+        *(ARGUMENTS | WITHOUT_DATABASE)[script],
+    ]
 
 
 def run(script: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -48,26 +56,34 @@ def test_every_script_with_exit_codes_is_tried() -> None:
     """A new one is added above."""
     launchers = [path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix]
     saying = {name for name in launchers if "Exit code: 0" in _source(name)}
-    assert saying - {"demo"} == set(ARGUMENTS)  # the demo needs no settings
+    assert saying - {"demo"} == set(ARGUMENTS | WITHOUT_DATABASE)  # the demo needs no settings
 
 
 def _source(name: str) -> str:
     return (ROOT / "scripts" / f"_{'checks' if name == 'test' else name}.py").read_text()
 
 
-@pytest.mark.parametrize("script", ARGUMENTS)
+@pytest.mark.parametrize("script", ARGUMENTS | WITHOUT_DATABASE)
 def test_help_says_that_2_is_what_could_not_be_done(script: str) -> None:
     """The promise that the tests below hold it to."""
     said = subprocess.run([*command(script), "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(r"Exit code: 0 .*, 2 \w+", " ".join(said.split()))
 
 
-@pytest.mark.parametrize("script", ARGUMENTS)
+@pytest.mark.parametrize("script", ARGUMENTS | WITHOUT_DATABASE)
 def test_missing_settings_are_2(script: str) -> None:
     """Nothing was looked at: that is no answer about the customer, and no warning."""
     ended = run(script)
     assert ended.returncode == 2
     assert "DATABASE_URL" in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_mail_that_no_server_is_set_for_is_2(world: World) -> None:
+    """Nothing was sent, and nothing was refused either."""
+    ended = run("notice", **world.environ)
+    assert ended.returncode == 2
+    assert "MAIL_URL and MAIL_FROM are not set" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
