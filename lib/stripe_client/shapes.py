@@ -212,7 +212,7 @@ def _line(thing: Json) -> Line:
         start=period.time("start"),
         end=period.time("end"),
         item_id=details.reference("subscription_item") if details and details.maybe("subscription_item") else None,
-        quantity=line.number("quantity") if line.maybe("quantity") else None,
+        quantity=line.number("quantity") if line.said("quantity") else None,
     )
 
 

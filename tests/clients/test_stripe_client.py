@@ -159,7 +159,7 @@ async def test_an_invoice_of_many_lines_is_read_to_its_end(
 
 
 LINE = {
-    "id": "il_1", "amount": 5, "period": {"start": NOW, "end": NOW + DAY},
+    "id": "il_1", "amount": 5, "quantity": 1, "period": {"start": NOW, "end": NOW + DAY},
     "pricing": {"price_details": {"price": "price_1"}},
     "parent": {"type": "subscription_item_details", "subscription_item_details": {"proration": False}},
 }  # fmt: skip
@@ -182,7 +182,7 @@ async def test_an_invoice_that_lacks_what_decisions_need_is_no_fact(
 
 
 @pytest.mark.parametrize("value", [GONE, [], "x", {}, True])
-@pytest.mark.parametrize("field", ["id", "amount", "period", "pricing", "parent"])
+@pytest.mark.parametrize("field", ["id", "amount", "quantity", "period", "pricing", "parent"])
 async def test_a_line_that_lacks_what_decisions_need_is_no_fact(
     api: respx.MockRouter, lone: StripeClient, field: str, value: Any
 ) -> None:
