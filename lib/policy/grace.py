@@ -21,10 +21,14 @@ def behind_from(subscription: Subscription, service: Service, now: datetime) -> 
     """The service with since when its subscription is behind, kept while it is."""
     if not service.made:
         return service
+    known = service.unpaid_since
     if subscription.status == "unpaid" and subscription.invoices is None:  # held all the same, and asked for
         latest = subscription.latest_invoice
-        return replace(service, unpaid_since=service.unpaid_since or (latest.owed_since if latest else now))
-    return replace(service, unpaid_since=invoices.behind_since(subscription, service.unpaid_since, now))
+        return replace(service, unpaid_since=known or (latest.owed_since if latest else now))
+    since = invoices.behind_since(subscription, known, now)
+    if subscription.status == "unpaid" and known is not None:
+        since = min(since, known)  # nothing runs whose grace could begin anew; what falls due then, no event tells of
+    return replace(service, unpaid_since=since)
 
 
 def in_arrears(place: Place, terms: Terms) -> Standing:

@@ -408,6 +408,14 @@ def test_since_when_is_remembered_though_the_invoices_can_not_be_read() -> None:
     assert end.memory.services[0].unpaid_since == NOW - days(9)
 
 
+def test_what_falls_due_while_all_is_held_moves_no_beginning() -> None:
+    """Stripe gave up, the old bill is paid at last, and a draft is sent, of which no event tells."""
+    held = replace(HELD, unpaid_since=NOW - days(60))
+    old = replace(open_for(60, "in_1", status="paid"), paid_at=NOW - days(30))
+    end = of(subscription(status="unpaid", latest=open_for(-10, "in_2"), older=(old,)), held)
+    assert end.memory.services[0].unpaid_since == NOW - days(60)
+
+
 def test_only_drafts_left_says_so() -> None:
     """`unpaid` although everything that could be paid is paid: held, and the reason names the remedy."""
     paid = open_for(20, "in_1", "paid")
