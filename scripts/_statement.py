@@ -118,7 +118,7 @@ def _entry(found: Statement, entry: ElementTree.Element, account: str) -> None:
     """One booking: a single payment, or a batch of them with an amount each."""
     booked = entry.findtext("BookgDt/Dt") or entry.findtext("BookgDt/DtTm") or entry.findtext("ValDt/Dt")
     at = _when(booked) if booked else None
-    own = _first(entry, "AcctSvcrRef", "NtryRef")
+    own = _first(entry, "AcctSvcrRef")  # not NtryRef: with many banks it only counts the lines of one statement
     details = list(entry.iter("TxDtls"))
     if len(details) <= 1:
         detail = details[0] if details else entry
@@ -126,6 +126,9 @@ def _entry(found: Statement, entry: ElementTree.Element, account: str) -> None:
         found.add(_line(line_id, entry.find("Amt"), detail, at), account)
         return
     for number, detail in enumerate(details, 1):
+        if (detail.findtext("CdtDbtInd") or "CRDT").strip() != "CRDT":  # the bank's fee within a batch, say
+            found.passed_over += 1
+            continue
         amount = detail.find("Amt") if detail.find("Amt") is not None else detail.find("AmtDtls/TxAmt/Amt")
         line_id = _first(detail, "Refs/AcctSvcrRef", "Refs/TxId") or (own and f"{own}/{number}")
         found.add(_line(line_id, amount, detail, at), account)

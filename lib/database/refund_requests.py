@@ -51,6 +51,16 @@ async def ask(connection: Connection, request: RefundRequest, payment: Payment, 
     return await cursor.fetchone() is not None
 
 
+async def asked_before(connection: Connection, request_id: str) -> dict[str, Any] | None:
+    """What became of a request so far, whether it was answered or not; `None`: there is none of this id."""
+    cursor = await connection.execute(
+        "SELECT request_id::text, refund_id, status, amount, currency, order_id::text, payment_id::text FROM refunds"
+        " WHERE request_id = %(id)s::text::uuid",
+        {"id": request_id},
+    )
+    return await cursor.fetchone()
+
+
 async def open_request(connection: Connection, request_id: str) -> RefundRequest | None:
     """A request that waits for its answer; `None`: there is none of this id, or it has been answered."""
     cursor = await connection.execute(

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib.database import due, orders, outbox, payments, refund_requests
 from lib.errors import Declined, Denied, OutcomeUnknown, Refused, foreign
@@ -54,6 +54,8 @@ class Refunding:
     stripe: StripeClient
     actor: str = "bridge"
     pass_id: str | None = None
+    key: str | None = None
+    """The caller's own `Idempotency-Key`, as it is kept: asked again with it, a refund is the one that was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Refunded:
     currency: str
     order_id: str
     payment_id: str
+    repeated: bool = False
+    """It had been asked for under the same key before."""
 
 
 def is_request(key: str) -> bool:
@@ -82,23 +86,27 @@ def is_request(key: str) -> bool:
 async def refund(
     at: Refunding, order_id: str, amount: int | None, reason: str | None, *, payment_id: str | None = None
 ) -> Refunded:
-    """Give money of an order back: of the newest payment that has so much left, or of the one that is named.
+    """Give money of an order back: of its newest payment, or of the one that is named.
+
+    Never of an older one that nobody named: who lost the answer and asks again would give another month back.
 
     Args:
         amount: in minor units of the payment's currency; `None`: all that is left of it.
         reason: for the log, in the operator's words.
 
     Raises:
-        Declined: `not_found`; `refund_refused` with what is left or what Stripe says; `refund_under_way`.
+        Declined: `not_found`; `refund_refused` with what is left or what Stripe says; `refund_under_way`; `key_reused`.
         Retryable: nobody knows yet whether it happened; it is written down, and goes on by itself.
     """
     now = await at.db.now()
-    request_id = str(uuid.uuid4())
+    request_id = str(uuid.uuid5(uuid.NAMESPACE_URL, at.key) if at.key is not None else uuid.uuid4())
 
-    async def write(connection: Connection) -> RefundRequest:
+    async def write(connection: Connection) -> RefundRequest | Refunded:
         order = await orders.locked(connection, order_id) if is_request(order_id) else None
         if order is None:
             raise Declined("not_found", f"there is no order {order_id}", field="orderId")
+        if (before := await refund_requests.asked_before(connection, request_id)) is not None:
+            return _repeated(before, order, amount)
         payment, rest = await _chosen(connection, order, amount, payment_id)
         wanted = rest if amount is None else amount
         assert payment.charge_id is not None
@@ -110,8 +118,22 @@ async def refund(
         return request
 
     request = await at.db.transact(write)
+    if isinstance(request, Refunded):
+        return request
     log.info("refund_asked", order=request.order_id, refund=request.id, amount=request.amount, actor=at.actor)
     return await _ask(at, request, tries=0)
+
+
+def _repeated(before: dict[str, Any], order: Order, amount: int | None) -> Refunded:
+    """The refund that was asked for under this key, as it stands."""
+    if before["order_id"] != order.id or amount not in (None, before["amount"]):
+        detail = f"this Idempotency-Key stands for a refund of {before['amount']} of order {before['order_id']}"
+        raise Declined("key_reused", f"{detail}: another refund needs another key")
+    known = before["refund_id"] if before["refund_id"] != before["request_id"] else None
+    return Refunded(
+        before["request_id"], known, before["status"], before["amount"], before["currency"], order.id,
+        before["payment_id"], repeated=True,
+    )  # fmt: skip
 
 
 async def go_on(request_id: str, context: Context, *, tries: int) -> None:
@@ -158,7 +180,10 @@ async def _chosen(
             return payment, rest
         if any(state is RefundState.REQUESTED for state, _ in known):
             raise Declined("refund_under_way", refused)
-        why = refused if why.startswith("nothing") else why
+        why = refused
+        if payment_id is None:
+            why = f"{refused}; an older payment of this order is given back where paymentId names it"
+            break
     raise Declined("refund_refused", why, field="amount")
 
 

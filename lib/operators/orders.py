@@ -119,11 +119,13 @@ async def refund(bridge: Bridge, till: Till, given: bodies.RefundOrder) -> Order
     order = await orders.find(bridge.db, order_id)
     if order is not None and order.provider.offline:
         return await _acted(bridge, "refund", await offline_refund.refund(till, order_id, given.amount, given.reason))
-    at = Refunding(bridge.settings, bridge.db, bridge.stripe, till.actor)
+    at = Refunding(bridge.settings, bridge.db, bridge.stripe, till.actor, key=till.own_key("refund"))
     asked = await refunding.refund(at, order_id, given.amount, given.reason, payment_id=given.payment_id)
     order = await orders.find(bridge.db, order_id)
     assert order is not None
-    return OrderActed(action="refund", order=OrderView.of_order(order), refund=RefundAsked.of(asked))
+    return OrderActed(
+        action="refund", order=OrderView.of_order(order), refund=RefundAsked.of(asked), repeated=asked.repeated
+    )
 
 
 async def which(bridge: Bridge, order_id: str | None, reference: str | None) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -194,6 +195,43 @@ async def test_an_operator_gives_money_back(shop: Shop) -> None:
     causes = {row["cause"] for row in shop.world.sql("SELECT cause FROM order_steps WHERE kind = 'refund'")}
     assert causes == {"admin:anna"}
     assert shop.due() == []
+
+
+async def test_who_asks_again_gives_no_other_month_back(shop: Shop) -> None:
+    """The newest payment is meant; once that is back, an older one goes only where it is named."""
+    order_id, session = await bought(shop, "price_basic_monthly")
+    shop.stripe.renew(shop.stripe.get(session)["subscription"])
+    await shop.hear(**OUT)
+    await give_back(shop, order_id)
+    await shop.hear(**OUT)
+    for amount in (None, 1900, 100):
+        with pytest.raises(Declined, match="paymentId"):
+            await give_back(shop, order_id, amount)
+    assert (shop.order(order_id)["state"], shop.order()["refunded"]) == ("paid", 1900)
+    await give_back(shop, order_id, payment_id=str(shop.payments()[0]["payment_id"]))
+    await shop.hear(**OUT)
+    assert shop.order(order_id)["state"] == "refunded"
+
+
+async def test_a_refund_that_is_asked_for_again_under_its_key_is_the_same(shop: Shop) -> None:
+    """Whoever lost the answer repeats the call; for other money the key is refused."""
+    order_id, _ = await bought(shop)
+
+    async def ask(amount: int | None) -> Refunded:
+        async with hand(shop) as at:
+            return await refund(replace(at, key="key-of-monday"), order_id, amount, "asked by mail")
+
+    first, again = await ask(1500), await ask(1500)
+    await shop.hear(**OUT)
+    late = await ask(1500)
+    assert (first.repeated, again.repeated, late.repeated) == (False, True, True)
+    assert {(one.refund_id, one.status, one.amount) for one in (first, again, late)} == {
+        (first.refund_id, "succeeded", 1500)
+    }
+    with pytest.raises(Declined) as raised:
+        await ask(1400)
+    assert raised.value.code == "key_reused"
+    assert (shop.order(order_id)["refunded"], len(shop.books()["refunds"])) == (1500, 1)
 
 
 @pytest.mark.parametrize("amount", [5001, 0, -1])

@@ -132,14 +132,28 @@ def test_what_is_no_statement_is_refused(text: str, said: str) -> None:
 def test_a_batch_is_its_payments() -> None:
     """One booking of several payments is as many lines, each with its own amount and id."""
     batch = (
-        '<Ntry><Amt Ccy="EUR">30.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><NtryRef>7</NtryRef><NtryDtls>'
+        '<Ntry><Amt Ccy="EUR">30.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><AcctSvcrRef>7</AcctSvcrRef>'
+        "<NtryDtls>"
         '<TxDtls><Refs><AcctSvcrRef>a</AcctSvcrRef></Refs><Amt Ccy="EUR">10.00</Amt></TxDtls>'
         '<TxDtls><AmtDtls><TxAmt><Amt Ccy="EUR">20.00</Amt></TxAmt></AmtDtls>'
-        "<RmtInf><Strd><CdtrRefInf><Ref>RF18539007547034</Ref></CdtrRefInf></Strd></RmtInf></TxDtls></NtryDtls></Ntry>"
+        "<RmtInf><Strd><CdtrRefInf><Ref>RF18539007547034</Ref></CdtrRefInf></Strd></RmtInf></TxDtls>"
+        '<TxDtls><Amt Ccy="EUR">1.00</Amt><CdtDbtInd>DBIT</CdtDbtInd></TxDtls></NtryDtls></Ntry>'
     )
     found = read("file", camt(batch).encode(), columns={}, currency="eur").lines
     assert [(line.id.rpartition(":")[2], line.amount) for line in found] == [("a", 1000), ("7/2", 2000)]
     assert candidates(found[1]) >= {"RF18539007547034"}
+
+
+def test_a_number_within_a_statement_is_no_id() -> None:
+    """Many banks count the entries of each statement from 1: November's first is not October's."""
+    ids = set()
+    for amount, day in (("19.00", "2026-10-02"), ("29.00", "2026-11-02")):
+        entry = (
+            f'<Ntry><NtryRef>1</NtryRef><Amt Ccy="EUR">{amount}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts>'
+            f"<BookgDt><Dt>{day}</Dt></BookgDt></Ntry>"
+        )
+        ids |= {line.id for line in read("file", camt(entry).encode(), columns={}, currency="eur").lines}
+    assert len(ids) == 2
 
 
 def test_two_equal_lines_without_an_id_are_two() -> None:
