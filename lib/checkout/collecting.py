@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
+from lib.checkout import making
 from lib.checkout.offline import CAME, Done, Till, customer_of, offline_order
+from lib.checkout.shop import Desk
 from lib.database import due, offline_money, orders, outbox, payments, plans
 from lib.database.services import grace_of
-from lib.errors import Declined, Refused
+from lib.errors import Declined
 from lib.kinds import nudge
 from lib.log import get_logger
 from lib.model.money import (
@@ -21,7 +23,6 @@ from lib.model.money import (
     Breakdown,
     Collection,
     Order,
-    OrderFact,
     OrderState,
     Payment,
     PaymentState,
@@ -111,26 +112,14 @@ async def _taken(till: Till, connection: Connection, order: Order, money: Money)
 
 async def _close_at_stripe(till: Till, order: Order, stripe: StripeClient) -> None:
     """End what the same buyer has open at Stripe for the same debt, so that it is not paid twice."""
-    buyer = buyer_of(order.terms)
+    buyer, desk = buyer_of(order.terms), Desk(till.settings, till.db, stripe)
     for other in await orders.open_at_stripe(till.db, buyer, order.terms.domain) if buyer is not None else ():
-        paying = other.state is OrderState.PAYING
-        if other.session_id is not None and not paying:
-            try:
-                await stripe.expire_session(other.session_id)
-            except Refused:  # it is not open: which way it ended is asked, not guessed
-                paying = (await stripe.session(other.session_id)).status != "expired"
-        if paying:
+        if other.state is OrderState.PAYING or await making.give_up(desk, other, till.cause) is not None:
             detail = (
                 f"the same buyer is paying order {other.id} at Stripe for the same domain: give this money back, or"
                 ' send "anyway": true'
             )
             raise Declined("paid_otherwise", detail)
-        now = await till.db.now()
-
-        async def end(connection: Connection, other_id: str = other.id, now: datetime = now) -> None:
-            await orders.apply(connection, other_id, OrderFact.CANCELLED, till.cause, now)
-
-        await till.db.transact(end)
 
 
 async def _take(till: Till, connection: Connection, order_id: str, money: Money, now: datetime) -> Done:

@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-from lib.checkout.shop import Shop
+from lib.checkout.shop import Desk
 from lib.database import due, orders
 from lib.database.connection import Connection
 from lib.errors import Declined, Incomplete, OutcomeUnknown, Refused, Unavailable
@@ -37,7 +37,7 @@ ROUNDS = 3
 """How often a stored failure is answered by another key, in one go."""
 
 
-async def made(shop: Shop, order_id: str) -> Order:
+async def made(desk: Desk, order_id: str) -> Order:
     """The order with its open session; or as it is by now, when there is none to be had any more.
 
     Raises:
@@ -46,24 +46,24 @@ async def made(shop: Shop, order_id: str) -> Order:
     """
     stored_error = False
     for _ in range(ROUNDS):
-        order, first = await _ready(shop, order_id)
+        order, first = await _ready(desk, order_id)
         if order.session_id is not None or order.state is not OrderState.PENDING:
             return order
         if not first and not stored_error:
-            order = await _others(shop, order)
+            order = await _others(desk, order)
             if order.session_id is not None or order.state is not OrderState.PENDING:
                 return order
-        now = await shop.db.now()
+        now = await desk.db.now()
         how = how_to_ask(order, now, stored_error=stored_error)
         if isinstance(how, LookFirst):
-            session = await look(shop, order)
+            session = await look(desk, order)
             if session is None:
-                await _next_key(shop, order, how)
+                await _next_key(desk, order, how)
                 stored_error = False
                 continue
-            return await remember(shop, order.id, session)
+            return await remember(desk, order.id, session)
         try:
-            return await _ask(shop, order, how)
+            return await _ask(desk, order, how)
         except OutcomeUnknown as error:
             if not error.answered:
                 raise
@@ -71,9 +71,9 @@ async def made(shop: Shop, order_id: str) -> Order:
     raise Unavailable("Stripe fails again and again: try again in a moment")
 
 
-async def _ready(shop: Shop, order_id: str) -> tuple[Order, bool]:
+async def _ready(desk: Desk, order_id: str) -> tuple[Order, bool]:
     """The order, with when its key is first used written down; and whether it is we who use it first."""
-    now = await shop.db.now()
+    now = await desk.db.now()
 
     async def work(connection: Connection) -> tuple[Order, bool]:
         order = await orders.locked(connection, order_id)
@@ -88,40 +88,40 @@ async def _ready(shop: Shop, order_id: str) -> tuple[Order, bool]:
         await orders.log(connection, order.id, step)
         return order, True
 
-    return await shop.db.transact(work)
+    return await desk.db.transact(work)
 
 
-async def _others(shop: Shop, order: Order) -> Order:
+async def _others(desk: Desk, order: Order) -> Order:
     """Wait for whoever asked first, as long as an answer may still come to them."""
     sent = order.request.sent_at if order.request else None
-    now = await shop.db.now()
+    now = await desk.db.now()
     left = (sent + UNDER_WAY - now).total_seconds() if sent else 0.0
     end, nap = time.monotonic() + left, LOOK_EVERY[0]
     while time.monotonic() < end:
         await asyncio.sleep(nap)
         nap = min(nap * 1.5, LOOK_EVERY[1])
-        found = await orders.find(shop.db, order.id)
+        found = await orders.find(desk.db, order.id)
         if found is not None and (found.session_id is not None or found.state is not OrderState.PENDING):
             return found
     return order
 
 
-async def _ask(shop: Shop, order: Order, how: Send) -> Order:
+async def _ask(desk: Desk, order: Order, how: Send) -> Order:
     assert order.request is not None
     try:
-        session = await shop.stripe.create_session(order.request.parameters, how.key)
+        session = await desk.stripe.create_session(order.request.parameters, how.key)
     except Refused as error:
-        await _refused(shop, order.id, str(error))
+        await _refused(desk, order.id, str(error))
         raise Declined("checkout_refused", str(error)) from error
-    return await remember(shop, order.id, session)
+    return await remember(desk, order.id, session)
 
 
-async def look(shop: Shop, order: Order) -> Session | None:
+async def look(desk: Desk, order: Order) -> Session | None:
     """The session of an order whose answer was lost; `None`: there is certainly none under the present key."""
-    return await shop.stripe.session_of(order.id, order.created_at - SKEW, await shop.db.now() + SKEW)
+    return await desk.stripe.session_of(order.id, order.created_at - SKEW, await desk.db.now() + SKEW)
 
 
-async def _next_key(shop: Shop, order: Order, how: LookFirst) -> None:
+async def _next_key(desk: Desk, order: Order, how: LookFirst) -> None:
     """Use another key from now on, unless somebody else has begun to."""
     assert order.request is not None
     before = order.request.key_number
@@ -137,26 +137,26 @@ async def _next_key(shop: Shop, order: Order, how: LookFirst) -> None:
         step = Step(StepKind.SESSION, StepState.FAILED, CAUSE, detail={"key": before}, error="no answer to keep")
         await orders.log(connection, order.id, step)
 
-    await shop.db.transact(work)
+    await desk.db.transact(work)
 
 
-async def _refused(shop: Shop, order_id: str, why: str) -> None:
-    now = await shop.db.now()
+async def _refused(desk: Desk, order_id: str, why: str) -> None:
+    now = await desk.db.now()
 
     async def work(connection: Connection) -> None:
         moved = await orders.apply(connection, order_id, OrderFact.REFUSED, CAUSE, now)
         if moved is not None:
             await orders.log(connection, order_id, Step(StepKind.SESSION, StepState.FAILED, CAUSE, error=why))
 
-    await shop.db.transact(work)
+    await desk.db.transact(work)
 
 
-async def remember(shop: Shop, order_id: str, session: Session) -> Order:
+async def remember(desk: Desk, order_id: str, session: Session) -> Order:
     """Write down the session of an order; the order as it is then.
 
     An order that was given up meanwhile keeps the session's id, so that it is seen to be ended.
     """
-    if session.reference != order_id or session.livemode is not shop.settings.livemode:
+    if session.reference != order_id or session.livemode is not desk.settings.livemode:
         raise Incomplete(f"Stripe's Checkout session {session.id} is not that of order {order_id}")
 
     async def work(connection: Connection) -> Order:
@@ -170,22 +170,22 @@ async def remember(shop: Shop, order_id: str, session: Session) -> Order:
         await orders.log(connection, order_id, Step(StepKind.SESSION, StepState.SUCCEEDED, CAUSE, subject=session.id))
         return known
 
-    return await shop.db.transact(work)
+    return await desk.db.transact(work)
 
 
-async def ended(shop: Shop, session_id: str) -> Session:
+async def ended(desk: Desk, session_id: str) -> Session:
     """End a session if it is open; it as it is then: expired, or complete because the buyer was faster."""
     try:
-        return await shop.stripe.expire_session(session_id)
+        return await desk.stripe.expire_session(session_id)
     except Refused:  # it is not open: which way it ended is asked, not guessed
-        found = await shop.stripe.session(session_id)
+        found = await desk.stripe.session(session_id)
         if found.status == "open":
             raise Unavailable(f"Stripe neither ends nor keeps the Checkout session {session_id}") from None
         return found
 
 
-async def give_up(shop: Shop, order: Order) -> Session | None:
-    """End an open order because its buyer wants something else: nobody can pay it any more afterwards.
+async def give_up(desk: Desk, order: Order, cause: str = CAUSE) -> Session | None:
+    """End an open order because its buyer wants something else, or pays otherwise: nobody can pay it any more then.
 
     Returns:
         Its session when that turned out to be complete: the buyer has bought it, and the order's own pass says so.
@@ -195,23 +195,23 @@ async def give_up(shop: Shop, order: Order) -> Session | None:
     """
     session_id = order.session_id
     if session_id is None:
-        if await _given_up_unsent(shop, order.id):
+        if await _given_up_unsent(desk, order.id, cause):
             return None
-        session = await _lost(shop, order.id)
+        session = await _lost(desk, order.id)
         if session is None:
-            await _cancelled(shop, order.id)
+            await _cancelled(desk, order.id, cause)
             return None
         session_id = session.id
-    session = await ended(shop, session_id)
+    session = await ended(desk, session_id)
     if session.status == "complete":
         return session
-    await _cancelled(shop, order.id, session_id)
+    await _cancelled(desk, order.id, cause, session_id)
     return None
 
 
-async def _given_up_unsent(shop: Shop, order_id: str) -> bool:
+async def _given_up_unsent(desk: Desk, order_id: str, cause: str) -> bool:
     """Cancel an order for which Stripe was never asked; whoever was about to finds it over. False: it may have been."""
-    now = await shop.db.now()
+    now = await desk.db.now()
 
     async def work(connection: Connection) -> bool:
         order = await orders.locked(connection, order_id)
@@ -219,54 +219,54 @@ async def _given_up_unsent(shop: Shop, order_id: str) -> bool:
             return True
         if order.session_id is not None or (order.request is not None and order.request.sent_at is not None):
             return False
-        await orders.apply(connection, order_id, OrderFact.CANCELLED, CAUSE, now)
+        await orders.apply(connection, order_id, OrderFact.CANCELLED, cause, now)
         return True
 
-    return await shop.db.transact(work)
+    return await desk.db.transact(work)
 
 
-async def _lost(shop: Shop, order_id: str) -> Session | None:
+async def _lost(desk: Desk, order_id: str) -> Session | None:
     """The session of an order that somebody asked for, whose answer nobody has written down; `None`: there is none.
 
     Under a key that still holds, asking once more is the only way to be certain that nobody makes it afterwards.
     """
-    order = await orders.find(shop.db, order_id)
+    order = await orders.find(desk.db, order_id)
     if order is None or order.request is None:
         return None
     if order.session_id is not None:
-        return await shop.stripe.session(order.session_id)
-    how = how_to_ask(order, await shop.db.now())
+        return await desk.stripe.session(order.session_id)
+    how = how_to_ask(order, await desk.db.now())
     if isinstance(how, LookFirst):
-        session = await look(shop, order)
+        session = await look(desk, order)
     else:
         try:
-            session = await shop.stripe.create_session(order.request.parameters, how.key)
+            session = await desk.stripe.create_session(order.request.parameters, how.key)
         except Refused:
             return None
         except OutcomeUnknown as error:
             if not error.answered:
                 raise
-            session = await look(shop, order)
+            session = await look(desk, order)
     if session is not None:
-        await remember(shop, order_id, session)
+        await remember(desk, order_id, session)
     return session
 
 
-async def _cancelled(shop: Shop, order_id: str, session_id: str | None = None) -> None:
-    now = await shop.db.now()
+async def _cancelled(desk: Desk, order_id: str, cause: str, session_id: str | None = None) -> None:
+    now = await desk.db.now()
 
     async def work(connection: Connection) -> None:
-        moved = await orders.apply(connection, order_id, OrderFact.CANCELLED, CAUSE, now)
+        moved = await orders.apply(connection, order_id, OrderFact.CANCELLED, cause, now)
         if moved is not None and session_id is not None:
-            step = Step(StepKind.SESSION, StepState.SUCCEEDED, CAUSE, subject=session_id, detail={"expired": True})
+            step = Step(StepKind.SESSION, StepState.SUCCEEDED, cause, subject=session_id, detail={"expired": True})
             await orders.log(connection, order_id, step)
 
-    await shop.db.transact(work)
+    await desk.db.transact(work)
 
 
-async def look_again(shop: Shop, order_id: str) -> tuple[str, str]:
+async def look_again(desk: Desk, order_id: str) -> tuple[str, str]:
     """Let the order's own pass look at it now: Stripe says something that the order does not."""
-    await due.mark(shop.db, [nudge("order", order_id)])
+    await due.mark(desk.db, [nudge("order", order_id)])
     return "order", order_id
 
 

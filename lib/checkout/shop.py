@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
-    """One deployment, as far as it sells."""
+class Desk:
+    """What it takes to make and end sessions at Stripe."""
 
     settings: Settings
     db: Database
     stripe: StripeClient
+
+
+@dataclass(frozen=True, slots=True)
+class Shop(Desk):
+    """One deployment, as far as it sells."""
+
     enhance: EnhanceClient
 
     @property

@@ -18,6 +18,7 @@ from lib.checkout.shop import Caller
 from lib.checkout.views import Begun
 from lib.errors import Declined, OutcomeUnknown, Retryable
 from tests.checkout.shop import SELLS, moved, open_shop, orders, sessions, wish
+from tests.money.till import came, order, sell
 from tests.world import World
 
 WISH = Buy(price_id="price_basic_monthly", email="ada@example.com", domain="shop.example")
@@ -189,6 +190,21 @@ async def test_after_the_life_of_a_key_the_session_is_looked_for(world: World) -
     creates = world.stripe.count("POST", CREATE)
     one_to_pay(world, await ask(world))
     assert (len(sessions(world)), world.stripe.count("POST", CREATE)) == (1, creates)
+
+
+async def test_a_bank_transfer_ends_a_page_whose_answer_was_lost(world: World) -> None:
+    """One debt is paid once: the page is found and ended before the money of the transfer is taken in."""
+    sell(world)
+    made = await order(world, email=WISH.email, domain=WISH.domain)
+    world.stripe.fail_next("POST", CREATE, "drop_after", times=9)
+    with pytest.raises(OutcomeUnknown):
+        await ask(world)
+    world.stripe.clear_faults()
+    assert (await came(world, made, 500)).order.collected == 500
+    (page,) = sessions(world)
+    assert page["status"] == "expired"
+    ended = "SELECT state, session_id FROM orders WHERE provider = 'stripe'"
+    assert world.sql(ended) == [{"state": "expired", "session_id": page["id"]}]
 
 
 async def test_a_purchase_given_up_while_it_was_made_can_not_be_paid(
