@@ -5,22 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
 
 from lib.model.customer_key import CustomerKey
+from lib.model.reason import Explained
 from lib.model.service import ServiceKey
 
 
-class NoticeKind(StrEnum):
+class NoticeKind(Explained):
     """Everything that customers are told; each has a template of its name."""
-
-    means: str
-
-    def __new__(cls, word: str, means: str = "") -> Self:
-        self = str.__new__(cls, word)
-        self._value_ = word
-        self.means = means
-        return self
 
     PAYMENT_FAILED = "payment_failed", "a payment is outstanding: the date of the suspension, and where to pay"
     SUSPENSION_SOON = "suspension_soon", "it still is, `NOTICE_DAYS` before the suspension"
