@@ -100,7 +100,7 @@ class Known:
     def came(self, currency: str | None) -> int:
         """What its payments brought, in the order's currency."""
         return sum(
-            payment.breakdown.paid if payment.breakdown else payment.amount
+            payment.came
             for payment in self.payments
             if payment.state is PaymentState.SUCCEEDED and payment.currency == currency
         )

@@ -16,11 +16,9 @@ from lib.kinds import Context, Ended, led_to, nudge
 from lib.ledger import refunding
 from lib.log import get_logger
 from lib.model import Claim, Refund, Settled
-from lib.model.money import Payment, Provider, Step, StepKind, StepState
+from lib.model.money import Payment, Provider, Step, StepKind
 
 log = get_logger()
-
-_STEPS = {"succeeded": StepState.SUCCEEDED, "failed": StepState.FAILED, "canceled": StepState.FAILED}
 
 
 async def run(claim: Claim, context: Context) -> Ended:
@@ -83,7 +81,7 @@ class Returning:
     def _step(self, refund: Refund, payment: Payment) -> Step:
         return Step(
             StepKind.REFUND,
-            _STEPS.get(refund.status, StepState.PENDING),
+            refunding.step_of(refund),
             f"pass:{self.context.mandate.pass_id}",
             attempt=payment.attempt,
             subject=refund.refund_id,

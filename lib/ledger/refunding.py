@@ -171,10 +171,9 @@ async def _chosen(
             continue
         await payments.locked(connection, payment.id)
         known = await refund_requests.of_payment(connection, payment.id)
-        came = payment.breakdown.paid if payment.breakdown else payment.amount
-        rest = left(came, known)
+        rest = left(payment.came, known)
         refused = why_not_refunded(
-            rest if amount is None else amount, payment.currency, paid=(came, payment.currency), refunds=known
+            rest if amount is None else amount, payment.currency, paid=(payment.came, payment.currency), refunds=known
         )
         if refused is None:
             return payment, rest
@@ -227,9 +226,7 @@ async def _answered(at: Refunding, request: RefundRequest, made: Refund) -> Refu
         if await refund_requests.open_request(connection, request.id) is None:
             return  # its event was faster
         await refund_requests.answered(connection, request.id, made, provider=Provider.STRIPE)
-        await orders.log(
-            connection, request.order_id, _step(request, _ENDS.get(made.status, StepState.PENDING), at, made)
-        )
+        await orders.log(connection, request.order_id, _step(request, step_of(made), at, made))
         await due.nudge(connection, [nudge("refund", made.refund_id), nudge("order", request.order_id)])
         if at.settings.outbox and made.status == "succeeded" and order is not None and payment is not None:
             await _tell(connection, at, order, payment, made)
@@ -242,8 +239,7 @@ async def _answered(at: Refunding, request: RefundRequest, made: Refund) -> Refu
 
 async def _tell(connection: Connection, at: Refunding, order: Order, payment: Payment, made: Refund) -> None:
     known = await refund_requests.of_payment(connection, payment.id)
-    came = payment.breakdown.paid if payment.breakdown else payment.amount
-    full = _gone(known) >= came
+    full = _gone(known) >= payment.came
     whose = replace(made, customer_id=order.terms.customer_id)
     told = told_of(whose, payment, at.pass_id, full=full, actor=at.actor)
     await outbox.write(connection, at.settings.outbox, [told])
@@ -281,6 +277,11 @@ async def _refused(at: Refunding, request: RefundRequest, why: str) -> None:
 
 
 _ENDS = {"succeeded": StepState.SUCCEEDED, "failed": StepState.FAILED, "canceled": StepState.FAILED}
+
+
+def step_of(refund: Refund) -> StepState:
+    """How far a refund is, by Stripe's status of it."""
+    return _ENDS.get(refund.status, StepState.PENDING)
 
 
 def _step(

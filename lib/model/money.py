@@ -404,6 +404,11 @@ class Payment:
     settled_at: datetime | None = None
     """When the breakdown was frozen."""
 
+    @property
+    def came(self) -> int:
+        """What it brought once it succeeded: what was asked for, until its numbers are frozen."""
+        return self.breakdown.paid if self.breakdown else self.amount
+
 
 class RefundState(StrEnum):
     """Stripe's statuses of a refund, and the one before it has any."""
