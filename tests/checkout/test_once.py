@@ -18,6 +18,7 @@ from lib.checkout.shop import Caller
 from lib.checkout.views import Begun
 from lib.errors import Declined, OutcomeUnknown, Retryable
 from tests.checkout.shop import SELLS, moved, open_shop, orders, sessions, wish
+from tests.killed import Killed
 from tests.money.till import came, order, sell
 from tests.world import World
 
@@ -25,10 +26,6 @@ WISH = Buy(price_id="price_basic_monthly", email="ada@example.com", domain="shop
 MORE = Buy(price_id="price_basic_monthly", email="ada@example.com", domain="shop.example", quantity=2)
 ADA = Caller("192.0.2.1")
 CREATE = "/v1/checkout/sessions"
-
-
-class Killed(BaseException):
-    """The process is dead: nothing of ours may catch this."""
 
 
 @pytest.fixture(autouse=True)

@@ -10,16 +10,13 @@ import pytest
 
 from scripts.sim.enhance_sim import Call, EnhanceSim
 from scripts.sim.server import serve
+from tests.killed import Killed
 
 GOOD_PASSWORD = "Correct-Horse-7-Battery"
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
 needs_spec = pytest.mark.skipif(EnhanceSim().contract.path is None, reason="no OpenAPI file beside the checkout")
-
-
-class Killed(BaseException):
-    """A client that dies in the middle of a call."""
 
 
 class Panel:

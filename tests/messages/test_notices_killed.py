@@ -1,42 +1,15 @@
 """Processes that die at each of their statements: who is told, is told once."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
+from tests.killed import lives
 from tests.messages.postoffice import PostOffice, certificate, mail, open_office
 from tests.world import World
 
 DAY = 86400
-
-
-class Killed(BaseException):
-    """The process is dead: nothing of ours may catch this."""
-
-
-async def lives(statements: int, work: Callable[[], Awaitable[object]]) -> bool:
-    """Whether a process that dies before the statement after so many of them came to its end."""
-    sent = 0
-    execute = psycopg.AsyncConnection.execute
-
-    async def dying(self: Any, *given: Any, **named: Any) -> Any:
-        nonlocal sent
-        sent += 1
-        if sent > statements:
-            raise Killed
-        return await execute(self, *given, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(psycopg.AsyncConnection, "execute", dying)
-        try:
-            await work()
-        except (Killed, BaseExceptionGroup):
-            return False
-    return sent <= statements
 
 
 async def test_a_fact_that_is_killed_at_any_statement_is_written_once(world: World) -> None:

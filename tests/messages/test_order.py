@@ -20,6 +20,7 @@ from lib.messages.sender import Sender
 from lib.model import CustomerKey
 from lib.model.outgoing import Attempt, OutgoingType, Told
 from lib.model.payloads import EscrowData
+from tests.killed import Killed
 from tests.messages.receiver import Receiver, outlet, receiving
 from tests.messages.test_settings import BASE
 
@@ -174,10 +175,6 @@ def test_all_arrive_in_order_whatever_happens(game: Game, acts: list[tuple[str, 
         receiver.status = 200
         receiver.taken.clear()
     asyncio.run(play(game, acts))
-
-
-class Killed(BaseException):
-    """The process is dead: nothing of ours may catch this."""
 
 
 def mortal(patch: pytest.MonkeyPatch, dies_at: int) -> list[str]:

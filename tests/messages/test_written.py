@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from tests.killed import Killed
 from tests.messages.receiver import Receiver, outlet, receiving
-from tests.passes.test_resume import DAY, Killed, mortal
+from tests.passes.test_resume import DAY, mortal
 from tests.world import World
 
 WANTED = ["service.provisioned", "service.changed", "service.suspended"]

@@ -13,16 +13,13 @@ from lib.database import due
 from lib.errors import BridgeError
 from lib.kinds import nudge
 from lib.ledger.refunding import Refunding, refund
+from tests.killed import Killed
 from tests.money.shop import ON, ONCE, OURS, Shop, adds_up
 from tests.money.test_money_told import OUT, told
 from tests.world import World
 
 MONTHLY = "price_ignored_monthly"
 """Hosting is made by other passes, which have tests like these of their own."""
-
-
-class Killed(BaseException):
-    """The process is dead: nothing of ours may catch this."""
 
 
 @pytest.fixture

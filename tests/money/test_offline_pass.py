@@ -1,9 +1,9 @@
 """Offline money end to end: orders in the database, hosting in the panel, and not one word to Stripe."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
-import psycopg
 import pytest
 
 from lib.checkout import collecting, offline, offline_refund
@@ -12,6 +12,7 @@ from lib.errors import Declined
 from lib.model import CustomerKey
 from lib.model.money import Order, Provider
 from lib.policy.offline_lines import line_name
+from tests.killed import lives
 from tests.money.till import TRANSFER, came, counter, order, past, sale, sell, states
 from tests.scripts.test_adopt import launch
 from tests.world import World
@@ -314,47 +315,12 @@ async def test_the_operators_own_systems_are_told_once(world: World) -> None:
     assert {row["customer"] for row in told} == {key_of(made)}
 
 
-class Killed(BaseException):
-    """The process is dead: nothing of ours may catch this."""
-
-
-async def take_in(world: World, made: Order) -> None:
-    """Take in all of the money in a fresh process."""
-    await came(world, made, 1900, external_id="line")
-
-
-async def follow(world: World, _: Order) -> None:
-    """Run what is due in a fresh process."""
-    await world.drain()
-
-
-async def act(world: World, made: Order, statements: int, doing: Any = take_in) -> bool:
-    """Do something in a process that dies before this statement; whether it lived."""
-    sent = 0
-    execute = psycopg.AsyncConnection.execute
-
-    async def dying(self: Any, *given: Any, **named: Any) -> Any:
-        nonlocal sent
-        sent += 1
-        if sent > statements:
-            raise Killed
-        return await execute(self, *given, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(psycopg.AsyncConnection, "execute", dying)
-        try:
-            await doing(world, made)
-            return True
-        except Killed:
-            return False
-
-
 async def test_a_collection_that_is_killed_at_any_statement_is_taken_up(world: World) -> None:
     """Whatever of a collection was written is whole: the caller repeats it, and the money is there once."""
     sell(world)
     for statements in range(200):
         made = await order(world, domain=f"shop{statements}.example", customer_id=f"K-{statements}")
-        lived = await act(world, made, statements)
+        lived = await lives(statements, partial(came, world, made, 1900, external_id="line"))
         before = world.sql("SELECT state, collected FROM orders WHERE order_id = %s", made.id)[0]
         assert before in ({"state": "pending", "collected": 0}, {"state": "paid", "collected": 1900})
         nudged = world.sql("SELECT 1 FROM due WHERE kind = 'customer' AND key = %s", key_of(made))
@@ -382,7 +348,7 @@ async def test_the_pass_of_a_line_is_killed_at_any_statement_and_asks_for_the_ne
         past(world, 17)
         world.sql("UPDATE due SET due_at = 'infinity' WHERE key <> %s", made.id)
         world.sql("UPDATE due SET due_at = now() WHERE key = %s", made.id)
-        lived = await act(world, made, statements, follow)
+        lived = await lives(statements, world.drain)
         world.hurry()
         await world.drain()
         line = world.sql("SELECT origin, state, reference FROM orders WHERE line_id = %s ORDER BY created_at", made.id)

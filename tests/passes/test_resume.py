@@ -15,14 +15,11 @@ from lib.database import Database, ledger
 from lib.enhance_client import transport
 from lib.subscription_manager import SubscriptionManager, write_ahead
 from scripts.sim.enhance_sim.faults import Gate
+from tests.killed import Killed
 from tests.world import World
 
 DAY = 86400
 ONE = {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
-
-
-class Killed(BaseException):
-    """The process is dead: nothing of ours may catch this."""
 
 
 @dataclass

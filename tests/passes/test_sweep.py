@@ -21,6 +21,7 @@ from lib.stripe_client import StripeClient
 from lib.stripe_events import SUBSCRIBE_TO
 from lib.subscription_manager.sweep import PHASES, TRIES
 from scripts.sim.stripe_sim.store import Table
+from tests.killed import Killed
 from tests.world import World
 
 DAY = 86400
@@ -194,10 +195,6 @@ async def test_many_unchanged_subscriptions_cost_pages_and_no_memory(world: Worl
 
 
 # --- resumable --------------------------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 def dies_before_prune(phase: str, counts: Mapping[str, int]) -> None:
