@@ -86,7 +86,7 @@ async def _collect(options: argparse.Namespace, raw: bytes, columns: dict[str, s
 async def _lay_on(manager: Bridge, lines: Sequence[StatementLine]) -> tuple[list[Fit], list[Rest], int]:
     """The lines that pay an order exactly, the others with why, and how many were taken in before."""
     from lib.database import offline_money, orders
-    from lib.model.money import Provider
+    from lib.model.provider import Provider
     from lib.policy.statement import Unmatched, candidates, match
 
     taken = await offline_money.taken(manager.db, Provider.BANK_TRANSFER, [line.id for line in lines])

@@ -15,7 +15,8 @@ from lib.checkout.offline import Till
 from lib.database.lists.orders import OrderFilter
 from lib.errors import Fault
 from lib.model import CustomerKey
-from lib.model.money import OrderState, Provider
+from lib.model.money import OrderState
+from lib.model.provider import Provider
 from lib.operators import bodies, orders
 from lib.operators.dispute_pack import dispute_pack
 from lib.operators.views.orders import DisputePack, OrderActed, OrderDetails, OrderView, ReconciledView

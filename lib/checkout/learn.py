@@ -9,7 +9,8 @@ from lib.database.connection import Connection
 from lib.errors import NotFound
 from lib.kinds import Context
 from lib.log import get_logger
-from lib.model.money import Order, OrderFact, Provider
+from lib.model.money import Order, OrderFact
+from lib.model.provider import Provider
 from lib.model.stripe_money import SeenInvoice, SeenSession
 from lib.policy import fees as tariff
 from lib.policy import learnt

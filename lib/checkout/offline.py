@@ -20,17 +20,8 @@ from lib.errors import Declined
 from lib.kinds import nudge
 from lib.log import get_logger
 from lib.model import CustomerKey
-from lib.model.money import (
-    Order,
-    OrderFact,
-    OrderState,
-    Origin,
-    Provider,
-    Step,
-    StepKind,
-    StepState,
-    Terms,
-)
+from lib.model.money import Order, OrderFact, OrderState, Origin, Step, StepKind, StepState, Terms
+from lib.model.provider import Provider
 from lib.policy import fees as fee_policy
 from lib.policy import offline, references
 from lib.policy.currencies import shown

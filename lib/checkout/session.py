@@ -20,7 +20,8 @@ from lib.database import fees, orders
 from lib.database.connection import Connection
 from lib.errors import Declined
 from lib.log import get_logger
-from lib.model.money import FrozenRequest, Order, OrderState, Origin, Provider
+from lib.model.money import FrozenRequest, Order, OrderState, Origin
+from lib.model.provider import Provider
 from lib.policy import fees as fee_policy
 from lib.policy.purchases import JUST_BOUGHT, Begin, JustBought, KeyTaken, Share, buyer_of, decide, fingerprint
 from lib.policy.session_request import SESSION_LIFE, Page, session_request

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from lib.database.connection import Database
-from lib.model.money import FeeKind, FeeRule, Provider
+from lib.model.money import FeeKind, FeeRule
+from lib.model.provider import Provider
 
 
 async def rules(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lib.model import CustomerKey
-from lib.model.money import Provider
+from lib.model.provider import Provider
 
 STRIPE = Provider.STRIPE.value
 """What comes from Stripe and from nobody else: its events, subscriptions, disputes and refunds."""

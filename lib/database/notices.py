@@ -12,8 +12,8 @@ from lib.database.connection import Connection, Database
 from lib.database.keys import whose
 from lib.database.leases import held, insist
 from lib.model import CustomerKey, Priority, ServiceKey
-from lib.model.money import Provider
 from lib.model.notice import TROUBLE, Notice, NoticeKind, NoticeStatus, Written
+from lib.model.provider import Provider
 
 KIND = "notice"
 """The kind of the rows of the queue; the key is the notice's id."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lib.database.connection import Connection, Database
-from lib.model.money import Collection, Order, Provider
+from lib.model.money import Collection, Order
+from lib.model.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)

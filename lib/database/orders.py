@@ -27,12 +27,12 @@ from lib.model.money import (
     OrderMode,
     OrderState,
     Origin,
-    Provider,
     Step,
     StepKind,
     StepState,
     Terms,
 )
+from lib.model.provider import Provider
 from lib.policy import orders as policy
 
 _BEGIN = ("order_id", "provider", "livemode", "origin", "created_at", "idempotency_key", "fees", "seller_net")

@@ -10,7 +10,8 @@ from typing import Any
 
 from lib.database import orders
 from lib.database.connection import Connection, Database
-from lib.model.money import Breakdown, Payment, PaymentState, Provider, Source, Step, StepKind, StepState
+from lib.model.money import Breakdown, Payment, PaymentState, Source, Step, StepKind, StepState
+from lib.model.provider import Provider
 
 _IDS = ("payment_id", "order_id", "provider", "attempt", "created_at")
 """Written once."""

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from lib.database.connection import Connection, Database
 from lib.database.keys import provider_in
 from lib.model import CustomerKey
-from lib.model.money import Provider
+from lib.model.provider import Provider
 
 PREVIEW_KEPT = timedelta(days=1)
 

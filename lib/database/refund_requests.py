@@ -7,7 +7,8 @@ from typing import Any
 
 from lib.database.connection import Connection, Database
 from lib.model import Refund
-from lib.model.money import Payment, Provider, RefundRequest, RefundState
+from lib.model.money import Payment, RefundRequest, RefundState
+from lib.model.provider import Provider
 
 _OPEN = "request_id, order_id, payment_id, amount, currency, created_at, requested_by, note"
 

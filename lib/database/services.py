@@ -11,7 +11,7 @@ from lib.database.connection import Connection, Database
 from lib.database.keys import whose
 from lib.database.leases import Alone, held, insist
 from lib.model import CustomerKey, Hold, Memory, Service, ServiceKey, ServiceState
-from lib.model.money import Provider
+from lib.model.provider import Provider
 from lib.model.reason import waited_for
 
 _KEY = {"subscription_id": "text", "slot": "integer"}

@@ -18,8 +18,9 @@ from lib.kinds import Context, Ended, nudge
 from lib.ledger.whose import NoOrder, Whose, order_of
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Outcome, Parked, Problem, Settled, Waits
-from lib.model.money import Bill, Breakdown, Order, Payment, PaymentState, Provider
+from lib.model.money import Bill, Breakdown, Order, Payment, PaymentState
 from lib.model.outgoing import OutgoingType, Told
+from lib.model.provider import Provider
 from lib.model.reason import Reason, WaitReason
 from lib.model.stripe_money import SeenIntent, SeenInvoice, SeenShare
 from lib.policy import bills

@@ -16,7 +16,8 @@ from lib.kinds import Context, Ended, led_to, nudge
 from lib.ledger import refunding
 from lib.log import get_logger
 from lib.model import Claim, Refund, Settled
-from lib.model.money import Payment, Provider, Step, StepKind
+from lib.model.money import Payment, Step, StepKind
+from lib.model.provider import Provider
 
 log = get_logger()
 

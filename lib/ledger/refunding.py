@@ -17,18 +17,9 @@ from lib.errors import Declined, Denied, OutcomeUnknown, Refused, foreign
 from lib.kinds import nudge
 from lib.log import get_logger
 from lib.model import CustomerKey, Refund
-from lib.model.money import (
-    Order,
-    Payment,
-    PaymentState,
-    Provider,
-    RefundRequest,
-    RefundState,
-    Step,
-    StepKind,
-    StepState,
-)
+from lib.model.money import Order, Payment, PaymentState, RefundRequest, RefundState, Step, StepKind, StepState
 from lib.model.outgoing import OutgoingType, Told
+from lib.model.provider import Provider
 from lib.policy.currencies import shown
 from lib.policy.payments import left, why_not_refunded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from lib.model.money import Provider
+from lib.model.provider import Provider
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from lib.model.action import Intent
 from lib.model.customer_key import CustomerKey
-from lib.model.money import Provider
+from lib.model.provider import Provider
 from lib.model.service import Service, ServiceKey
 
 

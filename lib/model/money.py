@@ -14,19 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 # --- closed sets ------------------------------------------------------------------------------------------------------
-
-
-class Provider(StrEnum):
-    """Who takes the money in."""
-
-    STRIPE = "stripe"
-    BANK_TRANSFER = "bank_transfer"
-    CASH_ON_DELIVERY = "cash_on_delivery"
-
-    @property
-    def offline(self) -> bool:
-        """Whether a person or a bank statement tells us of the money, and no provider can be asked."""
-        return self is not Provider.STRIPE
+from lib.model.provider import Provider
 
 
 class Origin(StrEnum):

@@ -15,7 +15,7 @@ from lib.database.lists.orders import OrderFilter
 from lib.errors import Declined
 from lib.ledger import refunding
 from lib.ledger.refunding import Refunding
-from lib.model.money import Provider
+from lib.model.provider import Provider
 from lib.operators import bodies
 from lib.operators.views.orders import OrderActed, OrderDetails, OrderView, ReconciledView, RefundAsked
 from lib.policy import references

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-from lib.model.money import FeeKind, FeeLine, FeeRule, Provider
+from lib.model.money import FeeKind, FeeLine, FeeRule
+from lib.model.provider import Provider
 
 
 def fees(

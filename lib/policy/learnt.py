@@ -9,7 +9,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
-from lib.model.money import Order, OrderMode, OrderState, Origin, Provider, Terms
+from lib.model.money import Order, OrderMode, OrderState, Origin, Terms
+from lib.model.provider import Provider
 from lib.model.stripe_money import SeenIntent, SeenInvoice, SeenSession
 from lib.policy.currencies import currency_of
 from lib.policy.domains import InvalidDomain, normalise_domain

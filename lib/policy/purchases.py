@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 
-from lib.model.money import Order, OrderState, Provider, Terms
+from lib.model.money import Order, OrderState, Terms
+from lib.model.provider import Provider
 
 JUST_BOUGHT = timedelta(minutes=10)
 """How long the same purchase once more is taken for a mistake."""

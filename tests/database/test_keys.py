@@ -5,7 +5,7 @@ import pytest
 from lib.config import Secret
 from lib.database import Database, keys
 from lib.model import CustomerKey
-from lib.model.money import Provider
+from lib.model.provider import Provider
 
 KEYS = {
     "cus_1": CustomerKey(Provider.STRIPE, "cus_1"),

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lib.model.money import Order, OrderMode, Origin, Payment, PaymentState, Provider, Terms
+from lib.model.money import Order, OrderMode, Origin, Payment, PaymentState, Terms
+from lib.model.provider import Provider
 from lib.policy.purchases import buyer_of, fingerprint
 from lib.policy.references import of_order
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.model.money import EscrowState, FeeKind, FeeLine, FeeRule, PaymentState, Provider, RefundState
+from lib.model.money import EscrowState, FeeKind, FeeLine, FeeRule, PaymentState, RefundState
+from lib.model.provider import Provider
 from lib.policy.escrow import Escrow, Trouble, escrow, why_not_released
 from lib.policy.fees import fees, seller_net
 from lib.policy.payments import follows, left, state_of, why_not_refunded

@@ -24,7 +24,6 @@ from lib.model.money import (
     OrderFact,
     OrderState,
     PaymentState,
-    Provider,
     RefundRequest,
     RefundState,
     Source,
@@ -32,6 +31,7 @@ from lib.model.money import (
     StepKind,
     StepState,
 )
+from lib.model.provider import Provider
 from lib.policy import fees as tariff
 from lib.policy.offline import collect
 from lib.policy.orders import Moved, NotAllowed, Unchanged

@@ -10,7 +10,8 @@ from lib.checkout import collecting, offline, offline_refund
 from lib.checkout.collecting import Money
 from lib.errors import Declined
 from lib.model import CustomerKey
-from lib.model.money import Order, Provider
+from lib.model.money import Order
+from lib.model.provider import Provider
 from lib.policy.offline_lines import line_name
 from tests.killed import lives
 from tests.money.till import TRANSFER, came, counter, order, past, sale, sell, states

@@ -9,7 +9,8 @@ from lib.bridge import Bridge
 from lib.checkout import collecting, offline
 from lib.checkout.collecting import Money
 from lib.checkout.offline import Done, Sale, Till
-from lib.model.money import Order, Provider
+from lib.model.money import Order
+from lib.model.provider import Provider
 from tests.world import BASIC, World
 
 PLAN = "basic-yearly"

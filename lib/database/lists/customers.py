@@ -12,7 +12,7 @@ from lib.database.connection import Database
 from lib.database.keys import as_text, id_in, provider_in
 from lib.database.lists.like import prefix
 from lib.model import CustomerKey
-from lib.model.money import Provider
+from lib.model.provider import Provider
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 

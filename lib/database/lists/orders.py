@@ -11,7 +11,8 @@ from lib.database import orders
 from lib.database.connection import Database
 from lib.database.keys import whose
 from lib.model import CustomerKey
-from lib.model.money import Order, OrderState, Provider
+from lib.model.money import Order, OrderState
+from lib.model.provider import Provider
 
 NOT_LIVE = "state = 'paid' AND served_at IS NULL AND mode = 'subscription'"
 OPEN_OFFLINE = "provider <> 'stripe' AND state IN ('pending', 'paying')"
