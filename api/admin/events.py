@@ -1,22 +1,24 @@
-"""`/api/admin/events`: what came in and what came of it, played again; and what goes out, sent again or skipped."""
+"""`/api/admin/events`: what came in, played again; what goes out, sent again or skipped; and the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from lib.bridge import current
+from lib.database.ledger import EntryState
 from lib.database.lists.events import EventFilter
+from lib.database.lists.ledger import LedgerFilter
 from lib.database.lists.outgoing import OutgoingFilter
 from lib.database.outbox_edits import Choice
 from lib.errors import Declined, Fault
-from lib.operators import bodies, events, outgoing
-from lib.operators.views.events import EventView, Matches, Replayed
+from lib.operators import bodies, events, ledger, outgoing
+from lib.operators.views.events import EventView, Grown, LedgerLine, Matches, Replayed
 from lib.operators.views.outgoing import Changed, Deliveries, OutgoingEventView, Tested
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
@@ -29,40 +31,64 @@ OUT_COLUMNS = (
     "createdAt", "eventId", "type", "customerId", "endpoint", "sequence", "state", "attempts", "endedAt", "error",
 )  # fmt: skip
 
-_ONLY_IN = ("outcome", "source", "object")
-_ONLY_OUT = ("endpoint", "state")
+LEDGER_COLUMNS = ("at", "id", "actionId", "actor", "customerId", "service", "kind", "state", "rule", "error")
+
+Direction = Literal["in", "out", "ledger"]
+
+_ONLY: dict[str, tuple[Direction, ...]] = {
+    "type": ("in", "out"), "id": ("in", "out"), "outcome": ("in",), "source": ("in",), "object": ("in",),
+    "endpoint": ("out",), "state": ("out", "ledger"), "kind": ("ledger",), "actor": ("ledger",), "after": ("ledger",),
+}  # fmt: skip
+"""Filters that go with some directions only."""
+
+_STATES: dict[str, tuple[str, ...]] = {"out": get_args(bodies.DeliveryState), "ledger": get_args(EntryState)}
+
+LineId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, description="the id of a line of the ledger, or 0")]
 
 
 class Query(Listing):
     """Which events. Times are ISO 8601, or so long ago: `-90m`, `-2h`, `-7d`. With `id`: one event and its body.
 
-    `direction=out`: those for the operator's own systems, and their endpoints.
+    `direction=out`: those for the operator's own systems, and their endpoints. `direction=ledger`: what was done and
+    noted, newest first; with `after` (the `id` of a line) what came behind it, oldest first, to follow it live.
     """
 
-    direction: Literal["in", "out"] = "in"
+    direction: Direction = "in"
     type: Text | None = None
     outcome: bodies.Outcome | None = None
     source: bodies.Source | None = None
     customer: CustomerId | None = None
     object: Id | None = None
     endpoint: Text | None = None
-    state: bodies.DeliveryState | None = None
+    state: bodies.DeliveryState | EntryState | None = None
+    kind: Text | None = None
+    actor: Text | None = None
+    after: LineId | None = None
     from_: Text | None = msgspec.field(default=None, name="from")
     to: Text | None = None
     id: Id | None = None
 
     def faults(self) -> Iterable[Fault]:
-        others, other = (_ONLY_OUT, "out") if self.direction == "in" else (_ONLY_IN, "in")
-        for name in others:
-            if getattr(self, name) is not None:
-                yield Fault(name, "invalid", f"{name} goes with direction={other}")
+        for name, directions in _ONLY.items():
+            if getattr(self, name) is not None and self.direction not in directions:
+                yield Fault(name, "invalid", f"{name} goes with direction={' or '.join(directions)}")
+        states = _STATES.get(self.direction)
+        if self.state is not None and states is not None and self.state not in states:
+            yield Fault("state", "invalid", f"state must be one of {', '.join(states)}")
+        if self.after is not None and self.cursor is not None:
+            yield Fault("cursor", "invalid", "cursor leads to older lines and after to newer ones: send one of them")
 
 
 async def listing(ask: Ask[Query]) -> Any:
-    """A page of events, newest first; the whole list as CSV, or one event. `direction=out`: outgoing ones."""
+    """A page of events, newest first; the whole list as CSV, or one event. `direction=out`: outgoing ones.
+
+    `direction=ledger`: lines of the ledger.
+    """
     bridge, given = current(), ask.given
     if given.direction == "out":
         return await _outgoing(ask)
+    if given.direction == "ledger":
+        return await _ledger(ask)
     if given.id is not None:
         return await events.show(bridge, given.id)
     found = _filter(given, await bridge.db.now())
@@ -85,6 +111,22 @@ async def _outgoing(ask: Ask[Query]) -> Any:
         return _outgoing_csv(found)
     after = unpack_cursor("outgoing", given.cursor, str, int)
     return await outgoing.page(bridge, found, after, given.limit, lambda key: pack_cursor("outgoing", key))
+
+
+async def _ledger(ask: Ask[Query]) -> Any:
+    bridge, given = current(), ask.given
+    now = await bridge.db.now()
+    since, until = moment("from", given.from_, now), moment("to", given.to, now)
+    state = cast("EntryState | None", given.state)
+    found = LedgerFilter(since, until, given.customer, given.kind, given.actor, state)
+    if wants_csv(ask.request):
+        return _ledger_csv(found)
+    if given.after is not None:
+        return await ledger.grown(bridge, found, given.after, given.limit)
+    after = unpack_cursor("ledger", given.cursor, str, int)
+    rows, key = await ledger.listing(bridge, found, after, given.limit)
+    page: Page[LedgerLine] = Page(data=rows, next_cursor=pack_cursor("ledger", key) if key else None)
+    return page
 
 
 async def act(ask: Ask[bodies.Events]) -> Any:
@@ -188,12 +230,25 @@ def _outgoing_csv(found: OutgoingFilter) -> Response:
     return csv_answer("outgoing", OUT_COLUMNS, rows())
 
 
+def _ledger_csv(found: LedgerFilter) -> Response:
+    bridge = current()
+
+    async def rows() -> Any:
+        async for line in every(lambda after: ledger.listing(bridge, found, after, 1000)):
+            yield (
+                line.at, line.id, line.action_id, line.actor, line.customer_id, line.service, line.kind, line.state,
+                line.rule, line.error,
+            )  # fmt: skip
+
+    return csv_answer("ledger", LEDGER_COLUMNS, rows())
+
+
 app = endpoint(
     guard=admin,
     GET=Verb(
         listing,
         query=Query,
-        answers={200: Page[EventView] | EventView | Deliveries | OutgoingEventView},
+        answers={200: Page[EventView] | EventView | Deliveries | OutgoingEventView | Page[LedgerLine] | Grown},
         csv=True,
     ),
     POST=Verb(act, body=bodies.Events, answers={200: Matches | Replayed | Tested, 202: Replayed | Changed}),

@@ -173,6 +173,14 @@ LISTS = [
     ("events", {"customer": "cus_many777"}),
     ("events", {"from": "-1h", "type": "invoice.paid"}),
     ("events", {"id": "evt_many777"}),
+    ("events", {"direction": "ledger"}),
+    ("events", {"direction": "ledger", "after": "9999"}),
+    ("events", {"direction": "ledger", "customer": "cus_many777"}),
+    ("events", {"direction": "ledger", "kind": "resume"}),
+    ("events", {"direction": "ledger", "kind": "nothing"}),
+    ("events", {"direction": "ledger", "actor": "anna"}),
+    ("events", {"direction": "ledger", "state": "failed"}),
+    ("events", {"direction": "ledger", "from": "-1h"}),
     ("work", {}),
     ("work", {"state": "parked"}),
     ("work", {"state": "due"}),
@@ -208,7 +216,7 @@ async def test_a_page_of_a_list_reads_a_range_of_an_index(world: World) -> None:
             answer = await client.get(f"/api/admin/{name}", params={**query, "limit": 50}, headers=headers)
             assert answer.status_code == 200, answer.text
             if cursor := answer.json().get("nextCursor"):
-                more = {**query, "limit": 50, "cursor": cursor}
+                more = {**query, "limit": 50, "after" if "after" in query else "cursor": cursor}
                 answer = await client.get(f"/api/admin/{name}", params=more, headers=headers)
                 assert answer.status_code == 200, answer.text
         after = looked_at(world)

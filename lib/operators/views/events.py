@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from lib.database.ledger import EntryState
 from lib.web.typed import View
 
 
@@ -76,3 +77,29 @@ class Replayed(View):
     events: int
     subjects: int
     id: str | None = None
+
+
+class LedgerLine(View):
+    """One line of the ledger: a thing that became known of one action."""
+
+    id: int
+    """Greater than those of lines that began to be written before; not without gaps."""
+    at: datetime
+    action_id: str
+    """The same in all lines of one action."""
+    actor: str
+    """A person's name, or `bridge`."""
+    customer_id: str
+    service: str | None
+    kind: str
+    state: EntryState
+    rule: str | None
+    error: str | None
+
+
+class Grown(View):
+    """What the ledger has behind a line, oldest first."""
+
+    data: list[LedgerLine]
+    next_cursor: str
+    """What to send as `after` next time. Lines of the last seconds come again with it: know them by their `id`."""
