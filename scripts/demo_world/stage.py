@@ -76,8 +76,8 @@ class Stage:
         return {"Authorization": f"Bearer {self.environ[setting]}"}
 
 
-def set_up(stack: ExitStack, place: Place) -> Stage:
-    """Start everything; `stack` ends it."""
+def set_up(stack: ExitStack, place: Place, policies: Mapping[str, str] | None = None) -> Stage:
+    """Start everything, with other settings than the demo's where `policies` says so; `stack` ends it."""
     import psycopg
     import stripe as stripe_sdk
 
@@ -114,6 +114,7 @@ def set_up(stack: ExitStack, place: Place) -> Stage:
             "CHECKOUT_SUCCESS_URL": "https://hosting.example/welcome",
             "CHECKOUT_CANCEL_URL": "https://hosting.example/plans",
             "APP_VERSION": "demo",
+            **(policies or {}),
         }
     )
     base = stack.enter_context(_functions(environ, log))

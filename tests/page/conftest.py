@@ -1,0 +1,70 @@
+"""One stack and one browser for all tests of the page, and a tab of its own for each.
+
+The browser is Playwright's blocking one: it keeps the thread's event loop, so nothing here may be async, and it ends
+with the last test of this folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from scripts.demo_world.place import Place
+from scripts.demo_world.stage import PLAN, PRICE, set_up
+from tests.page.desk import Desk, World
+from tests.tools import unavailable
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+POLICIES = {"BRAKE_MAX": "3"}
+"""Settings that let a handful of customers do what takes hundreds otherwise."""
+
+
+@pytest.fixture(scope="package")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Everything behind the page, as the demo runs it, with the first price mapped."""
+    before = dict(os.environ)
+    place = Place(tmp_path_factory.mktemp("page"))
+    with ExitStack() as stack:
+        stack.callback(_restore, before)
+        stack.enter_context(place.claim("page"))
+        world = World(set_up(stack, place, POLICIES))
+        world.map(PRICE, PLAN)
+        yield world
+
+
+@pytest.fixture(scope="package")
+def browser(world: World) -> Iterator[Browser]:
+    """The system's Chromium."""
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        unavailable("Chromium", "chromium")
+    # As root it can't have a sandbox, and a container's /dev/shm is often too small for it.
+    options = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def desk(browser: Browser, world: World) -> Iterator[Desk]:
+    """A tab that was never here before; whatever the browser complains of fails the test."""
+    with browser.new_context(base_url=world.stage.base, viewport={"width": 1280, "height": 800}) as context:
+        desk = Desk(context.new_page(), world)
+        yield desk
+        assert desk.trouble() == []
+
+
+def _restore(environ: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environ)

@@ -1,0 +1,203 @@
+"""What the tests in a browser share: the world behind the page, and the operator in front of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from psycopg.rows import dict_row
+
+from lib.stripe_events import SUBSCRIBE_TO
+from scripts.demo_world.stage import PRICE, Stage
+from scripts.demo_world.watch import busy
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ConsoleMessage, Page, Request
+
+PATIENCE = 30.0
+"""Seconds until what should happen soon counts as never."""
+
+SERIOUS = ("serious", "critical")
+"""Of axe's grades of an obstacle, those that keep somebody from using the page."""
+
+BROKEN_RULES = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error(`securitypolicyviolation: ${event.violatedDirective} refuses ${event.blockedURI} ${event.sample}`));
+"""
+"""Tells of each breach of the Content-Security-Policy in our own words; Chromium's differ from one to the next."""
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """Somebody who bought something."""
+
+    name: str
+    email: str
+    domain: str
+    customer: str
+    subscription: str
+
+
+class World:
+    """Stripe, the panel, the database and the functions; what happens outside of the page."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._buyers = 0
+        endpoint: Any = {"url": f"{stage.base}/api/webhook", "enabled_events": [*SUBSCRIBE_TO]}
+        stage.sdk.v1.webhook_endpoints.create(endpoint)
+
+    @property
+    def key(self) -> str:
+        """What opens the page."""
+        return self.stage.environ["ADMIN_API_KEY"]
+
+    def sql(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        """The rows of one statement."""
+        with self.stage.database.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement: str, *values: object) -> Any:
+        """The only value of the only row."""
+        (row,) = self.sql(statement, *values)
+        (found,) = row.values()
+        return found
+
+    def admin(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """An answer of the admin's routes, which must be a good one."""
+        headers = self.stage.bearer("ADMIN_API_KEY") | more.pop("headers", {})
+        answer = httpx.request(method, f"{self.stage.base}{path}", headers=headers, timeout=PATIENCE, **more)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def map(self, price: str, plan: str | None, **columns: object) -> None:
+        """Type a mapping the way an operator does."""
+        row = {"billing_provider": "stripe", "billing_plan_id": price, "enhance_plan_id": plan, **columns}
+        names, places = ", ".join(row), ", ".join(["%s"] * len(row))
+        self.sql(f"INSERT INTO plan_mappings ({names}) VALUES ({places}) ON CONFLICT DO NOTHING", *row.values())  # noqa: S608
+
+    def buy(self, name: str, price: str = PRICE, *, settle: bool = True) -> Buyer:
+        """Somebody new buys a plan by card, and has it unless something is in the way."""
+        self._buyers += 1
+        first = name.split(" ", maxsplit=1)[0].lower()
+        email, domain = f"{first}{self._buyers}@example.com", f"{first}{self._buyers}.example"
+        customer = self.stage.stripe.create_customer(email=email, name=name)["id"]
+        bought = self.stage.stripe.subscribe(customer, [price], metadata={"domain": domain})
+        if settle:
+            self.settle()
+        return Buyer(name, email, domain, customer, bought["id"])
+
+    def settle(self) -> None:
+        """Deliver what happened at Stripe, and wait until no pass is running and none could."""
+        self.stage.courier.deliver_due()
+        self.wait(lambda: not busy(self.stage))
+
+    def wait(self, reached: Any) -> None:
+        """Look until it is so."""
+        end = time.monotonic() + PATIENCE
+        while not reached():
+            assert time.monotonic() < end, "it never came to that"
+            time.sleep(0.05)
+
+    def service(self, buyer: Buyer) -> dict[str, Any]:
+        """The one service of somebody, as we remember it."""
+        (row,) = self.sql("SELECT * FROM services WHERE subscription_id = %s", buyer.subscription)
+        return row
+
+    def suspended(self, buyer: Buyer) -> bool:
+        """Whether somebody's hosting is off in the panel itself."""
+        found = [one for one in self.stage.panel.subscriptions.values() if buyer.subscription in one.friendly_name]
+        assert found, f"{buyer.name} has no hosting"
+        return all(one.suspended_by is not None for one in found)
+
+    def problems(self, buyer: Buyer) -> list[str]:
+        """The reasons that somebody is parked for."""
+        rows = self.sql("SELECT problems FROM due WHERE key = %s", buyer.customer)
+        return [problem["reason"] for row in rows for problem in row["problems"] or ()]
+
+
+@dataclass
+class Desk:
+    """The operator's browser."""
+
+    page: Page
+    world: World
+    _forgiven: list[str] = field(default_factory=list)
+    _trouble: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE * 1000)
+        self.page.add_init_script(BROKEN_RULES)
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self._trouble.append(f"error: {error}"))
+        self.page.on("requestfailed", self._on_failed)
+
+    def open(self, path: str = "/") -> None:
+        """Go to an address of the page."""
+        self.page.goto(path)
+
+    # --- what must not happen ---
+
+    @contextmanager
+    def forgiving(self, *patterns: str) -> Iterator[None]:
+        """Expect trouble of these kinds meanwhile, and none else."""
+        self._forgiven += patterns
+        try:
+            yield
+            self.page.wait_for_timeout(50)  # the browser tells of a failed request a moment after the page knows
+        finally:
+            for pattern in patterns:
+                self._forgiven.remove(pattern)
+
+    def trouble(self) -> list[str]:
+        """Whatever the browser complained of since the last look: a breach of the policy, an error, a lost request."""
+        found, self._trouble = self._trouble, []
+        return found
+
+    def obstacles(self) -> list[str]:
+        """What axe finds on the page as it is now that keeps somebody from using it."""
+        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+        return [
+            f"{one['id']}: {one['help']}\n  " + "\n  ".join(node["html"] for node in one["nodes"][:5])
+            for one in found
+            if one["impact"] in SERIOUS
+        ]
+
+    def is_wider_than_the_screen(self) -> bool:
+        """Whether the page as a whole must be scrolled sideways."""
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+    def secrets_left(self) -> list[str]:
+        """Where a key or a setting's secret is, that should be nowhere but in this tab's own memory."""
+        places = {
+            "URL": self.page.url,
+            "DOM": self.page.content(),
+            "localStorage": self.page.evaluate("JSON.stringify(localStorage)"),
+            "cookies": json.dumps(self.page.context.cookies()),
+            "values": self.page.evaluate("[...document.querySelectorAll('input')].map((one) => one.value).join(' ')"),
+        }
+        hidden = ("ADMIN_API_KEY", "CRON_SECRET", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "ENHANCE_API_TOKEN")
+        secrets = {name: self.world.stage.environ[name] for name in (*hidden, "OUTBOX_SECRET", "DATABASE_URL")}
+        return [f"{name} in {place}" for place, text in places.items() for name, one in secrets.items() if one in text]
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self._complain(f"{message.type}: {message.text} {message.location.get('url', '')}")
+
+    def _on_failed(self, request: Request) -> None:
+        # A request that a newer one made superfluous was given up by the page itself.
+        if request.failure != "net::ERR_ABORTED":
+            self._complain(f"failed: {request.method} {request.url}: {request.failure}")
+
+    def _complain(self, text: str) -> None:
+        if not any(re.search(pattern, text) for pattern in self._forgiven):
+            self._trouble.append(text)
