@@ -1,4 +1,8 @@
-"""How everything stands, counted."""
+"""How everything stands, counted.
+
+Services by their state, customers, and what rows of the queue wait for are counted whole: the first two in an index,
+the last in the queue, which has no rows but of those who have a date. Everything else is a range of an index.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,19 @@ from typing import Any
 
 from lib.database.connection import Database
 from lib.database.keys import as_text
+from lib.model import Lane, Priority
+
+_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
 
 _NUMBERS = f"""
-    WITH queue AS (SELECT *, coalesce(leased_until > clock_timestamp(), false) AS leased FROM due)
     SELECT
-        (SELECT count(*) FROM customers WHERE org_id IS NOT NULL OR erased_at IS NULL) AS customers,
+        (SELECT count(*) FROM customers)
+            - (SELECT count(*) FROM customers WHERE erased_at IS NOT NULL AND org_id IS NULL) AS customers,
         (SELECT coalesce(jsonb_object_agg(state, n), '{{}}') FROM (
             SELECT state, count(*) AS n FROM services GROUP BY state) AS s) AS services,
         (SELECT coalesce(jsonb_object_agg(hold, n), '{{}}') FROM (
-            SELECT unnest(holds) AS hold, count(*) AS n FROM services WHERE state <> 'terminated' GROUP BY 1) AS h
+            SELECT unnest(holds) AS hold, count(*) AS n FROM services
+            WHERE holds <> '{{}}' AND state <> 'terminated' GROUP BY 1) AS h
         ) AS holds,
         (SELECT count(*) FROM services WHERE panel_suspended) AS panel_suspended,
         (SELECT count(*) FROM services WHERE website_gone AND state <> 'terminated') AS websites_gone,
@@ -29,14 +37,17 @@ _NUMBERS = f"""
             ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS v) AS domains_differ_of,
         (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
         (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{{}}') FROM (
-            SELECT parked_reason, count(*) AS n FROM queue
-            WHERE parked_reason IS NOT NULL AND NOT leased GROUP BY 1) AS p) AS parked,
+            SELECT parked_reason, count(*) AS n FROM due
+            WHERE parked_reason IS NOT NULL AND {_FREE} GROUP BY 1) AS p) AS parked,
         (SELECT coalesce(jsonb_object_agg(why, n), '{{}}') FROM (
-            SELECT coalesce(waits_for, 'retry') AS why, count(*) AS n FROM queue
-            WHERE parked_reason IS NULL AND NOT leased AND due_at > clock_timestamp() GROUP BY 1) AS w) AS waiting,
-        (SELECT count(*) FROM queue
-            WHERE parked_reason IS NULL AND NOT leased AND due_at <= clock_timestamp()) AS due,
-        (SELECT count(*) FROM queue WHERE leased) AS working,
+            SELECT coalesce(waits_for, 'retry') AS why, count(*) AS n FROM due
+            WHERE parked_reason IS NULL AND {_FREE} AND due_at > statement_timestamp() GROUP BY 1) AS w) AS waiting,
+        (SELECT count(*) FROM unnest(%(lanes)s::text[]) AS l (lane)
+            CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
+            JOIN due d ON d.lane = l.lane AND d.priority = p.priority
+            WHERE d.parked_reason IS NULL AND {_FREE} AND d.due_at <= statement_timestamp()) AS due,
+        (SELECT count(*) FROM unnest(%(lanes)s::text[]) AS l (lane)
+            JOIN due d ON d.lane = l.lane WHERE d.leased_until > statement_timestamp()) AS working,
         (SELECT count(*) FROM shadow_plans) AS shadow_customers,
         (SELECT coalesce(jsonb_object_agg(kind, n), '{{}}') FROM (
             SELECT a ->> 'kind' AS kind, count(*) AS n FROM shadow_plans, jsonb_array_elements(actions) AS a
@@ -53,6 +64,7 @@ _NUMBERS = f"""
 
 async def read(db: Database) -> dict[str, Any]:
     """Every number of the dashboard, in one statement."""
-    row = await db.row(_NUMBERS)
+    lanes, priorities = [lane.value for lane in Lane], [priority.value for priority in Priority]
+    row = await db.row(_NUMBERS, {"lanes": lanes, "priorities": priorities})
     assert row is not None
     return dict(row)

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lib.database import brake, dashboard_numbers, due, latest_version, notices, schema_version, sweeps
+from lib.database import brake, dashboard_numbers, due, latest_version, notices, overview, schema_version, sweeps
 from lib.database.lists import orders
 from lib.model import Hold, ServiceState
 from lib.model.notice import Written
-from lib.operators import events
+from lib.model.reason import remedy
+from lib.operators import events, verdict
 from lib.operators.views import overview as views
 from lib.operators.views.outgoing import OutgoingNumbers
+from lib.policy.currencies import digits
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
@@ -43,6 +45,7 @@ class _Found(NamedTuple):
     unsent: int
     newest_unsent: Sequence[Written]
     outgoing: OutgoingNumbers | None
+    overview: overview.Overview
 
     @property
     def parked(self) -> int:
@@ -62,6 +65,7 @@ async def _read(bridge: Bridge) -> _Found:
         unsent=unsent,
         newest_unsent=newest_unsent,
         outgoing=await _outgoing(bridge),
+        overview=await overview.read(bridge.db),
     )
 
 
@@ -69,11 +73,13 @@ async def show(bridge: Bridge) -> views.Dashboard:
     """How everything stands, as the dashboard answers it."""
     found = await _read(bridge)
     counts, services = found.counts, found.counts["services"]
+    alerts = _alerts(bridge.settings, found)
     return views.Dashboard(
+        verdict=_verdict(found, alerts),
         mode=bridge.settings.provisioning_mode,
         version=bridge.settings.app_version,
         migration=views.Migration(applied=await schema_version(bridge.db), wanted=latest_version()),
-        alerts=_alerts(bridge.settings, found),
+        alerts=alerts,
         customers=counts["customers"],
         services={state.value: services.get(state.value, 0) for state in ServiceState},
         holds={hold.value: counts["holds"].get(hold.value, 0) for hold in Hold},
@@ -81,15 +87,53 @@ async def show(bridge: Bridge) -> views.Dashboard:
         organisations_suspended_in_panel=counts["orgs_suspended"],
         websites_gone=_refs(counts["websites_gone"], counts["websites_gone_from"]),
         domains_differ=_refs(counts["domains_differ"], counts["domains_differ_of"]),
-        queue=_queue(counts, found.load, found.parked),
+        queue=_queue(counts, found.load, found.overview),
         brake=_brakes(bridge.settings, found.stopped),
         shadow=_shadow(counts),
         sweep=_sweep(found.newest) if found.newest else None,
         events=await _events(bridge, counts),
         outgoing=found.outgoing,
-        orders=views.OrderNumbers(**{name: found.money[name] for name in views.OrderNumbers.__struct_fields__}),
+        orders=_orders(found.money),
         actions_last_day=counts["actions_day"],
         notices_not_sent=_notices(found.unsent, found.newest_unsent),
+        paid_to_live=views.PaidToLive(**found.overview.paid_to_live) if found.overview.paid_to_live["count"] else None,
+        charts=_charts(found.overview),
+        links=_links(bridge.settings),
+    )
+
+
+def _orders(money: Mapping[str, Any]) -> views.OrderNumbers:
+    exponents = {currency: digits(currency) for currency in {**money["missing"], **money["to_return"]}}
+    named = {name: money[name] for name in views.OrderNumbers.__struct_fields__ if name != "exponents"}
+    return views.OrderNumbers(**named, exponents=exponents)
+
+
+def _verdict(found: _Found, alerts: Sequence[views.Alert]) -> views.Verdict:
+    receivers = found.outgoing.endpoints if found.outgoing else ()
+    needs = verdict.Needs(
+        parked=found.parked,
+        braked=sum(stopped.waiting for stopped in found.stopped.values()),
+        receivers=sum(one.state in ("failing", "disabled") for one in receivers),
+        disputes=found.overview.disputes,
+        to_return=found.money["orders_to_return"],
+    )
+    busy = found.counts["due"] + found.counts["working"]
+    return verdict.of(needs, busy, [alert.code for alert in alerts])
+
+
+def _charts(found: overview.Overview) -> views.Charts:
+    return views.Charts(
+        events_per_hour=[
+            views.EventsOfHour(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in found.events
+        ],
+        sweeps=[views.SweepPoint(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in found.sweeps],
+    )
+
+
+def _links(settings: Settings) -> views.Links:
+    stripe = "https://dashboard.stripe.com"
+    return views.Links(
+        stripe=stripe if settings.livemode else f"{stripe}/test", panel=settings.enhance_api_url.removesuffix("/api")
     )
 
 
@@ -141,13 +185,23 @@ def _outgoing_alerts(found: OutgoingNumbers | None) -> list[views.Alert]:
     return alerts
 
 
-def _queue(counts: Mapping[str, Any], load: due.Load, parked: int) -> views.QueueView:
+def _queue(counts: Mapping[str, Any], load: due.Load, found: overview.Overview) -> views.QueueView:
+    groups = [
+        views.ParkedGroup(
+            reason=one["reason"],
+            count=one["count"],
+            oldest_at=datetime.fromisoformat(one["oldest_at"]),
+            remedy=remedy(one["reason"]),
+        )
+        for one in found.groups
+    ]
     return views.QueueView(
         due=counts["due"],
         oldest_seconds=round(load.oldest_seconds, 1),
+        oldest_due_at=found.oldest_due_at,
         working=counts["working"],
         waiting=counts["waiting"],
-        parked=views.Parked(total=parked, by_reason=counts["parked"]),
+        parked=views.Parked(total=sum(counts["parked"].values()), by_reason=counts["parked"], groups=groups),
     )
 
 

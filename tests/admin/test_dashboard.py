@@ -1,5 +1,6 @@
 """`GET /api/admin/dashboard`: the numbers are those of the world, whatever is in it."""
 
+import itertools
 import time
 from collections import Counter
 from datetime import datetime, timedelta
@@ -103,8 +104,14 @@ async def test_an_empty_world_is_all_zeros(world: World) -> None:
     assert found["services"] == {"pending": 0, "live": 0, "suspended": 0, "terminated": 0}
     assert found["holds"] == dict.fromkeys(("unpaid", "paused", "ended", "dispute", "refund", "admin"), 0)
     assert found["queue"] == {
-        "due": 0, "oldestSeconds": 0, "working": 0, "waiting": {}, "parked": {"total": 0, "byReason": {}},
+        "due": 0, "oldestSeconds": 0, "oldestDueAt": None, "working": 0, "waiting": {},
+        "parked": {"total": 0, "byReason": {}, "groups": []},
     }  # fmt: skip
+    assert (found["verdict"]["state"], found["verdict"]["needYou"]) == ("equal", 0)
+    hours = found["charts"].pop("eventsPerHour")
+    assert (found["paidToLive"], found["charts"]) == (None, {"sweeps": []})
+    assert len(hours) == 48
+    assert all((hour["webhook"], hour["sweep"]) == (0, 0) for hour in hours)
     assert (found["mode"], found["customers"], found["alerts"], found["sweep"]) == ("live", 0, [], None)
     assert found["brake"]["engaged"] is False
     assert found["shadow"] == {"customers": 0, "actions": {}, "plans": []}
@@ -168,7 +175,16 @@ async def test_the_numbers_of_a_mixed_world(world: World) -> None:
     assert found["holds"] == {"unpaid": 2, "paused": 1, "ended": 1, "dispute": 1, "refund": 1, "admin": 2}
     assert found["suspendedInPanel"] == 1
     assert found["customers"] == world.sql("SELECT count(*) AS n FROM customers")[0]["n"]
-    assert found["queue"]["parked"] == {"total": 3, "byReason": {"unmapped_price": 2, "domain_in_use": 1}}
+    parked = found["queue"]["parked"]
+    assert (parked["total"], parked["byReason"]) == (3, {"unmapped_price": 2, "domain_in_use": 1})
+    assert [(group["reason"], group["count"]) for group in parked["groups"]] == [
+        ("unmapped_price", 2), ("domain_in_use", 1),
+    ]  # fmt: skip
+    assert "plan_mappings" in parked["groups"][0]["remedy"]
+    oldest = world.sql("SELECT min(parked_at) AS at FROM due WHERE parked_reason = 'unmapped_price'")[0]["at"]
+    assert datetime.fromisoformat(parked["groups"][0]["oldestAt"]) == oldest
+    assert (found["verdict"]["state"], found["verdict"]["needYou"]) == ("attention", 4)
+    assert found["verdict"]["detail"] == "3 parked, 1 dispute to answer"
     assert found["queue"]["waiting"]["in_grace"] == 1
     assert (found["queue"]["due"], found["queue"]["working"]) == (0, 0)
     assert codes(found) == ["parked"]
@@ -259,6 +275,7 @@ async def test_an_engaged_brake_is_shown_with_its_reason(world: World) -> None:
         assert (found["brake"]["engaged"], found["brake"]["max"], found["brake"]["percent"]) == (True, 1, 5)
         assert found["brake"]["engagedAt"] is not None
         assert found["queue"]["waiting"] == {"brake": 2}
+        assert (found["verdict"]["needYou"], found["verdict"]["detail"]) == (2, "2 held back by the brake")
         assert (found["services"]["suspended"], found["holds"]["unpaid"]) == (1, 3)
         world.sql("UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = now(), released_by = 'anna'")
         found = await dashboard(client)
@@ -314,8 +331,12 @@ async def test_stuck_work_alarms(world: World) -> None:
         found = await dashboard(client)
         assert codes(found) == ["stuck"]
         assert 400 <= found["queue"]["oldestSeconds"] < 500
+        oldest = world.sql("SELECT due_at FROM due")[0]["due_at"]
+        assert datetime.fromisoformat(found["queue"]["oldestDueAt"]) == oldest
+        assert (found["verdict"]["state"], found["verdict"]["needYou"]) == ("stuck", 0)
     async with world.functions(HEALTH_MAX_LAG="3000") as client:
-        assert codes(await dashboard(client)) == []
+        found = await dashboard(client)
+        assert (codes(found), found["verdict"]["state"]) == ([], "working")
 
 
 async def test_the_newest_sweep_and_its_orphans(world: World) -> None:
@@ -390,3 +411,70 @@ async def test_a_schema_that_waits_for_its_migration_is_a_problem_and_no_crash(
     """Before the first migration the answer says what is the matter."""
     async with world.functions(DATABASE_URL=empty_database_url) as client:
         assert_problem(await client.get(DASHBOARD, headers=ADMIN), 503, "schema_outdated")
+
+
+# --- the first page ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_dispute_to_answer_and_money_to_return_need_a_person(world: World) -> None:
+    """Both count into the verdict, with no row of the queue parked; a dispute that is answered does not."""
+    world.sql(
+        "INSERT INTO disputes (dispute_id, charge_id, status, amount, currency, created_at, due_by)"
+        " SELECT 'dp_' || status, 'ch_' || status, status, 1900, 'eur', now(), now() + interval '5 days'"
+        " FROM unnest(ARRAY['needs_response', 'warning_needs_response', 'under_review']) AS status"
+    )
+    async with world.functions() as client:
+        found = await dashboard(client)
+    assert (found["verdict"]["state"], found["verdict"]["needYou"]) == ("attention", 2)
+    assert found["verdict"]["detail"] == "2 disputes to answer"
+
+
+async def test_how_long_paid_took_to_be_live(world: World) -> None:
+    """From Stripe's first `invoice.paid` to the first proof of the hosting; what was made anew does not count again."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    async with world.functions() as client:
+        assert (await dashboard(client))["paidToLive"] is None
+        for event in world.stripe.undelivered():
+            world.stripe.mark_delivered(event)
+            await world.deliver(client, event)
+        world.sql("UPDATE events SET created_at = created_at - interval '10 minutes' WHERE type = 'invoice.paid'")
+        found = (await dashboard(client))["paidToLive"]
+        assert found["count"] == 1
+        assert 600 <= found["p50Seconds"] == found["p95Seconds"] < 660
+        world.panel.delete_by_hand(world.service(subscription)["panel_subscription_id"])
+        world.sql("UPDATE events SET created_at = created_at - interval '9 hours' WHERE type = 'invoice.paid'")
+        await done(client, "recreate", customerId=customer)
+        assert world.ledger("verified").count("create_subscription") == 2
+        assert (await dashboard(client))["paidToLive"]["count"] == 1
+
+
+async def test_the_charts_of_two_days(world: World) -> None:
+    """Events by their hour and by how they came, and what each sweep found, oldest first."""
+    world.sql(
+        "INSERT INTO events (event_id, type, outcome, body, source, received_at)"
+        " SELECT 'evt_' || n, 'invoice.paid', 'accepted', '{}', CASE WHEN n <= 3 THEN 'webhook' ELSE 'sweep' END,"
+        " date_trunc('hour', now()) - interval '5 hours' FROM generate_series(1, 5) n"
+    )
+    world.sql(
+        "INSERT INTO sweeps (finished_at, counts, errors) VALUES"
+        " (now(), '{\"eventsMissed\": 2, \"marked\": 4}', '{\"orgs\": \"no list\"}'), (now(), '{}', '{}'),"
+        " (NULL, '{}', '{}')"
+    )
+    async with world.functions() as client:
+        found = (await dashboard(client))["charts"]
+    hours = found["eventsPerHour"]
+    assert (hours[-6]["webhook"], hours[-6]["sweep"]) == (3, 2)
+    assert sum(hour["webhook"] + hour["sweep"] for hour in hours) == 5
+    times = [datetime.fromisoformat(hour["at"]) for hour in hours]
+    assert {later - earlier for earlier, later in itertools.pairwise(times)} == {timedelta(hours=1)}
+    assert [(one["found"], one["made"], one["partial"]) for one in found["sweeps"]] == [(2, 4, True), (0, 0, False)]
+
+
+async def test_where_ids_can_be_looked_at(world: World) -> None:
+    """The addresses of both sides' own pages, Stripe's in the mode of the key."""
+    async with world.functions(ENHANCE_API_URL="https://panel.example.com/api/") as client:
+        links = (await dashboard(client))["links"]
+        assert links == {"stripe": "https://dashboard.stripe.com/test", "panel": "https://panel.example.com"}
+    async with world.functions(STRIPE_SECRET_KEY="sk_live_fake") as client:
+        assert (await dashboard(client))["links"]["stripe"] == "https://dashboard.stripe.com"

@@ -283,3 +283,32 @@ async def test_money_at_stripe_is_refunded_by_the_same_route(world: World) -> No
         collect = {"action": "collect", "orderId": made, "amount": 1000, "currency": "eur"}
         refused = await client.post(ROUTE, json=collect, headers=HEADERS)
     assert (refused.status_code, refused.json()["code"]) == (409, "not_offline")
+
+
+async def test_no_amount_is_told_without_how_many_of_its_digits_are_behind_the_point(world: World) -> None:
+    """Yen have none, dinars three: wherever an amount and a currency are, the exponent stands beside them."""
+    sell(world)
+    bare: list[tuple[str, Any]] = []
+
+    def look(value: Any, where: str) -> None:
+        if isinstance(value, dict):
+            if "currency" in value and value.get("exponent") != {"jpy": 0, "kwd": 3}.get(value["currency"]):
+                bare.append((where, value))
+            for name, part in value.items():
+                look(part, f"{where}.{name}")
+        elif isinstance(value, list):
+            for part in value:
+                look(part, where)
+
+    async with world.functions() as client:
+        for currency, amount in (("jpy", 1900), ("kwd", 1900)):
+            made = await post(client, {**CREATE, "currency": currency, "domain": f"{currency}.example"})
+            more = {"action": "collect", "orderId": made["order"]["id"], "amount": amount + 100, "currency": currency}
+            look(await post(client, more), "collected")
+            look(await get(client, id=made["order"]["id"]), "one")
+        look(await get(client), "list")
+        look(await get(client, view="reconciliation", provider="bank_transfer"), "reconciliation")
+        overview = (await client.get("/api/admin/dashboard", headers=HEADERS)).json()["orders"]
+    assert bare == []
+    assert overview["toReturn"] == {"jpy": 100, "kwd": 100}
+    assert overview["exponents"] == {"jpy": 0, "kwd": 3}

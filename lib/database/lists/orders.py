@@ -175,6 +175,7 @@ async def numbers(db: Database) -> dict[str, Any]:
             (SELECT coalesce(jsonb_object_agg(currency, missing), '{{}}') FROM (
                 SELECT currency, sum(amount - collected + returned) AS missing FROM orders WHERE {OPEN_OFFLINE}
                 GROUP BY currency) AS m) AS missing,
+            (SELECT count(*) FROM orders WHERE overpaid > 0) AS orders_to_return,
             (SELECT coalesce(jsonb_object_agg(currency, too_much), '{{}}') FROM (
                 SELECT currency, sum(overpaid) AS too_much FROM orders WHERE overpaid > 0 GROUP BY currency) AS m
             ) AS to_return

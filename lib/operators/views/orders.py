@@ -9,6 +9,7 @@ from typing import Any, Self
 from lib.database.lists.orders import Reconciled
 from lib.model import CustomerKey
 from lib.model.money import Breakdown, Collection, Order, Payment
+from lib.operators.views.money import MoneyView, exponent_of
 from lib.policy import references
 from lib.policy.offline_lines import line_name
 from lib.web.typed import View
@@ -28,7 +29,7 @@ class FeeView(View):
     version: int
 
 
-class OrderView(View):
+class OrderView(MoneyView):
     """One order. Amounts are whole minor units of `currency`."""
 
     id: str
@@ -43,7 +44,6 @@ class OrderView(View):
     mode: str
     domain: str | None
     client_reference: str | None
-    currency: str | None
     amount: int | None
     total: int | None
     collected: int
@@ -101,7 +101,7 @@ class OrderView(View):
         )
 
 
-class PaymentView(View):
+class PaymentView(MoneyView):
     """One attempt to pay, or one renewal."""
 
     id: str
@@ -118,7 +118,8 @@ class PaymentView(View):
     paid_at: datetime | None
     settled_at: datetime | None
     numbers: dict[str, Any] | None
-    """The breakdown, frozen when the money settled; `sources` says of each number where it came from."""
+    """The breakdown, frozen when the money settled; `sources` says of each number where it came from. It is in the
+    payment's currency, but for what came to the balance and what the buyer saw, whose exponents stand beside them."""
 
     @classmethod
     def of_payment(cls, payment: Payment) -> Self:
@@ -133,6 +134,8 @@ def _numbers(found: Breakdown | None) -> dict[str, Any] | None:
     rate = found.exchange_rate
     told |= {"sources": {_camel(name): source.value for name, source in found.sources.items()}}
     told |= {"exchange_rate": str(rate) if rate is not None else None}
+    told |= {"exponent": exponent_of(found.currency)}
+    told |= {f"{name}_exponent": exponent_of(told[f"{name}_currency"]) for name in ("balance", "presentment")}
     return {_camel(name): value for name, value in told.items()}
 
 
@@ -141,7 +144,7 @@ def _camel(name: str) -> str:
     return first + "".join(part.title() for part in rest)
 
 
-class CollectionView(View):
+class CollectionView(MoneyView):
     """Offline money that came."""
 
     amount: int
@@ -151,7 +154,7 @@ class CollectionView(View):
     external_id: str | None
 
 
-class MoneyBackView(View):
+class MoneyBackView(MoneyView):
     """A refund, or a dispute: what of a payment went back, or is asked back."""
 
     id: str
@@ -244,7 +247,7 @@ def _dispute(row: dict[str, Any]) -> MoneyBackView:
     return MoneyBackView(id=row["dispute_id"], **{name: row[name] for name in names})
 
 
-class ReconciledView(View):
+class ReconciledView(MoneyView):
     """What was expected for an offline order, against what came."""
 
     order_id: str
@@ -253,7 +256,6 @@ class ReconciledView(View):
     provider: str
     state: str
     due_at: datetime | None
-    currency: str | None
     expected: int
     collected: int
     returned: int
@@ -276,7 +278,7 @@ class ReconciledView(View):
         )
 
 
-class RefundAsked(View):
+class RefundAsked(MoneyView):
     """A refund that Stripe was asked for, as it stands."""
 
     request_id: str

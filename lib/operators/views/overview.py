@@ -44,11 +44,22 @@ class ServiceRefs(View):
     services: list[ServiceRef]
 
 
+class ParkedGroup(View):
+    """Everything that is parked for one reason."""
+
+    reason: str
+    count: int
+    oldest_at: datetime
+    remedy: str
+
+
 class Parked(View):
     """How many wait for a person."""
 
     total: int
     by_reason: dict[str, int]
+    groups: list[ParkedGroup]
+    """The same with what to do about each; most of them first."""
 
 
 class QueueView(View):
@@ -56,6 +67,8 @@ class QueueView(View):
 
     due: int
     oldest_seconds: float
+    oldest_due_at: datetime | None
+    """Since when the oldest of what is due waits, deliveries to your own systems left out."""
     working: int
     waiting: dict[str, int]
     """What for -> how many."""
@@ -151,6 +164,8 @@ class OrderNumbers(View):
     """Of these: what is still to come, by currency, in minor units."""
     to_return: dict[str, int]
     """What came too much or too late, by currency, in minor units."""
+    exponents: dict[str, int]
+    """Of each currency in these two: how many digits of an amount stand behind the point."""
 
 
 class NoticeView(View):
@@ -185,9 +200,67 @@ class NoticeNumbers(View):
     newest: list[NoticeView]
 
 
+class Verdict(View):
+    """The one line that says whether somebody has to do something."""
+
+    state: Literal["equal", "working", "attention", "stuck"]
+    """equal: both sides are. working: what is due is under way. attention: it goes on, and needs a person somewhere.
+    stuck: due work stands still."""
+    need_you: int
+    """How many things wait for a person: parked, braked, receivers that fail, disputes to answer, money to return."""
+    detail: str
+
+
+class PaidToLive(View):
+    """How long it took, in the last 7 days, from Stripe's `invoice.paid` (offline: from the money) of a new
+    subscription until its hosting was seen to run.
+    """
+
+    count: int
+    p50_seconds: float
+    p95_seconds: float
+
+
+class EventsOfHour(View):
+    """How many events came in within the hour that begins at `at`."""
+
+    at: datetime
+    webhook: int
+    sweep: int
+    """Those that the webhook had missed."""
+
+
+class SweepPoint(View):
+    """What one sweep found."""
+
+    id: int
+    at: datetime
+    found: int
+    """Events that had been missed."""
+    made: int
+    """Customers and objects that it made due, because the two sides differed."""
+    partial: bool
+    """Something could not be compared."""
+
+
+class Charts(View):
+    """The last 48 hours, and the last 48 sweeps, oldest first."""
+
+    events_per_hour: list[EventsOfHour]
+    sweeps: list[SweepPoint]
+
+
+class Links(View):
+    """Where the ids of both sides can be looked at."""
+
+    stripe: str
+    panel: str
+
+
 class Dashboard(View):
     """How everything stands."""
 
+    verdict: Verdict
     mode: str
     version: str
     migration: Migration
@@ -209,6 +282,10 @@ class Dashboard(View):
     orders: OrderNumbers
     actions_last_day: dict[str, int]
     notices_not_sent: NoticeNumbers
+    paid_to_live: PaidToLive | None
+    """Null when nothing was made in that time."""
+    charts: Charts
+    links: Links
 
 
 class SweepRun(View):

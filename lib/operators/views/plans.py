@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from lib.operators.views.money import MoneyView
 from lib.operators.views.passes import ProblemView
 from lib.web.typed import View
 
 
-class PriceView(View):
+class PriceView(MoneyView):
     """A price at the billing provider, as it is now."""
 
     id: str

@@ -1,0 +1,126 @@
+"""What the first page shows besides the numbers: who waits for a person, how fast paid is live, the last two days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lib.database.connection import Database
+from lib.model import Lane, Priority
+
+HOURS = 48
+SWEEPS = 48
+MADE = 1000
+"""Of so many that were made last it is told how long they took: each costs two look-ups."""
+
+ANSWER = ("needs_response", "warning_needs_response", "appeal_needs_response")
+"""Statuses of a dispute in which Stripe waits for the operator."""
+
+_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
+
+_GROUPS = f"""
+    SELECT coalesce(jsonb_agg(jsonb_build_object('reason', reason, 'count', n, 'oldest_at', oldest)
+        ORDER BY n DESC, reason), '[]')
+    FROM (SELECT parked_reason AS reason, count(*) AS n, min(parked_at) AS oldest FROM due
+        WHERE parked_reason IS NOT NULL AND {_FREE} GROUP BY 1) AS p
+"""
+
+_OLDEST = f"""
+    SELECT min(d.due_at)
+    FROM unnest(%(lanes)s::text[]) AS l (lane) CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT due_at FROM due WHERE due.lane = l.lane AND due.priority = p.priority
+            AND due_at <= statement_timestamp() AND {_FREE}
+        ORDER BY due_at LIMIT 1
+    ) AS d
+"""
+
+_DISPUTES = """
+    SELECT count(*) FROM disputes
+    WHERE closed_at IS NULL AND due_by IS NOT NULL AND due_by > now() - interval '90 days' AND status = ANY(%(answer)s)
+"""
+
+_EVENTS = """
+    SELECT jsonb_agg(jsonb_build_object('at', h.at, 'webhook', coalesce(e.webhook, 0), 'sweep', coalesce(e.sweep, 0))
+        ORDER BY h.at)
+    FROM generate_series(date_trunc('hour', now()) - make_interval(hours => %(hours)s - 1), date_trunc('hour', now()),
+        interval '1 hour') AS h (at)
+    LEFT JOIN (
+        SELECT date_trunc('hour', received_at) AS at, count(*) FILTER (WHERE source = 'webhook') AS webhook,
+            count(*) FILTER (WHERE source = 'sweep') AS sweep
+        FROM events WHERE received_at >= date_trunc('hour', now()) - make_interval(hours => %(hours)s - 1) GROUP BY 1
+    ) AS e USING (at)
+"""
+
+_SWEEPS = """
+    SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'at', started_at,
+        'found', coalesce((counts ->> 'eventsMissed')::int, 0), 'made', coalesce((counts ->> 'marked')::int, 0),
+        'partial', errors <> '{}') ORDER BY id), '[]')
+    FROM (SELECT * FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT %(sweeps)s) AS s
+"""
+
+_PAID_TO_LIVE = """
+    SELECT jsonb_build_object('count', count(*),
+        'p50_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(seconds, 0)),
+        'p95_seconds', percentile_cont(0.95) WITHIN GROUP (ORDER BY greatest(seconds, 0)))
+    FROM (
+        SELECT extract(epoch FROM made.at - coalesce(
+            (SELECT min(e.created_at) FROM events e
+             WHERE e.provider = made.provider AND e.customer_id = made.customer_id
+                AND e.subscription_id = made.subscription_id AND e.type = 'invoice.paid'),
+            CASE WHEN made.subscription_id ~ '^off_[0-9a-f]{32}$' THEN
+                (SELECT min(o.paid_at) FROM orders o WHERE o.line_id = substr(made.subscription_id, 5)::uuid) END
+        ))::float AS seconds
+        FROM (
+            SELECT * FROM actions WHERE kind = 'create_subscription' AND state = 'verified'
+                AND at > now() - interval '7 days'
+            ORDER BY at DESC LIMIT %(made)s
+        ) AS made
+        WHERE made.slot = 1 AND NOT EXISTS (
+            SELECT FROM actions b
+            WHERE b.provider = made.provider AND b.customer_id = made.customer_id AND b.id < made.id
+                AND b.subscription_id = made.subscription_id AND b.slot = 1
+                AND b.kind = 'create_subscription' AND b.state = 'verified')
+    ) AS took WHERE seconds IS NOT NULL
+"""
+"""Paid is when Stripe said `invoice.paid` of its subscription for the first time (offline: when the first order of its
+line was paid). Live is when the ledger first verified its hosting. What was made anew, and further services of the same
+subscription, are other stories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What is read of it, with JSON's own types where it came as JSON."""
+
+    groups: list[dict[str, Any]]
+    oldest_due_at: datetime | None
+    disputes: int
+    """How many disputes wait for the operator's answer."""
+    events: list[dict[str, Any]]
+    sweeps: list[dict[str, Any]]
+    paid_to_live: dict[str, Any]
+
+
+_READ = f"""
+    SELECT ({_GROUPS}) AS groups, ({_OLDEST}) AS oldest_due_at, ({_DISPUTES}) AS disputes, ({_EVENTS}) AS events,
+        ({_SWEEPS}) AS sweeps, ({_PAID_TO_LIVE}) AS paid_to_live
+"""
+
+
+async def read(db: Database) -> Overview:
+    """All of it in one statement, of which each part reads a range of an index."""
+    row = await db.row(
+        _READ,
+        {
+            # What waits for somebody else's server says nothing of our own pace.
+            "lanes": [lane.value for lane in Lane if lane is not Lane.OUT],
+            "priorities": [priority.value for priority in Priority],
+            "answer": list(ANSWER),
+            "hours": HOURS,
+            "sweeps": SWEEPS,
+            "made": MADE,
+        },
+    )
+    assert row is not None
+    return Overview(**row)

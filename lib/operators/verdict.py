@@ -1,0 +1,62 @@
+"""The one line of the first page: is it healthy, or does somebody have to do something?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+from lib.operators.views.overview import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """How many of each kind wait for a person. Nothing is counted under two of them."""
+
+    parked: int = 0
+    """Rows of the queue."""
+    braked: int = 0
+    """Services that the brake keeps as they are."""
+    receivers: int = 0
+    """Of the operator's own systems those that take no events."""
+    disputes: int = 0
+    """To be answered at Stripe."""
+    to_return: int = 0
+    """Offline orders of which money is to be given back."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(astuple(self))
+
+
+_WORDS = (
+    ("parked", "parked", "parked"),
+    ("braked", "held back by the brake", "held back by the brake"),
+    ("receivers", "of your own systems takes no events", "of your own systems take no events"),
+    ("disputes", "dispute to answer", "disputes to answer"),
+    ("to_return", "order with money to return", "orders with money to return"),
+)
+"""Field, and what one and several of it are called."""
+
+STUCK = "stuck"
+"""The alert that due work stands still."""
+
+
+def of(needs: Needs, busy: int, alerts: Sequence[str]) -> Verdict:
+    """The verdict.
+
+    Args:
+        busy: rows of the queue that are due or worked on.
+        alerts: codes of what calls for a person otherwise (the mode, a sweep that left something out).
+    """
+    counted = [(getattr(needs, name), one, several) for name, one, several in _WORDS]
+    parts = [f"{count} {one if count == 1 else several}" for count, one, several in counted if count]
+    if STUCK in alerts:
+        detail = "; ".join(["due work stands still: does the drain cron or the worker run?", *parts])
+        return Verdict(state="stuck", need_you=needs.total, detail=detail)
+    if needs.total or alerts:
+        told = ", ".join(parts) or f"nobody is stuck; see the alerts: {', '.join(alerts)}"
+        return Verdict(state="attention", need_you=needs.total, detail=told)
+    if busy:
+        return Verdict(state="working", need_you=0, detail=f"{busy} under way; nobody is stuck")
+    return Verdict(state="equal", need_you=0, detail="the panel equals Stripe; nothing is due and nobody is stuck")
