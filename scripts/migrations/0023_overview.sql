@@ -13,5 +13,5 @@ CREATE INDEX services_panel_suspended_idx ON services (subscription_id, slot) WH
 CREATE INDEX customers_org_suspended_idx ON customers (customer_id) WHERE org_suspended;
 CREATE INDEX customers_erased_idx ON customers (customer_id) WHERE erased_at IS NOT NULL AND org_id IS NULL;
 
-INSERT INTO schema_migrations (version, name) VALUES (22, 'overview');
+INSERT INTO schema_migrations (version, name) VALUES (23, 'overview');
 COMMIT;
