@@ -32,7 +32,11 @@ _WRITE = f"""
         SELECT {_NAMES.replace("send_at", "coalesce(send_at, clock_timestamp())")}
         FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({_COLUMNS})
         ORDER BY provider, customer_id, kind, about
-        ON CONFLICT DO NOTHING RETURNING notice_id, send_at
+        ON CONFLICT (provider, coalesce(customer_id, ''), kind, about) DO UPDATE SET status = 'pending',
+            answer = NULL, subscription_id = excluded.subscription_id, slot = excluded.slot, date = excluded.date,
+            send_at = excluded.send_at, looked_again = false, created_at = clock_timestamp(), ended_at = NULL
+            WHERE notices.status = 'obsolete'
+        RETURNING notice_id, send_at
     )
     INSERT INTO due (kind, key, lane, priority, due_at)
     SELECT '{KIND}', notice_id::text, 'out', {Priority.ASKED.value}, send_at FROM written ORDER BY notice_id
@@ -46,7 +50,8 @@ _STANDS = "status, attempts, lost, looked_again, answer, recipient, created_at, 
 async def write(connection: Connection, notices: Sequence[Notice]) -> None:
     """Write what customers are to be told, in the transaction of the fact itself; what was written before stays.
 
-    One statement for any number of notices. It makes them due, each at its time.
+    Only what was not sent because it was no longer true has become true again, and waits as if it were new. One
+    statement for any number of notices. It makes them due, each at its time.
     """
     if notices:
         await connection.execute(_WRITE, {"rows": json.dumps([_row(notice) for notice in notices])})

@@ -35,6 +35,7 @@ _TYPES = {
     "unpaid_since": "timestamptz",
     "grace_until": "timestamptz",
     "grace_override": "timestamptz",
+    "ends_at": "timestamptz",
     "ended_at": "timestamptz",
     "retain_until": "timestamptz",
     "released": "boolean",
@@ -44,7 +45,7 @@ _TYPES = {
 """Every column that a pass writes, and its type; `_row` and `service_of` go the one way and the other."""
 
 _NOT_LINKED = frozenset(
-    {"plan_since", "unpaid_since", "grace_until", "grace_override", "ended_at", "retain_until", "released"}
+    {"plan_since", "unpaid_since", "grace_until", "grace_override", "ends_at", "ended_at", "retain_until", "released"}
 )
 """What linking says nothing of: it stays as it is remembered."""
 
@@ -178,6 +179,7 @@ def _row(s: Service) -> dict[str, Any]:
         "unpaid_since": _iso(s.unpaid_since),
         "grace_until": _iso(s.grace_until),
         "grace_override": _iso(s.grace_override),
+        "ends_at": _iso(s.ends_at),
         "ended_at": _iso(s.ended_at),
         "retain_until": _iso(s.retain_until),
         "released": s.released,
@@ -207,6 +209,7 @@ def service_of(row: dict[str, Any]) -> Service:
         unpaid_since=read_time(row["unpaid_since"]),
         grace_until=read_time(row["grace_until"]),
         grace_override=read_time(row["grace_override"]),
+        ends_at=read_time(row["ends_at"]),
         ended_at=read_time(row["ended_at"]),
         retain_until=read_time(row["retain_until"]),
         released=row["released"],

@@ -41,6 +41,9 @@ MOST_LOST = 2
 LOOK_AGAIN = timedelta(minutes=1)
 """How long the customer's own pass has, that is asked whether a debt is still there."""
 
+LONG_AGO = timedelta(minutes=2)
+"""A notice that was not sent within this asks the customer's own pass once more, where only Stripe knows better."""
+
 ASKS_FOR_MONEY = (NoticeKind.PAYMENT_FAILED, NoticeKind.SUSPENSION_SOON, NoticeKind.SUSPENDED)
 
 
@@ -94,6 +97,8 @@ class Post:
         known = await self._look()
         if why := no_longer_true(written.notice, known.service, known.others, known.order, written.at):
             return await self._end(NoticeStatus.OBSOLETE, why)
+        if written.notice.kind is NoticeKind.ENDING and not written.looked_again and written.age > LONG_AGO:
+            return await self._look_again()
         return await self._address(known)
 
     # --- what is so ---
@@ -161,7 +166,7 @@ class Post:
         return replace(facts, amount=shown(order.missing, str(order.currency)), reference=order.reference)
 
     async def _look_again(self) -> Outcome:
-        """Let the customer's own pass find out whether the debt is paid or was put away; then this is asked again."""
+        """Let the customer's own pass find out whether it is still so at Stripe; then this is asked again."""
         customer = self.written.notice.customer
 
         async def ask(connection: Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lib.model.customer_key import CustomerKey
@@ -18,6 +18,7 @@ class NoticeKind(Explained):
     SUSPENSION_SOON = "suspension_soon", "it still is, `NOTICE_DAYS` before the suspension"
     SUSPENDED = "suspended", "hosting was suspended"
     RUNNING_AGAIN = "running_again", "hosting that was suspended runs again"
+    ENDING = "ending", "a cancellation is known: until when hosting runs"
     ENDED = "ended", "hosting has ended; the date of its deletion, where there is one"
     DELETION_SOON = "deletion_soon", "hosting that has ended is deleted, `NOTICE_DAYS` before it"
     RENEWAL_DUE = (
@@ -90,3 +91,8 @@ class Written:
     ended_at: datetime | None = None
     erased: bool = False
     """Its customer's personal data was erased."""
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago it was written."""
+        return self.at - self.created_at

@@ -79,6 +79,8 @@ class Service:
     """A one-off date set by an admin; wins over every length."""
     panel_suspended: bool = False
     """Somebody in the panel suspended it: shown, never lifted."""
+    ends_at: datetime | None = None
+    """When its subscription ends by a cancellation that is known; `None`: none is, or it has ended."""
     ended_at: datetime | None = None
     retain_until: datetime | None = None
     """When a configured retention is over and it is soft-deleted."""

@@ -232,6 +232,7 @@ def _remembered(service: Service) -> dict[str, Any]:
         "panelSuspended": service.panel_suspended,
         "unpaidSince": service.unpaid_since,
         "graceUntil": service.grace_until,
+        "endsAt": service.ends_at,
         "waitsFor": service.wait_reason,
     }
 

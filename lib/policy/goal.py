@@ -70,7 +70,7 @@ def ended(service: Service, rule: Why, ended_at: datetime | None, terms: Terms) 
     if not service.made:
         return Goal(service, Want.NOTHING, rule)
     ended_at = ended_at or service.ended_at or terms.at
-    held = replace(service, holds=(service.holds & {Hold.ADMIN}) | {Hold.ENDED}, ended_at=ended_at)
+    held = replace(service, holds=(service.holds & {Hold.ADMIN}) | {Hold.ENDED}, ends_at=None, ended_at=ended_at)
     if terms.policy.retention_days is None:
         return Goal(held, Want.OFF, rule)
     end = ended_at + timedelta(days=terms.policy.retention_days)
@@ -178,7 +178,8 @@ def _state(place: Place, terms: Terms) -> Goal:
     service = replace(service, wait_reason=waits, grace_until=None)
     if subscription.status in OVER:
         return ended(service, Rule(subscription.status), subscription.ended_at, terms)
-    service = replace(service, ended_at=service.ended_at if comes_back else None, retain_until=None)
+    ended_at = service.ended_at if comes_back else None
+    service = replace(service, ends_at=subscription.cancel_at, ended_at=ended_at, retain_until=None)
     if subscription.status == "incomplete" and not (place.trusted and invoices.is_processing(subscription)):
         waiting = replace(service, wait_reason=WaitReason.FIRST_PAYMENT)
         return Goal(waiting, Want.KEEP if service.made else Want.NOTHING, Rule.INCOMPLETE)

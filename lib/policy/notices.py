@@ -46,6 +46,7 @@ def _of_service(memory: Memory, before: Service | None, after: Service, terms: T
 
     return [
         *_of_debt(before, after, terms, notice),
+        *_of_cancellation(before, after, terms, notice),
         *_of_state(before, after, terms, notice),
     ]
 
@@ -65,6 +66,21 @@ def _of_debt(before: Service | None, after: Service, terms: Terms, notice: _Make
         if at > terms.at or not fresh:  # the first one has just said the same
             told.append(notice(NoticeKind.SUSPENSION_SOON, end.isoformat(), end, max(at, terms.at)))
     return told
+
+
+def _of_cancellation(before: Service | None, after: Service, terms: Terms, notice: _Make) -> list[Notice]:
+    """A cancellation, as soon as it is known of something that is there."""
+    at = after.ends_at
+    if at is None or at <= terms.at or not _is_there(after):
+        return []
+    if before is not None and _is_there(before) and before.ends_at == at:
+        return []
+    return [notice(NoticeKind.ENDING, at.isoformat(), at, None)]
+
+
+def _is_there(service: Service) -> bool:
+    """Whether it has not ended and can still do so."""
+    return service.state in (ServiceState.LIVE, ServiceState.SUSPENDED) and Hold.ENDED not in service.holds
 
 
 def _of_state(before: Service | None, after: Service, terms: Terms, notice: _Make) -> list[Notice]:
@@ -113,6 +129,10 @@ def no_longer_true(
         case NoticeKind.SUSPENDED:
             held = service.state is ServiceState.SUSPENDED and Hold.ENDED not in service.holds
             return None if held and service.holds else "it is not suspended any more, or has ended"
+        case NoticeKind.ENDING:
+            at = service.ends_at
+            stands = _is_there(service) and at is not None and at == notice.date and at > now
+            return None if stands else "the cancellation was taken back, has another date, or it has ended"
         case NoticeKind.RUNNING_AGAIN:
             return None if service.state is ServiceState.LIVE else "it does not run any more"
         case _:
