@@ -1,4 +1,4 @@
-"""Read the mails that customers get as they would be sent, and send one to yourself."""
+"""Read the mails that customers get as they would be sent, send one to yourself, and send again what was refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from scripts._console import finish
+from scripts._console import actor, bridge, finish, table, when
 from scripts._environment import load_env_file
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lib.messages.templates import Facts, Text
 
 NOBODY = "Example Hosting"
+MOST = 50
+"""Mails that `list` shows."""
 
 
 def main() -> None:
@@ -27,23 +29,75 @@ def main() -> None:
         prog="scripts/notice",
         description="preview prints the mails to customers with made-up facts, all of them or one kind: "
         f"{', '.join(kinds)}. It needs no settings. test sends one of them to an address of yours over MAIL_URL; "
-        "nothing is written down. Settings come from the environment or from .env; the environment wins.",
-        epilog="Exit code: 0 all well, 1 a template or the mail server says no, 2 it could not be done.",
+        "nothing is written down. list names the mails that were refused for good, or whose answer was lost twice; "
+        "resend lets one of them go out once more with the next pass, if it still is true. "
+        "Settings come from the environment or from .env; the environment wins.",
+        epilog="Exit code: 0 all well, 1 a template or the mail server says no, or a mail was refused, 2 it could not "
+        "be done.",
     )
-    parser.add_argument("act", choices=("preview", "test"), metavar="preview|test")
-    parser.add_argument("kind", nargs="?", choices=kinds, metavar="KIND", help="one of the above")
+    parser.add_argument("act", choices=("preview", "test", "list", "resend"), metavar="preview|test|list|resend")
+    parser.add_argument("what", nargs="?", metavar="KIND|ID", help="one of the above; resend: the id of a mail")
     parser.add_argument("--language", help="such as de (default: NOTICE_LANGUAGE)")
     parser.add_argument("--html", action="store_true", help="print the HTML part instead of the text")
     parser.add_argument("--to", metavar="ADDRESS", help="test: where it is sent")
+    parser.add_argument("--actor", help="resend: the name in the ledger (default: $USER)")
     options = parser.parse_args()
     if options.act == "test" and not options.to:
         parser.error("test needs --to: an address of your own")
+    if options.act == "resend" and not options.what:
+        parser.error("resend needs the id of a mail: list has them")
+    if options.act in ("preview", "test") and options.what not in (None, *kinds):
+        parser.error(f"there is no mail {options.what}: there are {', '.join(kinds)}")
 
     async def work() -> int:
         load_env_file()
+        if options.act in ("list", "resend"):
+            return await (_list() if options.act == "list" else _resend(options))
         return _test(options) if options.act == "test" else _preview(options)
 
     finish(work, "It could not be done", "A mail that was on its way may have been sent.")
+
+
+async def _list() -> int:
+    from lib.database import notices
+
+    async with bridge() as manager:
+        await manager.ensure_schema(migrates=False)
+        total, newest = await notices.trouble(manager.db, MOST)
+    if not newest:
+        print("Every mail was taken, or is still to be sent.")
+        return 0
+    rows = [
+        (
+            one.id,
+            when(one.ended_at),
+            one.notice.kind,
+            one.notice.customer or one.notice.order_id,
+            one.status,
+            one.answer,
+        )
+        for one in newest
+    ]
+    print(table(("MAIL", "SINCE", "KIND", "CUSTOMER OR ORDER", "STATUS", "ANSWER"), rows))
+    if total > len(newest):
+        print(f"The newest {len(newest)} of {total}.")
+    print("Correct the address in Stripe, then: ./scripts/notice resend MAIL")
+    return 1
+
+
+async def _resend(options: argparse.Namespace) -> int:
+    from lib.errors import Declined
+    from lib.operators import notices
+
+    async with bridge() as manager:
+        await manager.ensure_schema(migrates=False)
+        try:
+            done = await notices.resend(manager, actor(options.actor), options.what)
+        except Declined as error:
+            print(error, file=sys.stderr)
+            return 1
+    print(f"{done.id} ({done.kind}) is due: it goes out with the next passes of the functions or of ./scripts/worker.")
+    return 0
 
 
 def _preview(options: argparse.Namespace) -> int:
@@ -51,7 +105,7 @@ def _preview(options: argparse.Namespace) -> int:
     from lib.model.notice import NoticeKind
 
     failed = False
-    for kind in NoticeKind if options.kind is None else [NoticeKind(options.kind)]:
+    for kind in NoticeKind if options.what is None else [NoticeKind(options.what)]:
         try:
             text, language = _text(kind, options.language, None)
         except TemplateError as error:
@@ -74,7 +128,7 @@ def _test(options: argparse.Namespace) -> int:
         print("MAIL_URL and MAIL_FROM are not set: nobody is written to.", file=sys.stderr)
         return 2
     try:
-        text, language = _text(NoticeKind(options.kind or NoticeKind.PAYMENT_FAILED), options.language, settings)
+        text, language = _text(NoticeKind(options.what or NoticeKind.PAYMENT_FAILED), options.language, settings)
     except TemplateError as error:
         print(error, file=sys.stderr)
         return 1

@@ -17,9 +17,10 @@ from lib.database.lists.ledger import LedgerFilter
 from lib.database.lists.outgoing import OutgoingFilter
 from lib.database.outbox_edits import Choice
 from lib.errors import Declined, Fault
-from lib.operators import bodies, events, ledger, outgoing
+from lib.operators import bodies, events, ledger, notices, outgoing
 from lib.operators.views.events import EventView, Grown, LedgerLine, Matches, Replayed
 from lib.operators.views.outgoing import Changed, Deliveries, OutgoingEventView, Tested
+from lib.operators.views.overview import NoticeView
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import CustomerId, Id, Text
@@ -130,8 +131,8 @@ async def _ledger(ask: Ask[Query]) -> Any:
 
 
 async def act(ask: Ask[bodies.Events]) -> Any:
-    """Play received events again; test, resend, skip or enable of outgoing ones. Of a filter: `dryRun` first, then
-    `expected` and `asOf`.
+    """Play received events again; test, resend, skip or enable of outgoing ones; send a refused mail again. Of a
+    filter: `dryRun` first, then `expected` and `asOf`.
     """
     bridge, given = current(), ask.given
     match given:
@@ -141,6 +142,8 @@ async def act(ask: Ask[bodies.Events]) -> Any:
             return await outgoing.send_test(bridge, ask.actor, given.endpoint)
         case bodies.EnableEndpoint():
             return _then_drain(await outgoing.enable(bridge, ask.actor, given.endpoint))
+        case bodies.ResendNotice():
+            return _then_drain(await notices.resend(bridge, ask.actor, given.notice_id))
         case bodies.Resend() | bodies.Skip():
             return await _resend_or_skip(ask.actor, given)
 
@@ -164,7 +167,7 @@ def _choice(given: bodies.Resend | bodies.Skip, now: datetime) -> Choice:
     return Choice(since=moment("from", about.from_, now), until=min(ends), type=about.type, customer=about.customer)
 
 
-def _then_drain(done: Changed) -> Answer:
+def _then_drain(done: Changed | NoticeView) -> Answer:
     background = BackgroundTask(current().drain_quietly, deadline=work_deadline())
     return Answer(done, 202, background)
 
@@ -251,5 +254,7 @@ app = endpoint(
         answers={200: Page[EventView] | EventView | Deliveries | OutgoingEventView | Page[LedgerLine] | Grown},
         csv=True,
     ),
-    POST=Verb(act, body=bodies.Events, answers={200: Matches | Replayed | Tested, 202: Replayed | Changed}),
+    POST=Verb(
+        act, body=bodies.Events, answers={200: Matches | Replayed | Tested, 202: Replayed | Changed | NoticeView}
+    ),
 )

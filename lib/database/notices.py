@@ -75,16 +75,16 @@ def _row(notice: Notice) -> dict[str, Any]:
 # --- one of them ------------------------------------------------------------------------------------------------------
 
 
+_ONE = f"""
+    SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, EXISTS (SELECT FROM customers c
+        WHERE c.provider = n.provider AND c.customer_id = n.customer_id AND erased_at IS NOT NULL) AS erased
+    FROM notices n WHERE notice_id::text = %(id)s
+"""
+
+
 async def find(db: Database, notice_id: str) -> Written | None:
     """A notice as it stands now."""
-    row = await db.row(
-        f"""
-        SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, EXISTS (SELECT FROM customers c
-            WHERE c.provider = n.provider AND c.customer_id = n.customer_id AND erased_at IS NOT NULL) AS erased
-        FROM notices n WHERE notice_id::text = %(id)s
-        """,
-        {"id": notice_id},
-    )
+    row = await db.row(_ONE, {"id": notice_id})
     return _written(row) if row else None
 
 
@@ -185,6 +185,29 @@ async def put_off(db: Database, until: datetime) -> None:
     """Let every notice that is to be sent wait for the mail server, which fails; one will try it then."""
     await db.rows(
         "UPDATE notices SET send_at = %(until)s WHERE status = 'pending' AND send_at < %(until)s", {"until": until}
+    )
+
+
+async def stands(connection: Connection, notice_id: str) -> Written | None:
+    """A notice as it stands now, held until the transaction ends."""
+    cursor = await connection.execute(_ONE + " FOR UPDATE OF n", {"id": notice_id})
+    row = await cursor.fetchone()
+    return _written(row) if row else None
+
+
+async def resend(connection: Connection, notice_id: str) -> None:
+    """Let a notice that came to its end wait as if it were new, and make it due; how often it was lost stays."""
+    await connection.execute(
+        f"""
+        WITH again AS (
+            UPDATE notices SET status = 'pending', answer = NULL, ended_at = NULL, looked_again = false,
+                send_at = clock_timestamp()
+            WHERE notice_id::text = %(id)s RETURNING notice_id
+        )
+        INSERT INTO due (kind, key, lane, priority)
+        SELECT '{KIND}', notice_id::text, 'out', {Priority.ASKED.value} FROM again {due.NUDGE}
+        """,
+        {"id": notice_id},
     )
 
 

@@ -248,8 +248,14 @@ class Skip(_OfOutgoing, tag_field="action", tag="skip"):
     """Send waiting events no more; what follows them goes on."""
 
 
-Events = ReplayThese | TestEndpoint | Resend | Skip | EnableEndpoint
-"""What is done about events by hand: received ones are played again, the others are about outgoing ones."""
+class ResendNotice(Given, kw_only=True, tag_field="action", tag="resendNotice"):
+    """Send a mail to a customer once more that was refused, or whose answer was lost; if it still is true."""
+
+    notice_id: Id
+
+
+Events = ReplayThese | TestEndpoint | Resend | Skip | EnableEndpoint | ResendNotice
+"""What is done by hand about what goes in and out: received events, outgoing ones, mails to customers."""
 
 
 class MappingKey(Given, kw_only=True):

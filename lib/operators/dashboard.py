@@ -260,11 +260,15 @@ def _order_alerts(money: Mapping[str, Any]) -> Iterator[views.Alert]:
         yield views.Alert(code="to_return", detail=detail, remedy="See /api/admin/orders?overpaid=true.")
 
 
+NOTICES = "noticesNotSent has the newest: correct the address in Stripe, then send resendNotice to /api/admin/events."
+"""What is done about mails that were refused."""
+
+
 def _notice_alerts(unsent: Sequence[Written]) -> Iterator[views.Alert]:
     """Mails to customers of the last days that were refused, or of which nobody knows."""
     if unsent and unsent[0].ended_at is not None and unsent[0].ended_at > unsent[0].at - NEWS:
         detail = "mails to customers were refused for good, or their answer was lost"
-        yield views.Alert(code="notices", detail=detail, remedy="noticesNotSent has the newest: correct the addresses.")
+        yield views.Alert(code="notices", detail=detail, remedy=NOTICES)
 
 
 def _brake_alerts(stopped: Mapping[brake.Counts, brake.Brake]) -> list[views.Alert]:
