@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from lib.checkout import making
 from lib.checkout.offline import CAME, Done, Till, customer_of, offline_order
-from lib.checkout.shop import Desk
+from lib.checkout.paid_elsewhere import closed_elsewhere
 from lib.database import due, offline_money, orders, outbox, payments, plans
 from lib.database.services import grace_of
 from lib.errors import Declined
@@ -37,7 +36,6 @@ from lib.policy.breakdown import break_down
 from lib.policy.currencies import shown
 from lib.policy.offline_lines import line_name
 from lib.policy.orders import Moved
-from lib.policy.purchases import buyer_of
 
 if TYPE_CHECKING:
     from lib.database.connection import Connection
@@ -67,14 +65,14 @@ async def collect(till: Till, order_id: str, money: Money, stripe: StripeClient)
 
     Raises:
         Declined: it is no offline order, the money is of another currency, its line or key was used for other money, or
-            the buyer is paying the same debt at Stripe.
+            the same debt is paid, or being paid, at Stripe.
         Retryable: Stripe can't say whether they are.
     """
     order = await offline_order(till, order_id)
     if await _repetition(till, order, money):
         return Done(order, repeated=True)
     if order.state not in CAME and not money.anyway:
-        await _close_at_stripe(till, order, stripe)
+        await closed_elsewhere(till, order, stripe)
     now = await till.db.now()
 
     async def work(connection: Connection) -> Done:
@@ -108,18 +106,6 @@ async def _taken(till: Till, connection: Connection, order: Order, money: Money)
         detail = f"this externalId or Idempotency-Key stands for {what}: other money needs another one"
         raise Declined("key_reused", detail, field="externalId")
     return True
-
-
-async def _close_at_stripe(till: Till, order: Order, stripe: StripeClient) -> None:
-    """End what the same buyer has open at Stripe for the same debt, so that it is not paid twice."""
-    buyer, desk = buyer_of(order.terms), Desk(till.settings, till.db, stripe)
-    for other in await orders.open_at_stripe(till.db, buyer, order.terms.domain) if buyer is not None else ():
-        if other.state is OrderState.PAYING or await making.give_up(desk, other, till.cause) is not None:
-            detail = (
-                f"the same buyer is paying order {other.id} at Stripe for the same domain: give this money back, or"
-                ' send "anyway": true'
-            )
-            raise Declined("paid_otherwise", detail)
 
 
 async def _take(till: Till, connection: Connection, order_id: str, money: Money, now: datetime) -> Done:

@@ -11,6 +11,7 @@ from lib.database.connection import Connection, Database
 from lib.database.keys import as_text, whose
 from lib.database.leases import Alone, held, insist
 from lib.model import CustomerKey, Memory, Priority
+from lib.model.provider import Provider
 from lib.policy.naming import marks
 
 
@@ -132,6 +133,18 @@ async def share_org(
         },
     )
     return await cursor.fetchone() is not None
+
+
+async def sharing(db: Database, customer: CustomerKey) -> list[tuple[CustomerKey, str | None]]:
+    """Customers who share this one's account in the panel, by an operator's word, with their e-mails; it included."""
+    rows = await db.rows(
+        """
+        SELECT c.provider, c.customer_id, c.email FROM customers own JOIN customers c ON c.org_id = own.org_id
+        WHERE own.provider = %(provider)s AND own.customer_id = %(customer)s
+        """,
+        whose(customer),
+    )
+    return [(CustomerKey(Provider(row["provider"]), row["customer_id"]), row["email"]) for row in rows]
 
 
 async def erase_customer(alone: Alone, customer: CustomerKey, *, livemode: bool) -> None:

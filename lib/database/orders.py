@@ -155,12 +155,34 @@ async def find_by_key(db: Database, key: str) -> Order | None:
     return _one(await db.rows(f"{_READ} WHERE idempotency_key = %(key)s", {"key": key}))
 
 
-async def open_at_stripe(db: Database, buyer: str, domain: str | None) -> list[Order]:
-    """What a buyer has begun to pay at Stripe for this domain."""
+async def at_stripe_by(
+    db: Database,
+    *,
+    livemode: bool,
+    since: datetime,
+    domain: str | None,
+    references: Sequence[str],
+    addresses: Sequence[str],
+    customers: Sequence[str],
+) -> list[Order]:
+    """What may be paid at Stripe, or has been since a time, by anybody with one of these words or for this domain."""
     found = await db.rows(
-        f"{_READ} WHERE buyer = %(buyer)s AND provider = 'stripe' AND domain IS NOT DISTINCT FROM %(domain)s"
-        " AND state IN ('pending', 'paying') ORDER BY created_at, order_id",
-        {"buyer": buyer, "domain": domain},
+        f"""
+        {_READ} WHERE provider = 'stripe' AND livemode = %(livemode)s
+            AND (state IN ('pending', 'paying') OR (state = 'paid' AND paid_at >= %(since)s))
+            AND (domain = %(domain)s OR client_reference = ANY(%(references)s) OR customer_id = ANY(%(customers)s)
+                OR lower(btrim(email)) = ANY(%(addresses)s) OR buyer = ANY(%(buyers)s))
+        ORDER BY created_at, order_id
+        """,
+        {
+            "livemode": livemode,
+            "since": since,
+            "domain": domain,
+            "references": list(references),
+            "customers": list(customers),
+            "addresses": list(addresses),
+            "buyers": [f"mail:{address}" for address in addresses],
+        },
     )
     return [_order(row) for row in found]
 

@@ -129,7 +129,10 @@ def why_not_paid_by(order: Order, intent: SeenIntent) -> str | None:
 
 def linked(order: Order, session: SeenSession) -> Order:
     """The order with what its session has told. What is known already stays, and what was frozen anyhow."""
-    terms = replace(order.terms, customer_id=order.terms.customer_id or session.customer_id)
+    known = order.terms
+    terms = replace(
+        known, customer_id=known.customer_id or session.customer_id, email=known.email or session.email
+    )  # typed on Stripe's page, and by nobody before
     same = session.currency == order.currency
     return replace(
         order,

@@ -25,18 +25,19 @@ def buyer_of(terms: Terms) -> str | None:
     """Who is buying: the shop's own word for them before an address that anybody can type; `None` shares nothing."""
     if terms.client_reference:
         return f"ref:{terms.client_reference}"
-    address = _address(terms)
+    address = address_of(terms.email)
     return f"mail:{address}" if address else None
 
 
 def fingerprint(terms: Terms) -> str:
     """A digest of everything that makes two purchases different."""
-    facts = astuple(replace(terms, email=_address(terms)))
+    facts = astuple(replace(terms, email=address_of(terms.email)))
     return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
 
 
-def _address(terms: Terms) -> str | None:
-    return (terms.email or "").strip().casefold() or None
+def address_of(email: str | None) -> str | None:
+    """An e-mail in one spelling; `None`: there is none."""
+    return (email or "").strip().casefold() or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,34 +239,6 @@ async def test_too_much_is_shown_until_it_is_returned(world: World) -> None:
         assert (await offline.returned(till, made.id, 600)).order.overpaid == 0
 
 
-async def test_one_debt_is_paid_once(world: World) -> None:
-    """What the same buyer has open at Stripe for the same domain is closed first; a paid one stops the collection."""
-    from lib.database import orders
-    from tests.money import goods
-
-    sell(world)
-    made = await order(world)
-    for paid in (False, True):
-        session = world.stripe.create_checkout(
-            mode="subscription",
-            line_items=[{"price": "price_basic_monthly", "quantity": 1}],
-            success_url="https://shop.example/thanks",
-        )
-        online = goods.order(livemode=False, session_id=session["id"])
-        async with world.bridge() as bridge, bridge.db.transaction() as connection:
-            assert await orders.begin(connection, online, "test")
-        if paid:
-            world.stripe.complete_checkout(session["id"], "ada@example.com")
-            with pytest.raises(Declined) as refused:
-                await came(world, made, 900)
-            assert refused.value.code == "paid_otherwise"
-            assert (await came(world, made, 900, anyway=True)).order.collected == 1400
-        else:
-            assert (await came(world, made, 500)).order.collected == 500
-            assert world.stripe.sessions[session["id"]]["status"] == "expired"
-            assert world.sql("SELECT state FROM orders WHERE session_id = %s", session["id"]) == [{"state": "expired"}]
-
-
 async def test_two_ways_to_pay_share_one_organisation(world: World) -> None:
     """An operator links an offline customer to one of Stripe's: one organisation and login, each with its own name."""
     sell(world)

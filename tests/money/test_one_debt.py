@@ -1,0 +1,177 @@
+"""One debt, one payment: what somebody has open at Stripe is ended before their offline money is taken in."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lib.errors import Declined
+from lib.model.money import Order, OrderState
+from lib.policy.one_debt import Same, Ware, compare, person
+from tests.checkout.shop import moved, open_shop, orders, sessions, wish
+from tests.money.goods import NOW, offline, order, terms
+from tests.money.shop import Shop
+from tests.money.till import came, sell
+from tests.money.till import order as ordered
+from tests.world import World
+
+BASIC, BIG = Ware("service", "basic"), Ware("service", "big")
+
+
+def debt(**words: Any) -> Order:
+    """Ada's offline order of a site."""
+    return offline(terms=terms(billing_plan_id="basic-yearly", **words))
+
+
+def at_stripe(**words: Any) -> Order:
+    """What somebody has open at Stripe."""
+    return order(terms(**words))
+
+
+def meant(mine: Order, other: Order, *customers: str, wares: tuple[Ware | None, Ware | None] = (BASIC, BASIC)) -> Same:
+    """What a purchase at Stripe has to do with the debt, by its person's words and these customers of theirs."""
+    whose = person(mine, frozenset({"ada@work.example"} if customers else ()), frozenset(customers))
+    return compare(mine, whose, other, ware=wares[0], others_ware=wares[1])
+
+
+ADA = "ada@example.com"
+ALIKE = {
+    "the shop's word on one side only": ({"client_reference": "c-1"}, {"email": ADA}),
+    "the shop's word on the other side only": ({"email": ADA}, {"client_reference": "c-1", "email": ADA}),
+    "one word of the shop's, two addresses": (
+        {"client_reference": "c-1", "email": "ada@home.example"}, {"client_reference": "c-1", "email": ADA}
+    ),
+    "two carts of one address": ({"client_reference": "c-1", "email": ADA}, {"client_reference": "c-2", "email": ADA}),
+    "other letters": ({"email": " Ada@Example.COM "}, {"email": ADA}),
+    "www": ({"domain": "www.shop.example"}, {"domain": "shop.example"}),
+    "other letters of the domain": ({"domain": "m\u00fcller.example"}, {"domain": "xn--mller-kva.example"}),
+    "another plan for the domain": ({}, {"billing_plan_id": "price_big_monthly"}),
+    "the domain is still to be typed": ({}, {"domain": None}),
+    "no website": ({"domain": None}, {"domain": None}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ALIKE.values(), ids=ALIKE)
+def test_the_same_debt_is_seen_by_any_word_of_the_same_person(words: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """Whichever word each side has of them, and however the domain is spelt."""
+    assert meant(debt(**words[0]), at_stripe(**words[1])) is Same.DEBT
+
+
+def test_customers_who_share_an_account_are_one_person() -> None:
+    """By the customer at Stripe whom an operator linked, and by that customer's address."""
+    linked = at_stripe(customer_id="cus_1", email=None)
+    assert meant(debt(email="ada@home.example"), linked, "cus_1") is Same.DEBT
+    assert meant(debt(email="ada@home.example"), at_stripe(email="Ada@Work.example"), "cus_1") is Same.DEBT
+    assert meant(debt(email="ada@home.example"), linked) is Same.DOMAIN
+
+
+def test_another_persons_page_is_nobodys_debt() -> None:
+    """The same domain or plan is no person; neither is what both sides do not know."""
+    bob = at_stripe(email="bob@example.com")
+    assert meant(debt(), bob) is Same.DOMAIN
+    assert meant(debt(domain=None), at_stripe(email="bob@example.com", domain=None)) is Same.NO
+    assert meant(debt(email=None), at_stripe(email=None)) is Same.DOMAIN
+    assert meant(debt(email=None, domain=None), at_stripe(email=None, domain=None)) is Same.NO
+
+
+def test_another_thing_of_the_same_person_is_another_debt() -> None:
+    """A second domain, another plan where no domain decides, something that is no hosting, another mode."""
+    assert meant(debt(), at_stripe(domain="second.example")) is Same.NO
+    assert meant(debt(domain=None), at_stripe(), wares=(BASIC, BIG)) is Same.NO
+    assert meant(debt(domain=None), at_stripe(), wares=(BASIC, Ware("ignore", None))) is Same.NO
+    assert meant(debt(), replace(at_stripe(), livemode=False)) is Same.NO
+    for unknown in ((BASIC, None), (Ware("service", "3"), BASIC)):  # an id can be the plan that a name is
+        assert meant(debt(domain=None), at_stripe(), wares=unknown) is Same.DEBT
+
+
+def test_what_was_paid_before_the_debt_began_is_another_purchase() -> None:
+    """Paid since it began is the same money twice; over, refunded or older is not."""
+    for after, same in ((timedelta(), Same.DEBT), (timedelta(seconds=-1), Same.NO)):
+        paid = replace(at_stripe(), state=OrderState.PAID, paid_at=NOW + after)
+        assert meant(debt(), paid) is same
+    for state in (OrderState.EXPIRED, OrderState.FAILED, OrderState.REFUNDED):
+        assert meant(debt(), replace(at_stripe(), state=state, paid_at=NOW)) is Same.NO
+
+
+# --- with a shop, a bank and a database -------------------------------------------------------------------------------
+
+
+async def begun(world: World, **words: Any) -> dict[str, Any]:
+    """A page at Stripe that a buyer has opened in our checkout; its row."""
+    async with open_shop(world) as client:
+        answer = await client.post("/api/checkout", json=wish(**words))
+    assert answer.status_code == 200, answer.text
+    return next(row for row in orders(world) if str(row["order_id"]) == answer.json()["orderId"])
+
+
+async def test_open_pages_of_the_same_person_are_ended_and_no_others(world: World) -> None:
+    """By the shop's word, by the address in other letters, and with a domain in another spelling; Bob's goes on."""
+    sell(world)
+    made = await ordered(world, client_reference="c-1", domain="xn--mller-kva.example")
+    cart = await begun(world, clientReference="c-1", email=None, domain="m\u00fcller.example")
+    typed = await begun(world, email="ADA@example.com", domain="www.m\u00fcller.example")
+    second = await begun(world, clientReference="c-9", email="ada@example.com", domain="second.example")
+    bob = await begun(world, email="bob@example.com", domain="m\u00fcller.example")
+    assert (await came(world, made, 500)).order.collected == 500
+    states = {row["session_id"]: row["state"] for row in orders(world) if row["session_id"]}
+    expected = {cart["session_id"]: "expired", typed["session_id"]: "expired"}
+    expected |= {second["session_id"]: "pending", bob["session_id"]: "pending"}
+    assert states == expected
+    assert {page["id"] for page in sessions(world, "open")} == {second["session_id"], bob["session_id"]}
+
+
+async def test_what_is_paid_at_stripe_stops_the_collection_however_far_it_is(world: World) -> None:
+    """The page was paid a moment ago, its order is paid, a debit is under way: nothing is written until it is meant."""
+    sell(world)
+    made = await ordered(world)
+    page = await begun(world, clientReference="c-1")
+    world.stripe.complete_checkout(page["session_id"])
+    for state in ("pending", "paying", "paid"):
+        if state != "pending":
+            moved(world, str(page["order_id"]), state)
+        with pytest.raises(Declined) as refused:
+            await came(world, made, 900)
+        assert refused.value.code == "paid_otherwise"
+        assert str(page["order_id"]) in str(refused.value)
+    assert world.sql("SELECT collected FROM orders WHERE order_id = %s", made.id) == [{"collected": 0}]
+    assert (await came(world, made, 900, anyway=True)).order.collected == 900
+
+
+async def test_a_debit_by_a_payment_link_is_seen(world: World) -> None:
+    """Nobody told our checkout of it: the purchase is learnt from its session, with the address typed there."""
+    sell(world)
+    made = await ordered(world)
+    shop = Shop(world)
+    link = shop.link(metadata={"domain": "shop.example"})
+    world.stripe.complete_checkout(link, "Ada@Example.com", payment="processing")
+    await shop.hear()
+    with pytest.raises(Declined) as refused:
+        await came(world, made, 1900)
+    assert refused.value.code == "paid_otherwise"
+
+
+async def test_somebody_elses_money_for_the_domain_is_a_question(world: World) -> None:
+    """A domain is sold once: their open page is left alone, and once they pay, an operator is asked."""
+    sell(world)
+    made = await ordered(world)
+    page = await begun(world, email="bob@example.com")
+    assert (await came(world, made, 500)).order.collected == 500
+    assert [one["status"] for one in sessions(world)] == ["open"]
+    moved(world, str(page["order_id"]), "paying")
+    with pytest.raises(Declined) as refused:
+        await came(world, made, 500)
+    assert "another buyer is paying" in str(refused.value)
+
+
+async def test_a_linked_customers_page_is_ended(world: World) -> None:
+    """An operator said that they are one person: their page, begun for the customer at Stripe, is ended."""
+    sell(world)
+    customer = world.customer()
+    world.buy(customer, domain="first.example")
+    await world.sync(customer)
+    made = await ordered(world, link_to=customer, email="ada@home.example")
+    page = await begun(world, email=None)
+    world.sql("UPDATE orders SET customer_id = %s WHERE order_id = %s", customer, page["order_id"])
+    await came(world, made, 500)
+    assert [one["status"] for one in sessions(world) if one["id"] == page["session_id"]] == ["expired"]
