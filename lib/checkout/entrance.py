@@ -60,7 +60,7 @@ def caller(ask: Ask[Any]) -> Caller:
     if key is not None and not _KEY.fullmatch(key):
         detail = "Idempotency-Key must be 1 to 255 visible characters of ASCII"
         raise declined([Fault("Idempotency-Key", "invalid", detail)])
-    return Caller(address_of(ask.request), ask.actor, key)
+    return Caller(address_of(ask.request, environment.current().trusted_proxies), ask.actor, key)
 
 
 def dress(*methods: str) -> Callable[[Request, Response], Response]:

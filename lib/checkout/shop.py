@@ -82,7 +82,7 @@ class Caller:
     """Who is asking."""
 
     address: str
-    """The network address, as the nearest proxy has seen it."""
+    """The network address, as our own side has seen it (`web.origins.address_of`)."""
     actor: str = ""
     """The name behind a key of ADMIN_API_KEY; empty for a stranger."""
     key: str | None = None
@@ -95,4 +95,6 @@ class Caller:
             known = ipaddress.ip_address(self.address)
         except ValueError:
             return self.address
+        if isinstance(known, ipaddress.IPv6Address) and known.ipv4_mapped is not None:
+            return str(known.ipv4_mapped)
         return str(ipaddress.ip_network(f"{known}/64", strict=False)) if known.version == 6 else str(known)

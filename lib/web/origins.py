@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from lib.log import get_logger
+
+log = get_logger()
 
 ALLOWED_HEADERS = "Content-Type, Idempotency-Key, Authorization"
 
@@ -28,7 +33,30 @@ def shared_with(request: Request, response: Response, origins: Collection[str], 
     return response
 
 
-def address_of(request: Request) -> str:
-    """The network address of the caller: what the nearest proxy wrote down last, since all before can be made up."""
-    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return forwarded or (request.client.host if request.client else "")
+def address_of(request: Request, proxies: int) -> str:
+    """The network address of the caller.
+
+    Each proxy adds, at the end of `X-Forwarded-For`, from whom it got the request, and whatever stands before can be
+    made up by anybody. So as many entries are believed as there are proxies of ours; where there are fewer, somebody
+    came around them.
+
+    Args:
+        proxies: how many stand in front, each adding one entry (`TRUSTED_PROXIES`). None: the connection counts.
+    """
+    peer = request.client.host if request.client else ""
+    told = [entry.strip() for line in request.headers.getlist("x-forwarded-for") for entry in line.split(",")]
+    if proxies == 0 and told:
+        _say_that_it_is_ignored()
+    return _without_port(told[-proxies]) or peer if 0 < proxies <= len(told) else peer
+
+
+def _without_port(entry: str) -> str:
+    """Some proxies add the port, which is another one each time."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
+
+
+@functools.cache  # once in a process
+def _say_that_it_is_ignored() -> None:
+    log.warning("forwarded_for_ignored", remedy="where a proxy of yours stands in front, set TRUSTED_PROXIES=1")

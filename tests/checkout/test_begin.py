@@ -234,7 +234,7 @@ async def test_a_body_is_bounded_and_of_a_known_kind(world: World) -> None:
 
 async def test_one_address_and_one_mailbox_begin_so_many_purchases_and_no_more(world: World) -> None:
     """Counted in the database, for all processes; who brings a key is not counted, and no address is kept."""
-    async with open_shop(world, CHECKOUT_LIMIT="2") as client:
+    async with open_shop(world, CHECKOUT_LIMIT="2", TRUSTED_PROXIES="1") as client:
 
         async def buy(address: str, email: str, reference: str, **headers: str) -> int:
             body = wish(email=email, clientReference=reference, domain=None)
@@ -250,6 +250,17 @@ async def test_one_address_and_one_mailbox_begin_so_many_purchases_and_no_more(w
     assert len(orders(world)) == 5
     kept = [row["subject"] for row in world.sql("SELECT subject FROM checkout_limits")]
     assert not [subject for subject in kept if "192.0.2" in subject or "@" in subject]
+
+
+@pytest.mark.parametrize("proxies", ["0", "2"])
+async def test_nobody_evades_the_limit_by_a_header_of_their_own(world: World, proxies: str) -> None:
+    """Where no proxy is declared, or fewer have written than there are, the connection says who is calling."""
+    async with open_shop(world, CHECKOUT_LIMIT="1", TRUSTED_PROXIES=proxies) as client:
+        codes = [
+            (await client.post("/api/checkout", json={"plan": "none"}, headers={"X-Forwarded-For": f"192.0.2.{n}"}))
+            for n in range(12)
+        ]
+    assert [answer.status_code for answer in codes].count(429) == 2
 
 
 async def test_asking_is_limited_too(world: World) -> None:

@@ -245,7 +245,7 @@ async def test_no_other_session_and_no_stranger_reaches_a_portal(world: World) -
 
 async def test_who_only_typed_an_e_mail_reaches_no_portal(world: World) -> None:
     """A stranger who was given the buyer's open page holds its id, too: then it opens the portal to nobody."""
-    async with open_shop(world) as client:
+    async with open_shop(world, TRUSTED_PROXIES="1") as client:
 
         async def buy(address: str, **others: Any) -> str:
             answer = await client.post("/api/checkout", json=wish(**others), headers={"X-Forwarded-For": address})

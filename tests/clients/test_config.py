@@ -138,6 +138,7 @@ MORE = {
     "ALLOWED_ORIGINS": "https://www.example.com, http://localhost:8080",
     "CHECKOUT_LOCALE": "pt-BR",
     "CHECKOUT_LIMIT": "5",
+    "TRUSTED_PROXIES": "2",
     "QUANTITY_MAX": "50",
     "BRAKE_MAX": "9",
     "BRAKE_PERCENT": "9",
@@ -207,6 +208,7 @@ BESIDE = {
         ("GRACE_DAYS", "seven"),
         ("RETENTION_DAYS", "0"),
         ("PANEL_CONCURRENCY", "0"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8"),
         ("BRAKE_PERCENT", "101"),
         ("EVENT_RETENTION_DAYS", "30"),
         ("HEALTH_MAX_LAG", "9" * 5000),
@@ -315,6 +317,13 @@ def test_several_webhook_secrets_are_kept_in_order() -> None:
     """While a secret is rolled both are listed; spaces and a comma at the end do no harm."""
     found = Settings.load({**GOOD, "STRIPE_WEBHOOK_SECRET": "whsec_new_fake, whsec_old_fake,"}).stripe_webhook_secrets
     assert [secret.reveal() for secret in found] == ["whsec_new_fake", "whsec_old_fake"]
+
+
+def test_the_edge_of_vercel_is_believed_and_no_other_proxy_unasked() -> None:
+    """It overwrites what a caller sends; whatever else stands in front has to be declared."""
+    assert Settings.load(GOOD).trusted_proxies == 0
+    assert Settings.load({**GOOD, "VERCEL": "1"}).trusted_proxies == 1
+    assert Settings.load({**GOOD, "VERCEL": "1", "TRUSTED_PROXIES": "0"}).trusted_proxies == 0
 
 
 def test_the_version_is_the_commit_on_vercel() -> None:
