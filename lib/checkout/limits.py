@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from lib.checkout.shop import Caller, Shop
-from lib.database import checkout_limits
+from lib.database import checkout_limits, orders
 from lib.database.checkout_limits import LONGEST_WINDOW
 from lib.database.connection import Connection
 from lib.errors import Declined
 from lib.model.money import Order
+from lib.policy.purchases import is_by_address
 
 WINDOW = timedelta(minutes=10)
 
@@ -57,28 +59,24 @@ async def begins(connection: Connection, shop: Shop, caller: Caller, order: Orde
 async def shares(shop: Shop, caller: Caller, order: Order) -> None:
     """Remember that an open page is given to somebody who asks from elsewhere, by nothing but the buyer's e-mail.
 
-    An address can be typed by anybody, so that the session's id is no credential for the billing portal any more.
+    An address can be typed by anybody, so that the session's id is no credential any more: it opens no billing portal,
+    and leads to no address.
     """
-    if caller.actor or order.buyer is None or not order.buyer.startswith("mail:"):
-        return
-    mine = _from(shop, caller, order.id)
-    now = await shop.db.now()
-    if not await checkout_limits.asked(shop.db, mine):
-        await checkout_limits.count(shop.db, _elsewhere(shop, order.id), now, window=LONGEST_WINDOW)
-    await checkout_limits.count(shop.db, mine, now, window=LONGEST_WINDOW)
+    if not order.shared and order.id in await elsewhere(shop, caller, [order]):
+        await orders.give_away(shop.db, order.id)
 
 
-async def is_shared(shop: Shop, order_id: str) -> bool:
-    """Whether the page of an order was given to somebody else, who need not be the buyer."""
-    return await checkout_limits.asked(shop.db, _elsewhere(shop, order_id)) > 0
+async def elsewhere(shop: Shop, caller: Caller, known: Iterable[Order]) -> frozenset[str]:
+    """Orders of a buyer that are joined to this caller by nothing but an e-mail, and were begun in another network."""
+    if caller.actor:
+        return frozenset()
+    mine = {_from(shop, caller, order.id): order.id for order in known if is_by_address(order.buyer)}
+    begun_here = await checkout_limits.known(shop.db, list(mine)) if mine else set()
+    return frozenset(order_id for subject, order_id in mine.items() if subject not in begun_here)
 
 
 def _from(shop: Shop, caller: Caller, order_id: str) -> str:
     return shop.digest(f"from:{order_id}:{caller.network}")
-
-
-def _elsewhere(shop: Shop, order_id: str) -> str:
-    return shop.digest(f"elsewhere:{order_id}")
 
 
 async def may_read(shop: Shop, caller: Caller, session_id: str) -> bool:

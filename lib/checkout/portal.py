@@ -46,7 +46,7 @@ async def _buyer(shop: Shop, session_id: str) -> str:
     now = await shop.db.now()
     if order.paid_at is not None and now >= order.paid_at + GOOD_FOR:
         raise _not_good()
-    if await limits.is_shared(shop, order.id):
+    if order.shared:
         raise _not_good()
     if order.state not in (OrderState.PENDING, OrderState.PAYING, OrderState.PAID):
         raise _not_good()

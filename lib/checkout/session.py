@@ -52,7 +52,8 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
             livemode=shop.settings.livemode,
             since=now - JUST_BOUGHT,
         )
-        match decide(wanted.terms, known, now, again=wish.again, key=caller.key):
+        elsewhere = await limits.elsewhere(shop, caller, known)
+        match decide(wanted.terms, known, now, again=wish.again, key=caller.key, elsewhere=elsewhere):
             case KeyTaken(order):
                 detail = "this Idempotency-Key stands for another purchase: send a new one"
                 raise Declined("key_reused", detail, about={"orderId": order.id})

@@ -110,13 +110,17 @@ def _waits(service: Made) -> bool:
 
 
 def _urls(shop: Shop, order: Order, state: Progress, made: Sequence[Made]) -> Urls:
+    """Where the buyer goes from here; whoever may have got the session's id by a typed e-mail is led nowhere."""
+    again = shop.page.cancel_url if state in ("failed", "expired") else None
+    if order.shared:
+        return Urls(again=again)
     site = next((service.domain for service in made if service.domain and service.website), None)
     pay = order.session_url if state == "pending" else order.hosted_invoice_url if state == "failed" else None
     return Urls(
         pay=pay,
         site=f"https://{site}" if state == "ready" and site else None,
         panel=shop.settings.enhance_api_url.removesuffix("/api") if state == "ready" else None,
-        again=shop.page.cancel_url if state in ("failed", "expired") else None,
+        again=again,
     )
 
 

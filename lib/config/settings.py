@@ -282,8 +282,8 @@ class Settings:
         "TRUSTED_PROXIES",
         parsers.whole(0, 10),
         0,
-        "How many proxies of yours stand in front, each adding to X-Forwarded-For from where it was called; 0: the header "
-        "is ignored. On Vercel 1 by itself.",
+        "How many proxies of yours stand in front, each adding to X-Forwarded-For from where it was called; 0: the "
+        "header is ignored. On Vercel 1 by itself.",
     )
     mail_url: Secret | None = _setting(
         "MAIL_URL",

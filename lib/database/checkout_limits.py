@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from lib.database.connection import Connection, Database
@@ -39,10 +40,12 @@ async def count_with(connection: Connection, subject: str, now: datetime, *, win
     return asked
 
 
-async def asked(db: Database, subject: str) -> int:
-    """How often a subject has been counted since its window began; nothing is counted."""
-    row = await db.row("SELECT asked FROM checkout_limits WHERE subject = %(subject)s", {"subject": subject})
-    return int(row["asked"]) if row else 0
+async def known(db: Database, subjects: Sequence[str]) -> set[str]:
+    """Which of these have been counted; nothing is counted."""
+    rows = await db.rows(
+        "SELECT subject FROM checkout_limits WHERE subject = ANY(%(subjects)s)", {"subjects": list(subjects)}
+    )
+    return {row["subject"] for row in rows}
 
 
 async def prune(db: Database, now: datetime) -> None:

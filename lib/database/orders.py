@@ -47,7 +47,7 @@ _LATER = (
 )  # fmt: skip
 
 _COLUMNS = (*_BEGIN, *_LATER)
-_READ = f"SELECT {', '.join(_COLUMNS)}, collected, served_at FROM orders"
+_READ = f"SELECT {', '.join(_COLUMNS)}, collected, served_at, shared FROM orders"
 _VALUES = ", ".join(f"%({column})s" for column in _COLUMNS)
 
 _INSERT = f"INSERT INTO orders ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING RETURNING 1"
@@ -121,6 +121,11 @@ async def of_customer(db: Database, customer: CustomerKey) -> list[Order]:
         whose(customer),
     )
     return [_order(row) for row in found]
+
+
+async def give_away(db: Database, order_id: str) -> None:
+    """Note for good that the page of an order was given to somebody from elsewhere."""
+    await db.rows("UPDATE orders SET shared = true WHERE order_id = %(id)s", {"id": order_id})
 
 
 async def line_locked(connection: Connection, line_id: str) -> list[Order]:
@@ -349,7 +354,7 @@ _PLAIN = (
     "created_at", "livemode", "buyer", "fingerprint", "idempotency_key", "name", "session_id", "session_url",
     "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
     "disputed", "collected", "returned", "seller_net", "releasable_at", "reference", "due_at", "period_days",
-    "period_start", "period_end", "paid_at", "ended_at", "cancelled", "served_at",
+    "period_start", "period_end", "paid_at", "ended_at", "cancelled", "served_at", "shared",
 )  # fmt: skip
 """Columns that are fields of the same name and need no reading."""
 

@@ -271,6 +271,8 @@ class Order:
     """When it expired, failed or was cancelled."""
     served_at: datetime | None = None
     """When hosting of it was first seen to run. Kept by the table itself."""
+    shared: bool = False
+    """Its page was given to somebody from elsewhere by the buyer's e-mail alone: its session's id is no credential."""
     cancelled: bool = False
     """By somebody's word: an open order expires, and a paid offline one is not renewed."""
 

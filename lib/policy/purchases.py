@@ -29,6 +29,11 @@ def buyer_of(terms: Terms) -> str | None:
     return f"mail:{address}" if address else None
 
 
+def is_by_address(buyer: str | None) -> bool:
+    """Whether nothing but an e-mail says who is buying."""
+    return buyer is not None and buyer.startswith("mail:")
+
+
 def fingerprint(terms: Terms) -> str:
     """A digest of everything that makes two purchases different."""
     facts = astuple(replace(terms, email=address_of(terms.email)))
@@ -81,13 +86,19 @@ def decide(
     *,
     again: bool = False,
     key: str | None = None,
+    elsewhere: frozenset[str] = frozenset(),
 ) -> Purchase:
     """What becomes of a wish to buy.
+
+    Who only typed the e-mail of a buyer, and is not where that one is, ends nothing of theirs: a stranger would take
+    the page away under somebody's hands. The two pages then stand side by side until each is ended by its own buyer or
+    its date; and where the unique index allows only one, it is shared.
 
     Args:
         known: the orders of this buyer that are open or were paid within `JUST_BOUGHT`, and the one with this key.
         again: the buyer was asked, and means it.
         key: the caller's idempotency key; it joins its own repetitions even where nobody knows who is buying.
+        elsewhere: ids of those of `known` that were begun in another network, by whoever has the same e-mail.
     """
     same = fingerprint(terms)
     if key is not None:
@@ -102,13 +113,16 @@ def decide(
         if order.state is OrderState.PAYING and _guarded(order, terms):
             return JustBought(order, may_repeat=False)
     pending = [order for order in theirs if order.state is OrderState.PENDING]
-    fresh = [order for order in pending if order.fingerprint == same and not _is_over(order, now)]
+    live = [order for order in pending if not _is_over(order, now)]
+    fresh = [order for order in live if order.fingerprint == same]
+    fresh += [order for order in live if order.id in elsewhere and _guarded(order, terms)]
     if fresh:
         return Share(fresh[0])
     bought = [order for order in theirs if order.fingerprint == same and _just_paid(order, now)]
     if bought and not again:
         return JustBought(bought[0], may_repeat=True)
-    return Begin(expire=tuple(pending))
+    kept = [order for order in live if order.id in elsewhere]
+    return Begin(expire=tuple(order for order in pending if order not in kept))
 
 
 def _guarded(order: Order, terms: Terms) -> bool:

@@ -83,6 +83,26 @@ async def test_another_wish_ends_the_session_before(world: World) -> None:
     assert (old["state"], old["cancelled"]) == ("expired", True)
 
 
+async def test_a_stranger_who_types_an_address_ends_nobodys_page(world: World) -> None:
+    """Another plan for the same e-mail from another network is a page beside; who changes their mind ends their own."""
+    async with open_shop(world, TRUSTED_PROXIES="1") as client:
+
+        async def buy(address: str, **others: Any) -> str:
+            answer = await client.post("/api/checkout", json=wish(**others), headers={"X-Forwarded-For": address})
+            assert answer.status_code == 200, answer.text
+            return str(answer.json()["sessionId"])
+
+        mine = await buy("192.0.2.1")
+        theirs = await buy("203.0.113.9", quantity=2)
+        assert {page["id"] for page in sessions(world, "open")} == {mine, theirs}
+        assert await buy("203.0.113.9", sellerId="acct_reseller") == mine  # one page for one thing: the table says so
+        changed = await buy("192.0.2.1", quantity=3)
+        assert {page["id"] for page in sessions(world, "open")} == {theirs, changed}
+        known = await buy("192.0.2.1", clientReference="c-1", domain="own.example")
+        again = await buy("203.0.113.9", clientReference="c-1", domain="own.example", quantity=2)
+        assert known not in {page["id"] for page in sessions(world, "open")} and again != known
+
+
 async def test_a_wish_that_was_paid_while_it_was_changed_is_told(world: World) -> None:
     """The old session turns out to be complete: it is bought, its pass is asked to look, and nothing new begins."""
     before = await ask(world)

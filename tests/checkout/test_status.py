@@ -265,6 +265,37 @@ async def test_who_only_typed_an_e_mail_reaches_no_portal(world: World) -> None:
         assert await portal(twice[0]) == 200
 
 
+async def test_who_only_typed_an_e_mail_learns_no_address(world: World, at_once: None) -> None:
+    """How far it is, and nothing else: no site, no panel, no invoice; for as long as the session's id is known."""
+    invoice = "https://invoice.stripe.com/i/1"
+    async with open_shop(world, TRUSTED_PROXIES="1") as client:
+
+        async def buy(address: str, **others: Any) -> str:
+            answer = await client.post("/api/checkout", json=wish(**others), headers={"X-Forwarded-For": address})
+            return str(answer.json()["sessionId"])
+
+        for others, shown in (({}, False), ({"clientReference": "c-1", "domain": "own.example"}, True)):
+            session_id = await buy("192.0.2.1", **others)
+            assert (await told(client, session_id))["urls"]["pay"] is not None
+            assert await buy("203.0.113.9", **others) == session_id
+            world.sql("DELETE FROM checkout_limits")  # as after two days
+            assert ((await told(client, session_id))["urls"]["pay"] is not None) is shown
+            (order,) = [row for row in orders(world) if row["session_id"] == session_id]
+            world.sql("UPDATE orders SET hosted_invoice_url = %s", invoice)
+            moved(world, str(order["order_id"]), "failed")
+            now = await told(client, session_id)
+            assert (now["state"], now["urls"]["again"]) == ("failed", "https://www.shop.test/plans")
+            assert (now["urls"]["pay"] == invoice) is shown
+            world.stripe.complete_checkout(session_id)
+            moved(world, str(order["order_id"]), "paid")
+            subscription = world.stripe.get(session_id)["subscription"]
+            world.sql("UPDATE orders SET subscription_id = %s WHERE session_id = %s", subscription, session_id)
+            await world.sync(world.stripe.get(session_id)["customer"])
+            now = await told(client, session_id)
+            assert (now["state"], [step["done"] for step in now["steps"]]) == ("ready", [True, True, True])
+            assert (now["urls"]["site"] is not None, now["urls"]["panel"] is not None) == (shown, shown)
+
+
 async def test_a_portal_that_is_off_says_which_setting_is_missing(world: World) -> None:
     """As checkout does."""
     async with open_shop(world, PORTAL_RETURN_URL="") as client:

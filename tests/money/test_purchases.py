@@ -47,6 +47,16 @@ def test_other_parameters_replace_the_open_session(change: str) -> None:
     assert decide(terms(**{change: CHANGES[change]}), [opened], NOW) == Begin(expire=(opened,))
 
 
+def test_who_only_typed_the_address_ends_no_page_of_its_buyer() -> None:
+    """From elsewhere: another page beside it, or the same one where the table has room for one; what is over goes."""
+    opened, over = order(), order(terms(quantity=3), expires_at=NOW)
+    both, away = [opened, over], frozenset({opened.id, over.id})
+    assert decide(terms(quantity=2), both, NOW, elsewhere=away) == Begin(expire=(over,))
+    assert decide(terms(seller_id="acct_reseller"), both, NOW, elsewhere=away) == Share(opened)
+    own = order(terms(quantity=4))
+    assert decide(terms(quantity=2), [*both, own], NOW, elsewhere=away) == Begin(expire=(over, own))
+
+
 def test_a_session_that_is_over_is_not_shared() -> None:
     """An order whose session has run out is expired and begun anew."""
     over = order(expires_at=NOW)
