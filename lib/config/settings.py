@@ -231,8 +231,9 @@ class Settings:
         "CHECKOUT_SUCCESS_URL",
         parsers.page_url,
         None,
-        "Where a buyer comes back to after paying: `/success.html` of this deployment, or a page of your own. This and "
-        "the next one switch public checkout on (docs/checkout.md); unset: off.",
+        "Where a buyer comes back to after paying: `/api/checkout` of this deployment, a page that needs no "
+        "JavaScript, or a page of your own. This and the next one switch public checkout on (docs/checkout.md); "
+        "unset: off.",
     )
     checkout_cancel_url: str | None = _setting(
         "CHECKOUT_CANCEL_URL",

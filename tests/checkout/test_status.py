@@ -181,6 +181,19 @@ async def test_a_page_without_a_script_renews_itself_for_two_minutes(world: Worl
     assert (unknown.status_code, unknown.headers["content-type"][:9]) == (404, "text/html")
 
 
+async def test_without_a_script_the_static_page_leads_to_the_one_that_needs_none(world: World) -> None:
+    """Its form asks for the id, and sends a browser where the purchase is told without JavaScript; never a success."""
+    page = (ROOT / "public" / "success.html").read_text()
+    (form,) = re.findall(
+        r"<noscript>.*?<form action=\"(.*?)\" method=\"get\">.*?name=\"(.*?)\".*?</noscript>", page, re.DOTALL
+    )
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        answer = await client.get(form[0], params={form[1]: purchase["sessionId"]}, headers={"Accept": "text/html"})
+    assert (answer.status_code, "Nothing has been paid yet" in answer.text) == (200, True)
+    assert not [title for state, (title, _) in pages.WORDS.items() if state != "pending" and title in answer.text]
+
+
 def test_the_script_and_the_page_say_the_same() -> None:
     """Words of the page that is made here, and of the one that is made in the browser."""
     script = (ROOT / "public" / "success.js").read_text()
