@@ -6,5 +6,5 @@ BEGIN;
 -- order, since the id does.
 ALTER TABLE orders ADD COLUMN shared boolean NOT NULL DEFAULT false;
 
-INSERT INTO schema_migrations (version, name) VALUES (24, 'shared_pages');
+INSERT INTO schema_migrations (version, name) VALUES (25, 'shared_pages');
 COMMIT;
