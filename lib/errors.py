@@ -36,7 +36,9 @@ FOREIGN_TEXT_LIMIT = 500
 
 def foreign(text: str) -> str:
     """`text` from outside, fit for a log line or a row: no control characters, at most `FOREIGN_TEXT_LIMIT` long."""
-    clean = "".join(character if character.isprintable() else " " for character in text[: FOREIGN_TEXT_LIMIT * 2])
+    clean = text[: FOREIGN_TEXT_LIMIT * 2]
+    if not clean.isprintable():
+        clean = "".join(character if character.isprintable() else " " for character in clean)
     return clean if len(clean) <= FOREIGN_TEXT_LIMIT else clean[: FOREIGN_TEXT_LIMIT - 1] + "…"
 
 

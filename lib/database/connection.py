@@ -75,7 +75,11 @@ class Database:
         self._pool: AsyncConnectionPool[Connection] | None = None
 
     async def rows(
-        self, statement: str, parameters: Mapping[str, Any] | None = None, *, patience: float | None = None
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        *,
+        patience: float | None = None,
     ) -> list[DictRow]:
         """Run one statement in its own transaction; all its rows.
 

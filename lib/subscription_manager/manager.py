@@ -21,6 +21,7 @@ from lib.model import Catalogue, Claim, CustomerKey, Lane, Mandate, ReceivedEven
 from lib.model.report import PassReport
 from lib.stripe_events import read_event
 from lib.subscription_manager.drain import Drain, Drained
+from lib.subscription_manager.inbox import Inbox
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -61,6 +62,7 @@ class SubscriptionManager:
         self.settings = settings
         self.db = db
         self.inbox = inbox
+        self._deliveries = Inbox(partial(events.accept, inbox, nudge=nudge))
         self._sides = sides
         self._schema_checked = False
         self._went_live = False
@@ -100,15 +102,19 @@ class SubscriptionManager:
     # --- accept ---
 
     async def accept(self, bodies: Sequence[bytes], *, source: str = "webhook") -> list[ReceivedEvent]:
-        """Store signed event bodies and mark their customers due, in one statement; the events that were new.
+        """Store signed event bodies and mark their customers due; the events that were new.
+
+        In one statement for all of them; what others deliver to this process at the same time goes along.
 
         Raises:
             Unavailable: nothing was stored; the sender must send again.
         """
         read = partial(read_event, livemode=self.settings.livemode, orders=self.settings.keeps_orders)
         received = {event.event_id: event for event in map(read, bodies)}
-        db = self.inbox if source == "webhook" else self.db
-        new = set(await events.accept(db, list(received.values()), nudge, source=source))
+        if source == "webhook":
+            new = set(await self._deliveries.accept(list(received.values())))
+        else:
+            new = set(await events.accept(self.db, list(received.values()), nudge, source=source))
         for event in received.values():
             if event.outcome == "unreadable" and event.event_id in new:
                 log.error("event_unreadable", event_id=event.event_id, error=event.error, source=source)

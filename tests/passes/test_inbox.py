@@ -1,0 +1,132 @@
+"""Events that come in side by side are stored together, and each delivery answers for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from lib.database import events
+from lib.errors import DatabaseUnavailable, NoAnswer
+from lib.model import ReceivedEvent
+from lib.subscription_manager.inbox import AT_ONCE, Inbox
+from tests.world import World
+
+
+def event(name: str) -> ReceivedEvent:
+    """An event of one customer."""
+    return ReceivedEvent(f"evt_{name}", "invoice.paid", "{}", "accepted", nudges=(("customer", f"cus_{name}"),))
+
+
+def body(name: str) -> bytes:
+    """The same as Stripe sends it."""
+    thing = {"id": f"in_{name}", "object": "invoice", "customer": f"cus_{name}"}
+    said = {"id": f"evt_{name}", "object": "event", "type": "invoice.paid", "livemode": False, "created": 1_794_000_000}
+    return json.dumps({**said, "data": {"object": thing}}).encode()
+
+
+class Store:
+    """A database that takes its time, and minds one event."""
+
+    def __init__(self, *, minds: str = "", error: Exception | None = None) -> None:
+        self.groups: list[list[str]] = []
+        self.kept: set[str] = set()
+        self.asked = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self._minds, self._error = minds, error
+
+    async def __call__(self, found: Sequence[ReceivedEvent]) -> list[str]:
+        ids = [one.event_id for one in found]
+        self.groups.append(ids)
+        self.asked.set()
+        await self.go_on.wait()
+        if self._minds in ids and self._error:
+            raise self._error
+        new = [one for one in dict.fromkeys(ids) if one not in self.kept]
+        self.kept.update(new)
+        return new
+
+
+async def test_who_comes_meanwhile_goes_with_the_next_statement() -> None:
+    """While as many statements are under way as may be, all that come in share the next one."""
+    store = Store()
+    inbox = Inbox(store)
+    first = []
+    for number in range(AT_ONCE):
+        first.append(asyncio.create_task(inbox.accept([event(f"first{number}")])))
+        await store.asked.wait()
+        store.asked.clear()
+    later = [asyncio.create_task(inbox.accept([event(f"later{number}")])) for number in range(20)]
+    await asyncio.sleep(0)
+    store.go_on.set()
+    answers = await asyncio.gather(*first, *later)
+    assert [len(group) for group in store.groups] == [1] * AT_ONCE + [20]
+    assert sorted(found for (found,) in answers) == sorted(store.kept)
+
+
+async def test_an_event_that_comes_twice_at_once_is_new_once() -> None:
+    """Two deliveries of one event in one group: the first one brought it."""
+    store = Store()
+    store.go_on.set()
+    inbox = Inbox(store)
+    first, second = await asyncio.gather(inbox.accept([event("a")]), inbox.accept([event("a")]))
+    assert (first, second) == (["evt_a"], [])
+
+
+async def test_a_bad_event_fails_none_of_its_neighbours() -> None:
+    """What the database minds about one event is told to who brought that, and the others are stored."""
+    store = Store(minds="evt_bad", error=ValueError("not this one"))
+    store.go_on.set()
+    inbox = Inbox(store)
+    deliveries = [inbox.accept([event(name)]) for name in ("a", "bad", "b")]
+    a, bad, b = await asyncio.gather(*deliveries, return_exceptions=True)
+    assert (a, b) == (["evt_a"], ["evt_b"])
+    assert isinstance(bad, ValueError)
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("it is away"), NoAnswer("it hangs")])
+async def test_a_database_that_is_away_is_told_to_each_and_asked_once(error: Exception) -> None:
+    """Nobody of the group gets a 200, and a database in trouble is not asked once more for each."""
+    store = Store(minds="evt_b", error=error)
+    store.go_on.set()
+    inbox = Inbox(store)
+    found = await asyncio.gather(*(inbox.accept([event(name)]) for name in ("a", "b")), return_exceptions=True)
+    assert [type(one) for one in found] == [type(error)] * 2
+    assert len(store.groups) == 1
+
+
+async def test_a_sender_that_leaves_takes_nobody_along() -> None:
+    """A connection that ends while its event is being stored: the event and its neighbours are stored."""
+    store = Store()
+    inbox = Inbox(store)
+    gone = asyncio.create_task(inbox.accept([event("gone")]))
+    stays = asyncio.create_task(inbox.accept([event("stays")]))
+    await store.asked.wait()
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    store.go_on.set()
+    assert await stays == ["evt_stays"]
+    assert store.kept == {"evt_gone", "evt_stays"}
+
+
+async def test_fifty_deliveries_at_once_are_stored_and_due_each(world: World) -> None:
+    """Side by side over the real database, one of them twice: each event once, each customer due, few statements."""
+    bodies = [body(f"{number}") for number in range(50)] + [body("7")]
+    statements = 0
+    store = events._store
+
+    async def counted(*found: object, **more: object) -> list[str]:
+        nonlocal statements
+        statements += 1
+        return await store(*found, **more)  # type: ignore[arg-type]
+
+    async with world.bridge() as bridge:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(events, "_store", counted)
+            answers = await asyncio.gather(*(bridge.accept([one]) for one in bodies))
+    assert sum(len(new) for new in answers) == 50
+    assert len(world.sql("SELECT event_id FROM events")) == 50
+    assert {row["key"] for row in world.due()} == {f"cus_{number}" for number in range(50)}
+    assert statements <= 3
