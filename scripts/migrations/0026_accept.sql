@@ -37,5 +37,5 @@ BEGIN
     SELECT stored.event_id FROM stored;
 END $$;
 
-INSERT INTO schema_migrations (version, name) VALUES (22, 'accept');
+INSERT INTO schema_migrations (version, name) VALUES (26, 'accept');
 COMMIT;
