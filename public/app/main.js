@@ -1,0 +1,60 @@
+/** The page: the door, the frame and the screen that the address names. It holds no data; all of it comes by the API. */
+
+import { listen } from "/app/keyboard.js";
+import { html, render, useEffect, useRef, useState } from "/app/markup.js";
+import { useData } from "/app/parts/data.js";
+import { Frame } from "/app/parts/frame.js";
+import { Help } from "/app/parts/help.js";
+import { KeyDialog } from "/app/parts/keydialog.js";
+import { Live } from "/app/parts/live.js";
+import { Empty } from "/app/parts/notice.js";
+import { followLinks, go, useRoute } from "/app/router.js";
+import Customer from "/app/screens/customer.js";
+import Customers from "/app/screens/customers.js";
+import Overview from "/app/screens/overview.js";
+import Work from "/app/screens/work.js";
+import { key } from "/app/session.js";
+import { useStore } from "/app/store.js";
+import { texts } from "/app/texts.js";
+
+/** Name in the address -> screen. Those in the navigation first, in its order. */
+const SCREENS = { overview: Overview, customers: Customers, work: Work };
+const UNLISTED = { customer: Customer };
+const PART_OF = { customer: "customers" };
+
+function App() {
+  const open = useStore(key);
+  return html`${open ? html`<${Inside} key=${open} />` : html`<${KeyDialog} />`}<${Live} />`;
+}
+
+function Inside() {
+  const params = useRoute();
+  const dashboard = useData("/api/admin/dashboard");
+  const [help, setHelp] = useState(false);
+  const view = params.view ?? "overview";
+  useEffect(() => listen({ help: () => setHelp(true) }), []);
+  useFocusOnContent(view, params.id);
+  const Screen = { ...SCREENS, ...UNLISTED }[view];
+  return html`
+    <${Frame} screens=${Object.keys(SCREENS)} here=${PART_OF[view] ?? view} dashboard=${dashboard.data} help=${() => setHelp(true)}>
+      ${Screen ? html`<${Screen} key=${`${view} ${params.id ?? ""}`} params=${params} go=${go} dashboard=${dashboard} />` : html`<${Empty} says=${texts.frame.unknown} next=${texts.frame.unknownNext} />`}
+    </${Frame}>
+    ${help && html`<${Help} close=${() => setHelp(false)} />`}
+  `;
+}
+
+/** On another screen the title follows, and the focus goes to its content, as it would on another page. */
+function useFocusOnContent(view, id) {
+  const first = useRef(true);
+  useEffect(() => {
+    document.title = texts.title(id && view === "customer" ? id : (texts.screens[view] ?? texts.frame.unknown));
+    if (!first.current) {
+      document.getElementById("content").focus({ preventScroll: true });
+      scrollTo(0, 0);
+    }
+    first.current = false;
+  }, [view, id]);
+}
+
+followLinks();
+render(html`<${App} />`, document.getElementById("app"));

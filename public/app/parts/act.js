@@ -1,0 +1,112 @@
+/**
+ * A button that changes something. It asks first and names what happens; then it shows asked -> applied -> verified, each
+ * step only when the answer or the ledger has said so.
+ */
+
+import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { Dialog } from "/app/parts/dialog.js";
+import { complete, Fields, initial } from "/app/parts/fields.js";
+import { announce } from "/app/parts/live.js";
+import { Failure } from "/app/parts/notice.js";
+import { texts } from "/app/texts.js";
+
+/**
+ * @typedef {{state: "done"|"failed"|"waiting"|"doing", lines: any[]}} Step what came of a step, for people
+ *
+ * @param {{
+ *   label: string, title?: string, says: any, what: string, tone?: "bad", quiet?: boolean, disabled?: boolean,
+ *   fields?: import("/app/parts/fields.js").Field[],
+ *   send: (values: Record<string, string>, signal: AbortSignal) => Promise<any>,
+ *   applied: (answer: any) => Step,
+ *   verify?: (answer: any, signal: AbortSignal) => Promise<Step>,
+ *   done?: () => void, go?: string | ((values: Record<string, string>) => string),
+ * }} props
+ *   `label`: of the button, with the number that it acts on; `says`: what happens; `what`: for failures, "Holding";
+ *   `go`: the words of the button that does it (`label` where there are no others); `done`: once it is over, to read anew
+ */
+export function Act(props) {
+  const [open, setOpen] = useState(false);
+  return html`
+    <button type="button" class=${[props.tone, props.quiet && "quiet"].filter(Boolean).join(" ")} disabled=${props.disabled} aria-haspopup="dialog" onClick=${() => setOpen(true)}>${props.label}</button>
+    ${open && html`<${ActDialog} ...${props} close=${() => setOpen(false)} />`}
+  `;
+}
+
+function ActDialog({ label, title = label, says, what, tone, fields = [], send, applied, verify, done, go = label, close }) {
+  const [values, setValues] = useState(() => initial(fields));
+  const [run, setRun] = useState(null);
+  const life = useRef(null);
+  useEffect(() => () => life.current?.abort(), []);
+  const begin = async (event) => {
+    event.preventDefault();
+    life.current = new AbortController();
+    const told = await perform({ values, send, applied, verify, signal: life.current.signal, show: setRun });
+    if (told === null) return;
+    announce(told ? texts.act.heard(label) : texts.act.heardFailed(label));
+    done?.();
+  };
+  const words = typeof go === "function" ? go(values) : go;
+  return html`
+    <${Dialog} title=${title} onClose=${close}>
+      ${run === null
+        ? html`
+            <form onSubmit=${begin}>
+              <p>${typeof says === "function" ? says(values) : says}</p>
+              <${Fields} fields=${fields} values=${values} set=${(name, value) => setValues((before) => ({ ...before, [name]: value }))} />
+              <footer>
+                <button type="button" class="quiet" onClick=${close}>${texts.dialog.cancel}</button>
+                <button class=${tone ?? "main"} disabled=${!complete(fields, values)}>${words}</button>
+              </footer>
+            </form>
+          `
+        : html`
+            <${Steps} run=${run} />
+            ${run.problem && html`<${Failure} what=${what} problem=${run.problem} />`}
+            <footer>
+              ${run.problem && html`<button type="button" class="quiet" onClick=${() => setRun(null)}>${texts.bulk.back}</button>`}
+              <button type="button" class="main" disabled=${run.busy} onClick=${close}>${texts.dialog.close}</button>
+            </footer>
+          `}
+    </${Dialog}>
+  `;
+}
+
+/** Go through the steps; whether it went well, null when nobody looks any more. */
+async function perform({ values, send, applied, verify, signal, show }) {
+  const run = { busy: true, asked: { state: "doing", lines: [texts.act.waiting] }, applied: null, verified: null, problem: null, checks: Boolean(verify) };
+  const tell = (part) => signal.aborted || show(Object.assign(run, part) && { ...run });
+  tell({});
+  let answer;
+  try {
+    answer = await send(values, signal);
+  } catch (problem) {
+    if (signal.aborted) return null;
+    tell({ busy: false, asked: { state: "failed", lines: [] }, problem });
+    return false;
+  }
+  tell({ asked: { state: "done", lines: [] }, applied: applied(answer) });
+  if (verify && run.applied.state !== "failed") {
+    tell({ verified: { state: "doing", lines: [texts.act.reading] } });
+    tell({ verified: await verify(answer, signal).catch((problem) => ({ state: "waiting", lines: [`${texts.act.readFailed} ${problem.detail ?? ""}`] })) });
+  }
+  if (signal.aborted) return null;
+  tell({ busy: false });
+  return run.applied.state !== "failed" && run.verified?.state !== "failed";
+}
+
+function Steps({ run }) {
+  const names = run.checks ? ["asked", "applied", "verified"] : ["asked", "applied"];
+  return html`
+    <ol class="steps">
+      ${names.map((name) => {
+        const step = run[name];
+        return html`
+          <li key=${name} class=${step?.state ?? "open"}>
+            <strong>${texts.act[name]}</strong>
+            ${step?.lines.map((line, at) => html`<div key=${at}>${line}</div>`)}
+          </li>
+        `;
+      })}
+    </ol>
+  `;
+}

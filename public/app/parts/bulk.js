@@ -1,0 +1,119 @@
+/**
+ * An act on all that match: a preview with the number and a sample, a button that shows the number, and how far it has
+ * come. The server does exactly what was shown, or nothing.
+ */
+
+import { ask, post } from "/app/api.js";
+import { count } from "/app/format.js";
+import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { Dialog } from "/app/parts/dialog.js";
+import { complete, Fields, initial } from "/app/parts/fields.js";
+import { announce } from "/app/parts/live.js";
+import { Failure } from "/app/parts/notice.js";
+import { Time } from "/app/parts/time.js";
+import { texts } from "/app/texts.js";
+
+const LOOK = 2000; // ms between two looks at the progress
+
+/**
+ * @param {{
+ *   label: string, title: string, says: string, what: string, tone?: "bad", route: string, disabled?: boolean,
+ *   fields?: import("/app/parts/fields.js").Field[], body: (values: Record<string, string>) => object,
+ *   go: (count: number) => string, done?: () => void,
+ * }} props
+ *   `body`: the act without dryRun, expected and asOf, which are added; `go`: "Retry 14"
+ */
+export function Bulk(props) {
+  const [open, setOpen] = useState(false);
+  return html`
+    <button type="button" class=${props.tone ?? ""} disabled=${props.disabled} aria-haspopup="dialog" onClick=${() => setOpen(true)}>${props.label}</button>
+    ${open && html`<${BulkDialog} ...${props} close=${() => setOpen(false)} />`}
+  `;
+}
+
+function BulkDialog({ title, says, what, tone, route, fields = [], body, go, done, close }) {
+  const [values, setValues] = useState(() => initial(fields));
+  const [stage, setStage] = useState({ name: "form" });
+  const life = useRef(new AbortController());
+  useEffect(() => () => life.current.abort(), []);
+  const during = async (name, work) => {
+    setStage((before) => ({ ...before, busy: true }));
+    try {
+      const next = await work({ signal: life.current.signal });
+      setStage({ ...next });
+    } catch (problem) {
+      if (!life.current.signal.aborted) setStage((before) => ({ ...before, name, busy: false, problem }));
+    }
+  };
+  const preview = () => during("form", async (how) => ({ name: "shown", shown: await post(route, { ...body(values), dryRun: true }, how) }));
+  const act = () =>
+    during("shown", async (how) => {
+      const { matches, asOf } = stage.shown;
+      const begun = await post(route, { ...body(values), expected: matches, asOf }, how);
+      announce(texts.bulk.begun);
+      done?.();
+      return { name: "begun", begun, matches };
+    });
+  useEffect(() => {
+    if (!fields.length) preview();
+  }, []);
+  const change = (name, value) => setValues((before) => ({ ...before, [name]: value }));
+  return html`
+    <${Dialog} title=${title} onClose=${close}>
+      <p>${says}</p>
+      ${stage.name === "form" && fields.length > 0 && html`<${Fields} fields=${fields} values=${values} set=${change} />`}
+      ${stage.name === "shown" && html`<${Shown} shown=${stage.shown} />`}
+      ${stage.name === "begun" && html`<${Progress} begun=${stage.begun} matches=${stage.matches} done=${done} />`}
+      ${stage.busy && html`<p class="soft" aria-busy="true">${stage.name === "form" ? texts.bulk.previewing : texts.act.sending}</p>`}
+      ${stage.problem && html`<${Failure} what=${what} problem=${stage.problem} />`}
+      <footer>
+        <button type="button" class="quiet" onClick=${close}>${stage.name === "begun" ? texts.dialog.close : texts.dialog.cancel}</button>
+        ${stage.name === "shown" && html`<button type="button" class="quiet" disabled=${stage.busy} onClick=${fields.length ? () => setStage({ name: "form" }) : preview}>${fields.length ? texts.bulk.back : texts.table.refresh}</button>`}
+        ${stage.name === "form" && html`<button type="button" class="main" disabled=${stage.busy || !complete(fields, values)} onClick=${preview}>${texts.bulk.preview}</button>`}
+        ${stage.name === "shown" && stage.shown.matches > 0 && html`<button type="button" class=${tone ?? "main"} disabled=${stage.busy} onClick=${act}>${go(stage.shown.matches)}</button>`}
+      </footer>
+    </${Dialog}>
+  `;
+}
+
+function Shown({ shown }) {
+  if (!shown.matches) return html`<p><strong>${texts.bulk.none}</strong></p>`;
+  return html`
+    <p><strong>${texts.bulk.matches(shown.matches)}</strong> <span class="soft">${texts.bulk.asOf} <${Time} at=${shown.asOf} /></span></p>
+    ${shown.sample?.length > 0 && html`<p class="soft">${texts.bulk.sample}</p><ul class="sample">${shown.sample.map((key) => html`<li key=${key}><code>${typeof key === "string" ? key : JSON.stringify(key)}</code></li>`)}</ul>`}
+  `;
+}
+
+function Progress({ begun, matches, done }) {
+  const [found, setFound] = useState(null);
+  const [problem, setProblem] = useState(null);
+  useEffect(() => {
+    if (!begun.id) return undefined;
+    const life = new AbortController();
+    let timer;
+    const look = async () => {
+      try {
+        const progress = await ask("/api/admin/work", { query: { batch: begun.id }, signal: life.signal });
+        setFound(progress);
+        setProblem(null);
+        if (progress.left === 0) return done?.();
+      } catch (failed) {
+        if (!life.signal.aborted) setProblem(failed);
+      }
+      if (!life.signal.aborted) timer = setTimeout(look, LOOK);
+      return undefined;
+    };
+    look();
+    return () => {
+      life.abort();
+      clearTimeout(timer);
+    };
+  }, [begun.id]);
+  const all = found?.subjects ?? begun.subjects ?? matches;
+  const left = found?.left ?? all;
+  return html`
+    <p>${found?.left === 0 ? texts.bulk.finished : texts.bulk.begun}</p>
+    <label class="progress"><span>${texts.bulk.left(all - left, all)}</span><progress max=${all || 1} value=${all ? all - left : 1} aria-label=${texts.bulk.progress}>${count(all - left)}</progress></label>
+    ${problem && html`<${Failure} what=${texts.bulk.progress} problem=${problem} />`}
+  `;
+}

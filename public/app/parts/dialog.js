@@ -1,0 +1,37 @@
+/** A modal `<dialog>`: Esc closes it, and the focus goes back to where it was. */
+
+import { html, useEffect, useRef } from "/app/markup.js";
+import { texts } from "/app/texts.js";
+
+let number = 0;
+
+/**
+ * @param {{title: string, onClose?: () => void, children: any, wide?: boolean, fixed?: boolean}} props
+ *   `fixed`: it can't be closed (the key is asked for).
+ */
+export function Dialog({ title, onClose, children, wide, fixed }) {
+  const box = useRef(null);
+  const id = useRef(`dialog-${++number}`);
+  useEffect(() => {
+    const before = document.activeElement;
+    box.current.showModal();
+    return () => before?.isConnected && before.focus?.();
+  }, []);
+  const cancel = (event) => {
+    event.preventDefault();
+    if (!fixed) onClose();
+  };
+  return html`
+    <dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id.current} onCancel=${cancel}>
+      <header>
+        <h2 id=${id.current}>${title}</h2>
+        ${!fixed && html`<button type="button" class="quiet close" aria-label=${texts.dialog.close} onClick=${onClose}><${Cross} /></button>`}
+      </header>
+      ${children}
+    </dialog>
+  `;
+}
+
+function Cross() {
+  return html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="M4 4l8 8M12 4l-8 8" /></svg>`;
+}

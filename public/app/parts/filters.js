@@ -1,0 +1,70 @@
+/** Filters, bound to the address: what is set there is what is shown, and a link carries it. */
+
+import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { go, href } from "/app/router.js";
+import { texts } from "/app/texts.js";
+
+const PAUSE = 350; // ms after the last letter
+
+/**
+ * @typedef {{name: string, label: string, options?: Record<string, string>, hint?: string, period?: boolean, list?: string[]}} Field
+ *   `options`: value -> label, a choice; `period`: a relative time ("-24h"); otherwise a text
+ *
+ * @param {{fields: Field[], params: Record<string, string>, legend?: string}} props
+ */
+export function Filters({ fields, params, legend }) {
+  const set = (name, value) => go({ ...params, [name]: value, sel: undefined }, { replace: !fields.find((field) => field.name === name).options });
+  const active = activeOf(fields, params);
+  return html`
+    <form class="filters" role="search" aria-label=${legend ?? texts.filters.legend} onSubmit=${(event) => event.preventDefault()}>
+      ${fields.map((field) => html`<${Input} key=${field.name} field=${field} value=${params[field.name] ?? ""} set=${(value) => set(field.name, value)} />`)}
+      ${active.length > 0 && html`<a class="clear" href=${href(without(fields, params))}>${texts.filters.clear}</a>`}
+    </form>
+  `;
+}
+
+/** (label, value) of the filters that are set: for `Empty`. */
+export function activeOf(fields, params) {
+  return fields.filter(({ name }) => params[name]).map((field) => [field.label, choices(field)?.[params[field.name]] ?? params[field.name]]);
+}
+
+/** The address without any of these filters. */
+export function without(fields, params) {
+  return { ...params, ...Object.fromEntries(fields.map(({ name }) => [name, undefined])) };
+}
+
+const choices = (field) => field.options ?? (field.period ? texts.filters.periods : null);
+
+function Input({ field, value, set }) {
+  return html`
+    <label class=${value ? "set" : ""}>
+      <span>${field.label}</span>
+      ${choices(field) ? html`<${Choice} options=${choices(field)} value=${value} set=${set} />` : html`<${Text} field=${field} value=${value} set=${set} />`}
+    </label>
+  `;
+}
+
+function Choice({ options, value, set }) {
+  const known = value === "" || value in options;
+  return html`
+    <select value=${value} onChange=${(event) => set(event.target.value)}>
+      <option value="" selected=${value === ""}>${texts.filters.any}</option>
+      ${!known && html`<option value=${value} selected>${value}</option>`}
+      ${Object.entries(options).map(([word, label]) => html`<option key=${word} value=${word} selected=${word === value}>${label}</option>`)}
+    </select>
+  `;
+}
+
+function Text({ field, value, set }) {
+  const [typed, setTyped] = useState(value);
+  const timer = useRef(0);
+  useEffect(() => setTyped(value), [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const type = (event) => {
+    const text = event.target.value;
+    setTyped(text);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => set(text.trim()), PAUSE);
+  };
+  return html`<input type="text" value=${typed} placeholder=${field.hint} autocomplete="off" spellcheck="false" onInput=${type} />`;
+}

@@ -1,0 +1,96 @@
+/** What can be done for a customer; each act shows what the pass did, and what the ledger says of it. */
+
+import { ask, post } from "/app/api.js";
+import { words } from "/app/format.js";
+import { html } from "/app/markup.js";
+import { Act } from "/app/parts/act.js";
+import { forField, toUtc } from "/app/dates.js";
+import { texts } from "/app/texts.js";
+
+const said = texts.customers.one.acts;
+const LOOK = 1500; // ms between two looks into the ledger
+const LOOKS = 8;
+
+/** @param {{customer: any, reload: () => void}} props */
+export function Acts({ customer, reload }) {
+  const { services, customerId } = customer;
+  const alive = services.filter((service) => service.state !== "terminated");
+  const holds = new Set(services.flatMap((service) => service.holds));
+  const common = { customerId, reload };
+  const unpaid = holds.has("unpaid") || services.some((service) => service.graceUntil || service.graceOverride);
+  const behind = services.find((service) => service.graceOverride ?? service.graceUntil);
+  const until = { name: "until", label: said.grace.until, type: "datetime-local", value: behind ? forField(behind.graceOverride ?? behind.graceUntil) : "" };
+  return html`
+    <div class="row" role="group" aria-label=${said.title}>
+      <${OnServices} ...${common} act="retry" services=${[]} reason=${false} body=${() => ({})} />
+      ${alive.length > 0 && html`<${OnServices} ...${common} act="hold" services=${alive} tone="bad" body=${() => ({})} />`}
+      ${holds.size > 0 && html`<${OnServices} ...${common} act="lift" services=${alive} fields=${[{ name: "hold", label: said.lift.which, options: liftable(holds) }]} body=${({ hold }) => ({ hold })} />`}
+      ${unpaid && html`<${OnServices} ...${common} act="grace" services=${alive} fields=${[until]} body=${(values) => ({ until: toUtc(values.until) })} />`}
+      ${customer.queue && html`<${OnServices} ...${common} act="release" services=${alive} body=${() => ({})} />`}
+      ${customer.panel.orgId && html`<${OnServices} ...${common} act="recreate" services=${alive} body=${() => ({})} /><${Login} ...${common} />`}
+      ${services.some((service) => service.endedAt) && html`<${Wipe} ...${common} services=${services.filter((service) => service.endedAt)} />`}
+    </div>
+  `;
+}
+
+const liftable = (holds) => Object.fromEntries(Object.entries(said.lift.holds).filter(([hold]) => holds.has(hold)).concat(holds.has("admin") ? [] : [["admin", said.lift.holds.admin]]));
+
+/** An act of /api/admin/work on one service or on all. */
+function OnServices({ act, customerId, services, fields = [], reason = true, body, reload, tone }) {
+  const which = { name: "which", label: said.which, options: { "": said.all, ...Object.fromEntries(services.map((service) => [service.subscriptionId, service.domain ? `${service.domain} (${service.subscriptionId})` : service.subscriptionId])) } };
+  const all = [...(services.length > 1 ? [which] : []), ...fields, ...(reason ? [{ name: "reason", label: texts.act.reason }] : [])];
+  const send = (values, signal) => post("/api/admin/work", { action: act, ...whom(customerId, values.which), ...body(values), ...(values.reason && { reason: values.reason }) }, { signal });
+  return html`<${Act} ...${said[act]} tone=${tone} fields=${all} send=${send} applied=${appliedBy} verify=${verifying(customerId)} done=${reload} />`;
+}
+
+const whom = (customerId, which) => (which ? { subscriptionId: which } : { customerId });
+
+function Wipe({ customerId, services, reload }) {
+  const id = services.length > 1 ? customerId : services[0].subscriptionId;
+  const send = ({ confirm, reason }, signal) =>
+    post("/api/admin/work", { action: "hardDelete", ...(id === customerId ? { customerId } : { subscriptionId: id }), confirm, ...(reason && { reason }) }, { signal });
+  const fields = [{ name: "confirm", label: "", match: id, required: true }, { name: "reason", label: texts.act.reason }];
+  return html`<${Act} ...${said.wipe} tone="bad" fields=${fields} send=${send} applied=${appliedBy} verify=${verifying(customerId)} done=${reload} />`;
+}
+
+/** The link stands in the dialog alone, and goes with it. */
+function Login({ customerId, reload }) {
+  const applied = ({ url }) => ({
+    state: "done",
+    lines: [html`<a class="button" href=${url} target="_blank" rel="noopener noreferrer">${said.login.open}</a>`, html`<span class="soft">${said.login.once}</span>`],
+  });
+  return html`<${Act} ...${said.login} send=${(_, signal) => post("/api/admin/customers", { action: "login", customerId }, { signal })} applied=${applied} done=${reload} />`;
+}
+
+/** What a pass answered, as a step. */
+export function appliedBy(answer) {
+  const { outcome, actions } = answer;
+  const did = actions.map((action) => `${texts.kinds[action.kind] ?? words(action.kind)} (${words(action.rule)})`);
+  const lines = did.length ? did : [texts.act.nothing];
+  if (outcome.state === "settled") return { state: "done", lines: [...lines, texts.act.outcome.settled] };
+  if (outcome.state === "again") return { state: "waiting", lines: [...lines, texts.act.outcome.again(outcome.error)] };
+  return { state: "waiting", lines: [...lines, ...outcome.problems.flatMap((problem) => [texts.act.outcome.parked(problem.detail), problem.remedy])] };
+}
+
+const ENDS = { verified: "done", noted: "done", failed: "failed", unknown: "waiting" };
+
+/** Read in the ledger what became of a pass, until every action of it has come to an end. */
+export const verifying = (customerId) => async (answer, signal) => {
+  for (let look = 0; ; look += 1) {
+    const found = await ask("/api/admin/customers", { query: { id: customerId, limit: 50 }, signal });
+    const mine = found.timeline.data.filter((entry) => entry.source === "action" && entry.passId === answer.passId);
+    const open = mine.filter((entry) => !(entry.state in ENDS));
+    const reached = mine.length >= answer.actions.length;
+    if (reached && !open.length) return ended(mine);
+    if (look === LOOKS) return { state: "waiting", lines: [texts.act.notYet] };
+    await new Promise((go) => setTimeout(go, LOOK));
+    if (signal.aborted) return { state: "waiting", lines: [] };
+  }
+};
+
+function ended(entries) {
+  const states = entries.map((entry) => ENDS[entry.state]);
+  const state = states.includes("failed") ? "failed" : states.includes("waiting") ? "waiting" : "done";
+  const lines = entries.map((entry) => `${texts.kinds[entry.kind] ?? words(entry.kind)}: ${texts.customers.one.timeline.steps[entry.state] ?? entry.state}${entry.steps.at(-1)?.error ? `, ${entry.steps.at(-1).error}` : ""}`);
+  return { state, lines: lines.length ? lines : [texts.act.nothing] };
+}

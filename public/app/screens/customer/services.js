@@ -1,0 +1,50 @@
+/** Each service as it is remembered: state, what holds it and why, and its next date. */
+
+import { words } from "/app/format.js";
+import { html } from "/app/markup.js";
+import { Id } from "/app/parts/id.js";
+import { Empty } from "/app/parts/notice.js";
+import { Time } from "/app/parts/time.js";
+import { Badge, Holds } from "/app/parts/words.js";
+import { texts } from "/app/texts.js";
+
+const said = texts.customers.one.services;
+
+/** @param {{services: any[], links?: {stripe: string}}} props */
+export function Services({ services, links }) {
+  return html`
+    <section class="card">
+      <header><h2>${said.title}</h2></header>
+      ${services.length ? html`<div class="services">${services.map((service) => html`<${Service} key=${service.service} service=${service} links=${links} />`)}</div>` : html`<${Empty} says=${said.none} next=${said.noneNext} />`}
+    </section>
+  `;
+}
+
+function Service({ service, links }) {
+  const offline = service.subscriptionId.startsWith("sub_") ? null : undefined;
+  const url = links?.stripe && offline !== undefined ? `${links.stripe}/subscriptions/${service.subscriptionId}` : null;
+  return html`
+    <article class="service">
+      <h3>${service.domain ?? service.plan ?? service.service} <${Badge} word=${service.state} /> <${Holds} holds=${service.holds} /></h3>
+      <dl class="facts">
+        <dt>${texts.customers.one.subscription}</dt><dd><${Id} value=${service.service} what=${texts.customers.one.subscription} url=${url} at=${texts.customers.one.atStripe} /></dd>
+        <dt>${said.plan}</dt><dd>${service.plan ?? service.panelPlanId} <span class="soft">${service.priceId}</span></dd>
+        <${NextDate} service=${service} />
+        ${service.waitsFor && html`<dt>${said.waits}</dt><dd>${words(service.waitsFor)}</dd>`}
+        ${service.endedAt && html`<dt>${said.ended}</dt><dd><${Time} at=${service.endedAt} /></dd>`}
+      </dl>
+      ${service.panelSuspended && html`<p class="notice warn">${said.panelSuspended}</p>`}
+      ${service.adopted && html`<p class="soft">${said.adopted}</p>`}
+    </article>
+  `;
+}
+
+function NextDate({ service }) {
+  if (service.state === "terminated") return null;
+  const dates = [
+    [said.suspendsAt, service.state === "live" && (service.graceOverride ?? service.graceUntil)],
+    [said.deletesAt, service.retainUntil],
+  ].filter(([, at]) => at);
+  if (!dates.length) return null;
+  return html`<dt>${said.next}</dt><dd>${dates.map(([what, at]) => html`<div key=${what}>${what} <${Time} at=${at} /></div>`)}</dd>`;
+}

@@ -1,0 +1,107 @@
+/** What happened, newest first: event -> facts -> rule -> action -> verified; undone where there is an inverse. */
+
+import { ask } from "/app/api.js";
+import * as format from "/app/format.js";
+import { html, useEffect, useState } from "/app/markup.js";
+import { Json } from "/app/parts/json.js";
+import { Empty, Failure } from "/app/parts/notice.js";
+import { Time } from "/app/parts/time.js";
+import { Undo } from "/app/screens/customer/undo.js";
+import { Badge } from "/app/parts/words.js";
+import { go, href } from "/app/router.js";
+import { times } from "/app/session.js";
+import { useStore } from "/app/store.js";
+import { texts } from "/app/texts.js";
+
+const said = texts.customers.one.timeline;
+const { words } = format;
+
+/** @param {{customer: any, params: Record<string, string>, reload: () => void}} props */
+export function Timeline({ customer, params, reload }) {
+  const how = useStore(times);
+  const [further, setFurther] = useState({ entries: [], cursor: null, problem: null });
+  const first = customer.timeline;
+  useEffect(() => setFurther({ entries: [], cursor: null, problem: null }), [customer.customerId, params.planned]);
+  const cursor = further.entries.length ? further.cursor : first.nextCursor;
+  const more = async () => {
+    try {
+      const page = (await ask("/api/admin/customers", { query: { id: customer.customerId, planned: params.planned, limit: 50, cursor } })).timeline;
+      setFurther((before) => ({ entries: [...before.entries, ...page.data], cursor: page.nextCursor, problem: null }));
+    } catch (problem) {
+      setFurther((before) => ({ ...before, problem }));
+    }
+  };
+  const entries = unique([...first.data, ...further.entries]);
+  const plan = (event) => go({ ...params, planned: event.target.checked ? "true" : undefined });
+  return html`
+    <section class="card timeline">
+      <header>
+        <h2>${said.title}</h2>
+        <label class="soft"><input type="checkbox" checked=${params.planned === "true"} onChange=${plan} /> ${said.planned}</label>
+      </header>
+      ${entries.length === 0 && html`<${Empty} says=${said.none} />`}
+      ${byDay(entries, how).map(([day, some]) => html`
+        <h3 key=${day} class="day">${day}</h3>
+        <ol class="rows">${some.map((entry) => html`<${Entry} key=${`${entry.source} ${entry.id}`} entry=${entry} customer=${customer} reload=${reload} />`)}</ol>
+      `)}
+      ${further.problem && html`<${Failure} what=${said.what} problem=${further.problem} again=${more} />`}
+      ${cursor && html`<p class="more"><button type="button" onClick=${more}>${texts.table.more}</button></p>`}
+    </section>
+  `;
+}
+
+/** A page that was loaded earlier may overlap with the newest one. */
+const unique = (entries) => [...new Map(entries.map((entry) => [`${entry.source} ${entry.id}`, entry])).values()];
+
+function byDay(entries, how) {
+  const days = new Map();
+  for (const entry of entries) {
+    const day = format.day(entry.at, how);
+    days.set(day, [...(days.get(day) ?? []), entry]);
+  }
+  return [...days];
+}
+
+function Entry({ entry, customer, reload }) {
+  const failed = entry.state === "failed" || entry.facts.error;
+  const title = entry.source === "action" ? (texts.kinds[entry.kind] ?? words(entry.kind)) : entry.source === "event" ? entry.kind : words(entry.kind);
+  const error = entry.steps.findLast((step) => step.error)?.error ?? entry.facts.error;
+  return html`
+    <li class=${`entry ${entry.source} ${failed ? "failed" : (entry.state ?? "")}`}>
+      <p class="title">
+        <span class="soft source">${said[entry.source]}</span>
+        <strong>${title}</strong>
+        ${entry.service && html`<code class="soft">${entry.service}</code>`}
+        <span class="when soft"><${Time} at=${entry.at} /></span>
+      </p>
+      <${Chain} entry=${entry} />
+      ${error && html`<p class="fault">${error}</p>`}
+      <div class="row">
+        <${Json} value=${entry} />
+        ${entry.source === "event" && html`<a href=${href({ view: "events", id: entry.id })}>${entry.id}</a>`}
+        ${entry.undo && html`<${Undo} undo=${entry.undo} customerId=${customer.customerId} done=${reload} />`}
+      </div>
+    </li>
+  `;
+}
+
+/** facts -> rule -> steps, each only where there is one. */
+function Chain({ entry }) {
+  const facts = Object.entries(entry.facts).filter(([name, value]) => name !== "error" && value !== null && value !== "" && typeof value !== "object");
+  const by = entry.actor && entry.actor !== "bridge" ? said.by(entry.actor) : null;
+  return html`
+    <div class="chain">
+      ${facts.length > 0 && html`<span class="facts soft">${facts.slice(0, 6).map(([name, value]) => html`<span key=${name}>${words(name)} <b>${shown(value)}</b></span>`)}</span>`}
+      ${entry.rule && html`<span class="rule"><span class="soft">${said.rule}</span> ${words(entry.rule)}</span>`}
+      ${by && html`<span class="soft">${by}</span>`}
+      ${entry.steps.length > 0 && html`<span class="states">${entry.steps.map((step, place) => html`<${Step} key=${place} step=${step} began=${entry.steps[0].at} first=${place === 0} />`)}</span>`}
+    </div>
+  `;
+}
+
+const shown = (value) => (/^\d{4}-\d\d-\d\dT/.test(value) ? html`<${Time} at=${value} />` : String(value).length > 60 ? `${String(value).slice(0, 60)}…` : String(value));
+
+function Step({ step, began, first }) {
+  const seconds = (new Date(step.at) - new Date(began)) / 1000;
+  return html`<${Badge} word=${step.state} label=${said.steps[step.state] ?? words(step.state)} title=${first ? undefined : said.took(format.duration(seconds))} />`;
+}

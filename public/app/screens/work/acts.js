@@ -1,0 +1,34 @@
+/** What is done to all that match: shown first, done exactly so. */
+
+import { html } from "/app/markup.js";
+import { Bulk } from "/app/parts/bulk.js";
+import { texts } from "/app/texts.js";
+import { toUtc } from "/app/dates.js";
+
+const said = texts.work.acts;
+const ROUTE = "/api/admin/work";
+const REASON = { name: "reason", label: texts.act.reason };
+
+/** @param {{state: string, reason?: string, none?: boolean, done: () => void}} props which part of the queue */
+export function ForAll({ state, reason, none, done }) {
+  const filter = { state, ...(reason && { reason }) };
+  if (state === "upcoming") return html`<${Amnesty} done=${done} />`;
+  return html`
+    <${ToAll} act="retry" filter=${filter} none=${none} done=${done} />
+    ${state === "parked" && html`<${ToAll} act="release" filter=${filter} none=${none} done=${done} /><${Amnesty} done=${done} />`}
+  `;
+}
+
+/** Grace until a date for everybody who is held, or about to be held, for what is unpaid. */
+function Amnesty({ done }) {
+  const { until, ...words } = said.amnesty;
+  const fields = [{ name: "until", label: until, type: "datetime-local", required: true }, { ...REASON, required: true }];
+  const body = (values) => ({ action: "grace", filter: { hold: "unpaid", upcoming: true }, until: toUtc(values.until), reason: values.reason });
+  return html`<${Bulk} ...${words} route=${ROUTE} fields=${fields} body=${body} done=${done} />`;
+}
+
+function ToAll({ act, filter, none, done }) {
+  const fields = act === "retry" ? [] : [{ ...REASON, required: true }];
+  const body = (values) => ({ action: act, filter, ...(values.reason && { reason: values.reason }) });
+  return html`<${Bulk} ...${said[act]} route=${ROUTE} fields=${fields} body=${body} disabled=${none} done=${done} />`;
+}

@@ -1,0 +1,39 @@
+/** The columns of the queue, by the state that is looked at. */
+
+import { words } from "/app/format.js";
+import { html } from "/app/markup.js";
+import { Time } from "/app/parts/time.js";
+import { Badge, CustomerLink } from "/app/parts/words.js";
+import { texts } from "/app/texts.js";
+
+const said = texts.work.columns;
+
+const SUBJECT = { key: "subject", label: said.subject, main: true, sort: (row) => row.email ?? row.key, cell: Subject };
+const ATTEMPTS = { key: "attempts", label: said.attempts, number: true, sort: (row) => row.attempts, cell: (row) => row.attempts };
+const NEXT = { key: "next", label: said.next, sort: (row) => row.dueAt, cell: (row) => html`<${Time} at=${row.dueAt} />` };
+const ERROR = { key: "error", label: said.error, wide: true, sort: (row) => row.lastError, cell: (row) => row.lastError };
+const WAITS = { key: "waits", label: said.waits, sort: (row) => row.waitsFor, cell: (row) => row.waitsFor && html`<${Badge} word=${row.waitsFor} tone="info" />` };
+const PARKED = [
+  SUBJECT,
+  { key: "reason", label: said.reason, sort: (row) => row.reason, cell: (row) => html`<${Badge} word=${row.reason} tone="bad" />` },
+  { key: "detail", label: said.detail, wide: true, cell: Details },
+  { key: "parked", label: said.parked, sort: (row) => row.parkedAt, cell: (row) => html`<${Time} at=${row.parkedAt} />` },
+  ATTEMPTS,
+  NEXT,
+];
+
+/** @param {"parked"|"due"|"working"|"waiting"} state */
+export function columnsOf(state) {
+  return state === "parked" ? PARKED : state === "waiting" ? [SUBJECT, WAITS, NEXT, ATTEMPTS, ERROR] : [SUBJECT, NEXT, ATTEMPTS, WAITS, ERROR];
+}
+
+function Subject(row) {
+  if (row.kind !== "customer") return html`${words(row.kind)} <code>${row.key}</code>`;
+  return html`<${CustomerLink} id=${row.key} label=${row.email ?? row.key} />${row.email && html`<div class="soft under">${row.key}</div>`}`;
+}
+
+/** Each problem in the server's own words, and what to do about it. */
+function Details(row) {
+  const problems = row.problems.length ? row.problems : [{ detail: row.lastError, remedy: row.remedy, reason: row.reason }];
+  return html`<div>${problems.map((problem) => html`<div key=${problem.detail} class="problem"><div>${problem.detail}</div><div class="soft">${problem.remedy}</div></div>`)}</div>`;
+}

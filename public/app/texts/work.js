@@ -1,0 +1,70 @@
+/** The queue. */
+
+import { plural } from "/app/texts/shared.js";
+
+export const work = {
+  what: "Reading the queue",
+  caption: { parked: "Waits for a person", due: "Due now", waiting: "Waits by itself", working: "Under way", upcoming: "Suspended or deleted soon" },
+  tabs: { label: "Parts of the queue", parked: "Parked", due: "Due", waiting: "Waiting", working: "Working", upcoming: "Upcoming" },
+  columns: {
+    subject: "Who",
+    reason: "Reason",
+    detail: "Detail",
+    remedy: "What to do",
+    attempts: "Attempt",
+    next: "Next try",
+    parked: "Parked",
+    waits: "Waits for",
+    error: "Last error",
+  },
+  filters: { reason: "Reason", hold: "Held by" },
+  period: { label: "Days", days: (count) => plural(count, "day", "days") },
+  empty: {
+    parked: "Nobody waits for a person.",
+    due: "Nothing is due: every pass has come to rest.",
+    waiting: "Nothing waits.",
+    working: "No pass is under way just now.",
+    upcoming: "Nobody is suspended or deleted in this time.",
+  },
+  emptyNext: "The queue fills by itself when something happens at Stripe.",
+  acts: {
+    title: "All that match",
+    all: "all of the queue",
+    retry: {
+      label: "Retry all",
+      title: "Retry all that match",
+      says: "Each of them gets a pass now. A pass changes only what is different.",
+      go: (count) => `Retry ${count}`,
+      what: "Retrying",
+    },
+    release: {
+      label: "Release all",
+      title: "Release all that match",
+      says: "What waits for a person's word goes on for each of them. Of what is no hosting any more, the end is confirmed.",
+      go: (count) => `Release ${count}`,
+      what: "Releasing",
+    },
+    hold: {
+      label: "Hold all",
+      title: "Hold all that match",
+      says: "The hosting of each of them is suspended now and stays so until somebody lifts it.",
+      go: (count) => `Hold ${count}`,
+      what: "Holding",
+    },
+    lift: {
+      label: "Lift all",
+      title: "Lift the holds by hand of all that match",
+      says: "What an operator holds is let go for each of them; what is paid for runs again.",
+      go: (count) => `Lift ${count}`,
+      what: "Lifting",
+    },
+    amnesty: {
+      label: "Grace for all unpaid",
+      title: "Grace for everybody who is unpaid",
+      says: "For a bank's outage: everybody held for non-payment is switched on, and everybody in a running grace stays on, until the date. It ends by itself.",
+      until: "On until",
+      go: (count) => `Give grace to ${count}`,
+      what: "Giving grace",
+    },
+  },
+};
