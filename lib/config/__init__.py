@@ -5,7 +5,7 @@
 
 from lib.config.parsers import read_database_url
 from lib.config.settings import REQUIRED, Policy, Settings
-from lib.config.values import Endpoint, Mail, Outlet, Secret
+from lib.config.values import Endpoint, Mail, Outlet, Secret, Span, Window
 
 __all__ = [
     "REQUIRED",
@@ -15,5 +15,7 @@ __all__ = [
     "Policy",
     "Secret",
     "Settings",
+    "Span",
+    "Window",
     "read_database_url",
 ]

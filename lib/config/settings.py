@@ -8,7 +8,8 @@ from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from lib.config import parsers
-from lib.config.values import Endpoint, Mail, Outlet, Secret
+from lib.config.values import Endpoint, Mail, Outlet, Secret, Window
+from lib.config.window import suspend_window
 from lib.errors import SettingsError
 from lib.model.outgoing import OutgoingType
 
@@ -26,6 +27,7 @@ class Policy:
     on_double_purchase: Literal["provision", "hold"] = "provision"
     welcome: Literal["panel_recovery", "none"] = "panel_recovery"
     quantity_max: int = 100
+    suspend_window: Window | None = None
 
 
 POLICY = Policy()
@@ -166,6 +168,14 @@ class Settings:
         parsers.whole(1, 100_000),
         POLICY.quantity_max,
         "Highest quantity of one item that is made unasked; the rest of a higher one waits for a person.",
+    )
+    suspend_window: Window | None = _setting(
+        "SUSPEND_WINDOW",
+        suspend_window,
+        POLICY.suspend_window,
+        "When suspensions for debts and deletions may happen, with days on which they may not: `Mon-Thu 09:00-16:00 "
+        "Europe/Berlin; not 2026-12-24, 12-25`. They wait for it, and the dates shown are those; running again never "
+        "waits. Unset: at any time. See docs/operate.md.",
     )
     brake_max: int = _setting(
         "BRAKE_MAX",

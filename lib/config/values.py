@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from hashlib import sha256
 
 from lib.model.outgoing import OutgoingType
@@ -92,3 +93,32 @@ class Mail:
     def domain(self) -> str:
         """Of the sender's address."""
         return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Hours on some days of the week, by the clock on the wall."""
+
+    days: tuple[int, ...]
+    """0 is Monday. One that goes over midnight belongs to the day on which it begins."""
+    begins: timedelta
+    """After that day's midnight."""
+    ends: timedelta
+    """After that day's midnight, so more than 24 hours where it goes over the next one; itself no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The hours within which suspensions for debts and deletions may happen."""
+
+    spans: tuple[Span, ...]
+    zone: str
+    """As IANA calls it: Europe/Berlin."""
+    holidays: tuple[date, ...] = ()
+    """Days on which it stays closed, also for a span of the night before, and in their own night."""
+    yearly: tuple[tuple[int, int], ...] = ()
+    """The same each year: month and day."""
+
+    def is_holiday(self, day: date) -> bool:
+        """Whether it stays closed on a day."""
+        return day in self.holidays or (day.month, day.day) in self.yearly

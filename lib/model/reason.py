@@ -277,6 +277,11 @@ class WaitReason(_Word):
         "unpaid, and on until the date that an admin set",
         "Nothing; grace with null takes the date back.",
     )
+    SUSPEND_WINDOW = (
+        "suspend_window",
+        "a debt is to be suspended for, and waits for the hours of SUSPEND_WINDOW: the date is grace_until",
+        "Nothing; to suspend at once, use hold.",
+    )
     RECEIVER_FAILS = (
         "receiver_fails",
         "one of your own systems does not take outgoing events just now: one is tried at a time until one arrives",

@@ -18,11 +18,12 @@ from lib.model import (
 )
 from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
-from lib.policy.grace import behind_from, in_arrears, is_behind, written_off
+from lib.policy.grace import behind_from, held_from, in_arrears, is_behind, written_off
 from lib.policy.items import bought_as, kind_of, plan_of
 from lib.policy.paid_items import bills_all, change_is_unpaid, paid_items
 from lib.policy.plan_references import put_on
 from lib.policy.standing import Place, Standing, Terms
+from lib.policy.window import moved
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
 """Dispute statuses in which money has been taken and the case is open. Inquiries (`warning_*`) are not among them."""
@@ -70,10 +71,18 @@ def ended(service: Service, rule: Why, ended_at: datetime | None, terms: Terms) 
     if not service.made:
         return Goal(service, Want.NOTHING, rule)
     ended_at = ended_at or service.ended_at or terms.at
+    if rule is Rule.CANCELED and service.unpaid_since is not None and Hold.ENDED not in service.holds:
+        # Stripe gave up collecting: nobody chose this end, so it is a suspension for a debt.
+        opens = held_from(service, terms.at, terms)
+        if terms.at < opens:
+            waiting = replace(service, holds=service.holds & {Hold.ADMIN}, grace_until=opens)
+            return replace(undecided(waiting, WaitReason.SUSPEND_WINDOW), wake_at=opens)
     held = replace(service, holds=(service.holds & {Hold.ADMIN}) | {Hold.ENDED}, ends_at=None, ended_at=ended_at)
     if terms.policy.retention_days is None:
         return Goal(held, Want.OFF, rule)
     end = ended_at + timedelta(days=terms.policy.retention_days)
+    if service.state is not ServiceState.TERMINATED:
+        end = moved(max(end, terms.at), terms.policy.suspend_window)
     if terms.at >= end:
         return Goal(held, Want.GONE, Rule.RETENTION_OVER)
     return Goal(replace(held, retain_until=end), Want.OFF, rule, wake_at=end)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lib.model import Hold, Question, Service, Subscription
+from lib.model import Hold, Question, Service, ServiceState, Subscription
 from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
 from lib.policy.standing import Place, Standing, Terms
+from lib.policy.window import moved
 
 
 def is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:
@@ -39,14 +40,18 @@ def in_arrears(place: Place, terms: Terms) -> Standing:
     subscription, service = place.subscription, place.service
     asks = Question.INVOICES if subscription.invoices is None else None
     held: Why = Reason.ONLY_DRAFTS_LEFT if invoices.only_drafts_left(subscription) else Rule.UNPAID
+    rule: Why
     if service.grace_override is not None:
         end, rule = service.grace_override, WaitReason.IN_ONE_OFF_GRACE
     elif subscription.status == "unpaid":
-        return Standing(replace(service, grace_until=None), held, {Hold.UNPAID: held}, asks=asks)
+        end, rule = terms.at, held
     else:
         start = service.unpaid_since or invoices.behind_since(subscription, None, terms.at)
         end, rule = start + _grace(place, terms), WaitReason.IN_GRACE
+    waits = terms.at >= end
+    end = held_from(service, end, terms)
     if terms.at < end:
+        rule = WaitReason.SUSPEND_WINDOW if waits else rule
         return Standing(replace(service, grace_until=end), rule, wake_at=end, asks=asks)
     held = Rule.GRACE_OVER if subscription.status == "past_due" else held
     return Standing(replace(service, grace_until=None), rule, {Hold.UNPAID: held}, asks=asks)
@@ -58,9 +63,21 @@ def written_off(place: Place, terms: Terms) -> Standing:
     end = service.grace_override
     if end is None and Hold.UNPAID not in service.holds and service.unpaid_since is not None:
         end = service.unpaid_since + _grace(place, terms)
-    if end is not None and terms.at < end:
+    end = held_from(service, end or terms.at, terms)
+    if terms.at < end:
         return Standing(replace(service, grace_until=end), Rule.WRITTEN_OFF, wake_at=end)
     return Standing(replace(service, grace_until=None), Rule.WRITTEN_OFF, {Hold.UNPAID: Rule.WRITTEN_OFF})
+
+
+def held_from(service: Service, end: datetime, terms: Terms) -> datetime:
+    """From when on a debt holds a service: the end of its grace, or what comes first after it of the operator's hours.
+
+    Whatever runs waits for them, also when the end was missed in them; what is suspended for its debt already stays so.
+    """
+    window = terms.policy.suspend_window
+    if window is None or not service.made or service.state is not ServiceState.LIVE:
+        return end
+    return moved(max(end, terms.at), window)
 
 
 def _grace(place: Place, terms: Terms) -> timedelta:

@@ -132,6 +132,7 @@ MORE = {
     "STRIPE_API_BASE": "http://127.0.0.1:1",
     "GRACE_DAYS": "3",
     "RETENTION_DAYS": "30",
+    "SUSPEND_WINDOW": "Mon-Thu 09:00-16:00 Europe/Berlin; not 2026-12-24, 12-25",
     "CHECKOUT_SUCCESS_URL": "https://www.example.com/thanks?id={CHECKOUT_SESSION_ID}",
     "CHECKOUT_CANCEL_URL": "https://www.example.com/plans",
     "PORTAL_RETURN_URL": "https://www.example.com/account",
