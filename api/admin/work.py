@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import UNSET
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -13,11 +14,13 @@ from lib.bridge import current
 from lib.database.lists import queue
 from lib.model.reason import remedy
 from lib.model.report import PassReport
-from lib.operators import batches, bodies, hand
+from lib.operators import batches, bodies, hand, upcoming
+from lib.operators.calendar import calendar_answer
 from lib.operators.views.customers import QueueItem
 from lib.operators.views.events import Begun, Matches, Progress
 from lib.operators.views.overview import BrakeReleased
 from lib.operators.views.passes import ActedView
+from lib.operators.views.upcoming import UpcomingItem
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import Text, Uuid
@@ -27,19 +30,34 @@ COLUMNS = (
 )  # fmt: skip
 
 
+UPCOMING = (
+    "at", "what", "customerId", "email", "subscriptionId", "service", "domain", "reason", "amount", "currency",
+    "exponent",
+)  # fmt: skip
+
+
 class Filter(Listing):
-    """Which rows of the queue; or `batch`, the id of an act on many, for how far it has come."""
+    """Which rows of the queue; or `batch`, the id of an act on many, for how far it has come.
+
+    `view=upcoming`: who is suspended or deleted within `days`, also as CSV and, with `format=ics`, as a calendar.
+    """
+
+    view: Literal["queue", "upcoming"] = "queue"
+    days: Annotated[int, msgspec.Meta(ge=1, le=366, description="a whole number from 1 to 366")] = 7
+    format: Literal["json", "ics"] = "json"
 
     state: bodies.QueueState | None = None
     reason: Text | None = None
     batch: Uuid | None = None
 
 
-async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Progress | Response:
-    """Rows of the queue with reason and remedy, also as CSV; or how far an act on many has come."""
+async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Page[UpcomingItem] | Progress | Response:
+    """Rows of the queue with reason and remedy, also as CSV; what comes; or how far an act on many has come."""
     given = ask.given
     if given.batch is not None:
         return await batches.progress(current(), given.batch)
+    if given.view == "upcoming":
+        return await _upcoming(ask)
     if wants_csv(ask.request):
         return csv_answer("work", COLUMNS, _lines(given))
     rows, key = await hand.listing(
@@ -51,6 +69,31 @@ async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Progress | Response:
     )
     items = [QueueItem.of_row(row, remedy=remedy(row.parked_reason) if row.parked_reason else None) for row in rows]
     return Page(data=items, next_cursor=pack_cursor("work", key) if key else None)
+
+
+async def _upcoming(ask: Ask[Filter]) -> Page[UpcomingItem] | Response:
+    """What comes, in the order of its dates; with `format=ics` or CSV all of it."""
+    bridge, given = current(), ask.given
+    now = await bridge.db.now()
+
+    async def read(after: Any) -> Any:
+        return await upcoming.listing(bridge, now, given.days, after, 500)
+
+    if given.format == "ics":
+        return calendar_answer("upcoming", every(read), now)
+    if wants_csv(ask.request):
+        return csv_answer("upcoming", UPCOMING, _upcoming_lines(every(read)))
+    after = unpack_cursor("upcoming", given.cursor, str, str, int)
+    items, key = await upcoming.listing(bridge, now, given.days, after, given.limit)
+    return Page(data=items, next_cursor=pack_cursor("upcoming", key) if key else None)
+
+
+async def _upcoming_lines(items: AsyncIterator[UpcomingItem]) -> AsyncIterator[tuple[Any, ...]]:
+    async for item in items:
+        yield (
+            item.at, item.what, item.customer_id, item.email, item.subscription_id, item.service, item.domain,
+            item.reason, item.amount, item.currency, item.exponent,
+        )  # fmt: skip
 
 
 async def _lines(given: Filter) -> AsyncIterator[tuple[Any, ...]]:
@@ -106,6 +149,6 @@ async def _retry_all(actor: str, given: bodies.Retry, about: bodies.QueueFilter)
 
 app = endpoint(
     guard=admin,
-    GET=Verb(listing, query=Filter, answers={200: Page[QueueItem] | Progress}, csv=True),
+    GET=Verb(listing, query=Filter, answers={200: Page[QueueItem] | Page[UpcomingItem] | Progress}, csv=True),
     POST=Verb(act, body=bodies.Work, answers={200: ActedView | BrakeReleased | Matches, 202: Begun}),
 )

@@ -47,6 +47,20 @@ def fill(world: World) -> None:
     world.sql("VACUUM ANALYZE customers, services, due, actions, events")
 
 
+def fill_dates(world: World) -> None:
+    """Every second of them is in a grace, every third has ended and is kept for a while."""
+    world.sql(
+        "UPDATE services SET grace_until = now() + slot_of * interval '1 minute', unpaid_since = now()"
+        " FROM (SELECT subscription_id AS id, substr(subscription_id, 9)::int AS slot_of FROM services) AS n"
+        " WHERE id = subscription_id AND slot_of %% 2 = 0"
+    )
+    world.sql(
+        "UPDATE services SET state = 'suspended', holds = ARRAY['ended'], ended_at = now(),"
+        " retain_until = now() + interval '20 days' WHERE substr(subscription_id, 9)::int %% 3 = 0"
+    )
+    world.sql("VACUUM ANALYZE services")
+
+
 def fill_orders(world: World) -> None:
     """As many orders: most are paid at Stripe and served, every tenth is offline, some of each kind need a person."""
     world.sql("ALTER TABLE orders DISABLE TRIGGER USER")
@@ -187,6 +201,8 @@ LISTS = [
     ("work", {"state": "waiting"}),
     ("work", {"state": "working"}),
     ("work", {"reason": "no_email"}),
+    ("work", {"view": "upcoming"}),
+    ("work", {"view": "upcoming", "days": "60"}),
     ("orders", {}),
     ("orders", {"state": "paid"}),
     ("orders", {"state": "failed"}),
@@ -226,6 +242,7 @@ async def test_a_page_of_a_list_reads_a_range_of_an_index(world: World) -> None:
     """The first page and one from the middle cost a page of rows, whatever the filter and however many there are."""
     fill(world)
     fill_orders(world)
+    fill_dates(world)
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     read: dict[str, dict[str, int]] = {}
     for name, query in LISTS:

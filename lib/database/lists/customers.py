@@ -133,7 +133,7 @@ _RANGES: dict[Order, _Range] = {
         " WHERE provider = ANY(%(providers)s) AND subscription_id = %(id)s)",
     ),
     "parked": _Range(("key",), "due", "kind = 'customer' AND parked_reason = %(reason)s"),
-    "hold": _Range(_OWNER, "services", "holds <> '{}' AND holds @> ARRAY[%(hold)s]::text[]"),
+    "hold": _Range(_OWNER, "services", "holds @> ARRAY[%(hold)s]::text[]"),
     "state": _Range(_OWNER, "services", "state = %(state)s"),
 }
 
