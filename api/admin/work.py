@@ -83,7 +83,7 @@ async def _upcoming(ask: Ask[Filter]) -> Page[UpcomingItem] | Response:
         return calendar_answer("upcoming", every(read), now)
     if wants_csv(ask.request):
         return csv_answer("upcoming", UPCOMING, _upcoming_lines(every(read)))
-    after = unpack_cursor("upcoming", given.cursor, str, str, int)
+    after = unpack_cursor("upcoming", given.cursor, str, str, int, str)
     items, key = await upcoming.listing(bridge, now, given.days, after, given.limit)
     return Page(data=items, next_cursor=pack_cursor("upcoming", key) if key else None)
 

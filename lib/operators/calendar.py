@@ -14,6 +14,9 @@ from lib.policy.currencies import shown
 LINE = 75
 """Octets of a line, its end not counted; what is longer goes on in the next one behind a blank."""
 
+ENDING = "ending"
+"""A cancellation is another event than a debt of the same service."""
+
 LASTS = timedelta(minutes=30)
 """An event without a length is drawn by no calendar."""
 
@@ -41,7 +44,7 @@ def _event(item: UpcomingItem, made: datetime) -> Iterator[str]:
     about = item.domain or item.email or item.customer_id
     yield "BEGIN:VEVENT"
     # The same for a service however often it is read, so that a calendar moves the event when its date is moved.
-    yield f"UID:{sha256(f'{item.what} {item.service}'.encode()).hexdigest()[:32]}@bridge"
+    yield f"UID:{sha256(f'{item.what} {item.reason == ENDING} {item.service}'.encode()).hexdigest()[:32]}@bridge"
     yield f"DTSTAMP:{_time(made)}"
     yield f"DTSTART:{_time(item.at)}"
     yield f"DTEND:{_time(item.at + LASTS)}"

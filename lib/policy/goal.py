@@ -75,7 +75,7 @@ def ended(service: Service, rule: Why, ended_at: datetime | None, terms: Terms) 
         # Stripe gave up collecting: nobody chose this end, so it is a suspension for a debt.
         opens = held_from(service, terms.at, terms)
         if terms.at < opens:
-            waiting = replace(service, holds=service.holds & {Hold.ADMIN}, grace_until=opens)
+            waiting = replace(service, holds=service.holds & {Hold.ADMIN}, ends_at=None, grace_until=opens)
             return replace(undecided(waiting, WaitReason.SUSPEND_WINDOW), wake_at=opens)
     held = replace(service, holds=(service.holds & {Hold.ADMIN}) | {Hold.ENDED}, ends_at=None, ended_at=ended_at)
     if terms.policy.retention_days is None:

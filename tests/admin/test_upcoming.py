@@ -57,6 +57,27 @@ async def test_what_comes_in_the_order_of_its_dates(world: World) -> None:
         assert [row["service"] for row in (await upcoming(client, cursor=first["nextCursor"]))["data"]] == [ended]
 
 
+async def test_what_was_cancelled_for_a_date_comes_too(world: World) -> None:
+    """Somebody who has cancelled at the end of the period is in the list, behind nobody else's page."""
+    customer = world.customer()
+    subscription = world.buy(customer)
+    async with world.functions() as client:
+        await done(client, "retry", customerId=customer)
+        world.stripe.cancel(subscription, at_period_end=True)
+        ends = world.stripe.get(subscription, "subscription")["cancel_at"]
+        await done(client, "retry", customerId=customer)
+        (row,) = (await upcoming(client))["data"]
+        assert (row["what"], row["reason"], datetime.fromisoformat(row["at"]).timestamp()) == (
+            "suspend",
+            "ending",
+            ends,
+        )
+        world.sql("UPDATE services SET grace_until = ends_at, unpaid_since = now()")
+        first = await upcoming(client, limit="1")
+        (second,) = (await upcoming(client, limit="1", cursor=first["nextCursor"]))["data"]
+        assert {first["data"][0]["reason"], second["reason"]} == {"ending", "active"}
+
+
 async def test_an_amount_that_nobody_knows_is_null(world: World) -> None:
     """While Stripe is away nothing is guessed; what was read once is not asked for again."""
     async with world.functions() as client:

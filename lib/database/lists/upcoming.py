@@ -24,8 +24,10 @@ class Coming:
     slot: int
     domain: str | None
     price_id: str
+    why: str
+    """Which of the service's dates it is."""
     reason: str | None
-    """What the pass waits for until then."""
+    """`ending` where it was cancelled for that date; else what the pass waits for until then."""
     first: bool
     """The first service of its subscription: what the subscription owes is counted with it."""
     owed: int | None
@@ -35,13 +37,13 @@ class Coming:
     @property
     def key(self) -> tuple[Any, ...]:
         """What a page begins behind."""
-        return self.at.isoformat(), self.subscription_id, self.slot
+        return self.at.isoformat(), self.subscription_id, self.slot, self.why
 
 
-_BEHIND = " AND ({date}, subscription_id, slot) > (%(at)s::timestamptz, %(subscription)s, %(slot)s)"
+_BEHIND = " AND ({date}, subscription_id, slot, '{date}') > (%(at)s::timestamptz, %(subscription)s, %(slot)s, %(why)s)"
 
 _ONE = """
-    (SELECT {date} AS at, '{what}' AS what, s.* FROM services s
+    (SELECT {date} AS at, '{what}' AS what, '{date}' AS why, s.* FROM services s
      WHERE state = '{state}' AND {date} IS NOT NULL AND {date} < %(until)s{behind}
      ORDER BY {date}, subscription_id, slot LIMIT %(limit)s)
 """
@@ -60,21 +62,21 @@ _OWED = """
 
 _PAGE = """
     WITH next AS MATERIALIZED (
-        SELECT * FROM ({grace} UNION ALL {retention}) AS either
-        ORDER BY at, subscription_id, slot LIMIT %(limit)s
+        SELECT * FROM ({grace} UNION ALL {ends} UNION ALL {retention}) AS either
+        ORDER BY at, subscription_id, slot, why LIMIT %(limit)s
     )
     SELECT n.at, n.what, {customer} AS customer_id, n.provider, c.email, n.subscription_id, n.slot, n.domain,
-        n.price_id, d.waits_for AS reason,
+        n.price_id, n.why, CASE WHEN n.why = 'ends_at' THEN 'ending' ELSE d.waits_for END AS reason,
         NOT EXISTS (SELECT FROM services b WHERE b.provider = n.provider AND b.subscription_id = n.subscription_id
             AND b.slot < n.slot AND b.state = n.state AND b.grace_until IS NOT NULL) AS first,
-        CASE WHEN n.what = 'suspend' AND o.currencies = 1 THEN o.owed END::bigint AS owed, o.currency
+        CASE WHEN o.currencies = 1 THEN o.owed END::bigint AS owed, o.currency
     FROM next n
     JOIN customers c ON c.provider = n.provider AND c.customer_id = n.customer_id
     LEFT JOIN due d ON d.kind = 'customer' AND d.key = {customer}
     LEFT JOIN LATERAL (
         SELECT sum(amount) AS owed, min(currency) AS currency, count(DISTINCT currency) AS currencies FROM ({owed}) AS q
-    ) AS o ON n.what = 'suspend'
-    ORDER BY n.at, n.subscription_id, n.slot
+    ) AS o ON n.why = 'grace_until'
+    ORDER BY n.at, n.subscription_id, n.slot, n.why
 """
 
 
@@ -83,7 +85,7 @@ async def upcoming(
 ) -> tuple[list[Coming], tuple[Any, ...] | None]:
     """A page of what comes before a date, and the key of its last row when there are more.
 
-    What is overdue (the brake is on, nothing runs) comes first. A range of one index for each of the two.
+    What is overdue (the brake is on, nothing runs) comes first. A range of one index for each kind.
 
     Args:
         after: the key of the last row of the page before.
@@ -92,12 +94,13 @@ async def upcoming(
         name: _ONE.format(date=date, what=what, state=state, behind=_BEHIND.format(date=date) if after else "")
         for name, date, what, state in (
             ("grace", "grace_until", "suspend", "live"),
+            ("ends", "ends_at", "suspend", "live"),
             ("retention", "retain_until", "delete", "suspended"),
         )
     }
     values: dict[str, Any] = {"until": until, "limit": limit + 1}
     if after is not None:
-        values |= dict(zip(("at", "subscription", "slot"), after, strict=True))
+        values |= dict(zip(("at", "subscription", "slot", "why"), after, strict=True))
     rows = await db.rows(_PAGE.format(**parts, customer=as_text("n."), owed=_OWED), values)
     page = [Coming(**row) for row in rows[:limit]]
     return page, page[-1].key if len(rows) > limit else None

@@ -20,7 +20,8 @@ class UpcomingItem(MoneyView, kw_only=True):
     service: str
     domain: str | None
     reason: str | None
-    """What its customer's pass waits for until then; null: one is due, or they are parked."""
+    """`ending`: cancelled for that date. Else what its customer's pass waits for until then; null: one is due, or they
+    are parked."""
     amount: int | None
     """What is owed, counted with the first service of a subscription; else what the price costs for a period. Null:
     not known."""

@@ -4,6 +4,8 @@ BEGIN;
 
 CREATE INDEX services_grace_idx ON services (grace_until, subscription_id, slot)
     WHERE state = 'live' AND grace_until IS NOT NULL;
+CREATE INDEX services_ends_idx ON services (ends_at, subscription_id, slot)
+    WHERE state = 'live' AND ends_at IS NOT NULL;
 CREATE INDEX services_retention_idx ON services (retain_until, subscription_id, slot)
     WHERE state = 'suspended' AND retain_until IS NOT NULL;
 
@@ -15,5 +17,5 @@ CREATE INDEX services_held_dispute_idx ON services (provider, customer_id) WHERE
 CREATE INDEX services_held_refund_idx ON services (provider, customer_id) WHERE holds @> ARRAY['refund']::text[];
 CREATE INDEX services_held_admin_idx ON services (provider, customer_id) WHERE holds @> ARRAY['admin']::text[];
 
-INSERT INTO schema_migrations (version, name) VALUES (24, 'upcoming');
+INSERT INTO schema_migrations (version, name) VALUES (27, 'upcoming');
 COMMIT;
