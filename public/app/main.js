@@ -11,14 +11,17 @@ import { Empty } from "/app/parts/notice.js";
 import { followLinks, go, useRoute } from "/app/router.js";
 import Customer from "/app/screens/customer.js";
 import Customers from "/app/screens/customers.js";
+import Events from "/app/screens/events.js";
+import Orders from "/app/screens/orders.js";
 import Overview from "/app/screens/overview.js";
+import Plans from "/app/screens/plans.js";
 import Work from "/app/screens/work.js";
 import { key } from "/app/session.js";
 import { useStore } from "/app/store.js";
 import { texts } from "/app/texts.js";
 
 /** Name in the address -> screen. Those in the navigation first, in its order. */
-const SCREENS = { overview: Overview, customers: Customers, work: Work };
+const SCREENS = { overview: Overview, customers: Customers, work: Work, plans: Plans, events: Events, orders: Orders };
 const UNLISTED = { customer: Customer };
 const PART_OF = { customer: "customers" };
 

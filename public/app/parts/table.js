@@ -12,11 +12,12 @@ import { texts } from "/app/texts.js";
  * @typedef {{key: string, label: string, cell: (row: any) => any, sort?: (row: any) => string|number|null, number?: boolean, wide?: boolean, main?: boolean}} Column
  *   `sort`: what its rows are put in order by; `main`: the row's own cell, a header of the row
  *
- * @param {{caption: string, columns: Column[], rows: any[], id: (row: any) => string, params?: object, quiet?: boolean, selected?: string, sortable?: boolean}} props
+ * @param {{caption: string, columns: Column[], rows: any[], id: (row: any) => string, params?: object, quiet?: boolean, selected?: string, sortable?: boolean, group?: (row: any) => string}} props
  *   `params`: of the address, whose `sort` ("name" or "-name") says the order; `quiet`: the caption is for screen
- *   readers, a heading says it already; `sortable`: false where the order means something
+ *   readers, a heading says it already; `sortable`: false where the order means something; `group`: the heading that a row
+ *   stands under, such as its day
  */
-export function Table({ caption, columns, rows, id, params = {}, quiet, selected, sortable = true }) {
+export function Table({ caption, columns, rows, id, params = {}, quiet, selected, sortable = true, group }) {
   const order = sortable ? (params.sort ?? "") : "";
   return html`
     <div class="scroll" role="region" aria-label=${caption} tabindex="-1">
@@ -25,18 +26,29 @@ export function Table({ caption, columns, rows, id, params = {}, quiet, selected
         <thead>
           <tr>${columns.map((column) => html`<${Head} key=${column.key} column=${column} order=${order} params=${sortable && params} />`)}</tr>
         </thead>
-        <tbody>
-          ${sorted(rows, columns, order).map(
-            (row) => html`
-              <tr key=${id(row)} aria-current=${selected === id(row) ? "true" : undefined}>
-                ${columns.map((column) => cellOf(column, row))}
-              </tr>
-            `,
-          )}
-        </tbody>
+        ${grouped(sorted(rows, columns, order), group).map(
+          ({ name, rows: those }) => html`
+            <tbody key=${name}>
+              ${name !== null && html`<tr class="group"><th colspan=${columns.length} scope="rowgroup">${name}</th></tr>`}
+              ${those.map((row) => html`<tr key=${id(row)} aria-current=${selected === id(row) ? "true" : undefined}>${columns.map((column) => cellOf(column, row))}</tr>`)}
+            </tbody>
+          `,
+        )}
       </table>
     </div>
   `;
+}
+
+/** Rows that follow each other under one heading, in their order. */
+function grouped(rows, group) {
+  if (!group) return [{ name: null, rows }];
+  const groups = [];
+  for (const row of rows) {
+    const name = group(row);
+    if (groups.at(-1)?.name === name) groups.at(-1).rows.push(row);
+    else groups.push({ name, rows: [row] });
+  }
+  return groups;
 }
 
 function cellOf(column, row) {

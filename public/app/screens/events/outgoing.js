@@ -1,0 +1,128 @@
+/** What goes to the operator's own systems: each endpoint, each delivery, and sending again or no more. */
+
+import { post } from "/app/api.js";
+import { day } from "/app/format.js";
+import { html, useState } from "/app/markup.js";
+import { useData, useList } from "/app/parts/data.js";
+import { activeOf, Filters, without } from "/app/parts/filters.js";
+import { Id } from "/app/parts/id.js";
+import { Json } from "/app/parts/json.js";
+import { Download, List, Shown } from "/app/parts/list.js";
+import { announce } from "/app/parts/live.js";
+import { Failure, Loading } from "/app/parts/notice.js";
+import { Table } from "/app/parts/table.js";
+import { Time } from "/app/parts/time.js";
+import { Badge, CustomerLink } from "/app/parts/words.js";
+import { Endpoints } from "/app/screens/events/endpoints.js";
+import { OnAll } from "/app/screens/events/onall.js";
+import { Pick } from "/app/screens/events/pick.js";
+import { href } from "/app/router.js";
+import { times } from "/app/session.js";
+import { useStore } from "/app/store.js";
+import { events as say } from "/app/texts/events.js";
+
+const PATH = "/api/admin/events";
+const said = say.outgoing;
+
+const fields = (endpoints) => [
+  { name: "from", label: say.filters.from, period: true },
+  { name: "endpoint", label: say.filters.endpoint, options: Object.fromEntries(endpoints.map((one) => [one.id, one.url])) },
+  { name: "state", label: say.filters.state, options: say.deliveryStates },
+  { name: "type", label: say.filters.type, hint: "order.paid" },
+  { name: "customer", label: say.filters.customer, hint: "cus_…" },
+  { name: "to", label: say.filters.to, hint: say.filters.toHint },
+];
+const NAMES = fields([]).map(({ name }) => name);
+const OF_MANY = ["type", "customer", "from", "to"]; // what an act on many takes; its endpoint stands apart
+
+const only = (params, names) => Object.fromEntries(names.map((name) => [name, params[name]]).filter(([, value]) => value));
+
+/** The endpoints, the list with its filters, and the chosen event beside it. */
+export function Outgoing({ params }) {
+  const query = { direction: "out", ...only(params, NAMES) };
+  const list = useList(PATH, query);
+  const how = useStore(times);
+  const endpoints = list.answer?.endpoints ?? [];
+  const all = fields(endpoints);
+  const named = activeOf(all, params);
+  const next = named.length ? said.filteredNext : said.noneNext;
+  return html`
+    ${list.answer && html`<${Endpoints} endpoints=${endpoints} reload=${list.reload} />`}
+    <${Filters} fields=${all} params=${params} />
+    <div class="bar">
+      ${["resend", "skip"].map((act) => html`<${OnAll} key=${act} act=${act} endpoint=${params.endpoint} filter=${only(params, OF_MANY)} named=${named} none=${!params.endpoint} done=${list.reload} />`)}
+      ${!params.endpoint && html`<span class="soft">${say.all.pickEndpoint}</span>`}
+      <span class="space"></span>
+      <${Shown} list=${list} />
+      <${Download} path=${PATH} query=${query} name="outgoing.csv" />
+    </div>
+    <div class=${params.sel ? "split" : ""}>
+      <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(all, params) }}>
+        <${Table} caption=${said.caption} quiet columns=${columns(params, endpoints)} rows=${list.rows ?? []} id=${(one) => `${one.eventId} ${one.endpoint}`} sortable=${false} group=${(one) => day(one.createdAt, how)} />
+      <//>
+      ${params.sel && html`<${One} key=${params.sel} id=${params.sel} endpoints=${endpoints} params=${params} changed=${list.reload} />`}
+    </div>
+  `;
+}
+
+const urlOf = (endpoints, id) => endpoints.find((one) => one.id === id)?.url ?? id;
+
+const columns = (params, endpoints) => [
+  { key: "type", label: said.type, main: true, cell: (one) => html`<${Pick} id=${one.eventId} params=${params}>${one.type}<//>` },
+  { key: "at", label: said.at, cell: (one) => html`<${Time} at=${one.createdAt} />` },
+  { key: "customer", label: said.customer, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
+  !params.sel && { key: "endpoint", label: said.endpoint, wide: true, cell: (one) => urlOf(endpoints, one.endpoint) },
+  !params.sel && { key: "sequence", label: said.sequence, number: true, cell: (one) => one.sequence },
+  { key: "state", label: said.state, cell: (one) => html`<${Badge} word=${one.state} />` },
+  !params.sel && { key: "attempts", label: said.attempts, number: true, cell: (one) => one.attempts },
+  !params.sel && { key: "error", label: said.error, wide: true, cell: (one) => one.error },
+].filter(Boolean);
+
+function One({ id, endpoints, params, changed }) {
+  const found = useData(PATH, { direction: "out", id }, { poll: false });
+  const again = () => {
+    found.reload();
+    changed();
+  };
+  return html`
+    <aside class="beside" aria-label=${say.one.title(id)}>
+      <header><h2>${say.one.title("")}<${Id} value=${id} what=${say.one.id} /></h2><a class="soft" href=${href({ ...params, sel: undefined })}>${say.one.close}</a></header>
+      ${found.problem && html`<${Failure} what=${say.readingOne} problem=${found.problem} again=${found.reload} />`}
+      ${found.loading && html`<${Loading} />`}
+      ${found.data && html`
+        <p><strong>${found.data.type}</strong></p>
+        <h3>${say.one.deliveries}</h3>
+        ${found.data.deliveries.map((one) => html`<${Delivery} key=${one.endpoint} one=${one} url=${urlOf(endpoints, one.endpoint)} again=${again} />`)}
+        ${found.data.body ? html`<${Json} value=${found.data.body} label=${say.one.body} open />` : html`<p class="soft">${say.one.noBody}</p>`}`}
+    </aside>
+  `;
+}
+
+function Delivery({ one, url, again }) {
+  const [state, setState] = useState({});
+  const act = async (action, done) => {
+    setState({ busy: true });
+    try {
+      await post(PATH, { action, endpoint: one.endpoint, eventIds: [one.eventId] });
+      announce(done);
+      setState({ done });
+      again();
+    } catch (problem) {
+      setState({ problem });
+    }
+  };
+  const tries = one.tries ?? [];
+  return html`
+    <p>${url} <${Badge} word=${one.state} /></p>
+    ${tries.length === 0
+      ? html`<p class="soft">${say.one.noTries}</p>`
+      : html`<ul class="those">${tries.map((tried) => html`<li key=${tried.at}><${Time} at=${tried.at} /> ${say.one.attempt(tried.status, tried.durationMs)} ${tried.error ?? ""}</li>`)}</ul>`}
+    <p class="row">
+      ${one.state === "waiting"
+        ? html`<button type="button" disabled=${state.busy} aria-label=${say.one.skipTo(url)} onClick=${() => act("skip", say.one.skipped)}>${say.one.skip}</button>`
+        : html`<button type="button" disabled=${state.busy} aria-label=${say.one.resendTo(url)} onClick=${() => act("resend", say.one.resent)}>${say.one.resend}</button>`}
+    </p>
+    ${state.problem && html`<${Failure} what=${say.one.actFailed} problem=${state.problem} />`}
+    ${state.done && html`<p role="status">${state.done}</p>`}
+  `;
+}

@@ -1,0 +1,142 @@
+/** A mapping as it could be: drafted, then shown with all that it does, then applied exactly as it was shown. */
+
+import { ask } from "/app/api.js";
+import { html, useState } from "/app/markup.js";
+import { Dialog } from "/app/parts/dialog.js";
+import { Failure } from "/app/parts/notice.js";
+import { announce } from "/app/parts/live.js";
+import { Effect } from "/app/screens/plans/effect.js";
+import { plans as say } from "/app/texts/plans.js";
+
+const PATH = "/api/admin/plans";
+const FORM = "draft"; // its buttons stand below what it would do
+const EMPTY = {
+  billingProvider: "stripe", billingPlanId: "", enhancePlanId: "", kind: "service", activateOn: "paid", graceDays: "",
+  createWebsite: true, serverGroupId: "",
+};
+
+/** What the form begins with: the mapping as it is, or one for this price. */
+export function drafted(row = {}) {
+  const plan = row.plan ? String(row.plan.id) : (row.enhancePlanId ?? "");
+  return { ...EMPTY, ...pick(row), enhancePlanId: plan, graceDays: row.graceDays ?? "", serverGroupId: row.serverGroupId ?? "" };
+}
+
+const pick = (row) => Object.fromEntries(Object.keys(EMPTY).filter((name) => row[name] !== undefined).map((name) => [name, row[name]]));
+
+/** What the API takes; blanks are left to it. */
+function body(draft) {
+  const days = String(draft.graceDays).trim();
+  return {
+    ...draft,
+    enhancePlanId: draft.kind === "service" ? draft.enhancePlanId || null : null,
+    graceDays: days === "" ? null : /^\d+$/.test(days) ? Number(days) : days,
+    serverGroupId: draft.serverGroupId.trim() || null,
+    billingPlanId: draft.billingPlanId.trim(),
+  };
+}
+
+/**
+ * The dialog of one change.
+ *
+ * @param {{change: {draft?: object, remove?: object, fixed: boolean, waiting: number}, choices: {id: number, name: string}[],
+ *   close: () => void, done: () => void}} props `change`: a draft to write, or the mapping to remove
+ */
+export function Change({ change, choices, close, done }) {
+  const [draft, edit] = useState(change.draft);
+  const [shown, setShown] = useState(null);
+  const [problem, setProblem] = useState(null);
+  const [busy, setBusy] = useState(null);
+  const removed = change.remove;
+  const price = removed ? removed.billingPlanId : draft.billingPlanId;
+
+  const send = (more) => (removed
+    ? ask(PATH, { method: "DELETE", query: { billingProvider: removed.billingProvider, billingPlanId: removed.billingPlanId, ...more } })
+    : ask(PATH, { method: "PUT", body: { ...body(draft), ...more } }));
+
+  async function attempt(doing, act) {
+    setBusy(doing);
+    setProblem(null);
+    try {
+      await act();
+    } catch (error) {
+      setProblem({ error, what: doing === "apply" ? say.effect.failed : say.effect.previewFailed });
+      if (error.status === 409) setShown(null);
+    } finally {
+      setBusy(null);
+    }
+  }
+
+  const preview = (event) => {
+    event.preventDefault();
+    return attempt("preview", async () => setShown(await send({ dryRun: true })));
+  };
+  const apply = () => attempt("apply", async () => {
+    const made = await send({ asOf: shown.asOf });
+    announce(removed ? say.effect.removed(price) : made.changed ? say.effect.made(price) : say.effect.same(price));
+    done();
+  });
+  const amend = (values) => {
+    edit({ ...draft, ...values });
+    setShown(null);
+  };
+
+  const title = removed ? say.draft.removeTitle(price) : change.fixed ? say.draft.title(price) : say.draft.titleNew;
+  return html`
+    <${Dialog} title=${title} onClose=${close} wide>
+      <form id=${FORM} onSubmit=${preview}>
+        ${removed ? html`<p>${say.draft.removeNote}</p>` : html`<${Fields} draft=${draft} change=${amend} choices=${choices} fixed=${change.fixed} faults=${problem?.error.errors ?? []} />`}
+      </form>
+      ${busy === "preview" && html`<p class="soft" role="status">${say.draft.previewing}</p>`}
+      ${problem && html`<${Failure} what=${problem.what} problem=${problem.error} />`}
+      ${shown && html`<${Effect} shown=${shown} waiting=${change.waiting} busy=${busy === "apply"} />`}
+      <footer>
+        <button type="button" class="quiet" onClick=${close}>${say.draft.cancel}</button>
+        <button form=${FORM} class=${shown ? "" : "main"} disabled=${busy !== null}>${say.draft.preview}</button>
+        ${shown && html`<button type="button" class=${removed ? "bad" : "main"} disabled=${busy !== null} onClick=${apply}>${say.effect.apply(shown.moves.length)}</button>`}
+      </footer>
+    <//>
+  `;
+}
+
+function Fields({ draft, change, choices, fixed, faults }) {
+  const fault = (name) => faults.filter((one) => one.field === name).map((one) => html`<span class="fault">${one.detail}</span>`);
+  const typed = (name) => ({ name, value: draft[name], onInput: (event) => change({ [name]: event.target.value }) });
+  return html`
+    <div class="grid">
+      ${!fixed && html`
+        <label class="field"><span>${say.draft.provider}</span>
+          <select ...${typed("billingProvider")}>
+            ${Object.entries(say.draft.providers).map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}
+          </select>
+        </label>
+        <label class="field"><span>${say.draft.price}</span> <input ...${typed("billingPlanId")} required autocomplete="off" spellcheck="false" />
+          <small class="soft">${say.draft.priceHelp}</small> ${fault("billingPlanId")}
+        </label>`}
+      <label class="field"><span>${say.draft.kind}</span>
+        <select ...${typed("kind")}>
+          ${Object.entries(say.kindsLong).map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}
+        </select>
+      </label>
+      ${draft.kind === "service" && html`
+        <label class="field"><span>${say.draft.plan}</span>
+          <select ...${typed("enhancePlanId")} required>
+            <option value="">${say.draft.choose}</option>
+            ${choices.map((plan) => html`<option key=${plan.id} value=${String(plan.id)}>${plan.name}</option>`)}
+            ${draft.enhancePlanId && !choices.some((plan) => String(plan.id) === draft.enhancePlanId) && html`<option>${draft.enhancePlanId}</option>`}
+          </select> ${fault("enhancePlanId")}
+        </label>
+        <label class="field"><span>${say.draft.activateOn}</span>
+          <select ...${typed("activateOn")}>
+            ${Object.entries(say.activateOn).map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}
+          </select>
+        </label>
+        <label class="field"><span>${say.draft.graceDays}</span> <input ...${typed("graceDays")} inputmode="numeric" />
+          <small class="soft">${say.draft.graceHelp}</small> ${fault("graceDays")}
+        </label>
+        <label class="field"><span>${say.draft.serverGroupId}</span> <input ...${typed("serverGroupId")} autocomplete="off" spellcheck="false" />
+          <small class="soft">${say.draft.serverGroupHelp}</small> ${fault("serverGroupId")}
+        </label>
+        <label class="check"><input type="checkbox" checked=${draft.createWebsite} onChange=${(event) => change({ createWebsite: event.target.checked })} /> ${say.draft.createWebsite}</label>`}
+    </div>
+  `;
+}
