@@ -9,19 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from psycopg.rows import dict_row
 
 from lib.stripe_events import SUBSCRIBE_TO
-from scripts.demo_world.stage import PRICE, Stage
+from scripts.demo_world.acts import open_checkout
+from scripts.demo_world.people import charges_of
+from scripts.demo_world.stage import PLAN, PRICE, Stage
 from scripts.demo_world.watch import busy
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page, Request
 
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds until what should happen soon counts as never."""
 
 SERIOUS = ("serious", "critical")
@@ -85,16 +88,48 @@ class World:
         names, places = ", ".join(row), ", ".join(["%s"] * len(row))
         self.sql(f"INSERT INTO plan_mappings ({names}) VALUES ({places}) ON CONFLICT DO NOTHING", *row.values())  # noqa: S608
 
+    def unmap(self, price: str) -> None:
+        """Take a mapping away, the way an operator does."""
+        self.sql("DELETE FROM plan_mappings WHERE billing_plan_id = %s", price)
+
     def buy(self, name: str, price: str = PRICE, *, settle: bool = True) -> Buyer:
         """Somebody new buys a plan by card, and has it unless something is in the way."""
         self._buyers += 1
-        first = name.split(" ", maxsplit=1)[0].lower()
+        first = name.split(maxsplit=1)[0].lower()
         email, domain = f"{first}{self._buyers}@example.com", f"{first}{self._buyers}.example"
         customer = self.stage.stripe.create_customer(email=email, name=name)["id"]
         bought = self.stage.stripe.subscribe(customer, [price], metadata={"domain": domain})
         if settle:
             self.settle()
         return Buyer(name, email, domain, customer, bought["id"])
+
+    def order(self, name: str) -> Buyer:
+        """Somebody new buys through Stripe's Checkout, as a seller's page opens it; it is an order of ours."""
+        self._buyers += 1
+        first = name.split(maxsplit=1)[0].lower()
+        email, domain = f"{first}{self._buyers}@example.com", f"{first}{self._buyers}.example"
+        session = open_checkout(self.stage)
+        self.stage.stripe.complete_checkout(session["id"], email=email, name=name, domain=domain)
+        self.settle()
+        return Buyer(name, email, domain, session["customer"], session["subscription"])
+
+    def dispute(self, buyer: Buyer) -> str:
+        """The last payment is disputed at the bank; the dispute's id."""
+        stripe = self.stage.stripe
+        charge = charges_of(stripe, stripe.get(buyer.subscription))[0]
+        dispute = stripe.dispute(charge["id"], "needs_response")
+        self.settle()
+        return str(dispute["id"])
+
+    def transfer(self, name: str) -> dict[str, Any]:
+        """Somebody orders by bank transfer, 19.00 EUR, and has paid nothing yet; the order."""
+        self._buyers += 1
+        email = f"{name.split(maxsplit=1)[0].lower()}{self._buyers}@example.com"
+        self.map("basic-by-transfer", PLAN, billing_provider="bank_transfer")
+        sold = {"billingPlanId": "basic-by-transfer", "amount": 1900, "currency": "eur", "email": email, "name": name}
+        body = {"action": "create", "provider": "bank_transfer", **sold}
+        order: dict[str, Any] = self.admin("POST", "/api/admin/orders", json=body)["order"]
+        return order
 
     def settle(self) -> None:
         """Deliver what happened at Stripe, and wait until no pass is running and none could."""
@@ -133,17 +168,51 @@ class Desk:
     world: World
     _forgiven: list[str] = field(default_factory=list)
     _trouble: list[str] = field(default_factory=list)
+    _asked: set[Request] = field(default_factory=set)
+    """What the browser waits for."""
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE * 1000)
         self.page.add_init_script(BROKEN_RULES)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self._trouble.append(f"error: {error}"))
+        self.page.on("request", self._on_asked)
+        self.page.on("requestfinished", self._on_answered)
         self.page.on("requestfailed", self._on_failed)
 
     def open(self, path: str = "/") -> None:
         """Go to an address of the page."""
         self.page.goto(path)
+
+    def come_in(self) -> None:
+        """Be in a tab in which the key has been entered before."""
+        self.page.add_init_script(f"sessionStorage.setItem('bridge.key', {json.dumps(self.world.key)})")
+
+    def see(self, view: str, **params: str) -> None:
+        """Go to a screen by its address, and wait until all that it asks for has come."""
+        self.open("/?" + urlencode({"view": view, **params}))
+        self.at_rest()
+
+    def at_rest(self) -> None:
+        """Wait until nothing is being asked for any more, and what came is shown."""
+        self.page.locator("main").wait_for()
+        quiet = 0
+        while quiet < 2:
+            self.page.wait_for_timeout(30)
+            quiet = 0 if self._asked else quiet + 1
+        self.page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+
+    def heard(self, text: str | re.Pattern[str]) -> None:
+        """Wait until the page says so, in the live region or beside the act."""
+        self.page.get_by_text(text).first.wait_for()
+
+    def theme(self, name: str) -> None:
+        """Have the system ask for a light or a dark theme."""
+        self.page.emulate_media(color_scheme="dark" if name == "dark" else "light")
+
+    def on_a_phone(self) -> None:
+        """Make the window as small as a small phone."""
+        self.page.set_viewport_size({"width": 360, "height": 740})
 
     # --- what must not happen ---
 
@@ -163,9 +232,12 @@ class Desk:
         found, self._trouble = self._trouble, []
         return found
 
-    def obstacles(self) -> list[str]:
-        """What axe finds on the page as it is now that keeps somebody from using it."""
-        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+    def obstacles(self, *rules: str) -> list[str]:
+        """What axe finds on the page as it is now that keeps somebody from using it, by all its rules or by these."""
+        options: dict[str, Any] = {"resultTypes": ["violations"]}
+        if rules:
+            options["runOnly"] = {"type": "rule", "values": rules}
+        found = Axe().run(self.page, options=options).response["violations"]
         return [
             f"{one['id']}: {one['help']}\n  " + "\n  ".join(node["html"] for node in one["nodes"][:5])
             for one in found
@@ -193,7 +265,14 @@ class Desk:
         if message.type in ("error", "warning"):
             self._complain(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
+    def _on_asked(self, request: Request) -> None:
+        self._asked.add(request)
+
+    def _on_answered(self, request: Request) -> None:
+        self._asked.discard(request)
+
     def _on_failed(self, request: Request) -> None:
+        self._asked.discard(request)
         # A request that a newer one made superfluous was given up by the page itself.
         if request.failure != "net::ERR_ABORTED":
             self._complain(f"failed: {request.method} {request.url}: {request.failure}")

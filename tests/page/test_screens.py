@@ -1,0 +1,79 @@
+"""Every screen, as everybody must be able to use it: no obstacle, on a phone, by keyboard, with no secret anywhere."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.page.desk import Desk, World
+
+SCREENS = {
+    "overview": "",
+    "customers": "view=customers",
+    "nobody found": "view=customers&email=nobody@example.com",
+    "customer": "view=customer&id={customer}",
+    "parked": "view=work&state=parked",
+    "upcoming": "view=work&state=upcoming",
+    "plans": "view=plans",
+    "draft": "view=plans&price=price_new",
+    "received": "view=events&sel={event}",
+    "outgoing": "view=events&direction=out",
+    "ledger": "view=events&direction=ledger",
+    "orders": "view=orders",
+    "order": "view=orders&id={order}",
+    "reconciliation": "view=orders&only=reconciliation",
+}
+"""Each screen by its address, the empty ones too."""
+
+
+@pytest.fixture(scope="module")
+def names(world: World) -> Iterator[dict[str, str]]:
+    """Somebody with an order and a dispute, somebody parked, and an order that waits for a transfer; their ids."""
+    world.stage.stripe.create_price("price_new")
+    world.buy("Cy Example", price="price_new")
+    bo = world.order("Bo Example")
+    world.dispute(bo)
+    world.transfer("Pia Example")
+    (order,) = world.admin("GET", f"/api/admin/orders?customer={bo.customer}")["data"]
+    event = world.admin("GET", f"/api/admin/events?customer={bo.customer}&limit=1")["data"][0]
+    yield {"customer": bo.customer, "order": order["id"], "event": event["eventId"]}
+    world.unmap("price_new")
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_everybody_can_use_it(desk: Desk, names: dict[str, str], screen: str) -> None:
+    """A screen has no serious obstacle in either theme, needs no scrolling sideways on a phone, and holds no secret."""
+    desk.come_in()
+    desk.open("/?" + SCREENS[screen].format(**names))
+    desk.at_rest()
+    assert desk.page.locator("main h1").inner_text()
+    assert desk.page.get_by_role("alert").count() == 0
+    assert desk.obstacles() == []
+    desk.theme("dark")
+    assert desk.obstacles("color-contrast", "link-in-text-block") == []
+    desk.on_a_phone()
+    assert not desk.is_wider_than_the_screen()
+    assert desk.secrets_left() == []
+
+
+def test_a_link_leads_back_to_the_same_filters(desk: Desk, names: dict[str, str]) -> None:
+    """What is filtered stands in the address: the same is shown after a reload and after the back key."""
+    desk.come_in()
+    desk.see("events")
+    everything = desk.page.locator("main tbody tr").count()
+    desk.page.get_by_label("Customer", exact=True).fill(names["customer"])
+    desk.page.wait_for_url(re.compile("customer=" + names["customer"]))
+    desk.page.get_by_role("combobox", name="Time", exact=True).select_option("-1h")
+    desk.at_rest()
+    assert "from=-1h" in desk.page.url
+    shown = desk.page.locator("main tbody tr").count()
+    assert 0 < shown < everything
+    desk.page.reload()
+    desk.at_rest()
+    assert desk.page.locator("main tbody tr").count() == shown
+    desk.page.get_by_role("link", name="Clear all").click()
+    desk.at_rest()
+    assert desk.page.locator("main tbody tr").count() == everything
+    desk.page.go_back()
+    desk.at_rest()
+    assert desk.page.locator("main tbody tr").count() == shown
