@@ -11,6 +11,7 @@ from lib.database.checkout_limits import LONGEST_WINDOW
 from lib.database.connection import Connection
 from lib.errors import Declined
 from lib.model.money import Order
+from lib.policy.counted import mailbox
 from lib.policy.purchases import is_by_address
 
 WINDOW = timedelta(minutes=10)
@@ -50,7 +51,7 @@ async def begins(connection: Connection, shop: Shop, caller: Caller, order: Orde
     now, email = order.created_at, order.terms.email
     await checkout_limits.count_with(connection, _from(shop, caller, order.id), now, window=LONGEST_WINDOW)
     most = shop.settings.checkout_limit
-    subjects = [f"begin:{caller.network}", *([f"mail:{email.strip().casefold()}"] if email else [])]
+    subjects = [f"begin:{caller.network}", *([mailbox(email)] if email else [])]
     for subject in sorted(shop.digest(subject) for subject in subjects):  # in one order, so that nobody waits in a ring
         if await checkout_limits.count_with(connection, subject, now, window=WINDOW) > most:
             raise _too_many(most)

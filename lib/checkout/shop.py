@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from lib.config import Settings
 from lib.database import Database
 from lib.errors import Declined
+from lib.policy.counted import digest
 from lib.policy.session_request import Page
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ class Shop(Desk):
 
     def digest(self, subject: str) -> str:
         """A word for an address or a mailbox from which nobody gets back to it."""
-        secret = hashlib.blake2b(self.settings.cron_secret.reveal().encode(), digest_size=32).digest()
-        return hashlib.blake2b(subject.encode("utf-8", "replace"), key=secret, digest_size=16).hexdigest()
+        return digest(self.settings.cron_secret, subject)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,11 @@ async def known(db: Database, subjects: Sequence[str]) -> set[str]:
     return {row["subject"] for row in rows}
 
 
+async def forget(connection: Connection, subjects: Sequence[str]) -> None:
+    """Forget what was counted of these subjects."""
+    await connection.execute("DELETE FROM checkout_limits WHERE subject = ANY(%s)", [list(subjects)])
+
+
 async def prune(db: Database, now: datetime) -> None:
     """Forget windows that are over."""
     await db.rows("DELETE FROM checkout_limits WHERE begun_at < %(before)s", {"before": now - LONGEST_WINDOW})

@@ -1,36 +1,32 @@
-"""Erasing one customer's personal data: names, addresses and domains go; ids, money, numbers and dates stay."""
+"""Erasing one person's personal data: names, addresses and domains go; ids, money, numbers and dates stay.
+
+A person is a customer, with what else can be told to be theirs by their e-mail; or an e-mail alone, of somebody who
+never became a customer.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lib.database import leases, notices, orders, outbox
+from lib.database import checkout_limits, erased_texts, leases, notices, orders, outbox
 from lib.database.connection import Connection, Database
 from lib.database.customers import erase_customer
-from lib.database.keys import whose
+from lib.database.erased_texts import Theirs
+from lib.database.keys import as_text, whose
 from lib.database.leases import Alone
 from lib.errors import Declined
 from lib.model import CustomerKey
-from lib.policy.naming import marks
-
-ERASED = "erased"
-"""Stands in the ledger where personal data stood."""
-
-_PERSONAL = frozenset({"name", "email", "domain", "awaited", "friendly_name"})
-"""Keys of the ledger's facts that hold nothing else."""
+from lib.policy.personal import Hide, hider, without, words_in
 
 _PARTS = ("before", "after", "facts")
 """The ledger's columns of facts."""
 
-_NO_WORDS = frozenset({"hosting", ERASED})
-"""What stands in the same places without being anybody's."""
-
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+Subject = Callable[[str], str]
+"""An address -> the word under which its purchases are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +58,20 @@ class Personal:
     notices: int
     """Mails that name the address they went to, or wait to be sent."""
     actions: int
+    orders: int = 0
+    """Also those that nobody paid, which name no customer but an address of theirs."""
+    open_orders: tuple[str, ...] = ()
+    """Of these: those that may still be paid."""
+    others: tuple[str, ...] = field(default=())
+    """Other customers with an address of theirs: they are erased by themselves."""
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is held at all."""
+        return bool(self.orders or self.events or self.outgoing or self.actions or self.notices)
 
 
-_THEIRS = """
+_OF_CUSTOMER = """
     provider = %(provider)s AND body <> '{}' AND (customer_id = %(customer)s OR object_id IN (
         SELECT subscription_id FROM subscriptions WHERE provider = %(provider)s AND customer_id = %(customer)s
         UNION SELECT subscription_id FROM services WHERE provider = %(provider)s AND customer_id = %(customer)s
@@ -76,10 +83,15 @@ _THEIRS = """
 """Events that name the customer, or that speak of something of theirs without naming them (disputes do)."""
 
 _EVENTS = f"""
-    {_THEIRS} OR provider = %(provider)s AND customer_id IS NULL AND EXISTS (
-        SELECT FROM unnest(%(quoted)s::text[]) AS q (address) WHERE strpos(lower(body), lower(address)) > 0)
+    {_OF_CUSTOMER} OR provider = 'stripe' AND customer_id IS NULL AND body <> '{{}}' AND (
+        EXISTS (SELECT FROM unnest(%(quoted)s::text[]) AS q (address) WHERE strpos(lower(body), lower(address)) > 0)
+        OR object_id IN (
+            SELECT unnest(ARRAY[session_id, subscription_id]) FROM orders WHERE order_id = ANY(%(orders)s::uuid[])
+            UNION SELECT unnest(ARRAY[payment_intent_id, charge_id, invoice_id]) FROM payments
+                WHERE order_id = ANY(%(orders)s::uuid[])))
 """
-"""The same, and those that name nobody but hold one of the customer's addresses: an abandoned Checkout does."""
+"""The same, and those that name nobody but hold one of their addresses (an abandoned Checkout does) or are about one of
+their orders."""
 
 _ADDRESS_FIELD = r'"(?:email|customer_email|receipt_email|customer_email_address)"\s*:\s*("(?:[^"\\]|\\.)+")'
 """A field of Stripe's JSON with the address of who pays, never the seller's."""
@@ -94,22 +106,44 @@ _LOOK = f"""
         (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]') FROM services s
          WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
         (SELECT count(*) FROM events WHERE {_EVENTS}) AS events,
-        (SELECT count(*) FROM outbox WHERE customer = %(key)s AND body <> '') AS outgoing,
-        (SELECT count(*) FROM notices WHERE provider = %(provider)s AND customer_id = %(customer)s
-            AND (recipient IS NOT NULL OR ended_at IS NULL)) AS notices,
-        (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions
+        (SELECT count(*) FROM outbox WHERE {outbox.THEIRS} AND body <> '') AS outgoing,
+        (SELECT count(*) FROM notices
+         WHERE {notices.THEIRS} AND (recipient IS NOT NULL OR ended_at IS NULL)) AS notices,
+        (SELECT count(*) FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s) AS actions,
+        (SELECT count(*) FROM orders WHERE order_id = ANY(%(orders)s::uuid[])
+            AND num_nonnulls(email, name, domain, request) > 0) AS orders,
+        (SELECT coalesce(array_agg(order_id::text ORDER BY created_at), '{{}}') FROM orders
+         WHERE order_id = ANY(%(orders)s::uuid[]) AND state IN ('pending', 'paying')) AS open_orders,
+        (SELECT coalesce(array_agg({as_text()} ORDER BY provider, customer_id), '{{}}') FROM customers
+         WHERE lower(email) = ANY(%(addresses)s) AND erased_at IS NULL
+            AND (provider, customer_id) IS DISTINCT FROM (%(provider)s, %(customer)s)) AS others
 """
+
+_NOBODY = {"provider": "stripe", "customer": None, "key": None}
+"""The parameters where nobody is a customer."""
 
 
 async def look(db: Database, customer: CustomerKey) -> Personal | None:
     """What is held of a customer; `None` when nothing is."""
-    who = whose(customer)
     async with db.transaction() as connection:
-        quoted = await _quoted_addresses(connection, who)
-    row = await db.row(_LOOK, {**who, "quoted": quoted, "key": str(customer)})
+        theirs = await _of_customer(connection, customer)
+    row = await db.row(_LOOK, theirs.parameters)
     assert row is not None
-    if row["customer"] is None and not any(row[what] for what in ("events", "outgoing", "actions", "notices")):
-        return None
+    found = _personal(row)
+    return found if row["customer"] is not None or found.anything else None
+
+
+async def look_by_address(db: Database, address: str) -> Personal | None:
+    """What is held under an e-mail of nobody who is a customer; `None` when nothing is, of customers either."""
+    async with db.transaction() as connection:
+        theirs = await _of_address(connection, address)
+    row = await db.row(_LOOK, theirs.parameters)
+    assert row is not None
+    found = _personal(row)
+    return found if found.anything or found.others else None
+
+
+def _personal(row: Mapping[str, Any]) -> Personal:
     remembered = row["customer"] or {}
     return Personal(
         email=remembered.get("email"),
@@ -127,52 +161,105 @@ async def look(db: Database, customer: CustomerKey) -> Personal | None:
         outgoing=row["outgoing"],
         notices=row["notices"],
         actions=row["actions"],
+        orders=row["orders"],
+        open_orders=tuple(row["open_orders"]),
+        others=tuple(row["others"]),
     )
 
 
-async def erase(db: Database, customer: CustomerKey, *, livemode: bool, actor: str) -> dict[str, int] | None:
-    """Erase; how many facts of the ledger and events were changed, or `None` while a pass works on the customer."""
-    who = whose(customer)
+async def erase(
+    db: Database, customer: CustomerKey, *, livemode: bool, actor: str, subject: Subject | None = None
+) -> dict[str, int] | None:
+    """Erase; how many facts of the ledger, events and orders were changed, or `None` while a pass works on them.
+
+    Args:
+        subject: what an address is counted under; it is forgotten too.
+    """
     try:
         async with leases.alone(db, "customer", str(customer)) as alone:
-            connection = alone.connection
-            hide = await _ledger_hider(connection, who)
-            quoted = await _quoted_addresses(connection, who)
-            changed = await _clean_ledger(connection, who, hide)
-            cursor = await connection.execute(
-                f"UPDATE events SET body = '{{}}' WHERE {_EVENTS}",
-                {**who, "quoted": quoted},
-            )
-            emptied = cursor.rowcount
-            await notices.erase(connection, customer)
-            await outbox.erase(connection, str(customer))
+            connection, who = alone.connection, whose(customer)
+            theirs = await _of_customer(connection, customer)
+            words = await _words(connection, who) | theirs.words
+            changed = await _clean_ledger(connection, who, hider(words))
+            done = {"actions": changed, **await _clean(connection, theirs, words, subject)}
             await _clean_rows(alone, customer, livemode)
-            await _clean_queue(alone, hide)
-            await connection.execute(
-                "INSERT INTO actions (action_id, provider, customer_id, kind, state, rule, facts, actor)"
-                " VALUES (gen_random_uuid(), %(provider)s, %(customer)s, 'erased', 'noted', 'by_hand',"
-                " %(facts)s::jsonb, %(actor)s)",
-                {**who, "actor": actor, "facts": json.dumps({"actions": changed, "events": emptied})},
-            )
+            await _note(connection, who, actor, done)
     except Declined:
         return None
-    return {"actions": changed, "events": emptied}
+    return done
 
 
-async def empty_late(db: Database, object_id: str, customer: CustomerKey) -> None:
-    """Empty the events about an object that turned out to be of somebody who was erased; of others nothing is read."""
-    await db.rows(
-        """
-        UPDATE events SET body = '{}' WHERE provider = %(provider)s AND object_id = %(object)s AND body <> '{}'
-            AND (SELECT erased_at IS NOT NULL FROM customers
-                WHERE provider = %(provider)s AND customer_id = %(customer)s)
-        """,
-        {**whose(customer), "object": object_id},
+async def erase_address(
+    db: Database, address: str, *, actor: str, subject: Subject | None = None
+) -> dict[str, int] | None:
+    """Erase what is held under an e-mail of nobody who is a customer; how many orders and events were changed.
+
+    `None`: one of its orders may still be paid, and would bring it all back.
+    """
+    async with db.transaction() as connection:
+        theirs = await _of_address(connection, address)
+        cursor = await connection.execute(
+            "SELECT state FROM orders WHERE order_id = ANY(%(orders)s::uuid[]) FOR UPDATE", theirs.parameters
+        )
+        if any(row["state"] in ("pending", "paying") for row in await cursor.fetchall()):
+            return None
+        done = await _clean(connection, theirs, theirs.words, subject)
+        for order_id in theirs.orders[:1]:  # in the ledger it stands under what it was about: there is no customer
+            await _note(connection, {"provider": "stripe", "customer": order_id}, actor, done)
+    return done
+
+
+async def _clean(connection: Connection, theirs: Theirs, words: set[str], subject: Subject | None) -> dict[str, int]:
+    """Empty and rewrite everything that is not the customer's own row; how many events and orders were."""
+    await erased_texts.clean(connection, theirs, hider(words), hider(words, any_address=False))
+    cursor = await connection.execute(
+        f"UPDATE events SET body = '{{}}', error = NULL WHERE {_EVENTS}", theirs.parameters
+    )
+    emptied = cursor.rowcount
+    await notices.erase(connection, theirs.parameters)
+    await outbox.erase(connection, theirs.parameters)
+    if subject is not None:
+        await checkout_limits.forget(connection, [subject(address) for address in theirs.addresses])
+    return {"events": emptied, "orders": await orders.erase(connection, theirs.orders, words)}
+
+
+async def _note(connection: Connection, who: Mapping[str, Any], actor: str, done: Mapping[str, int]) -> None:
+    await connection.execute(
+        "INSERT INTO actions (action_id, provider, customer_id, kind, state, rule, facts, actor)"
+        " VALUES (gen_random_uuid(), %(provider)s, %(customer)s, 'erased', 'noted', 'by_hand',"
+        " %(facts)s::jsonb, %(actor)s)",
+        {**who, "actor": actor, "facts": json.dumps(done)},
     )
 
 
-async def _ledger_hider(connection: Connection, who: Mapping[str, str]) -> Callable[[str], str]:
-    """What hides every personal word that is remembered of the customer, now or in the ledger."""
+# --- what is theirs ---------------------------------------------------------------------------------------------------
+
+
+async def _of_customer(connection: Connection, customer: CustomerKey) -> Theirs:
+    """What belongs to a customer, and what names nobody and has one of their addresses."""
+    who = {**whose(customer), "key": str(customer)}
+    addresses = await _addresses(connection, who)
+    found = await orders.personal(connection, customer, sorted({address.lower() for address in addresses}))
+    addresses |= {row["email"] for row in found if row["email"] and row["customer_id"]}
+    return _theirs(who, addresses, found)
+
+
+async def _of_address(connection: Connection, address: str) -> Theirs:
+    """What has this address and names nobody."""
+    found = await orders.personal(connection, None, [address.strip().lower()])
+    return _theirs(_NOBODY, {address.strip()}, found)
+
+
+def _theirs(who: Mapping[str, Any], addresses: set[str], found: Sequence[Mapping[str, Any]]) -> Theirs:
+    words = {str(row[name]) for row in found for name in ("email", "name", "domain") if row[name]}
+    quoted = sorted({json.dumps(a, ensure_ascii=escaped) for a in addresses for escaped in (True, False)})
+    ids = [str(row["order_id"]) for row in found]
+    parameters = {**who, "quoted": quoted, "orders": ids, "addresses": sorted({a.lower() for a in addresses})}
+    return Theirs(parameters, tuple(ids), frozenset(addresses), words | addresses)
+
+
+async def _words(connection: Connection, who: Mapping[str, str]) -> set[str]:
+    """Every personal word that is remembered of the customer, now or in the ledger."""
     cursor = await connection.execute(
         """
         SELECT unnest(ARRAY[email, name, panel_email, panel_name, org_name]) AS word FROM customers
@@ -184,23 +271,39 @@ async def _ledger_hider(connection: Connection, who: Mapping[str, str]) -> Calla
     words = {row["word"] for row in await cursor.fetchall() if row["word"]}
     for fact in await _facts(connection, who):
         for part in _PARTS:
-            words |= set(_words(fact[part]))
-    return _hider(words)
+            words |= set(words_in(fact[part]))
+    return words
 
 
-async def _quoted_addresses(connection: Connection, who: Mapping[str, str]) -> list[str]:
-    """Every e-mail address that is known of the customer, as it stands in JSON: in quotes, escaped or not."""
+async def _addresses(connection: Connection, who: Mapping[str, Any]) -> set[str]:
+    """Every e-mail address that is known of the customer."""
     cursor = await connection.execute(
         f"""
         SELECT to_json(unnest(ARRAY[email, panel_email]))::text AS quoted FROM customers
         WHERE provider = %(provider)s AND customer_id = %(customer)s
-        UNION SELECT found[1] FROM events, regexp_matches(body, %(field)s, 'g') AS found WHERE {_THEIRS}
+        UNION SELECT found[1] FROM events, regexp_matches(body, %(field)s, 'g') AS found WHERE {_OF_CUSTOMER}
+        UNION SELECT to_json(email)::text FROM orders WHERE provider = %(provider)s AND customer_id = %(customer)s
         """,
         {**who, "field": _ADDRESS_FIELD},
     )
     found = {json.loads(row["quoted"], strict=False) for row in await cursor.fetchall() if row["quoted"]}
-    addresses = {str(address) for address in found if "@" in address}
-    return sorted({json.dumps(a, ensure_ascii=escaped) for a in addresses for escaped in (True, False)})
+    return {str(address) for address in found if "@" in address}
+
+
+# --- afterwards -------------------------------------------------------------------------------------------------------
+
+
+async def empty_late(db: Database, object_id: str, customer: CustomerKey) -> None:
+    """Empty the events about an object that turned out to be of somebody who was erased; of others nothing is read."""
+    await db.rows(
+        """
+        UPDATE events SET body = '{}', error = NULL
+        WHERE provider = %(provider)s AND object_id = %(object)s AND body <> '{}'
+            AND (SELECT erased_at IS NOT NULL FROM customers
+                WHERE provider = %(provider)s AND customer_id = %(customer)s)
+        """,
+        {**whose(customer), "object": object_id},
+    )
 
 
 async def _facts(connection: Connection, who: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -212,11 +315,11 @@ async def _facts(connection: Connection, who: Mapping[str, str]) -> list[dict[st
     return await cursor.fetchall()
 
 
-async def _clean_ledger(connection: Connection, who: Mapping[str, str], hide: Callable[[str], str]) -> int:
+async def _clean_ledger(connection: Connection, who: Mapping[str, str], hide: Hide) -> int:
     """Rewrite the facts that hold something personal; how many."""
     changed = []
     for fact in await _facts(connection, who):
-        clean = {**fact, **{part: _without(fact[part], hide) for part in (*_PARTS, "error")}}
+        clean = {**fact, **{part: without(fact[part], hide) for part in (*_PARTS, "error")}}
         if clean != fact:
             changed.append(clean)
     await connection.execute("SET LOCAL bridge.erasing = 'on'")
@@ -238,66 +341,6 @@ async def _clean_rows(alone: Alone, customer: CustomerKey, livemode: bool) -> No
         who,
     )
     await erase_customer(alone, customer, livemode=livemode)
-    await orders.erase(alone.connection, customer.id, customer.provider)
     await alone.connection.execute(
         "DELETE FROM shadow_plans WHERE provider = %(provider)s AND customer_id = %(customer)s", who
     )
-
-
-async def _clean_queue(alone: Alone, hide: Callable[[str], str]) -> None:
-    cursor = await alone.connection.execute(
-        "SELECT last_error, problems FROM due WHERE lease_id = %s", (alone.lease_id,)
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    await alone.connection.execute(
-        "UPDATE due SET last_error = %(error)s, problems = %(problems)s::jsonb WHERE lease_id = %(lease)s",
-        {
-            "lease": alone.lease_id,
-            "error": _without(row["last_error"], hide),
-            "problems": json.dumps(_without(row["problems"], hide)),
-        },
-    )
-
-
-def _words(value: Any) -> Iterator[str]:
-    """Personal texts in a ledger row, by their keys: they are sought in its free texts as well."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key in ("name", "email", "domain") and isinstance(inner, str):
-                yield inner
-            else:
-                yield from _words(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _words(inner)
-
-
-def _hider(words: Iterable[str]) -> Callable[[str], str]:
-    """A function that replaces these words, and every e-mail address, in a text."""
-    cleaned = {_unmarked(word) for word in words}
-    found = sorted((word for word in cleaned if word and word.lower() not in _NO_WORDS), key=len, reverse=True)
-    pattern = re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in found), re.IGNORECASE)
-
-    def hide(text: str) -> str:
-        text = _ADDRESS.sub(ERASED, text)
-        return pattern.sub(ERASED, text) if found else text
-
-    return hide
-
-
-def _unmarked(name: str) -> str:
-    """A name without our mark, which is an id."""
-    return name.rpartition("[")[0].strip() if marks(name) else name.strip()
-
-
-def _without(value: Any, hide: Callable[[str], str], key: str | None = None) -> Any:
-    if isinstance(value, Mapping):
-        if value.get("reason") == "invalid_domain" and "detail" in value:
-            value = {**value, "detail": ERASED}  # quotes what was typed
-        return {inner_key: _without(inner, hide, inner_key) for inner_key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without(inner, hide, key) for inner in value]
-    if not isinstance(value, str):
-        return value
-    return ERASED if key in _PERSONAL else hide(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -265,15 +265,21 @@ async def prune(db: Database, days: int, limit: int = 5000) -> int:
     return len(rows)
 
 
-async def erase(connection: Connection, customer: CustomerKey) -> int:
+THEIRS = """
+    (provider = %(provider)s AND customer_id = %(customer)s OR order_id = ANY(%(orders)s::uuid[])
+        OR customer_id IS NULL AND lower(recipient) = ANY(%(addresses)s))
+"""
+"""Notices to who is to be erased: their own, about their orders, or to an address of theirs and to no customer."""
+
+
+async def erase(connection: Connection, theirs: Mapping[str, Any]) -> int:
     """Forget to whom notices went, and what was answered; what has not been sent is not sent. How many were changed."""
     cursor = await connection.execute(
-        """
+        f"""
         UPDATE notices SET recipient = NULL, answer = NULL, ended_at = coalesce(ended_at, clock_timestamp()),
             status = CASE WHEN status IN ('pending', 'sending') THEN 'obsolete' ELSE status END
-        WHERE provider = %(provider)s AND customer_id = %(customer)s AND (recipient IS NOT NULL
-            OR answer IS NOT NULL OR ended_at IS NULL)
+        WHERE {THEIRS} AND (recipient IS NOT NULL OR answer IS NOT NULL OR ended_at IS NULL)
         """,
-        whose(customer),
+        theirs,
     )
     return cursor.rowcount

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -282,16 +282,40 @@ async def steps_of(db: Database, order_id: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-async def erase(connection: Connection, customer_id: str, provider: Provider) -> int:
-    """Take the personal data out of a customer's orders; how many. Ids, money and dates stay."""
+async def personal(
+    connection: Connection, customer: CustomerKey | None, addresses: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What is personal in a customer's orders, and in those of nobody that have one of these addresses (lower case)."""
+    who = whose(customer) if customer is not None else {"provider": None, "customer": None}
+    cursor = await connection.execute(
+        """
+        SELECT order_id, customer_id, email, name, domain FROM orders
+        WHERE provider = %(provider)s AND customer_id = %(customer)s
+            OR customer_id IS NULL AND lower(email) = ANY(%(addresses)s)
+        ORDER BY created_at, order_id
+        """,
+        {**who, "addresses": list(addresses)},
+    )
+    return await cursor.fetchall()
+
+
+async def erase(connection: Connection, order_ids: Sequence[str], words: Collection[str]) -> int:
+    """Take the personal data out of these orders; how many had any. Ids, money and dates stay.
+
+    Args:
+        words: a caller's own key goes too where it is made from one of these.
+    """
     await connection.execute("SET LOCAL bridge.erasing = 'on'")
     cursor = await connection.execute(
         """
         UPDATE orders SET buyer = NULL, email = NULL, name = NULL, domain = NULL, client_reference = NULL,
-            request = NULL, fingerprint = NULL, session_url = NULL, hosted_invoice_url = NULL, updated_at = now()
-        WHERE provider = %(provider)s AND customer_id = %(customer)s
+            request = NULL, fingerprint = NULL, session_url = NULL, hosted_invoice_url = NULL, updated_at = now(),
+            idempotency_key = CASE WHEN EXISTS (SELECT FROM unnest(%(words)s::text[]) AS w (word)
+                WHERE strpos(lower(idempotency_key), lower(w.word)) > 0) THEN NULL ELSE idempotency_key END
+        WHERE order_id = ANY(%(orders)s::uuid[]) AND num_nonnulls(buyer, email, name, domain, client_reference,
+            request, fingerprint, session_url, hosted_invoice_url) > 0
         """,
-        {"provider": provider, "customer": customer_id},
+        {"orders": list(order_ids), "words": sorted(words)},
     )
     await connection.execute("SET LOCAL bridge.erasing = 'off'")
     return cursor.rowcount
@@ -305,7 +329,8 @@ async def keep_erased(connection: Connection, order: Order) -> None:
         {"provider": order.provider, "customer": customer_id},
     )
     if customer_id is not None and await cursor.fetchone() is not None:
-        await erase(connection, customer_id, order.provider)
+        typed = {order.name, order.terms.email, order.terms.domain} - {None, ""}
+        await erase(connection, [order.id], [str(word) for word in typed])
 
 
 async def _refused_before(connection: Connection, order_id: str, fact: OrderFact) -> bool:

@@ -8,7 +8,7 @@ streams again once the endpoint is well, and lets one of them try while it is no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -407,14 +407,21 @@ async def prune(db: Database, outlet: Outlet, days: int, limit: int = 5000) -> i
     return int(row["n"]) if row else 0
 
 
-async def erase(connection: Connection, customer: str) -> int:
-    """Empty what was written about a customer; what has not been sent is not sent any more. How many that were."""
+THEIRS = """
+    (customer = %(key)s OR customer = '-' AND EXISTS (
+        SELECT FROM unnest(%(orders)s::text[]) AS o (id) WHERE strpos(body, o.id) > 0))
+"""
+"""Events about a person who is to be erased: their own, and of their orders as long as nobody was known."""
+
+
+async def erase(connection: Connection, theirs: Mapping[str, Any]) -> int:
+    """Empty what was written about somebody; what has not been sent is not sent any more. How many that were."""
     cursor = await connection.execute(
-        """
+        f"""
         UPDATE outbox SET body = '', last_error = NULL, state = CASE state WHEN 'waiting' THEN 'skipped' ELSE state END,
             ended_at = coalesce(ended_at, clock_timestamp())
-        WHERE customer = %(customer)s AND body <> ''
+        WHERE {THEIRS} AND body <> ''
         """,
-        {"customer": customer},
+        theirs,
     )
     return cursor.rowcount
