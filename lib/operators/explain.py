@@ -31,6 +31,7 @@ from lib.model.report import PassReport
 from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired
+from lib.policy.currencies import digits
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.truth import informed, truth_of
 from lib.web.typed import View
@@ -207,7 +208,7 @@ def _subscription(said: Subscription) -> dict[str, Any]:
         "items": [{"id": item.id, "priceId": item.price_id, "quantity": item.quantity} for item in said.items],
         "latestInvoice": {"id": invoice.id, "status": invoice.status} if invoice else None,
         "openInvoices": [
-            {"id": i.id, "since": i.owed_since, "due": i.amount_due, "currency": i.currency}
+            {"id": i.id, "since": i.owed_since, "due": i.amount_due, **_currency(i.currency)}
             for i in said.invoices or ()
             if i.status == "open"
         ],
@@ -219,6 +220,10 @@ def _subscription(said: Subscription) -> dict[str, Any]:
         "refunded": sorted(i.id for i in said.known_invoices if i.id in said.refunded),
         "domain": said.domain,
     }
+
+
+def _currency(code: str | None) -> dict[str, Any]:
+    return {"currency": code, "exponent": digits(code) if code else None}
 
 
 def _remembered(service: Service) -> dict[str, Any]:

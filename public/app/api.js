@@ -107,8 +107,8 @@ async function send(path, accept, { query, method = "GET", body, signal, as, ide
 
 async function problemOf(answer) {
   try {
-    const said = await answer.json();
-    return new Problem({ ...said, status: answer.status, code: said.code, detail: said.detail ?? said.title });
+    const told = await answer.json();
+    return new Problem({ ...told, status: answer.status, detail: told.detail ?? told.title });
   } catch {
     return new Problem({ code: "no_json", status: answer.status, detail: texts.problems.status(answer.status) });
   }

@@ -7,7 +7,7 @@ const typing = (target) => target.matches?.("input, select, textarea, [contented
 /** @param {{help: () => void}} does */
 export function listen({ help }) {
   const keys = {
-    "/": () => document.querySelector("header .search input").focus(),
+    "/": () => document.querySelector("header .search input").select(),
     j: () => moveRow(1),
     k: () => moveRow(-1),
     "?": help,

@@ -6,7 +6,6 @@ import { useData } from "/app/parts/data.js";
 import { Frame } from "/app/parts/frame.js";
 import { Help } from "/app/parts/help.js";
 import { KeyDialog } from "/app/parts/keydialog.js";
-import { Live } from "/app/parts/live.js";
 import { Empty } from "/app/parts/notice.js";
 import { followLinks, go, useRoute } from "/app/router.js";
 import Customer from "/app/screens/customer.js";
@@ -27,7 +26,7 @@ const PART_OF = { customer: "customers" };
 
 function App() {
   const open = useStore(key);
-  return html`${open ? html`<${Inside} key=${open} />` : html`<${KeyDialog} />`}<${Live} />`;
+  return html`${open ? html`<${Inside} key=${open} />` : html`<${KeyDialog} />`}`;
 }
 
 function Inside() {

@@ -1,4 +1,4 @@
-/** What every module that makes markup needs: `html` is Preact's `h` written as HTML (htm), and the hooks. */
+/** What every module that makes markup needs: Preact's `h` written as HTML (htm), and the hooks. */
 
 import { Fragment, h, render } from "/vendor/preact.js";
 import htm from "/vendor/htm.js";

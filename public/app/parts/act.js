@@ -22,7 +22,7 @@ import { texts } from "/app/texts.js";
  *   done?: () => void, go?: string | ((values: Record<string, string>) => string),
  * }} props
  *   `label`: of the button, with the number that it acts on; `says`: what happens; `what`: for failures, "Holding";
- *   `go`: the words of the button that does it (`label` where there are no others); `done`: once it is over, to read anew
+ *   `go`: the words of the button that does it (`label` where there are no others); `done`: once the dialog is closed, to read anew
  */
 export function Act(props) {
   const [open, setOpen] = useState(false);
@@ -43,11 +43,14 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
     const told = await perform({ values, send, applied, verify, signal: life.current.signal, show: setRun });
     if (told === null) return;
     announce(told ? texts.act.heard(label) : texts.act.heardFailed(label));
-    done?.();
+  };
+  const end = () => {
+    close();
+    if (run) done?.(); // not before: what is read anew may have no place for this button
   };
   const words = typeof go === "function" ? go(values) : go;
   return html`
-    <${Dialog} title=${title} onClose=${close}>
+    <${Dialog} title=${title} onClose=${end}>
       ${run === null
         ? html`
             <form onSubmit=${begin}>
@@ -64,7 +67,7 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
             ${run.problem && html`<${Failure} what=${what} problem=${run.problem} />`}
             <footer>
               ${run.problem && html`<button type="button" class="quiet" onClick=${() => setRun(null)}>${texts.bulk.back}</button>`}
-              <button type="button" class="main" disabled=${run.busy} onClick=${close}>${texts.dialog.close}</button>
+              <button type="button" class="main" disabled=${run.busy} onClick=${end}>${texts.dialog.close}</button>
             </footer>
           `}
     </${Dialog}>

@@ -21,9 +21,10 @@ export function Bars({ title, hint, at, series, time }) {
   const how = useStore(times);
   useEffect(() => {
     if (!at.length) return undefined;
-    const made = draw(box.current, at, series, how);
-    const fit = new ResizeObserver(() => made.setSize({ width: box.current.clientWidth, height: HEIGHT }));
-    fit.observe(box.current);
+    const place = box.current;
+    const made = draw(place, at, series, how);
+    const fit = new ResizeObserver(() => made.setSize({ width: place.clientWidth, height: HEIGHT }));
+    fit.observe(place);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const repaint = () => made.redraw();
     scheme.addEventListener("change", repaint);

@@ -11,18 +11,19 @@ import { texts } from "/app/texts.js";
 /** Every field with its label. @param {{fields: Field[], values: Record<string, string>, set: (name: string, value: string) => void}} props */
 export function Fields({ fields, values, set }) {
   return fields.map((field) => {
+    const id = `field-${field.name}`;
     const fault = values[field.name] ? faultOf(field, values[field.name]) : null;
     return html`
-      <label key=${field.name} class="field">
-        <span>${field.match ? texts.act.type(field.match) : field.label}</span>
+      <div key=${field.name} class="field">
+        <label for=${id}>${field.match ? texts.act.type(field.match) : field.label}</label>
         ${field.options
-          ? html`<select value=${values[field.name]} onChange=${(event) => set(field.name, event.target.value)}>
+          ? html`<select id=${id} value=${values[field.name]} onChange=${(event) => set(field.name, event.target.value)}>
               ${Object.entries(field.options).map(([value, label]) => html`<option key=${value} value=${value} selected=${value === values[field.name]}>${label}</option>`)}
             </select>`
-          : html`<input type=${field.type ?? "text"} value=${values[field.name]} placeholder=${field.hint} required=${field.required} autocomplete="off" spellcheck="false"
-              aria-invalid=${fault ? "true" : undefined} onInput=${(event) => set(field.name, event.target.value)} />`}
-        ${fault && html`<small class="fault">${fault}</small>`}
-      </label>
+          : html`<input id=${id} type=${field.type ?? "text"} value=${values[field.name]} placeholder=${field.hint} required=${field.required} autocomplete="off" spellcheck="false"
+              aria-invalid=${fault ? "true" : undefined} aria-describedby=${fault ? `${id}-fault` : undefined} onInput=${(event) => set(field.name, event.target.value)} />`}
+        ${fault && html`<small id=${`${id}-fault`} class="fault">${fault}</small>`}
+      </div>
     `;
   });
 }

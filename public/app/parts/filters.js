@@ -36,18 +36,19 @@ export function without(fields, params) {
 const choices = (field) => field.options ?? (field.period ? texts.filters.periods : null);
 
 function Input({ field, value, set }) {
+  const id = `filter-${field.name}`;
   return html`
-    <label class=${value ? "set" : ""}>
-      <span>${field.label}</span>
-      ${choices(field) ? html`<${Choice} options=${choices(field)} value=${value} set=${set} />` : html`<${Text} field=${field} value=${value} set=${set} />`}
-    </label>
+    <div class=${value ? "filter set" : "filter"}>
+      <label for=${id}>${field.label}</label>
+      ${choices(field) ? html`<${Choice} id=${id} options=${choices(field)} value=${value} set=${set} />` : html`<${Text} id=${id} field=${field} value=${value} set=${set} />`}
+    </div>
   `;
 }
 
-function Choice({ options, value, set }) {
+function Choice({ id, options, value, set }) {
   const known = value === "" || value in options;
   return html`
-    <select value=${value} onChange=${(event) => set(event.target.value)}>
+    <select id=${id} value=${value} onChange=${(event) => set(event.target.value)}>
       <option value="" selected=${value === ""}>${texts.filters.any}</option>
       ${!known && html`<option value=${value} selected>${value}</option>`}
       ${Object.entries(options).map(([word, label]) => html`<option key=${word} value=${word} selected=${word === value}>${label}</option>`)}
@@ -55,7 +56,7 @@ function Choice({ options, value, set }) {
   `;
 }
 
-function Text({ field, value, set }) {
+function Text({ id, field, value, set }) {
   const [typed, setTyped] = useState(value);
   const timer = useRef(0);
   useEffect(() => setTyped(value), [value]);
@@ -66,5 +67,5 @@ function Text({ field, value, set }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => set(text.trim()), PAUSE);
   };
-  return html`<input type="text" value=${typed} placeholder=${field.hint} autocomplete="off" spellcheck="false" onInput=${type} />`;
+  return html`<input id=${id} type="text" value=${typed} placeholder=${field.hint} autocomplete="off" spellcheck="false" onInput=${type} />`;
 }

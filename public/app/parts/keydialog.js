@@ -28,10 +28,10 @@ export function KeyDialog() {
     <${Dialog} title=${texts.key.title} fixed>
       <form onSubmit=${open}>
         <p>${texts.key.says}</p>
-        <label class="field">
-          <span>${texts.key.label}</span>
-          <input type="password" name="key" value=${typed} required autofocus autocomplete="off" spellcheck="false" aria-invalid=${state.wrong ? "true" : undefined} aria-describedby="key-said" onInput=${(event) => setTyped(event.target.value)} />
-        </label>
+        <div class="field">
+          <label for="admin-key">${texts.key.label}</label>
+          <input id="admin-key" type="password" name="key" value=${typed} required autofocus autocomplete="off" spellcheck="false" aria-invalid=${state.wrong ? "true" : undefined} aria-describedby="key-said" onInput=${(event) => setTyped(event.target.value)} />
+        </div>
         <div id="key-said" role="alert">
           ${state.wrong && html`<p class="fault">${texts.key.wrong}</p>`}
           ${!state.wrong && again && html`<p class="fault">${texts.key.refused}</p>`}

@@ -1,24 +1,31 @@
-/** The one polite live region: what has happened is said once, to eyes and to screen readers. */
+/**
+ * The one polite live region: what has happened is said once, to eyes and to screen readers.
+ *
+ * While a modal dialog is open, everything outside of it is silent: so the region goes where it is heard.
+ */
 
-import { html, useEffect } from "/app/markup.js";
-import { store, useStore } from "/app/store.js";
-
-const said = store("");
 const SHOWN = 5000; // ms; long enough to read a line
+const HEARD = 60; // ms; a region must be there before its words are
 
-/** Say something in the live region. */
+const region = document.createElement("div");
+region.className = "said";
+region.setAttribute("role", "status");
+region.setAttribute("aria-live", "polite");
+document.body.append(region);
+let timer;
+
+/** Say something. */
 export function announce(text) {
-  said.set("");
-  setTimeout(() => said.set(text), 30); // the same words twice are heard twice
-}
-
-/** Where it is said. */
-export function Live() {
-  const text = useStore(said);
-  useEffect(() => {
-    if (!text) return undefined;
-    const timer = setTimeout(() => said.set(""), SHOWN);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return html`<div class="said" role="status" aria-live="polite">${text && html`<p>${text}</p>`}</div>`;
+  clearTimeout(timer);
+  region.replaceChildren();
+  ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(region);
+  timer = setTimeout(() => {
+    const line = document.createElement("p");
+    line.textContent = text;
+    region.append(line);
+    timer = setTimeout(() => {
+      region.replaceChildren();
+      document.body.append(region);
+    }, SHOWN);
+  }, HEARD);
 }

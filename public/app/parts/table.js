@@ -54,8 +54,8 @@ function grouped(rows, group) {
 function cellOf(column, row) {
   const classes = [column.number && "number", column.wide && "wide"].filter(Boolean).join(" ");
   return column.main
-    ? html`<th scope="row" class=${classes} data-label=${column.label}>${column.cell(row)}</th>`
-    : html`<td class=${classes} data-label=${column.label}>${column.cell(row)}</td>`;
+    ? html`<th scope="row" class=${classes} data-label=${column.label}><div>${column.cell(row)}</div></th>`
+    : html`<td class=${classes} data-label=${column.label}><div>${column.cell(row)}</div></td>`;
 }
 
 function Head({ column, order, params }) {

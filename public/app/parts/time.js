@@ -28,10 +28,10 @@ export function TimesSwitch() {
     announce(`${texts.frame.times}: ${texts.frame.timesIn[event.target.value]}`);
   };
   return html`
-    <label class="times"><span class="hidden">${texts.frame.times}</span>
-      <select value=${how} onChange=${choose}>
+    <span class="times">
+      <select aria-label=${texts.frame.times} value=${how} onChange=${choose}>
         ${Object.entries(texts.frame.timesIn).map(([value, label]) => html`<option value=${value} selected=${value === how}>${label}</option>`)}
       </select>
-    </label>
+    </span>
   `;
 }

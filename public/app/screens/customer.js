@@ -72,7 +72,7 @@ function Standing({ queue }) {
       <p><strong>${line}</strong> ${queue.reason && html`<${Badge} word=${queue.reason} tone="bad" />`} ${queue.parkedAt && html`<span class="soft"><${Time} at=${queue.parkedAt} /></span>`}</p>
       ${queue.problems.map((problem) => html`<p key=${problem.detail}>${problem.detail}<br />${problem.remedy}</p>`)}
       ${queue.lastError && !queue.problems.length && html`<p>${queue.lastError}</p>`}
-      <p class="soft">${[queue.attempts > 0 && said.standing.failing(queue.attempts)].filter(Boolean).join()}${queue.dueAt && html` ${said.standing.next} <${Time} at=${queue.dueAt} />`}</p>
+      <p class="soft">${[queue.attempts > 0 && said.standing.failing(queue.attempts)].filter(Boolean).join()}${queue.dueAt && html` ${queue.state === "waiting" && !queue.lastError ? said.standing.goesOn : said.standing.next} <${Time} at=${queue.dueAt} />`}</p>
     </div>
   `;
 }

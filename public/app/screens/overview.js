@@ -8,6 +8,7 @@ import { texts } from "/app/texts.js";
 import { Alerts } from "/app/screens/overview/alerts.js";
 import { Charts } from "/app/screens/overview/charts.js";
 import { Machine } from "/app/screens/overview/machine.js";
+import { Money } from "/app/screens/overview/money.js";
 import { People } from "/app/screens/overview/people.js";
 import { Upcoming } from "/app/screens/overview/upcoming.js";
 
@@ -22,14 +23,17 @@ export default function Overview({ dashboard }) {
     <div class="stack">
       ${problem && html`<${Failure} what=${said.what} problem=${problem} again=${reload} />`}
       <${Verdict} verdict=${data.verdict} at=${dashboard.at} />
-      <${Alerts} alerts=${data.openAlerts} />
+      <${Alerts} alerts=${data.alerts} open=${data.openAlerts} />
       <${Numbers} data=${data} />
       <div class="two wide-left">
         <div class="stack">
           <${People} groups=${data.queue.parked.groups} />
           <${Upcoming} />
         </div>
-        <${Machine} data=${data} reload=${reload} />
+        <div class="stack">
+          <${Machine} data=${data} reload=${reload} />
+          <${Money} orders=${data.orders} />
+        </div>
       </div>
       <${Charts} charts=${data.charts} />
     </div>

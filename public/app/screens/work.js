@@ -47,6 +47,7 @@ function QueueList({ state, params, dashboard }) {
   const fields = state === "parked" ? [{ name: "reason", label: said.filters.reason, options: Object.fromEntries(Object.entries(groups).map(([reason, number]) => [reason, `${words(reason)} (${number})`])) }] : [];
   const query = { state, reason: state === "parked" ? params.reason : undefined };
   const list = useList("/api/admin/work", query);
+  const remedy = query.reason && dashboard.data?.queue.parked.groups.find((group) => group.reason === query.reason)?.remedy;
   const reload = () => {
     list.reload();
     dashboard.reload();
@@ -60,8 +61,9 @@ function QueueList({ state, params, dashboard }) {
       <${Shown} list=${list} />
       <${Download} path="/api/admin/work" query=${query} name=${`${state}.csv`} />
     </div>
+    ${remedy && html`<div class="notice info inset"><p>${remedy}</p></div>`}
     <${List} list=${list} what=${said.what} empty=${empty}>
-      <${Table} caption=${said.caption[state]} quiet columns=${columnsOf(state)} rows=${list.rows ?? []} id=${(row) => `${row.kind} ${row.key}`} params=${{ ...params, view: "work" }} />
+      <${Table} caption=${said.caption[state]} quiet columns=${columnsOf(state, remedy)} rows=${list.rows ?? []} id=${(row) => `${row.kind} ${row.key}`} params=${{ ...params, view: "work" }} />
     </${List}>
   `;
 }

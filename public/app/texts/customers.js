@@ -38,6 +38,7 @@ export const customers = {
       parked: "Parked: waits for a person",
       failing: (count) => `failed ${plural(count, "time", "times")} in a row`,
       next: "next try",
+      goesOn: "goes on",
     },
     services: {
       title: "Services",
@@ -54,6 +55,8 @@ export const customers = {
       panelSuspended: "suspended in the panel by somebody else: never lifted from here",
       adopted: "linked by hand",
       ended: "ended",
+      endsAt: "ends",
+      cancelAt: "ends at Stripe",
       noDate: "no date",
     },
     both: {
@@ -76,7 +79,7 @@ export const customers = {
       would: "A pass would now do:",
       away: { stripe: "Stripe could not be read", panel: "The panel could not be read" },
       outcome: { settled: "then both sides are equal", again: "and tries again by itself", parked: "and waits for a person" },
-      wants: { on: "on", run: "on", suspended: "suspended", off: "suspended", nothing: "nothing", deleted: "deleted" },
+      wants: { on: "on", off: "suspended", nothing: "nothing", keep: "as it is", gone: "deleted", suspended: "suspended", deleted: "deleted" },
       owed: (amount) => `owes ${amount}`,
       owedSince: "since",
       suspendedBy: (who) => `suspended by ${who}`,

@@ -9,7 +9,7 @@ import { texts } from "/app/texts.js";
 
 const said = texts.customers.one.acts;
 const LOOK = 1500; // ms between two looks into the ledger
-const LOOKS = 8;
+const LOOKS = 4;
 
 /** @param {{customer: any, reload: () => void}} props */
 export function Acts({ customer, reload }) {
@@ -26,7 +26,7 @@ export function Acts({ customer, reload }) {
       ${alive.length > 0 && html`<${OnServices} ...${common} act="hold" services=${alive} tone="bad" body=${() => ({})} />`}
       ${holds.size > 0 && html`<${OnServices} ...${common} act="lift" services=${alive} fields=${[{ name: "hold", label: said.lift.which, options: liftable(holds) }]} body=${({ hold }) => ({ hold })} />`}
       ${unpaid && html`<${OnServices} ...${common} act="grace" services=${alive} fields=${[until]} body=${(values) => ({ until: toUtc(values.until) })} />`}
-      ${customer.queue && html`<${OnServices} ...${common} act="release" services=${alive} body=${() => ({})} />`}
+      ${customer.queue?.problems.some((problem) => RELEASABLE.includes(problem.reason)) && html`<${OnServices} ...${common} act="release" services=${alive} body=${() => ({})} />`}
       ${customer.panel.orgId && html`<${OnServices} ...${common} act="recreate" services=${alive} body=${() => ({})} /><${Login} ...${common} />`}
       ${services.some((service) => service.endedAt) && html`<${Wipe} ...${common} services=${services.filter((service) => service.endedAt)} />`}
     </div>
@@ -72,16 +72,20 @@ export function appliedBy(answer) {
   return { state: "waiting", lines: [...lines, ...outcome.problems.flatMap((problem) => [texts.act.outcome.parked(problem.detail), problem.remedy])] };
 }
 
-const ENDS = { verified: "done", noted: "done", failed: "failed", unknown: "waiting" };
+/** How an action can end. What is only applied is read back by the pass as a whole, which looks until both sides are equal. */
+const ENDS = { verified: "done", applied: "done", noted: "done", failed: "failed", unknown: "waiting" };
+
+/** What somebody may wait for that a person's word lets pass. */
+export const RELEASABLE = ["double_purchase", "never_paid", "quantity_unusual", "mapping_changed"];
 
 /** Read in the ledger what became of a pass, until every action of it has come to an end. */
 export const verifying = (customerId) => async (answer, signal) => {
   for (let look = 0; ; look += 1) {
-    const found = await ask("/api/admin/customers", { query: { id: customerId, limit: 50 }, signal });
-    const mine = found.timeline.data.filter((entry) => entry.source === "action" && entry.passId === answer.passId);
-    const open = mine.filter((entry) => !(entry.state in ENDS));
-    const reached = mine.length >= answer.actions.length;
-    if (reached && !open.length) return ended(mine);
+    const { timeline } = await ask("/api/admin/customers", { query: { id: customerId, limit: 50 }, signal });
+    const did = timeline.data.filter((entry) => entry.source === "action" && entry.passId === answer.passId);
+    const note = timeline.data.find((entry) => entry.kind === answer.action && entry.state === "noted");
+    const mine = [note, ...did.reverse()].filter(Boolean);
+    if (mine.every((entry) => entry.state in ENDS)) return ended(mine);
     if (look === LOOKS) return { state: "waiting", lines: [texts.act.notYet] };
     await new Promise((go) => setTimeout(go, LOOK));
     if (signal.aborted) return { state: "waiting", lines: [] };

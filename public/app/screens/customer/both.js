@@ -69,11 +69,11 @@ function Row({ row, told }) {
   const differs = row.changes.length > 0 || parked;
   return html`
     <tr>
-      <th scope="row" data-label=${said.service}>${row.remembered?.domain ?? row.desired?.domain ?? row.actual?.plan}<div><code class="soft">${row.name}</code></div></th>
-      <td data-label=${said.stripe}>${told.truth ? html`<${AtStripe} sub=${row.stripe} />` : said.notRead}</td>
-      <td data-label=${said.desired}><${Desired} goal=${row.desired} /></td>
-      <td data-label=${said.actual}>${told.actual ? html`<${Actual} found=${row.actual} />` : said.notRead}</td>
-      <td data-label=${said.verdict}>${told.actual && told.truth && html`<${Badge} word=${differs ? "differs" : "equal"} label=${differs ? said.differs : said.equal} />`}</td>
+      <th scope="row" data-label=${said.service}><div>${row.remembered?.domain ?? row.desired?.domain ?? row.actual?.plan}<div><code class="soft">${row.name}</code></div></div></th>
+      <td data-label=${said.stripe}><div>${told.truth ? html`<${AtStripe} sub=${row.stripe} />` : said.notRead}</div></td>
+      <td data-label=${said.desired}><div><${Desired} goal=${row.desired} /></div></td>
+      <td data-label=${said.actual}><div>${told.actual ? html`<${Actual} found=${row.actual} />` : said.notRead}</div></td>
+      <td data-label=${said.verdict}><div>${told.actual && told.truth && html`<${Badge} word=${differs ? "differs" : "equal"} label=${differs ? said.differs : said.equal} />`}</div></td>
     </tr>
   `;
 }
@@ -84,12 +84,12 @@ function AtStripe({ sub }) {
     <div>
       <${Badge} word=${sub.status} tone=${["active", "trialing"].includes(sub.status) ? "good" : "warn"} />
       ${sub.openInvoices.map((invoice) => html`<div key=${invoice.id} class="soft">${said.owed(format.money(invoice.due, invoice.currency, invoice.exponent))} ${said.owedSince} <${Time} at=${invoice.since} /></div>`)}
-      ${sub.cancelAt && html`<div class="soft">${texts.customers.one.services.ended} <${Time} at=${sub.cancelAt} /></div>`}
+      ${sub.cancelAt && html`<div class="soft">${texts.customers.one.services.cancelAt} <${Time} at=${sub.cancelAt} /></div>`}
     </div>
   `;
 }
 
-const WANTS = { on: "good", run: "good", live: "good", suspended: "warn", hold: "warn", off: "warn" };
+const WANTS = { on: "good", off: "warn", gone: "off" };
 
 function Desired({ goal }) {
   if (!goal) return html`<span class="soft">${said.missing}</span>`;
@@ -97,7 +97,7 @@ function Desired({ goal }) {
     <div>
       <${Badge} word=${goal.want} label=${said.wants[goal.want] ?? words(goal.want)} tone=${WANTS[goal.want]} /> ${goal.plan}
       <div class="soft">${said.by} ${words(goal.rule)}</div>
-      ${goal.holds.length > 0 && html`<div><${Holds} holds=${goal.holds} /></div>`}
+      ${goal.holds.some((hold) => hold !== goal.rule) && html`<div><${Holds} holds=${goal.holds} /></div>`}
     </div>
   `;
 }

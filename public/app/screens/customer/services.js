@@ -21,8 +21,7 @@ export function Services({ services, links }) {
 }
 
 function Service({ service, links }) {
-  const offline = service.subscriptionId.startsWith("sub_") ? null : undefined;
-  const url = links?.stripe && offline !== undefined ? `${links.stripe}/subscriptions/${service.subscriptionId}` : null;
+  const url = links?.stripe && service.subscriptionId.startsWith("sub_") ? `${links.stripe}/subscriptions/${service.subscriptionId}` : null;
   return html`
     <article class="service">
       <h3>${service.domain ?? service.plan ?? service.service} <${Badge} word=${service.state} /> <${Holds} holds=${service.holds} /></h3>
@@ -43,6 +42,7 @@ function NextDate({ service }) {
   if (service.state === "terminated") return null;
   const dates = [
     [said.suspendsAt, service.state === "live" && (service.graceOverride ?? service.graceUntil)],
+    [said.endsAt, service.endsAt],
     [said.deletesAt, service.retainUntil],
   ].filter(([, at]) => at);
   if (!dates.length) return null;

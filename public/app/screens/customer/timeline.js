@@ -70,16 +70,15 @@ function Entry({ entry, customer, reload }) {
     <li class=${`entry ${entry.source} ${failed ? "failed" : (entry.state ?? "")}`}>
       <p class="title">
         <span class="soft source">${said[entry.source]}</span>
-        <strong>${title}</strong>
+        ${entry.source === "event" ? html`<a href=${href({ view: "events", id: entry.id })}>${title}</a>` : html`<strong>${title}</strong>`}
         ${entry.service && html`<code class="soft">${entry.service}</code>`}
         <span class="when soft"><${Time} at=${entry.at} /></span>
       </p>
       <${Chain} entry=${entry} />
       ${error && html`<p class="fault">${error}</p>`}
-      <div class="row">
-        <${Json} value=${entry} />
-        ${entry.source === "event" && html`<a href=${href({ view: "events", id: entry.id })}>${entry.id}</a>`}
+      <div class="more-of">
         ${entry.undo && html`<${Undo} undo=${entry.undo} customerId=${customer.customerId} done=${reload} />`}
+        <${Json} value=${entry} />
       </div>
     </li>
   `;

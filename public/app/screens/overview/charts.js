@@ -9,7 +9,7 @@ import { texts } from "/app/texts.js";
 
 const said = texts.overview.charts;
 
-/** @param {{charts?: {eventsPerHour: {at: string, webhook: number, sweep: number}[], sweeps: {at: string, found: number}[]}}} props */
+/** @param {{charts?: {eventsPerHour: {at: string, webhook: number, sweep: number}[], sweeps: {at: string, found: number, made: number}[]}}} props */
 export function Charts({ charts }) {
   const how = useStore(times);
   if (!charts) return null;
@@ -24,7 +24,7 @@ export function Charts({ charts }) {
       </div></section>
       <section class="card"><div class="body">
         <${Bars} title=${said.sweeps} hint=${said.sweepsHint} at=${sweeps.map((sweep) => sweep.at)} time=${time}
-          series=${[{ label: said.found, tone: "accent", values: sweeps.map((sweep) => sweep.found) }]} />
+          series=${[{ label: said.made, tone: "accent", values: sweeps.map((sweep) => sweep.made) }, { label: said.found, tone: "warn", values: sweeps.map((sweep) => sweep.found) }]} />
       </div></section>
     </div>
   `;

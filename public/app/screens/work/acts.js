@@ -4,6 +4,7 @@ import { html } from "/app/markup.js";
 import { Bulk } from "/app/parts/bulk.js";
 import { texts } from "/app/texts.js";
 import { toUtc } from "/app/dates.js";
+import { RELEASABLE } from "/app/screens/customer/acts.js";
 
 const said = texts.work.acts;
 const ROUTE = "/api/admin/work";
@@ -15,7 +16,8 @@ export function ForAll({ state, reason, none, done }) {
   if (state === "upcoming") return html`<${Amnesty} done=${done} />`;
   return html`
     <${ToAll} act="retry" filter=${filter} none=${none} done=${done} />
-    ${state === "parked" && html`<${ToAll} act="release" filter=${filter} none=${none} done=${done} /><${Amnesty} done=${done} />`}
+    ${RELEASABLE.includes(reason) && html`<${ToAll} act="release" filter=${filter} none=${none} done=${done} />`}
+    ${state === "parked" && html`<${Amnesty} done=${done} />`}
   `;
 }
 

@@ -22,9 +22,15 @@ const PARKED = [
   NEXT,
 ];
 
-/** @param {"parked"|"due"|"working"|"waiting"} state */
-export function columnsOf(state) {
-  return state === "parked" ? PARKED : state === "waiting" ? [SUBJECT, WAITS, NEXT, ATTEMPTS, ERROR] : [SUBJECT, NEXT, ATTEMPTS, WAITS, ERROR];
+const ONE_REASON = PARKED.filter(({ key }) => key !== "reason").map((column) => (column.key === "detail" ? { ...column, cell: (row) => Details(row, false) } : column));
+
+/**
+ * @param {"parked"|"due"|"working"|"waiting"} state
+ * @param {string} [remedy] what is told above the list already, because all are parked for one reason
+ */
+export function columnsOf(state, remedy) {
+  if (state === "parked") return remedy ? ONE_REASON : PARKED;
+  return state === "waiting" ? [SUBJECT, WAITS, NEXT, ATTEMPTS, ERROR] : [SUBJECT, NEXT, ATTEMPTS, WAITS, ERROR];
 }
 
 function Subject(row) {
@@ -33,7 +39,7 @@ function Subject(row) {
 }
 
 /** Each problem in the server's own words, and what to do about it. */
-function Details(row) {
+function Details(row, remedies = true) {
   const problems = row.problems.length ? row.problems : [{ detail: row.lastError, remedy: row.remedy, reason: row.reason }];
-  return html`<div>${problems.map((problem) => html`<div key=${problem.detail} class="problem"><div>${problem.detail}</div><div class="soft">${problem.remedy}</div></div>`)}</div>`;
+  return html`<div>${problems.map((problem) => html`<div key=${problem.detail} class="problem"><div>${problem.detail}</div>${remedies && html`<div class="soft">${problem.remedy}</div>`}</div>`)}</div>`;
 }

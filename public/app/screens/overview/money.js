@@ -1,0 +1,34 @@
+/** What of the money side is not as it should be, each with a link to whom it is about. */
+
+import { count, money } from "/app/format.js";
+import { html } from "/app/markup.js";
+import { href } from "/app/router.js";
+import { texts } from "/app/texts.js";
+
+const said = texts.overview.money;
+const LISTS = { notLive: { notLive: true }, disputed: { disputed: true }, openOffline: { openOffline: true } };
+
+/** @param {{orders: any}} props of the dashboard */
+export function Money({ orders }) {
+  return html`
+    <section class="card">
+      <header><h2>${said.title}</h2></header>
+      <div class="body">
+        <dl class="facts numbers">
+          ${Object.entries(LISTS).map(([name, filter]) => html`
+            <dt key=${name}><a href=${href({ view: "orders", ...filter })}>${said[name]}</a></dt>
+            <dd class=${name === "notLive" && orders.notLive ? "fault" : ""}>${count(orders[name])}${name === "openOffline" && orders.overdue > 0 && ` (${said.overdue(orders.overdue)})`}</dd>
+          `)}
+          <${Sums} label=${said.missing} sums=${orders.missing} exponents=${orders.exponents} />
+          <${Sums} label=${said.toReturn} sums=${orders.toReturn} exponents=${orders.exponents} filter=${{ overpaid: true }} />
+        </dl>
+      </div>
+    </section>
+  `;
+}
+
+function Sums({ label, sums, exponents, filter }) {
+  const amounts = Object.entries(sums).map(([currency, amount]) => money(amount, currency, exponents[currency]));
+  if (!amounts.length) return null;
+  return html`<dt>${filter ? html`<a href=${href({ view: "orders", ...filter })}>${label}</a>` : label}</dt><dd>${amounts.join(" + ")}</dd>`;
+}
