@@ -280,6 +280,31 @@ class World:
 
     # --- changing -----------------------------------------------------------------------------
 
+    def next_subscription(self) -> int:
+        """The number of the next subscription, which is used up by asking."""
+        self._next_subscription += 1
+        return self._next_subscription - 1
+
+    def take(self, thing: Org | Login | Member | Subscription | Website) -> None:
+        """Something as it is, with its ids and whatever it names: nothing is checked."""
+        match thing:
+            case Org():
+                self.orgs[thing.id] = thing
+                if thing.parent_id is not None:
+                    self.orgs[thing.parent_id].children.append(thing.id)
+            case Login():
+                self.logins[thing.id] = thing
+                self._emails[thing.realm_id, thing.email.strip().lower()] = thing.id
+            case Member():
+                self.members[thing.id] = thing
+            case Subscription():
+                self.subscriptions[thing.id] = thing
+                self.plans[thing.plan_id].subscriptions += 1
+            case Website():
+                self.websites[thing.id] = thing
+                self.domains[thing.domain] = thing.id
+        self.touch()
+
     def _happened(self, kind: str, org_id: str, entity: str, entity_id: str, detail: dict[str, Any]) -> None:
         if not self.remembers:
             return
@@ -375,13 +400,12 @@ class World:
         if plan.sells_customers and any(not s.deleted and self.plans[s.plan_id].sells_customers for s in held):
             raise taken("subscription", "This customer already has a reseller subscription")
         subscription = Subscription(
-            self._next_subscription,
+            self.next_subscription(),
             plan.id,
             customer.id,
             vendor.id,
             plan.name if friendly_name is None else friendly_name,
         )
-        self._next_subscription += 1
         self.subscriptions[subscription.id] = subscription
         customer.subscription_ids.append(subscription.id)
         plan.subscriptions += 1
