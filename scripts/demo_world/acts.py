@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from scripts.demo_world import DemoError, trouble
 from scripts.demo_world.courier import told
 from scripts.demo_world.people import (
     ENDED,
@@ -30,6 +31,9 @@ Options = Mapping[str, Any]
 
 Act = Callable[[Stage, Options], Iterator[str]]
 
+SHOWN = 20
+"""The newest subscriptions that `status` lists."""
+
 OPEN_DISPUTE = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
 
 
@@ -43,11 +47,11 @@ def play(stage: Stage, name: str, options: Options) -> Iterator[str]:
 # --- buying -----------------------------------------------------------------------------------------------------------
 
 
-def open_checkout(stage: Stage, customer: str | None = None) -> Obj:
+def open_checkout(stage: Stage, customer: str | None = None, price: str = PRICE) -> Obj:
     """A Checkout session as a seller's page opens it, by Stripe's SDK."""
     asked: Any = {
         "mode": "subscription",
-        "line_items": [{"price": PRICE, "quantity": 1}],
+        "line_items": [{"price": price, "quantity": 1}],
         "success_url": "https://hosting.example/welcome",
         "custom_fields": [{"key": "domain", "type": "text", "label": {"type": "custom", "custom": "Your domain"}}],
     }
@@ -61,10 +65,13 @@ def _buy(stage: Stage, options: Options) -> Iterator[str]:
     email = options.get("email") or f"buyer{number}@example.com"
     domain = options.get("domain") or f"shop{number}.example"
     before = len(stage.stripe.events)
-    session = open_checkout(stage)
+    price = options.get("price") or PRICE
+    if price not in stage.stripe.prices:
+        raise DemoError(f"There is no price {price}. There are: {', '.join(sorted(stage.stripe.prices))}")
+    session = open_checkout(stage, price=price)
     stage.stripe.complete_checkout(session["id"], email=email, name=name, domain=domain)
     sub = stage.stripe.get(session["subscription"])
-    yield f"{name} buys {PRICE} with the domain {domain} and pays {price_of(session)} by card:"
+    yield f"{name} buys {price} with the domain {domain} and pays {price_of(session)} by card:"
     yield f"   {email}, {sub['customer']}, {sub['id']}"
     yield from _became(stage, sub, before)
     yield _try("fail", sub, stage, "the card fails at the next renewal")
@@ -200,7 +207,12 @@ def _refund(stage: Stage, options: Options) -> Iterator[str]:
     amount = money(refund["amount"], refund["currency"])
     yield f"You refund {amount} to {name_of(stage.stripe, sub)} for {sub['id']}: {refund['id']}"
     yield from _became(stage, sub, before)
-    yield "   A refund alone ends nothing: ON_REFUND=ignore is the default, and what is not cancelled goes on."
+    suspends = stage.environ.get("ON_REFUND") == "suspend" and not options.get("amount")
+    yield (
+        "   ON_REFUND=suspend: what was given back whole is held until somebody lifts it."
+        if suspends
+        else "   A refund alone ends nothing: what is not cancelled goes on."
+    )
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -215,12 +227,15 @@ def _status(stage: Stage, options: Options) -> Iterator[str]:
             yield from _stands(stage, each, named=False)
         return
     rows = [("customer", "subscription", "Stripe", "panel")]
+    known = subscriptions(stage.stripe)
     rows += [
         (email_of(stage.stripe, sub), sub["id"], stands.stripe, stands.panel)
-        for sub in reversed(subscriptions(stage.stripe))
+        for sub in reversed(known[:SHOWN])
         for stands in [standing(stage, sub)]
     ]
     yield from columns(rows)
+    if len(known) > SHOWN:
+        yield f"   and {len(known) - SHOWN} older ones: the page lists everybody"
     waiting = stage.courier.waiting()
     if waiting:
         soon = min(stage.courier.seconds_until(each) for each in waiting)
@@ -233,8 +248,10 @@ def where_to_look(stage: Stage) -> Iterator[str]:
     """Addresses, keys and commands for whoever wants to see it themselves."""
     key = f"-H 'Authorization: {stage.bearer('ADMIN_API_KEY')['Authorization']}'"
     known = subscriptions(stage.stripe)
-    customer = known[-1]["customer"] if known else "cus_..."
+    customer = min(known, key=lambda sub: str(sub["id"]))["customer"] if known else "cus_..."
     panel = f"{stage.panel_url}/api/orgs/{stage.panel.org_id}"
+    yield f"   Page      {stage.base}/   with the key {stage.environ['ADMIN_API_KEY']}"
+    yield f"   Shell     CTL_URL={stage.base} CTL_KEY={stage.environ['ADMIN_API_KEY']} ./scripts/ctl status"
     yield f"   Health    curl {stage.base}/api/health"
     yield f'   Sync      curl {stage.base}/api/admin/sync {key} -d \'{{"customerId": "{customer}"}}\''
     yield f"   Dashboard curl {stage.base}/api/admin/dashboard {key}"
@@ -312,6 +329,10 @@ ACTS: Mapping[str, Act] = {
     "refund": _refund,
     "transfer": transfer,
     "shop": _shop,
+    "break": trouble.break_side,
+    "mend": trouble.mend_side,
+    "unmap": trouble.unmap,
+    "brake": trouble.brake,
     "status": _status,
 }
 """By their names on the command line (`menu`)."""

@@ -68,6 +68,11 @@ class Courier:
                 self._try(delivery)
             return wanted
 
+    def pass_over(self) -> None:
+        """Take what has happened so far as delivered."""
+        with self._lock:
+            self._seen = len(self._stripe.events)
+
     def waiting(self) -> list[Delivery]:
         """What is still on its way."""
         return [each for those in list(self._deliveries.values()) for each in those if not each.over]

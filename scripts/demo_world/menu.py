@@ -22,9 +22,19 @@ EXAMPLES = """examples, while a demo serves in another terminal:
   ./scripts/demo refund bo@example.com --amount 5.00
   ./scripts/demo transfer                         somebody pays by bank transfer, in two parts, without Stripe
   ./scripts/demo shop                             what your own systems heard; --broken, --mended
+  ./scripts/demo break panel                      the panel answers nothing any more (or: break stripe)
+  ./scripts/demo mend panel                       and it is back; what waited is done
+  ./scripts/demo unmap                            a mapping is deleted, as by a slip; --back puts it back
+  ./scripts/demo brake                            thirty cards fail at once: the brake stops the suspensions
   ./scripts/demo status                           who there is, and where to look
 
 Exit code: 0 if everything happened as promised, 1 if not, 2 for a command line that can't be read."""
+
+TRY = (
+    "buy", "fail ada", "pay ada", "cancel ada", "comeback ada", "dispute ada", "refund ada", "break panel",
+    "mend panel", "unmap", "brake", "--help",
+)  # fmt: skip
+"""What is suggested to whoever has just started it."""
 
 WHO = "an e-mail address or what stands before its @, a domain, cus_... or sub_...; nobody named: the newest that fits"
 
@@ -47,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="keep its files (log, settings) there instead of in .local; a second demo needs its own",
     )
+    top.add_argument("--open", action="store_true", help="open the operators' page in a browser, if there is one")
+    top.add_argument("--empty", action="store_true", help="serve with the story's customer only, without any others")
     acts = top.add_subparsers(dest="act", metavar="COMMAND", title="commands for the demo that serves")
     _buying(acts)
     _paying(acts)
@@ -55,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     how = shop.add_mutually_exclusive_group()
     how.add_argument("--broken", action="store_true", help="let the receiver answer 503 from now on")
     how.add_argument("--mended", action="store_true", help="let it take events again")
+    _breaking(acts)
     _add(acts, "status", "who there is, how Stripe and the panel stand, and where to look")
     return top
 
@@ -64,6 +77,9 @@ def _buying(acts: Commands) -> None:
     buy.add_argument("--email", help="the buyer's e-mail address (buyerN@example.com)")
     buy.add_argument("--name", help="the buyer's name (Buyer N Example)")
     buy.add_argument("--domain", help="the domain that is typed at the Checkout (shopN.example)")
+    buy.add_argument(
+        "--price", help="another price, such as price_big_monthly, or price_shop_monthly without a mapping"
+    )
     form = _add(acts, "order", "somebody new buys by the form of your website", who=False)
     form.add_argument("--email", help="the buyer's e-mail address (buyerN@example.com)")
     form.add_argument("--name", help="the buyer's name (Buyer N Example)")
@@ -91,6 +107,16 @@ def _back(acts: Commands) -> None:
     how.add_argument("--inquiry", action="store_true", help="only a question of the bank, which moves no money")
     refund = _add(acts, "refund", "the last payment goes back")
     refund.add_argument("--amount", type=_amount, help="a part of it, such as 5.00 (all that is left)")
+
+
+def _breaking(acts: Commands) -> None:
+    for name, what in (("break", "the panel or Stripe answers nothing any more"), ("mend", "it answers again")):
+        side = _add(acts, name, what, who=False)
+        side.add_argument("side", choices=("panel", "stripe"), help="which of the two")
+    unmap = _add(acts, "unmap", "the mapping of a price is deleted, as by a slip", who=False)
+    unmap.add_argument("--back", action="store_true", help="put it back")
+    brake = _add(acts, "brake", "many cards fail at once, as when a bank is down: the brake stops it", who=False)
+    brake.add_argument("--count", type=int, default=30, metavar="N", help="how many cards (30)")
 
 
 def _add(acts: Commands, name: str, what: str, *, who: bool = True) -> argparse.ArgumentParser:

@@ -10,6 +10,9 @@ from scripts.demo_world import DemoError
 if TYPE_CHECKING:
     from scripts.sim.stripe_sim import Obj, StripeSim
 
+LISTED = 15
+"""The newest subscriptions that are named to whoever has named nobody."""
+
 ENDED = ("canceled", "incomplete_expired")
 
 
@@ -27,7 +30,9 @@ def find(stripe: StripeSim, who: str | None, fits: Callable[[Obj], bool], missin
     known = subscriptions(stripe)
     meant = [sub for sub in known if who is None or who.strip().lower() in _names(stripe, sub)]
     if not meant:
-        listed = "; ".join(f"{email_of(stripe, sub)} ({sub['id']}, {domain_of(stripe, sub)})" for sub in known)
+        listed = "; ".join(f"{email_of(stripe, sub)} ({sub['id']}, {domain_of(stripe, sub)})" for sub in known[:LISTED])
+        if len(known) > LISTED:
+            listed += f"; and {len(known) - LISTED} more"
         raise DemoError(
             f"Nobody is called {who!r}. There are: {listed}" if known else "Nobody has bought anything yet."
         )

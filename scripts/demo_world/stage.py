@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import psycopg
     import stripe as stripe_sdk
 
-    from scripts._postgres import PostgresError
+    from scripts._postgres import Postgres, PostgresError
     from scripts.demo_world.listener import Listener
     from scripts.demo_world.place import Place
     from scripts.sim.enhance_sim import EnhanceSim
@@ -61,6 +61,9 @@ class Stage:
     courier: Courier
     listener: Listener
     """The seller's own shop, which outgoing events go to."""
+    server: Postgres
+    books: Listener | None = None
+    """The seller's bookkeeping, which the same events go to; only where many are to come."""
     acting: threading.Lock = field(default_factory=threading.Lock)
     """One act at a time: each tells what came of it, and of nothing else."""
     told: int = 0
@@ -76,13 +79,20 @@ class Stage:
         return {"Authorization": f"Bearer {self.environ[setting]}"}
 
 
-def set_up(stack: ExitStack, place: Place, policies: Mapping[str, str] | None = None) -> Stage:
-    """Start everything, with other settings than the demo's where `policies` says so; `stack` ends it."""
+def set_up(
+    stack: ExitStack, place: Place, policies: Mapping[str, str] | None = None, *, populated: bool = False
+) -> Stage:
+    """Start everything, with other settings than the demo's where `policies` says so; `stack` ends it.
+
+    Args:
+        populated: `population.fill` may follow: its settings hold from the beginning.
+    """
     import psycopg
     import stripe as stripe_sdk
 
     from scripts import _postgres, sim
     from scripts.demo_world.listener import Listener
+    from scripts.demo_world.population import POLICIES
     from scripts.sim.enhance_sim import EnhanceSim
     from scripts.sim.server import serve
     from scripts.sim.stripe_sim import StripeSim
@@ -102,18 +112,21 @@ def set_up(stack: ExitStack, place: Place, policies: Mapping[str, str] | None = 
     panel_url = stack.enter_context(serve(panel.app))
     listener = Listener()
     listener_url = stack.enter_context(serve(listener))
+    books = Listener() if populated else None
+    books_url = stack.enter_context(serve(books)) if books else ""
     environ = settings_of_functions(
         {
             "DATABASE_URL": database_url,
             **sim.settings(stripe, stripe_url, panel, panel_url),
             "ADMIN_API_KEY": "admin_" + secrets.token_hex(8),
             "CRON_SECRET": "cron_" + secrets.token_hex(8),
-            "OUTBOX_URL": f"{listener_url}/events",
-            "OUTBOX_SECRET": listener.secret,
+            "OUTBOX_URL": f"{listener_url}/events" + (f",{books_url}/events" if books else ""),
+            "OUTBOX_SECRET": listener.secret + (f",{books.secret}" if books else ""),
             "OUTBOX_ALLOW_PRIVATE": "1",
             "CHECKOUT_SUCCESS_URL": "https://hosting.example/welcome",
             "CHECKOUT_CANCEL_URL": "https://hosting.example/plans",
             "APP_VERSION": "demo",
+            **(POLICIES if populated else {}),
             **(policies or {}),
         }
     )
@@ -139,7 +152,8 @@ def set_up(stack: ExitStack, place: Place, policies: Mapping[str, str] | None = 
         )
     )
     return Stage(
-        place, stripe, panel, stripe_url, panel_url, base, database, environ, sdk, Courier(stripe), listener
+        place, stripe, panel, stripe_url, panel_url, base, database, environ, sdk, Courier(stripe), listener, server,
+        books,
     )  # fmt: skip
 
 
