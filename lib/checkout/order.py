@@ -107,9 +107,13 @@ class Known:
 
     @property
     def intent(self) -> str | None:
-        """How it is paid, in Stripe's words: by whichever attempt succeeded, else the newest one decides."""
-        if any(payment.state is PaymentState.SUCCEEDED for payment in self.payments):
-            return "succeeded"
+        """How it is paid, in Stripe's words: by whichever attempt succeeded, else the newest one decides.
+
+        A part of a bill is money under way: the order is paid once all of it has come.
+        """
+        came = [payment for payment in self.payments if payment.state is PaymentState.SUCCEEDED]
+        if came:
+            return "processing" if all(payment.part for payment in came) else "succeeded"
         return _WORDS[self.newest.state] if self.newest else None
 
 

@@ -29,10 +29,13 @@ _LOAD = """
          FROM disputes
          WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
             AND NOT waived) AS disputes,
-        (SELECT coalesce(jsonb_agg(DISTINCT invoice_id), '[]') FROM refunds
-         WHERE provider = %(provider)s AND customer_id = %(customer)s AND invoice_id IS NOT NULL AND charge_refunded
-            AND NOT waived
-        ) AS refunded,
+        (SELECT coalesce(jsonb_agg(invoice_id), '[]') FROM (
+            -- One of several payments of a bill is not the whole bill.
+            SELECT invoice_id FROM refunds
+            WHERE provider = %(provider)s AND customer_id = %(customer)s AND invoice_id IS NOT NULL AND NOT waived
+            GROUP BY invoice_id HAVING bool_or(charge_refunded)
+                AND coalesce(sum(amount) FILTER (WHERE status NOT IN ('failed', 'canceled')) >= max(invoice_paid), true)
+         ) AS whole) AS refunded,
         (SELECT coalesce(jsonb_object_agg(subscription_id, fingerprint), '{}') FROM subscriptions
          WHERE provider = %(provider)s AND customer_id = %(customer)s) AS fingerprints,
         (SELECT coalesce(jsonb_agg(DISTINCT subscription_id), '[]') FROM events

@@ -95,10 +95,10 @@ async def remember_refunds(
                 WHERE provider = %(provider)s AND refund_id = %(refund_id)s
             ), nudged AS ({_NUDGED.format(same=same)})
             INSERT INTO refunds (provider, refund_id, customer_id, subscription_id, invoice_id, charge_id, status,
-                amount, currency, charge_refunded, created_at, failure, payment_id, order_id)
+                amount, currency, charge_refunded, created_at, failure, payment_id, order_id, invoice_paid)
             VALUES (%(provider)s, %(refund_id)s, %(customer_id)s, %(subscription_id)s, %(invoice_id)s, %(charge_id)s,
                 %(status)s, %(amount)s, %(currency)s, %(charge_refunded)s, %(created_at)s, %(failure)s,
-                %(payment_id)s::uuid, %(order_id)s::uuid)
+                %(payment_id)s::uuid, %(order_id)s::uuid, %(invoice_paid)s)
             ON CONFLICT (provider, refund_id) DO UPDATE SET
                 failure = coalesce(excluded.failure, refunds.failure),
                 payment_id = coalesce(refunds.payment_id, excluded.payment_id),
@@ -106,7 +106,8 @@ async def remember_refunds(
                 amount = excluded.amount, charge_refunded = excluded.charge_refunded,
                 customer_id = coalesce(excluded.customer_id, refunds.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, refunds.subscription_id),
-                invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id), updated_at = now()
+                invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id),
+                invoice_paid = coalesce(excluded.invoice_paid, refunds.invoice_paid), updated_at = now()
             """,
             {"provider": STRIPE, **asdict(refund), **_about(payment)},
         )

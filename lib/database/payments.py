@@ -20,7 +20,7 @@ _NUMBERS = tuple(field.name for field in fields(Breakdown) if field.name != "cur
 
 _LATER = (
     "state", "amount", "currency", "payment_intent_id", "charge_id", "invoice_id", "failure_code", "failure_message",
-    "paid_at", "settled_at", *_NUMBERS,
+    "paid_at", "settled_at", "part", *_NUMBERS,
 )  # fmt: skip
 
 _COLUMNS = (*_IDS, *_LATER)
@@ -88,15 +88,24 @@ async def standing(connection: Connection, order_id: str) -> list[Payment]:
 
 
 async def locked_by(
-    connection: Connection, *, intent_id: str | None = None, invoice_id: str | None = None
+    connection: Connection,
+    *,
+    intent_id: str | None = None,
+    charge_id: str | None = None,
+    invoice_id: str | None = None,
 ) -> Payment | None:
-    """The payment that is this PaymentIntent; without one, what was paid of this invoice in another way. Locked."""
+    """The payment that is this PaymentIntent; else this charge; else what was paid of this invoice otherwise. Locked.
+
+    What was written down of a charge's bill before the charge was read has no numbers yet, and is that charge's.
+    """
     cursor = await connection.execute(
         f"""
         {_READ} WHERE (payment_intent_id = %(intent)s)
-            OR (%(intent)s::text IS NULL AND payment_intent_id IS NULL AND invoice_id = %(invoice)s) FOR UPDATE
+            OR (%(intent)s::text IS NULL AND payment_intent_id IS NULL AND invoice_id = %(invoice)s
+                AND (charge_id IS NOT DISTINCT FROM %(charge)s::text OR (charge_id IS NULL AND settled_at IS NULL)))
+        ORDER BY charge_id IS NULL FOR UPDATE
         """,
-        {"intent": intent_id, "invoice": invoice_id},
+        {"intent": intent_id, "charge": charge_id, "invoice": invoice_id},
     )
     return _one(await cursor.fetchall())
 
@@ -112,6 +121,13 @@ async def save(connection: Connection, before: Payment, after: Payment, cause: s
     await connection.execute(_UPDATE, _row(after))
     if before.state is not after.state:
         await _log(connection, after, StepKind.PAYMENT, _STEP[after.state], cause, error=after.failure_code)
+
+
+async def completed(connection: Connection, invoice_id: str) -> None:
+    """Note that a bill of which parts had come is paid."""
+    await connection.execute(
+        "UPDATE payments SET part = false, updated_at = now() WHERE invoice_id = %s AND part", (invoice_id,)
+    )
 
 
 async def seen(connection: Connection, payment: Payment) -> None:
@@ -182,5 +198,5 @@ def _payment(row: dict[str, Any]) -> Payment:
 
 _PLAIN = (
     "attempt", "amount", "currency", "created_at", "payment_intent_id", "charge_id", "invoice_id", "failure_code",
-    "failure_message", "paid_at", "settled_at",
+    "failure_message", "paid_at", "settled_at", "part",
 )  # fmt: skip

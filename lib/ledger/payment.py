@@ -7,26 +7,27 @@ never moved here: it is made due together with what is news about its payment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from uuid import uuid4
 
-from lib.database import due, money_back, orders, outbox, payments
+from lib.database import due, money_back, orders, outbox, payments, refund_requests
 from lib.database.connection import Connection
 from lib.errors import NotFound
 from lib.kinds import Context, Ended, nudge
+from lib.ledger.said import Said, is_paid_otherwise, numbers_of
 from lib.ledger.whose import NoOrder, Whose, order_of
 from lib.log import get_logger
-from lib.model import Claim, CustomerKey, Outcome, Parked, Problem, Settled, Waits
-from lib.model.money import Bill, Breakdown, Order, Payment, PaymentState
+from lib.model import Claim, CustomerKey, Parked, Problem, Settled, Waits
+from lib.model.money import Breakdown, Order, OrderMode, Payment, PaymentState
 from lib.model.outgoing import OutgoingType, Told
 from lib.model.provider import Provider
 from lib.model.reason import Reason, WaitReason
-from lib.model.stripe_money import SeenIntent, SeenInvoice, SeenShare
-from lib.policy import bills
-from lib.policy.breakdown import NotYet, SumsDiffer, break_down
-from lib.policy.currencies import currency_of
-from lib.policy.payments import follows, state_of
+from lib.model.stripe_money import SeenInvoice
+from lib.policy.breakdown import NotYet
+from lib.policy.currencies import shown
+from lib.policy.payments import follows, left, surplus
 
 log = get_logger()
 
@@ -54,8 +55,8 @@ async def run(claim: Claim, context: Context) -> Ended:
 
 async def _of_intent(intent_id: str, context: Context) -> Ended:
     known = await payments.find_by_intent(context.db, intent_id)
-    if known is not None and _is_done(known):
-        return Ended(Settled())
+    if known is not None and _is_done(known) and not known.part:
+        return Ended(await _at_rest(context, known))
     intent = await context.stripe.intent(intent_id)
     if intent.livemode != context.settings.livemode:
         return Ended(Settled())
@@ -64,64 +65,64 @@ async def _of_intent(intent_id: str, context: Context) -> Ended:
     if isinstance(whose, NoOrder):
         return Ended(whose.outcome)
     share = invoice.shares[0] if invoice is not None else None
-    return await Paying(context, whose).remember(intent, invoice, share)
+    return await Paying(context, whose).remember(Said(intent, invoice=invoice, share=share))
 
 
 async def _of_invoice(invoice_id: str, context: Context) -> Ended:
     """Its PaymentIntents have rows of their own; what was paid without one is kept here."""
     known = await payments.of_invoice(context.db, invoice_id)
-    if known and all(map(_is_done, known)) and known[0].payment_intent_id is None:
-        return Ended(Settled())
     invoice = await context.stripe.bill(invoice_id)
     if invoice.livemode != context.settings.livemode or invoice.status == "draft":
         return Ended(Settled())
     done = {payment.payment_intent_id for payment in known if _is_done(payment)}
     to_look_at = {share.intent_id for share in invoice.shares if share.intent_id} - done
     await due.mark(context.db, [nudge("payment", intent_id) for intent_id in sorted(to_look_at)])
-    if not _is_paid_otherwise(invoice):
+    if invoice.status == "paid":
+        await _is_whole(context, invoice_id, known)
+    said = await _without_intent(context, invoice, known)
+    if not said:
         return Ended(Settled())
     whose = await order_of(context, known[0] if known else None, None, invoice)
     if isinstance(whose, NoOrder):
         return Ended(whose.outcome)
-    return await Paying(context, whose).remember(None, invoice, None)
+    ended = [await Paying(context, whose).remember(one) for one in said]
+    return max(ended, key=lambda one: _WEIGHT.get(type(one.outcome), 0))
+
+
+_WEIGHT = {Waits: 1, Parked: 2}
+"""What of several endings counts: a person's turn before a date, and that before nothing."""
+
+
+async def _without_intent(context: Context, invoice: SeenInvoice, known: Sequence[Payment]) -> list[Said]:
+    """What was paid of a bill without a PaymentIntent, and is not known with its numbers yet."""
+    done = {payment.charge_id for payment in known if payment.payment_intent_id is None and _is_done(payment)}
+    found = []
+    for share in invoice.shares:
+        if share.charge_id is not None and share.status == "paid" and share.charge_id not in done:
+            charge = await context.stripe.charge(share.charge_id)
+            found.append(Said(charge=charge, invoice=invoice, share=share))
+    if is_paid_otherwise(invoice) and None not in done:
+        found.append(Said(invoice=invoice))
+    return found
+
+
+async def _is_whole(context: Context, invoice_id: str, known: Sequence[Payment]) -> None:
+    """A bill of which parts had come is paid: its order may be, too."""
+    parts = [payment for payment in known if payment.part]
+    if not parts:
+        return
+
+    async def write(connection: Connection) -> None:
+        await orders.locked(connection, parts[0].order_id)
+        await payments.completed(connection, invoice_id)
+        await due.nudge(connection, [nudge("order", parts[0].order_id)])
+
+    await context.db.transact(write)
 
 
 def _is_done(payment: Payment) -> bool:
     """Whether Stripe can say nothing new of it: what comes later are refunds and disputes."""
     return payment.settled_at is not None or payment.state is PaymentState.CANCELED
-
-
-def _is_paid_otherwise(invoice: SeenInvoice) -> bool:
-    """Whether an invoice that asked for something was paid by no PaymentIntent: outside of Stripe, or by credit."""
-    paid = any(share.intent_id and share.status == "paid" for share in invoice.shares)
-    return invoice.status == "paid" and invoice.total > 0 and not paid
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What is to be remembered of one payment."""
-
-    intent: SeenIntent | None
-    invoice: SeenInvoice | None
-    state: PaymentState | None
-    numbers: Breakdown | NotYet | Problem | None
-
-    @property
-    def amount(self) -> int:
-        if self.intent is not None:
-            return self.intent.amount
-        return self.invoice.amount_paid if self.invoice else 0
-
-    @property
-    def currency(self) -> str:
-        thing = self.intent or self.invoice
-        assert thing is not None
-        return currency_of(thing.currency)
-
-    def paid_at(self, now: datetime) -> datetime:
-        if self.intent is not None and self.intent.charged_at is not None:
-            return self.intent.charged_at
-        return (self.invoice.paid_at if self.invoice else None) or now
 
 
 class Paying:
@@ -133,56 +134,32 @@ class Paying:
         self._now = context.mandate.now
         self._cause = f"pass:{context.mandate.pass_id}"
 
-    async def remember(self, intent: SeenIntent | None, invoice: SeenInvoice | None, share: SeenShare | None) -> Ended:
+    async def remember(self, said: Said) -> Ended:
         """Write how a payment stands, freeze its numbers when all are there, and make its order due if it is news."""
-        state = state_of(intent.status, tried=intent.tried) if intent else PaymentState.SUCCEEDED
-        numbers = self._numbers(intent, invoice, share) if state is PaymentState.SUCCEEDED else None
-        said = Said(intent, invoice, state, numbers)
+        succeeded = said.state is PaymentState.SUCCEEDED
+        numbers = numbers_of(said, self._whose.session) if succeeded else None
 
-        async def write(connection: Connection) -> Payment | None:
-            return await self._write(connection, said)
+        async def write(connection: Connection) -> tuple[Payment | None, Problem | None]:
+            payment = await self._write(connection, said, numbers)
+            return payment, await _paid_twice(connection, payment) if payment is not None else None
 
-        payment = await self._context.db.transact(write)
+        payment, twice = await self._context.db.transact(write)
         order = self._whose.order
         facts = {"order": order.id, "payment": payment.id if payment else None}
-        return Ended(self._rest(said, payment), order.terms.customer_id, facts)
+        rest = self._rest(said, numbers, payment)
+        return Ended(Parked((twice,)) if twice and rest == Settled() else rest, order.terms.customer_id, facts)
 
-    def _numbers(
-        self, intent: SeenIntent | None, invoice: SeenInvoice | None, share: SeenShare | None
-    ) -> Breakdown | NotYet | Problem:
-        """The numbers of a payment that succeeded."""
-        if share is not None and share.amount_paid is None:
-            return NotYet("invoice_payment")  # the money is there, and the invoice has not heard of it yet
-        if intent is None and invoice is not None and any(one.kind == "charge" for one in invoice.shares):
-            said = "it was paid by a charge without a PaymentIntent, whose fee is not read"
-            return Problem(Reason.PAYMENT_NUMBERS_DIFFER, said, invoice.id)
-        try:
-            bill = self._bill(intent, invoice, share)
-            transaction = bills.balance_transaction(intent.transaction) if intent else None
-            return break_down(bill, transaction, charged=intent is not None)
-        except (SumsDiffer, bills.Incomplete) as problem:
-            subject = intent.id if intent else invoice.id if invoice else ""
-            return Problem(Reason.PAYMENT_NUMBERS_DIFFER, str(problem), subject)
-
-    def _bill(self, intent: SeenIntent | None, invoice: SeenInvoice | None, share: SeenShare | None) -> Bill:
-        if invoice is not None:
-            bill = bills.of_invoice(invoice.json, share.json if share else None)
-            told = bills.presentment_of(intent.json) if intent else None
-            return replace(bill, presentment=bill.presentment or told)
-        session = self._whose.session
-        if session is not None and session.json is not None:
-            return bills.of_session(session.json)
-        assert intent is not None
-        return bills.of_intent(intent.json)
-
-    async def _write(self, connection: Connection, said: Said) -> Payment | None:
+    async def _write(
+        self, connection: Connection, said: Said, numbers: Breakdown | NotYet | Problem | None
+    ) -> Payment | None:
         """The payment as it stands now; `None`: its order is gone."""
         order = await orders.locked(connection, self._whose.order.id)
         if order is None:
             return None
         intent_id = said.intent.id if said.intent else None
         invoice_id = said.invoice.id if said.invoice else None
-        known = await payments.locked_by(connection, intent_id=intent_id, invoice_id=invoice_id)
+        charge_id = said.charge.id if said.charge else None
+        known = await payments.locked_by(connection, intent_id=intent_id, charge_id=charge_id, invoice_id=invoice_id)
         before = known or await self._begin(connection, order, said)
         if before is None:
             return None
@@ -194,8 +171,8 @@ class Paying:
         if after.charge_id is not None and after.charge_id != before.charge_id:
             await money_back.belong(connection, after)
         settled = False
-        if isinstance(said.numbers, Breakdown):
-            settled = await payments.settle(connection, after, said.numbers, self._cause, self._now)
+        if isinstance(numbers, Breakdown):
+            settled = await payments.settle(connection, after, numbers, self._cause, self._now)
         await self._where_to_pay(connection, said, after)
         if known is None or after != before or settled:
             await due.nudge(connection, [nudge("order", order.id)])
@@ -212,9 +189,10 @@ class Paying:
             state=PaymentState.PENDING,
             amount=said.amount,
             currency=said.currency,
-            created_at=said.intent.created if said.intent else said.invoice.created if said.invoice else self._now,
+            created_at=said.created or self._now,
             payment_intent_id=said.intent.id if said.intent else None,
             invoice_id=said.invoice.id if said.invoice else None,
+            part=said.part,
         )
         return await payments.begin(connection, made, self._cause)
 
@@ -222,14 +200,16 @@ class Paying:
         state = follows(before.state, said.state)
         intent = said.intent
         if state is before.state and state is PaymentState.SUCCEEDED and before.charge_id is not None:
-            return before  # an older answer than the one that is remembered
+            # An older answer than the one that is remembered; or what is missing of its bill has come.
+            return replace(before, part=before.part and said.part)
         failed = state in (PaymentState.FAILED, PaymentState.CANCELED)
         message = intent.failure_message if intent else None
         return replace(
             before,
             state=state,
             amount=said.amount if before.settled_at is None else before.amount,
-            charge_id=(intent.charge_id if intent else None) or before.charge_id,
+            charge_id=said.charge_id or before.charge_id,
+            part=before.part and said.part if before.settled_at is not None else said.part,
             invoice_id=before.invoice_id or (said.invoice.id if said.invoice else None),
             failure_code=(intent.failure_code if intent else None) if failed else None,
             failure_message=message[:_SHORT] if failed and message else None,
@@ -266,13 +246,45 @@ class Paying:
         told = Told(kind, customer, data, pass_id=self._context.mandate.pass_id, once=once)
         await outbox.write(connection, outlet, [told])
 
-    def _rest(self, said: Said, payment: Payment | None) -> Outcome:
-        if payment is None or payment.settled_at is not None:
+    def _rest(
+        self, said: Said, numbers: Breakdown | NotYet | Problem | None, payment: Payment | None
+    ) -> Settled | Waits | Parked:
+        if payment is None:
             return Settled()
-        if isinstance(said.numbers, Problem):
-            return Parked((said.numbers,))
-        if isinstance(said.numbers, NotYet):
-            age = self._now - (payment.paid_at or self._now)
-            again = self._now + min(max(age, AT_LEAST), AT_MOST)
+        age = self._now - (payment.paid_at or self._now)
+        again = self._now + min(max(age, AT_LEAST), AT_MOST)
+        if payment.settled_at is not None:
+            more = payment.part and said.invoice is not None and said.invoice.status == "open"
+            return Waits(again, WaitReason.REST_OF_BILL) if more else Settled()
+        if isinstance(numbers, Problem):
+            return Parked((numbers,))
+        if isinstance(numbers, NotYet):
             return Waits(again, WaitReason.BALANCE_TRANSACTION)
         return Settled()
+
+
+async def _at_rest(context: Context, payment: Payment) -> Settled | Parked:
+    """How a payment is left of which Stripe can say nothing new."""
+
+    async def look(connection: Connection) -> Problem | None:
+        return await _paid_twice(connection, payment)
+
+    twice = await context.db.transact(look) if payment.attempt > 1 and payment.invoice_id is None else None
+    return Parked((twice,)) if twice is not None else Settled()
+
+
+async def _paid_twice(connection: Connection, payment: Payment) -> Problem | None:
+    """That an order which is paid once was paid once more by this payment, until that money went back."""
+    if payment.state is not PaymentState.SUCCEEDED or payment.attempt == 1 or payment.invoice_id is not None:
+        return None
+    order = await orders.locked(connection, payment.order_id)
+    asked = (order.total if order.total is not None else order.amount) if order is not None else None
+    if order is None or asked is None or order.terms.mode is not OrderMode.PAYMENT:
+        return None
+    known = [one for one in await payments.standing(connection, order.id) if one.state is PaymentState.SUCCEEDED]
+    rest = {one.id: left(one.came, await refund_requests.of_payment(connection, one.id)) for one in known}
+    before = [rest[one.id] for one in known if one.attempt < payment.attempt and one.currency == payment.currency]
+    if not before or (found := surplus(asked, before, rest[payment.id])) <= 0:
+        return None
+    detail = f"{shown(found, payment.currency)} came for order {order.id}, which was paid already"
+    return Problem(Reason.PAID_TWICE, detail, payment.payment_intent_id or payment.id)

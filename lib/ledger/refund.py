@@ -7,7 +7,7 @@ has answered them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lib.database import due, money_back, orders, outbox, payments, refund_requests
 from lib.database.connection import Connection
@@ -61,13 +61,29 @@ class Returning:
         """Remember them, and what is news goes to the customer, the order and the operator's own systems with it."""
         payment = await payments.locked_by_charge(connection, self.refunds[0].charge_id)
         answered = [refund for refund in self.refunds if await self._answers(connection, refund, payment)]
-        news = await money_back.remember_refunds(connection, self.refunds, payment)
-        news += [refund for refund in answered if refund not in news]
+        news = await money_back.remember_refunds(connection, await self._billed(connection, payment), payment)
+        told = {refund.refund_id for refund in news}
+        news += [refund for refund in answered if refund.refund_id not in told]
         if payment is not None and news:
             await due.nudge(connection, [nudge("order", payment.order_id)])
+            if payment.attempt > 1 and payment.payment_intent_id is not None and payment.invoice_id is None:
+                await due.nudge(connection, [nudge("payment", payment.payment_intent_id)])  # it may have come too much
             for refund in news:
                 await orders.log(connection, payment.order_id, self._step(refund, payment))
         await self._tell(connection, [refund for refund in news if refund.status == "succeeded"], payment)
+
+    async def _billed(self, connection: Connection, payment: Payment | None) -> Sequence[Refund]:
+        """The refunds with their bill: of a charge without a PaymentIntent only the payment knows it."""
+        if payment is None or payment.invoice_id is None or self.refunds[0].invoice_id is not None:
+            return self.refunds
+        order = await orders.locked(connection, payment.order_id)
+        subscription_id = order.subscription_id if order else None
+        parts = await payments.standing(connection, payment.order_id)
+        paid = sum(part.came for part in parts if part.invoice_id == payment.invoice_id and part.paid_at is not None)
+        return [
+            replace(refund, invoice_id=payment.invoice_id, subscription_id=subscription_id, invoice_paid=paid)
+            for refund in self.refunds
+        ]
 
     async def _answers(self, connection: Connection, refund: Refund, payment: Payment | None) -> bool:
         """Whether a refund names a request of ours that waits for its answer and is about the same money; it has it."""

@@ -12,11 +12,12 @@ from datetime import timedelta
 from lib.database import due, orders
 from lib.kinds import Context, nudge
 from lib.log import get_logger
-from lib.model import Outcome, Settled, Waits
+from lib.model import Outcome, Parked, Problem, Settled, Waits
 from lib.model.money import Order, OrderMode, Payment
-from lib.model.reason import WaitReason
+from lib.model.reason import Reason, WaitReason
 from lib.model.stripe_money import SeenIntent, SeenInvoice, SeenSession
 from lib.policy import learnt
+from lib.policy.currencies import shown
 
 log = get_logger()
 
@@ -87,7 +88,11 @@ async def _of_session(context: Context, intent: SeenIntent) -> Whose | NoOrder:
         return NoOrder(Settled())
     if why := learnt.why_not_paid_by(order, intent):
         log.warning("payment_not_believed", intent=intent.id, order=order.id, why=why)
-        return NoOrder(Settled())
+        if intent.status != "succeeded" or intent.refunded:
+            return NoOrder(Settled())
+        came = shown(intent.amount, intent.currency)
+        problem = Problem(Reason.PAYMENT_UNFIT, f"{came} came for order {order.id}, but {why}", intent.id)
+        return NoOrder(Parked((problem,)))
     return Whose(order)
 
 

@@ -393,6 +393,8 @@ class Payment:
     breakdown: Breakdown | None = None
     settled_at: datetime | None = None
     """When the breakdown was frozen."""
+    part: bool = False
+    """It came, and its bill asked for more when it was read last."""
 
     @property
     def came(self) -> int:

@@ -196,6 +196,16 @@ class Reason(_Word):
         "the numbers of a payment contradict each other or one is missing, so none is frozen; the money counts as come",
         "Compare the invoice, the charge and its balance transaction in Stripe; report it, with the detail.",
     )
+    PAID_TWICE = (
+        "paid_twice",
+        "an order that is paid once was paid by a second PaymentIntent; the amount that came too much is in the detail",
+        "Give it back: POST /api/admin/orders, refund, with the paymentId of the order's newest payment.",
+    )
+    PAYMENT_UNFIT = (
+        "payment_unfit",
+        "money came by a PaymentIntent whose metadata name an order that it does not fit; the detail says why",
+        "Refund it in Stripe, or correct metadata.order_id there; then retry.",
+    )
     GAVE_UP = (
         "gave_up",
         "it failed for more than a day; the last error is in the detail",
@@ -293,6 +303,7 @@ class WaitReason(_Word):
         "a mail was handed over and the answer was lost: it is sent once more, under the same id",
         "Nothing.",
     )
+    REST_OF_BILL = ("rest_of_bill", "a part of a bill has come, and the rest of it is open", "Nothing.")
     PERIOD = ("period", "an offline order: it falls due, or its next period is to be asked for", "Nothing.")
     PAGE_OPEN = (
         "page_open",

@@ -163,3 +163,5 @@ class Refund:
     """Our own request that its metadata name: to be checked against our record."""
     failure: str | None = None
     """Why it failed, in Stripe's word."""
+    invoice_paid: int | None = None
+    """What was paid of the invoice by all its payments, of which the charge may be one; `None`: not read."""

@@ -68,10 +68,26 @@ class SeenIntent:
     """`metadata.order_id`: to be checked against our own record."""
     charge_id: str | None
     charged_at: datetime | None
+    refunded: bool
+    """Whether all of that charge went back."""
     failure_code: str | None
     failure_message: str | None
     transaction: Json | None
     """The charge's balance transaction; `None` while there is none yet."""
+    json: Json
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCharge:
+    """A charge that paid a bill without a PaymentIntent, as in old invoices."""
+
+    id: str
+    amount: int
+    currency: str
+    livemode: bool
+    created: datetime
+    transaction: Json | None
+    """Its balance transaction; `None` while there is none yet."""
     json: Json
 
 
@@ -81,6 +97,8 @@ class SeenShare:
 
     intent_id: str | None
     """`None`: it was paid in another way than by a PaymentIntent."""
+    charge_id: str | None
+    """The charge of such a one, if it was one."""
     kind: str
     """Stripe's word: `payment_intent`, `charge`, ..."""
     status: str

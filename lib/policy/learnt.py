@@ -109,14 +109,15 @@ def is_session_of(order: Order, session: SeenSession) -> bool:
 def why_not_paid_by(order: Order, intent: SeenIntent) -> str | None:
     """Why a PaymentIntent that names an order in its metadata is not taken for its payment; `None`: it is.
 
-    It was made elsewhere, by whoever has a key of the account: what it says must fit what the order says.
+    It was made elsewhere, by whoever has a key of the account: what it says must fit what the order says. That the
+    order is paid already does not keep it out: the money came, and is kept where it is looked for.
     """
     if order.provider is not Provider.STRIPE or order.livemode != intent.livemode:
         return "the order is not paid through this account"
     if order.terms.mode is not OrderMode.PAYMENT:
         return "the order is a subscription, which its own invoices pay"
-    if order.state in (OrderState.PAID, OrderState.REFUNDED):
-        return f"the order is {order.state} already"
+    if order.state is OrderState.REFUNDED:
+        return "the order is refunded already"
     if order.currency != intent.currency:
         return "the currency is another one"
     if order.terms.customer_id is not None and order.terms.customer_id != intent.customer_id:

@@ -36,6 +36,17 @@ def follows(state: PaymentState, seen: PaymentState | None) -> PaymentState:
     return state if seen is None or state in _FINAL else seen
 
 
+def surplus(asked: int, before: Iterable[int], own: int) -> int:
+    """What of a payment came too much, because an order that is paid once had been paid before.
+
+    Args:
+        asked: what the order costs.
+        before: what is left of each payment that came earlier, after its refunds.
+        own: what is left of this one.
+    """
+    return max(own - max(asked - sum(before), 0), 0)
+
+
 def left(came: int, refunds: Iterable[tuple[RefundState, int]]) -> int:
     """What of a payment has not gone back and is not on its way back."""
     return came - sum(amount for state, amount in refunds if state.takes)

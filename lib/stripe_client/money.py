@@ -28,7 +28,7 @@ class MoneyReads(Transport):
         """A dispute, with the customer and subscription that its charge leads to."""
         dispute = Answer(await self.retrieve("/v1/disputes", dispute_id), f"Stripe's dispute {dispute_id}")
         charge = await self._charge(dispute.reference("charge"))
-        _, subscription_id = await self._paid_by(
+        _, subscription_id, _ = await self._paid_by(
             charge.reference_or_none("payment_intent") or dispute.reference_or_none("payment_intent")
         )
         return read_dispute(dispute, charge, subscription_id)
@@ -37,7 +37,8 @@ class MoneyReads(Transport):
         """The customer of a charge, and every refund of it with the invoice that the charge had paid."""
         charge = await self._charge(charge_id)
         customer_id = charge.reference_or_none("customer")
-        invoice_id, subscription_id = await self._paid_by(charge.reference_or_none("payment_intent"))
+        paid_by = await self._paid_by(charge.reference_or_none("payment_intent"))
+        invoice_id, subscription_id, invoice_paid = paid_by
         refunds = [
             replace(
                 read_refund(thing),
@@ -45,6 +46,7 @@ class MoneyReads(Transport):
                 subscription_id=subscription_id,
                 invoice_id=invoice_id,
                 charge_refunded=charge.flag("refunded"),
+                invoice_paid=invoice_paid,
             )
             async for thing in self.each("/v1/refunds", charge=charge_id)
         ]
@@ -57,10 +59,10 @@ class MoneyReads(Transport):
     async def _charge(self, charge_id: str) -> Answer:
         return Answer(await self.retrieve("/v1/charges", charge_id), f"Stripe's charge {charge_id}")
 
-    async def _paid_by(self, payment_intent: str | None) -> tuple[str | None, str | None]:
-        """(invoice, subscription) that a payment paid; nothing for a one-time payment."""
+    async def _paid_by(self, payment_intent: str | None) -> tuple[str | None, str | None, int | None]:
+        """(invoice, subscription, what was paid of the invoice) for a payment; nothing for a one-time payment."""
         if payment_intent is None:
-            return None, None
+            return None, None, None
         payments, _ = await self.page(
             "/v1/invoice_payments", payment={"type": "payment_intent", "payment_intent": payment_intent}, limit=1
         )
@@ -69,5 +71,5 @@ class MoneyReads(Transport):
             invoice = Answer(await self.retrieve("/v1/invoices", invoice_id), f"Stripe's invoice {invoice_id}")
             parent = invoice.object_or_none("parent")
             details = parent.object_or_none("subscription_details") if parent else None
-            return invoice_id, details.reference("subscription") if details else None
-        return None, None
+            return invoice_id, details.reference("subscription") if details else None, invoice.number("amount_paid")
+        return None, None, None

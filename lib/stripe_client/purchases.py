@@ -6,7 +6,7 @@ https://docs.stripe.com/api/invoice-payment
 
 from __future__ import annotations
 
-from lib.model.stripe_money import SeenIntent, SeenInvoice, SeenSession, SeenShare
+from lib.model.stripe_money import SeenCharge, SeenIntent, SeenInvoice, SeenSession, SeenShare
 from lib.reading import Answer
 from lib.stripe_client.checkout import PAYMENT_STATUSES, SESSION_STATUSES, SESSIONS
 from lib.stripe_client.shapes import INVOICE_STATUSES, read_domain
@@ -32,6 +32,10 @@ class PurchaseReads(Transport):
         """A PaymentIntent with its newest charge, and what that added to the balance."""
         expand = ["latest_charge.balance_transaction"]
         return read_intent(await self.retrieve("/v1/payment_intents", intent_id, expand=expand))
+
+    async def charge(self, charge_id: str) -> SeenCharge:
+        """A charge with what it added to the balance."""
+        return read_charge(await self.retrieve("/v1/charges", charge_id, expand=["balance_transaction"]))
 
     async def bill(self, invoice_id: str) -> SeenInvoice:
         """An invoice with all payments of it."""
@@ -113,8 +117,28 @@ def read_intent(thing: Json) -> SeenIntent:
         order_id=_metadata(said, "order_id"),
         charge_id=charge.text("id") if charge else None,
         charged_at=charge.time("created") if charge else None,
+        refunded=charge.flag("refunded") if charge else False,
         failure_code=(_text(error, "decline_code") or _text(error, "code")) if error else None,
         failure_message=_text(error, "message") if error else None,
+        transaction=transaction if isinstance(transaction, dict) else None,
+        json=thing,
+    )
+
+
+def read_charge(thing: Json) -> SeenCharge:
+    """A charge from Stripe's JSON, with its balance transaction expanded.
+
+    Raises:
+        Incomplete: a field that something is decided on is missing, or of another kind.
+    """
+    said = Answer(thing, f"Stripe's charge {thing.get('id')}")
+    transaction = said.plain("balance_transaction")
+    return SeenCharge(
+        id=said.text("id"),
+        amount=said.number("amount"),
+        currency=said.text("currency"),
+        livemode=said.flag("livemode"),
+        created=said.time("created"),
         transaction=transaction if isinstance(transaction, dict) else None,
         json=thing,
     )
@@ -158,6 +182,7 @@ def _share(thing: Json) -> SeenShare:
     kind = payment.text("type")
     return SeenShare(
         intent_id=payment.reference("payment_intent") if kind == "payment_intent" else None,
+        charge_id=payment.reference("charge") if kind == "charge" else None,
         kind=kind,
         status=said.text("status"),
         amount_paid=said.number("amount_paid") if said.maybe("amount_paid") else None,

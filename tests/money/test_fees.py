@@ -13,7 +13,7 @@ from lib.model.money import EscrowState, FeeKind, FeeLine, FeeRule, PaymentState
 from lib.model.provider import Provider
 from lib.policy.escrow import Escrow, Trouble, escrow, why_not_released
 from lib.policy.fees import fees, seller_net
-from lib.policy.payments import follows, left, state_of, why_not_refunded
+from lib.policy.payments import follows, left, state_of, surplus, why_not_refunded
 from tests.money.goods import NOW
 
 DAY = timedelta(days=1)
@@ -200,6 +200,16 @@ def test_no_more_goes_back_than_came(came: int, refunds: list[tuple[RefundState,
     if why is None:
         assert 0 < amount <= came - gone
         assert RefundState.REQUESTED not in {state for state, _ in refunds}
+
+
+@given(st.integers(0, 5000), st.lists(st.integers(0, 5000), max_size=3), st.integers(0, 5000))
+def test_what_came_too_much_is_never_more_than_came(asked: int, before: list[int], own: int) -> None:
+    """Together with what fills up the order it is the payment, and nothing is too much while the order lacks it."""
+    found = surplus(asked, before, own)
+    assert 0 <= found <= own
+    assert sum(before) + own - found <= max(asked, sum(before))
+    assert found == own or sum(before) + own - found == max(asked, sum(before)) or found == 0
+    assert surplus(asked, [asked], own) == own
 
 
 def test_a_refund_is_refused_in_words() -> None:

@@ -1,6 +1,7 @@
 """Orders follow what Stripe says of their sessions and payments, whatever of it is heard, and in which order."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -265,9 +266,70 @@ async def test_a_payment_made_elsewhere_pays_the_order_that_it_names(shop: Shop)
     assert payment["payment_intent_id"] == intent["id"]
 
 
+def elsewhere(shop: Shop, order_id: str, amount: int = 5000) -> str:
+    """Somebody with a key takes money by a PaymentIntent of their own, and names an order of ours; its id."""
+    intent = shop.stripe._intent(shop.order(order_id)["customer_id"], amount, "eur", shop.stripe.now())
+    shop.stripe.set(intent["id"], metadata={"order_id": order_id})
+    shop.stripe._charge(intent, True, shop.stripe.now())
+    return str(intent["id"])
+
+
+def asked(shop: Shop) -> list[tuple[str, str]]:
+    """(reason, key) of what waits for a person."""
+    return [(row["parked_reason"], row["key"]) for row in shop.due() if row["parked_reason"]]
+
+
+@pytest.mark.parametrize("first", ["the page", "elsewhere"])
+async def test_money_that_comes_twice_is_a_payment_and_a_persons_turn(shop: Shop, first: str) -> None:
+    """Both are payments of the order, each with its own numbers; what came too much is asked about until it is back."""
+    order_id, session = await shop.begin(ONCE)
+    ways: list[Callable[[], object]] = [
+        lambda: shop.stripe.complete_checkout(session, "ada@example.com"),
+        lambda: elsewhere(shop, order_id, 6000),
+    ]
+    for pay in ways if first == "the page" else reversed(ways):
+        pay()
+        await shop.hear()
+    row = shop.order(order_id)
+    one, two = shop.payments(order_id)
+    for payment in (one, two):
+        adds_up(payment)
+    assert {one["paid"], two["paid"]} == {5000, 6000}
+    assert row["state"] == "paid"
+    assert asked(shop) == [("paid_twice", two["payment_intent_id"])]
+    (parked,) = [due for due in shop.due() if due["parked_reason"]]
+    assert f"{two['paid'] / 100:.2f} EUR" in parked["problems"][0]["detail"]
+    await shop.sweep()
+    assert asked(shop) == [("paid_twice", two["payment_intent_id"])]
+    part = shop.stripe.refund(two["payment_intent_id"], 1000)
+    await shop.hear()
+    assert asked(shop) == [("paid_twice", two["payment_intent_id"])]
+    shop.stripe.refund(two["payment_intent_id"])
+    await shop.hear()
+    assert asked(shop) == []
+    assert shop.order()["state"] == "paid"
+    shop.stripe.fail_refund(part["id"])
+    await shop.hear()
+    assert asked(shop) == [("paid_twice", two["payment_intent_id"])]
+
+
+async def test_money_for_what_was_refunded_is_a_persons_turn(shop: Shop) -> None:
+    """No order comes back to life by it; once it is refunded at Stripe, too, nobody is asked any more."""
+    order_id, session = await shop.begin(ONCE)
+    shop.stripe.complete_checkout(session, "ada@example.com")
+    shop.stripe.refund(session)
+    await shop.hear()
+    intent = elsewhere(shop, order_id)
+    await shop.hear()
+    assert (shop.order()["state"], asked(shop)) == ("refunded", [("payment_unfit", intent)])
+    shop.stripe.refund(intent)
+    await shop.sweep()
+    assert (shop.order()["state"], len(shop.payments()), asked(shop)) == ("refunded", 1, [])
+
+
 @pytest.mark.parametrize("wrong", ["amount", "currency", "customer", "nobody", "subscription"])
 async def test_a_payment_that_does_not_fit_the_order_it_names_is_not_believed(shop: Shop, wrong: str) -> None:
-    """Too little, another currency, another customer, no order of ours, or one that its invoices pay."""
+    """Too little, another currency or customer, no order of ours, one that its invoices pay: it is asked about."""
     order_id, _ = await shop.begin("price_basic_monthly" if wrong == "subscription" else ONCE)
     if wrong == "customer":
         shop.world.sql("UPDATE orders SET customer_id = 'cus_other'")
@@ -282,6 +344,7 @@ async def test_a_payment_that_does_not_fit_the_order_it_names_is_not_believed(sh
     shop.stripe._charge(intent, True, shop.stripe.now())
     await shop.hear()
     assert (shop.order(order_id)["state"], shop.payments()) == ("pending", [])
+    assert asked(shop) == ([] if wrong == "nobody" else [("payment_unfit", intent["id"])])
 
 
 # --- attempts ---------------------------------------------------------------------------------------------------------

@@ -190,34 +190,140 @@ async def test_a_bill_that_a_credit_note_lowered_adds_up(shop: Shop) -> None:
     assert (payment["total"], payment["paid"], payment["gross"]) == (1900, 1500, 1500)
 
 
-async def test_a_bill_that_was_paid_outside_of_stripe_costs_no_fee(shop: Shop) -> None:
-    """Marked as paid by hand: a payment without a PaymentIntent, of which the provider took nothing."""
-    order_id, session = await bought(shop)
-    await shop.hear()
+def came(shop: Shop, order_id: str | None = None) -> list[dict[str, Any]]:
+    """The payments that brought money, oldest first."""
+    return [payment for payment in shop.payments(order_id) if payment["state"] == "succeeded"]
+
+
+async def open_bill(shop: Shop, session: dict[str, Any]) -> str:
+    """The next bill of a subscription, which waits for its money."""
     shop.stripe.renew(session["subscription"], "open")
-    invoice = shop.stripe.open_invoice(session["subscription"])
-    link = next(shop.stripe.invoice_payments.newest_first({"invoice": invoice["id"]}))
-    shop.stripe.invoice_payments.drop(link["id"])
-    shop.stripe._mark_paid(invoice, None, shop.stripe.now())
     await shop.hear()
-    payment = shop.payments(order_id)[-1]
-    adds_up(payment)
-    assert (payment["payment_intent_id"], payment["provider_fee"], payment["net"]) == (None, 0, 1900)
-    await shop.hear(shop.stripe.events_of("invoice.paid"))
-    assert len(shop.payments(order_id)) == 2
+    return str(shop.stripe.open_invoice(session["subscription"])["id"])
 
 
-async def test_a_bill_that_an_old_charge_paid_has_no_made_up_fee(shop: Shop) -> None:
-    """Without a PaymentIntent its fee is not known: the money counts, no number is frozen, a person is told."""
+async def test_a_bill_that_was_paid_outside_of_stripe_costs_no_fee(shop: Shop) -> None:
+    """Marked as paid by hand: a payment without a PaymentIntent, of which the provider took nothing; told of once."""
     order_id, session = await bought(shop)
     await shop.hear()
-    shop.stripe.renew(session["subscription"])
-    link = next(shop.stripe.invoice_payments.newest_first({"invoice": shop.stripe.events[-1]["data"]["object"]["id"]}))
-    shop.stripe.set(link["id"], payment={"type": "charge", "charge": "ch_old"})
-    await shop.hear([event for event in shop.stripe.undelivered() if event["type"] == "invoice.paid"])
-    payment = shop.payments(order_id)[-1]
-    assert (payment["state"], payment["settled_at"]) == ("succeeded", None)
-    assert [row["parked_reason"] for row in shop.due()] == ["payment_numbers_differ"]
+    shop.stripe.pay_out_of_band(await open_bill(shop, session))
+    await shop.hear()
+    payment, asked = sorted(shop.payments(order_id)[1:], key=lambda one: one["payment_intent_id"] or "")
+    adds_up(payment)
+    assert (asked["state"], asked["settled_at"]) == ("canceled", None)
+    assert (payment["payment_intent_id"], payment["charge_id"], payment["provider_fee"]) == (None, None, 0)
+    assert (payment["paid"], payment["net"], payment["sources"]["paid"]) == (1900, 1900, "invoice")
+    before = shop.books()
+    await shop.hear(shop.stripe.events_of("invoice.paid"))
+    assert shop.books() == before
+    assert shop.order()["state"] == "paid"
+
+
+async def test_a_bill_that_an_old_charge_paid_is_a_payment_by_that_charge(shop: Shop) -> None:
+    """Without a PaymentIntent, as before 2019: with the fee that Stripe took, and with what is refunded of it."""
+    order_id, session = await bought(shop)
+    await shop.hear()
+    invoice = await open_bill(shop, session)
+    charge = shop.stripe.pay_by_charge(invoice)
+    await shop.hear()
+    payment = came(shop, order_id)[-1]
+    adds_up(payment)
+    assert (payment["payment_intent_id"], payment["charge_id"], payment["invoice_id"]) == (None, charge["id"], invoice)
+    assert (payment["paid"], payment["provider_fee"]) == (1900, 85)
+    assert shop.due() == []
+    shop.stripe.refund(charge["id"])
+    await shop.hear()
+    (refund,) = shop.books()["refunds"]
+    assert (refund["payment_id"], refund["invoice_id"]) == (payment["payment_id"], invoice)
+    assert (refund["subscription_id"], refund["invoice_paid"]) == (session["subscription"], 1900)
+
+
+async def test_a_charge_that_had_no_numbers_gets_them(shop: Shop) -> None:
+    """A bill of which an earlier version knew only that a charge had paid it: the same payment, with its numbers."""
+    order_id, session = await bought(shop)
+    await shop.hear()
+    charge = shop.stripe.pay_by_charge(await open_bill(shop, session))
+    await shop.hear()
+    shop.world.sql("ALTER TABLE payments DISABLE TRIGGER payments_keep_their_numbers")
+    shop.world.sql(
+        "UPDATE payments SET charge_id = NULL, settled_at = NULL, subtotal = NULL, discount = NULL, tax = NULL,"
+        " tax_included = NULL, shipping = NULL, total = NULL, paid = NULL, gross = NULL, provider_fee = NULL,"
+        " net = NULL, balance_currency = NULL WHERE charge_id = %s",
+        charge["id"],
+    )
+    shop.world.sql("ALTER TABLE payments ENABLE TRIGGER payments_keep_their_numbers")
+    shop.stripe.emit("invoice.paid", shop.stripe.get(shop.payments()[-1]["invoice_id"]))
+    await shop.hear()
+    rows = came(shop, order_id)
+    assert [payment["charge_id"] for payment in rows][1:] == [charge["id"]]
+    adds_up(rows[-1])
+
+
+@pytest.mark.parametrize("heard", ["each", "late"])
+async def test_a_bill_that_several_payments_pay_has_them_all(shop: Shop, heard: str) -> None:
+    """Two PaymentIntents, an old charge and the rest by hand: each with its part, and together what the bill asked."""
+    order_id, session = await bought(shop)
+    await shop.hear()
+    invoice = await open_bill(shop, session)
+    shop.stripe.pay_part(invoice, 300)
+    if heard == "each":
+        await shop.hear()
+        assert [row["waits_for"] for row in shop.due() if row["kind"] == "payment"] == ["rest_of_bill"]
+    shop.stripe.pay_part(invoice, 400)
+    shop.stripe.pay_by_charge(invoice, 500)
+    shop.stripe.pay_out_of_band(invoice)
+    await shop.hear()
+    await shop.hear(shop.stripe.events_of("invoice.paid"))
+    parts = [payment for payment in came(shop, order_id) if payment["invoice_id"] == invoice]
+    for payment in parts:
+        adds_up(payment)
+        assert (payment["total"], payment["part"]) == (1900, False)
+    assert sorted(payment["paid"] for payment in parts) == [300, 400, 500, 700]
+    assert {payment["provider_fee"] for payment in parts if payment["paid"] == 700} == {0}
+    assert shop.order(order_id)["state"] == "paid"
+    assert shop.due() == []
+
+
+async def test_a_part_of_the_first_bill_pays_no_order(shop: Shop) -> None:
+    """The order is paying until all of its bill has come; nobody is told before."""
+    customer = shop.world.customer()
+    begun = shop.stripe.now() - 3600
+    sub = shop.stripe.subscribe(customer, [BASIC], collection_method="send_invoice", days_until_due=7, created=begun)
+    invoice = str(sub["latest_invoice"])
+    shop.stripe.pay_part(invoice, 1000)
+    await shop.hear()
+    row = shop.order()
+    assert (row["state"], row["paid_at"]) == ("paying", None)
+    shop.stripe.pay_part(invoice, 900)
+    events = [event for event in shop.stripe.undelivered() if event["type"] != "invoice.paid"]
+    for event in shop.stripe.events_of("invoice.paid"):
+        shop.stripe.drop(event)
+    await shop.hear(events)
+    await shop.rest()
+    assert shop.order()["state"] == "paid"
+    assert [payment["paid"] for payment in came(shop)] == [1000, 900]
+
+
+async def test_one_of_several_payments_given_back_is_no_refunded_bill(shop: Shop) -> None:
+    """With ON_REFUND=suspend the hosting stays until all that paid the bill went back; one that failed counts not."""
+    customer = shop.world.customer()
+    begun = shop.stripe.now() - 3600
+    sub = shop.stripe.subscribe(customer, [BASIC], collection_method="send_invoice", days_until_due=7, created=begun)
+    first, second = [shop.stripe.pay_part(str(sub["latest_invoice"]), part) for part in (1000, 900)]
+
+    async def holds() -> list[str]:
+        await shop.hear(ON_REFUND="suspend")
+        await shop.world.sync(customer, ON_REFUND="suspend")
+        (row,) = shop.world.sql("SELECT holds FROM services")
+        return list(row["holds"])
+
+    assert await holds() == []
+    back = shop.stripe.refund(first["id"])
+    assert await holds() == []
+    shop.stripe.refund(second["id"])
+    assert await holds() == ["refund"]
+    shop.stripe.fail_refund(back["id"])
+    assert await holds() == []
 
 
 # --- sold for somebody else -------------------------------------------------------------------------------------------

@@ -107,6 +107,78 @@ class Payments(World):
         return invoice
 
     @locked
+    def pay_part(self, invoice_id: str, amount: int, created: int | None = None) -> Obj:
+        """A payment of its own pays so much of an open invoice; the last part pays it. Answers its PaymentIntent."""
+        at, invoice = self._at(created), self._open(invoice_id)
+        if not 0 < amount <= invoice["amount_remaining"]:
+            raise ApiError(400, "The amount is more than what remains of the invoice.", param="amount")
+        intent = self._intent(invoice["customer"], amount, invoice["currency"], at)
+        link = shapes.invoice_payment(self.new_id("invoice_payment"), invoice, intent["id"], at)
+        self.put({**link, "is_default": False, "amount_requested": amount})
+        self._charge(intent, True, at)
+        self._share_paid(invoice, self.get(link["id"]), amount, at)
+        return intent
+
+    @locked
+    def pay_by_charge(self, invoice_id: str, amount: int | None = None, created: int | None = None) -> Obj:
+        """A charge without a PaymentIntent pays an open invoice or a part of it, as before 2019. Answers the charge."""
+        at, invoice = self._at(created), self._open(invoice_id)
+        wanted = invoice["amount_remaining"] if amount is None else amount
+        payer = shapes.payment_intent("", invoice["customer"], wanted, invoice["currency"], at, self.livemode)
+        charge = self.put({**shapes.charge(self.new_id("charge"), payer, True, None, at), "payment_intent": None})
+        txn = self._balance_transaction("charge", charge["id"], wanted, charge["currency"], at)
+        charge["balance_transaction"] = txn["id"]
+        self.emit("charge.succeeded", charge, at)
+        link = shapes.invoice_payment(self.new_id("invoice_payment"), invoice, "", at)
+        link.update(is_default=False, amount_requested=wanted, payment={"charge": charge["id"], "type": "charge"})
+        self._share_paid(invoice, self.put(link), wanted, at)
+        return charge
+
+    @locked
+    def pay_out_of_band(self, invoice_id: str, created: int | None = None) -> Obj:
+        """Somebody marks an open invoice as paid outside of Stripe; what was asked for there is not any more."""
+        at, invoice = self._at(created), self._open(invoice_id)
+        self._close_default(invoice, at)
+        self._mark_paid(invoice, None, at)
+        self._after_collecting(invoice, at)
+        return invoice
+
+    def _open(self, invoice_id: str) -> Obj:
+        invoice = self.get(invoice_id, "invoice")
+        if invoice["status"] != "open":
+            raise ApiError(400, f"Invoice is already {invoice['status']}", code="invoice_not_open")
+        return invoice
+
+    def _share_paid(self, invoice: Obj, link: Obj, amount: int, at: int) -> None:
+        """A payment of an invoice came: the default one asks for what remains, or for nothing any more."""
+        transitions = {**link["status_transitions"], "paid_at": at}
+        link.update(status="paid", amount_paid=amount, status_transitions=transitions)
+        self.emit("invoice_payment.paid", link, at)
+        paid, left = invoice["amount_paid"] + amount, invoice["amount_remaining"] - amount
+        self.edit(invoice, at, "invoice.updated", amount_paid=paid, amount_remaining=left)
+        if left > 0:
+            default = self._default(invoice)
+            if default is not None:
+                default["amount_requested"] = left
+                self.get(default["payment"]["payment_intent"]).update(amount=left)
+            return
+        self._close_default(invoice, at)
+        self._mark_paid(invoice, None, at)
+        self._after_collecting(invoice, at)
+
+    def _default(self, invoice: Obj) -> Obj | None:
+        links = self.invoice_payments.newest_first({"invoice": invoice["id"], "is_default": True, "status": "open"})
+        return next(links, None)
+
+    def _close_default(self, invoice: Obj, at: int) -> None:
+        link = self._default(invoice)
+        if link is not None:
+            link.update(status="canceled", status_transitions={**link["status_transitions"], "canceled_at": at})
+            intent = self.get(link["payment"]["payment_intent"], "payment_intent")
+            intent.update(status="canceled", canceled_at=at)
+            self.emit("payment_intent.canceled", intent, at)
+
+    @locked
     def void_invoice(self, invoice_id: str, created: int | None = None) -> Obj:
         """Void an open or uncollectible invoice; its subscription goes on as if nothing were owed."""
         return self._write_off(invoice_id, "void", "voided", created)
@@ -167,10 +239,11 @@ class Payments(World):
         if kind == "payment_intent":
             return self.get(str(obj["latest_charge"]), "charge")
         if kind == "invoice":
-            link = next(self.invoice_payments.newest_first({"invoice": obj_id}), None)
+            links = list(self.invoice_payments.newest_first({"invoice": obj_id}))
+            link = next((one for one in links if one["status"] == "paid"), links[0] if links else None)
             if link is None:
                 raise LookupError(obj_id)
-            return self.charge_of(link["payment"]["payment_intent"])
+            return self.charge_of(link["payment"][link["payment"]["type"]])
         follow = (
             "latest_invoice" if kind == "subscription" else "payment_intent" if obj.get("payment_intent") else "invoice"
         )
@@ -245,7 +318,7 @@ class Payments(World):
     def _collect(self, invoice: Obj, outcome: Outcome, at: int) -> None:
         if invoice["amount_due"] <= 0:
             return self._mark_paid(invoice, None, at)
-        link = next(self.invoice_payments.newest_first({"invoice": invoice["id"]}), None)
+        link = self._default(invoice)
         if link is None:
             intent = self._intent(invoice["customer"], invoice["amount_due"], invoice["currency"], at)
             link = self.put(shapes.invoice_payment(self.new_id("invoice_payment"), invoice, intent["id"], at))
@@ -281,6 +354,7 @@ class Payments(World):
         )
 
     def _mark_paid(self, invoice: Obj, link: Obj | None, at: int) -> None:
+        left = invoice["amount_remaining"]
         self.edit(
             invoice,
             at,
@@ -295,7 +369,7 @@ class Payments(World):
         )
         if link is not None:
             transitions = {**link["status_transitions"], "paid_at": at}
-            link.update(status="paid", amount_paid=invoice["amount_due"], status_transitions=transitions)
+            link.update(status="paid", amount_paid=left, status_transitions=transitions)
             self.emit("invoice_payment.paid", link, at)
         self.emit("invoice.paid", invoice, at)
         self.emit("invoice.payment_succeeded", invoice, at)
