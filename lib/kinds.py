@@ -127,6 +127,7 @@ KINDS: dict[str, Kind] = {
     "charge": Kind(Lane.STRIPE, "lib.ledger.refund"),
     "offline": Kind(Lane.STRIPE, "lib.checkout.offline_line", about="line"),
     "nudge": Kind(Lane.STRIPE, f"{_HERE}.postponed_nudge"),
+    "act": Kind(Lane.STRIPE, f"{_HERE}.act", about="act"),
     "outbox": Kind(Lane.OUT, "lib.messages.outbox", about="stream"),
     "order": Kind(Lane.STRIPE, "lib.checkout.order"),
     "payment": Kind(Lane.STRIPE, "lib.ledger.payment"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET
@@ -11,6 +11,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from lib.bridge import current
+from lib.database.bulk import Action, Choice
 from lib.database.lists import queue
 from lib.model.reason import remedy
 from lib.model.report import PassReport
@@ -115,8 +116,8 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
         released = await hand.release_brake(bridge, ask.actor)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
         return Answer(BrakeReleased(action="releaseBrake", released=released), background=background)
-    if isinstance(given, bodies.Retry) and given.filter is not None:
-        return await _retry_all(ask.actor, given, given.filter)
+    if not isinstance(given, bodies.Recreate | bodies.HardDelete) and given.filter is not None:
+        return await _to_many(ask.actor, given, given.filter)
     customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)
     by = hand.Hand(ask.actor, customer_id, given.subscription_id, given.reason)
     also: dict[str, Any] = {"held": UNSET, "not_held": UNSET}
@@ -139,11 +140,26 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     return ActedView.of_report(report, action=given.__struct_config__.tag, **also)
 
 
-async def _retry_all(actor: str, given: bodies.Retry, about: bodies.QueueFilter) -> Answer:
+async def _to_many(
+    actor: str,
+    given: bodies.Retry | bodies.Release | bodies.HoldServices | bodies.Lift | bodies.Grace,
+    about: bodies.ManyFilter,
+) -> Answer:
+    """Show whom an act on many is about, or begin it."""
     bridge = current()
+    lifts = given.hold if isinstance(given, bodies.Lift) else None
+    choice = Choice(
+        action=cast(Action, given.__struct_config__.tag),
+        state=about.state,
+        reason=about.reason,
+        hold=about.hold or lifts,
+        upcoming=about.upcoming,
+        until=given.when if isinstance(given, bodies.Grace) else None,
+        lifts=lifts or "admin",
+    )
     if given.expected is None:
-        return Answer(await batches.preview_retry(bridge, about.state, about.reason))
-    begun = await batches.retry(bridge, actor, about.state, about.reason, expected=given.expected)
+        return Answer(await batches.preview(bridge, choice))
+    begun = await batches.begin(bridge, actor, choice, given.reason, expected=given.expected)
     return Answer(begun, 202, BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,15 +26,30 @@ class Batch:
     subjects: int
     """Rows of the queue that it made due."""
     left: int
-    """Those of them whose pass has not ended since."""
+    """Whom it has still to come to, and those whose pass has not ended since."""
+    given: dict[str, Any] = field(default_factory=dict)
+    """What is done besides: reason, date, hold."""
 
 
-async def begin(connection: Connection, actor: str, action: str, about: Mapping[str, Any], matches: int) -> str:
+async def begin(
+    connection: Connection,
+    actor: str,
+    action: str,
+    about: Mapping[str, Any],
+    matches: int,
+    given: Mapping[str, Any] | None = None,
+) -> str:
     """Write down an act; its id."""
     cursor = await connection.execute(
-        "INSERT INTO batches (actor, action, filter, matches)"
-        " VALUES (%(actor)s, %(action)s, %(about)s, %(matches)s) RETURNING id::text",
-        {"actor": actor, "action": action, "about": Jsonb(dict(about)), "matches": matches},
+        "INSERT INTO batches (actor, action, filter, matches, given)"
+        " VALUES (%(actor)s, %(action)s, %(about)s, %(matches)s, %(given)s) RETURNING id::text",
+        {
+            "actor": actor,
+            "action": action,
+            "about": Jsonb(dict(about)),
+            "matches": matches,
+            "given": Jsonb(dict(given or {})),
+        },
     )
     row = await cursor.fetchone()
     assert row is not None
@@ -74,8 +89,9 @@ async def mark(connection: Connection, batch_id: str, nudges: Sequence[Nudge]) -
 async def read(db: Database, batch_id: str) -> Batch | None:
     """One act, and how far it has come."""
     row = await db.row(
-        "SELECT id::text, at, actor, action, filter, matches, subjects,"
-        " (SELECT count(*) FROM due WHERE batch_id = b.id) AS left FROM batches b WHERE id = %(id)s::uuid",
+        "SELECT id::text, at, actor, action, filter, matches, subjects, given,"
+        " (SELECT count(*) FROM due WHERE batch_id = b.id)"
+        " + (SELECT count(*) FROM batch_items WHERE batch_id = b.id) AS left FROM batches b WHERE id = %(id)s::uuid",
         {"id": batch_id},
     )
     return Batch(**row) if row else None

@@ -63,7 +63,7 @@ async def forgive(connection: Connection, customer: CustomerKey, subscription_id
     await connection.execute(
         f"""
         UPDATE services SET holds = array_remove(holds, 'unpaid'), unpaid_since = NULL, grace_override = NULL,
-            updated_at = now()
+            amnesty = false, updated_at = now()
         {_OF}
         """,
         {**whose(customer), "id": subscription_id},
@@ -86,7 +86,7 @@ async def grace(
     """Set, or take back, the one-off date until which what is unpaid stays on."""
     await connection.execute(
         # A date that was promised and is taken back is no promise any more.
-        "UPDATE services SET grace_override = %(until)s, updated_at = now(),"
+        "UPDATE services SET grace_override = %(until)s, amnesty = false, updated_at = now(),"
         f" grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN grace_until END {_OF}",
         {**whose(customer), "id": subscription_id, "until": until},
     )

@@ -35,6 +35,7 @@ _TYPES = {
     "unpaid_since": "timestamptz",
     "grace_until": "timestamptz",
     "grace_override": "timestamptz",
+    "amnesty": "boolean",
     "ends_at": "timestamptz",
     "ended_at": "timestamptz",
     "retain_until": "timestamptz",
@@ -44,9 +45,8 @@ _TYPES = {
 }
 """Every column that a pass writes, and its type; `_row` and `service_of` go the one way and the other."""
 
-_NOT_LINKED = frozenset(
-    {"plan_since", "unpaid_since", "grace_until", "grace_override", "ends_at", "ended_at", "retain_until", "released"}
-)
+_DATES = ("plan_since", "unpaid_since", "grace_until", "grace_override", "ends_at", "ended_at", "retain_until")
+_NOT_LINKED = frozenset({*_DATES, "amnesty", "released"})
 """What linking says nothing of: it stays as it is remembered."""
 
 
@@ -179,6 +179,7 @@ def _row(s: Service) -> dict[str, Any]:
         "unpaid_since": _iso(s.unpaid_since),
         "grace_until": _iso(s.grace_until),
         "grace_override": _iso(s.grace_override),
+        "amnesty": s.amnesty and s.grace_override is not None,
         "ends_at": _iso(s.ends_at),
         "ended_at": _iso(s.ended_at),
         "retain_until": _iso(s.retain_until),
@@ -209,6 +210,7 @@ def service_of(row: dict[str, Any]) -> Service:
         unpaid_since=read_time(row["unpaid_since"]),
         grace_until=read_time(row["grace_until"]),
         grace_override=read_time(row["grace_override"]),
+        amnesty=row["amnesty"],
         ends_at=read_time(row["ends_at"]),
         ended_at=read_time(row["ended_at"]),
         retain_until=read_time(row["retain_until"]),

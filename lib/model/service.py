@@ -77,6 +77,8 @@ class Service:
     """When the present grace ends, shown to people; decided anew at every pass."""
     grace_override: datetime | None = None
     """A one-off date set by an admin; wins over every length."""
+    amnesty: bool = False
+    """That date is everybody's, as after an outage of a bank: no mail about it is sent before it is over."""
     panel_suspended: bool = False
     """Somebody in the panel suspended it: shown, never lifted."""
     ends_at: datetime | None = None

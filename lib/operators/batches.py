@@ -4,40 +4,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib.database import batches
+from lib.database import batches, bulk, due
+from lib.database.bulk import Choice
 from lib.database.lists import queue
-from lib.database.lists.queue import State
 from lib.errors import Declined
 from lib.kinds import nudge
+from lib.log import get_logger
+from lib.model import CustomerKey
 from lib.operators.views.events import Begun, Matches, Progress
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
+    from lib.database.connection import Connection
+
+log = get_logger()
 
 SAMPLE = 20
 
 
-async def preview_retry(bridge: Bridge, state: State | None, reason: str | None) -> Matches:
-    """How many rows of the queue a retry would concern."""
+async def preview(bridge: Bridge, choice: Choice) -> Matches:
+    """How many an act would be about: customers, or of a retry by the queue alone its rows."""
     now = await bridge.db.now()
     async with bridge.db.transaction() as connection:
-        found = await queue.matching(connection, state, reason)
-    return Matches(matches=len(found), sample=[key for _, key in found[:SAMPLE]], as_of=now)
+        found = [key for _, key in await _found(connection, choice)]
+    return Matches(matches=len(found), sample=found[:SAMPLE], as_of=now)
 
 
-async def retry(bridge: Bridge, actor: str, state: State | None, reason: str | None, *, expected: int) -> Begun:
-    """Make all that matches due now.
+async def begin(bridge: Bridge, actor: str, choice: Choice, reason: str | None, *, expected: int) -> Begun:
+    """Write an act down; a pass of its own then comes to everybody. A retry makes them due at once.
+
+    Args:
+        reason: the person's own words.
 
     Raises:
         Declined: there are not as many as were shown; nothing is done.
     """
+    until = choice.until.isoformat() if choice.until is not None else None
+    given = {"reason": reason, "until": until, "hold": choice.lifts if choice.action == "lift" else None}
+    given = {name: value for name, value in given.items() if value is not None}
     async with bridge.db.transaction() as connection:
-        found = await queue.matching(connection, state, reason)
+        found = await _found(connection, choice)
         refuse_other_number(len(found), expected)
-        about = {"state": state, "reason": reason}
-        batch_id = await batches.begin(connection, actor, "retry", about, len(found))
-        await batches.mark(connection, batch_id, [nudge(kind, key) for kind, key in found])
+        batch_id = await batches.begin(connection, actor, choice.action, choice.about, len(found), given)
+        if choice.action == "retry":
+            await batches.mark(connection, batch_id, [nudge(kind, key) for kind, key in found])
+        else:
+            await bulk.write_down(connection, batch_id, [CustomerKey.read(key) for _, key in found])
+            await due.nudge(connection, [nudge("act", batch_id)])
+    log.warning("act_begun", actor=actor, act=choice.action, matches=len(found), batch=batch_id)
     return Begun(id=batch_id, matches=len(found))
+
+
+async def _found(connection: Connection, choice: Choice) -> list[tuple[str, str]]:
+    """(kind, key) of everything that matches."""
+    if choice.action == "retry" and not choice.of_services:
+        return await queue.matching(connection, choice.state, choice.reason)
+    return [("customer", str(customer)) for customer in await bulk.matching(connection, choice)]
 
 
 def refuse_other_number(matches: int, expected: int) -> None:

@@ -74,20 +74,32 @@ class _OfSomebody(Given):
             yield Fault("customerId", "missing", "customerId or subscriptionId is needed")
 
 
-class QueueFilter(Given):
-    """Which rows of the queue."""
+HoldName = Literal["unpaid", "paused", "ended", "dispute", "refund", "admin"]
+
+
+class ManyFilter(Given):
+    """Which of those who are in the queue, or whose services stand so. All that is given must be true of them."""
 
     state: QueueState | None = None
     reason: Text | None = None
+    hold: HoldName | None = None
+    """They have a service with this hold."""
+    upcoming: bool = False
+    """They have a service in a grace that runs; beside `hold`: either."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it means everybody."""
+        return self == ManyFilter()
 
 
-class Retry(Given, tag_field="action", tag="retry"):
-    """Run the pass now: of one customer, or (`dryRun` first, then what it answered) of all that match a filter."""
+class _OfMany(Given):
+    """An action on somebody, or (`dryRun` first, then what it answered) on everybody who matches a filter."""
 
     customer_id: CustomerId | None = None
     subscription_id: Id | None = None
     reason: Sentence | None = None
-    filter: QueueFilter | None = None
+    filter: ManyFilter | None = None
     dry_run: bool = False
     expected: int | None = None
     as_of: Text | None = None
@@ -99,32 +111,68 @@ class Retry(Given, tag_field="action", tag="retry"):
         yield from _shown_first(self)
 
 
-class Release(_OfSomebody, tag_field="action", tag="release"):
-    """Let pass what waits for a person's word."""
+class Retry(_OfMany, tag_field="action", tag="retry"):
+    """Run the pass now."""
 
 
-class HoldServices(_OfSomebody, tag_field="action", tag="hold"):
+RELEASED = ("double_purchase", "mapping_changed", "never_paid", "quantity_unusual")
+
+
+class Release(_OfMany, tag_field="action", tag="release"):
+    """Let pass what waits for a person's word; of many, those who wait for this one reason."""
+
+    def faults(self) -> Iterable[Fault]:
+        yield from super().faults()
+        if self.filter is not None and self.filter.reason not in RELEASED:
+            yield Fault("filter.reason", "missing", f"filter.reason must be one of {', '.join(RELEASED)}")
+
+
+class HoldServices(_OfMany, tag_field="action", tag="hold"):
     """Suspend until it is lifted."""
 
+    def faults(self) -> Iterable[Fault]:
+        yield from super().faults()
+        if self.filter is not None and self.filter.empty:
+            yield Fault("filter", "missing", "an empty filter would hold everybody: name state, reason or hold")
 
-class Lift(_OfSomebody, tag_field="action", tag="lift"):
+
+class Lift(_OfMany, tag_field="action", tag="lift"):
     """Lift an admin's hold, waive the present dispute or refund, or forgive what was voided or written off."""
 
     hold: Literal["admin", "dispute", "refund", "unpaid"] = "admin"
 
+    def faults(self) -> Iterable[Fault]:
+        yield from super().faults()
+        if self.filter is None:
+            return
+        if self.hold == "unpaid":
+            yield Fault("hold", "invalid", "what is owed is forgiven one by one; give grace to many instead")
+        elif self.filter.hold not in (None, self.hold):
+            yield Fault("filter.hold", "invalid", f"filter.hold must be {self.hold}, as hold is")
 
-class Grace(_OfSomebody, kw_only=True, tag_field="action", tag="grace"):
-    """Keep what is unpaid on until a date; null takes it back. A date without a time zone is in UTC."""
+
+class Grace(_OfMany, kw_only=True, tag_field="action", tag="grace"):
+    """Keep what is unpaid on until a date; null takes it back. A date without a time zone is in UTC.
+
+    For everybody at once (an amnesty): `filter` with `hold: unpaid`, `upcoming`, or both.
+    """
 
     until: Text | None
 
     def faults(self) -> Iterable[Fault]:
         yield from super().faults()
+        if self.filter is not None and not self.filter.upcoming and self.filter.hold != "unpaid":
+            detail = "a grace is for who owes: filter.hold must be unpaid, or upcoming true"
+            yield Fault("filter.hold", "missing", detail)
+        elif self.filter is not None and self.filter.hold not in (None, "unpaid"):
+            yield Fault("filter.hold", "invalid", "a grace is for who owes: filter.hold must be unpaid")
         try:
             when = self.when
         except (ValueError, OverflowError):
             yield Fault("until", "invalid", "until must be an ISO 8601 date")
             return
+        if when is not None and self.filter is not None and when <= datetime.now(UTC):
+            yield Fault("until", "invalid", "until must be a date to come")
         if when is not None and when > datetime.now(UTC) + LONGEST_GRACE:
             yield Fault("until", "invalid", "until must be within the next ten years")
 

@@ -216,7 +216,7 @@ def _by_status(place: Place, terms: Terms) -> Standing:
         case "active" if is_behind(subscription, service, terms.at):
             return written_off(place, terms)
         case "trialing" | "active":
-            service = replace(service, grace_override=None, unpaid_since=None)
+            service = replace(service, grace_override=None, amnesty=False, unpaid_since=None)
             return Standing(service, Rule(subscription.status), wake_at=_next_date(subscription, terms.at))
         case "past_due" | "unpaid":
             service = behind_from(subscription, service, terms.at)

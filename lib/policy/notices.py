@@ -54,7 +54,7 @@ def _of_service(memory: Memory, before: Service | None, after: Service, terms: T
 def _of_debt(before: Service | None, after: Service, terms: Terms, notice: _Make) -> list[Notice]:
     """A debt that suspends at a date; once more some days before it."""
     end, since = after.grace_until, after.unpaid_since
-    if after.state is not ServiceState.LIVE or end is None or since is None or end <= terms.at:
+    if after.state is not ServiceState.LIVE or end is None or since is None or end <= terms.at or after.amnesty:
         return []
     told: list[Notice] = []
     known = before.unpaid_since if before is not None and before.grace_until is not None else None
@@ -144,6 +144,8 @@ def _of_grace(notice: Notice, service: Service, now: datetime) -> str | None:
         return "nothing is outstanding any more, or it was suspended meanwhile"
     if service.grace_until <= now:
         return "the date is over"
+    if service.amnesty:
+        return "everybody has been given more time, and is told nothing before that is over"
     if notice.kind is NoticeKind.SUSPENSION_SOON and service.grace_until != notice.date:
         return "the date of the suspension is another one"
     if notice.kind is NoticeKind.PAYMENT_FAILED and (

@@ -113,7 +113,7 @@ async def rows(
     by_turn = state in ("due", "waiting")
     if by_turn and reason is not None:
         return []
-    where = _where(state, reason)
+    where = condition(state, reason)
     values: dict[str, Any] = {"reason": reason, "limit": limit}
     if by_turn:
         values |= {"lanes": [lane.value for lane in Lane], "priorities": [priority.value for priority in Priority]}
@@ -128,7 +128,8 @@ async def rows(
     return [WorkRow(**row) for row in found]
 
 
-def _where(state: State | None, reason: str | None) -> str:
+def condition(state: State | None, reason: str | None) -> str:
+    """What a row of the queue must be; with `%(reason)s`."""
     parts = ["true"]
     if state is not None:
         parts.append(_STATES[state])
@@ -141,6 +142,6 @@ def _where(state: State | None, reason: str | None) -> str:
 async def matching(connection: Connection, state: State | None, reason: str | None) -> list[tuple[str, str]]:
     """(kind, key) of every row of the queue that matches, in the order of its keys."""
     cursor = await connection.execute(
-        f"SELECT kind, key FROM due WHERE {_where(state, reason)} ORDER BY kind, key", {"reason": reason}
+        f"SELECT kind, key FROM due WHERE {condition(state, reason)} ORDER BY kind, key", {"reason": reason}
     )
     return [(row["kind"], row["key"]) for row in await cursor.fetchall()]

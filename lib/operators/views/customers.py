@@ -83,6 +83,8 @@ class ServiceView(View):
     panel_suspended: bool
     grace_until: datetime | None
     grace_override: datetime | None
+    amnesty: bool
+    """That date is everybody's, and nobody is told of it."""
     ends_at: datetime | None
     """By a cancellation that is known already."""
     ended_at: datetime | None

@@ -65,10 +65,12 @@ class Progress(View):
     action: str
     filter: dict[str, Any]
     matches: int
+    given: dict[str, Any]
+    """What is done besides: the reason, the date of a grace, the hold that is lifted."""
     subjects: int
-    """Rows of the queue that it made due."""
+    """Rows of the queue that it has made due so far."""
     left: int
-    """Those of them whose pass has not ended since."""
+    """Whom it has still to come to, and those whose pass has not ended since."""
 
 
 class Replayed(View):
