@@ -123,7 +123,7 @@ async def test_nobody_is_written_to_about_a_suspension_while_an_amnesty_runs(wor
 
 
 async def test_who_has_paid_meanwhile_is_given_no_date(world: World) -> None:
-    """Somebody's hold is gone by the time the act comes to them: nothing is written for them, and it comes to an end."""
+    """Somebody's hold is gone by the time the act comes to them: nothing is written for them, and it ends."""
     async with world.functions(**TWO_KEYS, PROVISIONING_MODE="paused") as client:
         found = await several(world, client)
         progress = await made(client, "grace", 3, filter=OWING, until=until(10))
