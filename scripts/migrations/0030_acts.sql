@@ -19,5 +19,5 @@ ALTER TABLE services
     ADD COLUMN amnesty boolean NOT NULL DEFAULT false,
     ADD CHECK (NOT amnesty OR grace_override IS NOT NULL);
 
-INSERT INTO schema_migrations (version, name) VALUES (29, 'acts');
+INSERT INTO schema_migrations (version, name) VALUES (30, 'acts');
 COMMIT;
