@@ -110,7 +110,7 @@ async def _lay_on(manager: Bridge, lines: Sequence[StatementLine]) -> tuple[list
 async def _take(manager: Bridge, fits: Sequence[Fit], who: str) -> list[Rest]:
     """Collect; what was refused after all."""
     from lib.checkout.collecting import Money, collect
-    from lib.checkout.offline import Till
+    from lib.checkout.till import Till
     from lib.errors import Declined
 
     till, refused = Till(manager.settings, manager.db, who), list[Rest]()

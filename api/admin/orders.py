@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from lib.bridge import current
-from lib.checkout.offline import Till
+from lib.checkout.till import Till
 from lib.database.lists.orders import OrderFilter
 from lib.errors import Fault
 from lib.model import CustomerKey
-from lib.model.money import OrderState
+from lib.model.money import EscrowState, OrderState
 from lib.model.provider import Provider
 from lib.operators import bodies, orders
 from lib.operators.dispute_pack import dispute_pack
@@ -28,11 +28,12 @@ from lib.web.typed import CustomerId, Id, Text, Uuid, declined
 COLUMNS = (
     "createdAt", "id", "provider", "origin", "state", "customerId", "email", "billingPlanId", "quantity", "domain",
     "currency", "amount", "total", "collected", "missing", "overpaid", "refunded", "disputed", "reference", "dueAt",
-    "periodStart", "periodEnd", "paidAt", "servedAt", "subscriptionId", "sellerId", "sellerNet",
+    "periodStart", "periodEnd", "paidAt", "servedAt", "subscriptionId", "sellerId", "sellerNet", "returned", "paidLate",
+    "escrow", "releasableAt",
 )  # fmt: skip
 RECONCILED = (
-    "reference", "orderId", "customerId", "provider", "state", "dueAt", "currency", "expected", "collected", "returned",
-    "difference", "lastCameAt", "externalIds",
+    "reference", "orderId", "customerId", "provider", "state", "dueAt", "currency", "amount", "expected", "collected",
+    "returned", "refunded", "kept", "difference", "lastCameAt", "externalIds",
 )  # fmt: skip
 
 LONGEST_KEY = 255
@@ -55,6 +56,9 @@ class Query(Listing):
     not_live: bool = False
     overpaid: bool = False
     open_offline: bool = False
+    overdue: bool = False
+    paid_late: bool = False
+    escrow: EscrowState | None = None
     from_: Text | None = msgspec.field(default=None, name="from")
     to: Text | None = None
     dispute: Id | None = None
@@ -98,6 +102,9 @@ def _filter(given: Query, now: datetime) -> OrderFilter:
         not_live=given.not_live,
         overpaid=given.overpaid,
         open_offline=given.open_offline,
+        overdue=given.overdue,
+        paid_late=given.paid_late,
+        escrow=given.escrow,
     )
 
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from lib.checkout.offline import CAME, Done, Till, customer_of, offline_order
+from lib.checkout.offline import CAME, customer_of, offline_order
 from lib.checkout.paid_elsewhere import closed_elsewhere
+from lib.checkout.till import Done, Till
 from lib.database import due, offline_money, orders, outbox, payments, plans
 from lib.database.services import grace_of
 from lib.errors import Declined
@@ -95,17 +96,20 @@ async def _repetition(till: Till, order: Order, money: Money) -> bool:
 
 
 async def _taken(till: Till, connection: Connection, order: Order, money: Money) -> bool:
-    """Whether this line, or this call, was written down before."""
-    found = await offline_money.find(
-        connection, order.provider, external_id=money.external_id, idempotency_key=till.own_key("collect")
-    )
-    if found is None:
-        return False
-    if (found.order_id, found.amount, found.currency) != (order.id, money.amount, money.currency):
-        what = f"{shown(found.amount, found.currency)} for order {found.order_id}"
-        detail = f"this externalId or Idempotency-Key stands for {what}: other money needs another one"
-        raise Declined("key_reused", detail, field="externalId")
-    return True
+    """Whether this line, or this call, was written down before.
+
+    A line is its amount for its order, whatever the key of the call that tells of it. A key is one call: another line
+    under it is other money, which must not pass for the first.
+    """
+    key = till.own_key("collect")
+    known = await offline_money.find(connection, order.provider, external_id=money.external_id, idempotency_key=key)
+    for found in known:
+        same = (found.order_id, found.amount, found.currency) == (order.id, money.amount, money.currency)
+        if not same or found.external_id != money.external_id:
+            what = f"{shown(found.amount, found.currency)} for order {found.order_id}"
+            detail = f"this externalId or Idempotency-Key stands for {what}: other money needs another one"
+            raise Declined("key_reused", detail, field="externalId")
+    return bool(known)
 
 
 async def _take(till: Till, connection: Connection, order_id: str, money: Money, now: datetime) -> Done:

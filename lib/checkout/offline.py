@@ -10,10 +10,10 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from lib.config import Settings
-from lib.database import Database, due, fees, leases, orders, plans
+from lib.checkout.till import Done, Till, done_before
+from lib.database import Database, acts, due, fees, leases, orders, plans
 from lib.database.customers import share_org
 from lib.database.services import holders_of_domain
 from lib.errors import Declined
@@ -32,28 +32,6 @@ if TYPE_CHECKING:
 log = get_logger()
 
 CAME = (OrderState.PAID, OrderState.REFUNDED)
-
-
-@dataclass(frozen=True, slots=True)
-class Till:
-    """What every verb needs."""
-
-    settings: Settings
-    db: Database
-    actor: str
-    """The name behind the key: an operator, a bank's import, a courier."""
-    key: str | None = None
-    """The caller's own `Idempotency-Key`."""
-
-    @property
-    def cause(self) -> str:
-        return f"admin:{self.actor}"
-
-    def own_key(self, verb: str) -> str | None:
-        """The key as it is kept: nobody else's key is the same, and another verb's neither."""
-        if self.key is None:
-            return None
-        return "offline:" + hashlib.sha256(f"{verb}\n{self.actor}\n{self.key}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +57,6 @@ class Sale:
     seller_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """An order after a verb, and whether the verb had been done before."""
-
-    order: Order
-    repeated: bool = False
-
-
 # --- create -----------------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +72,9 @@ async def create(till: Till, sale: Sale) -> Done:
     await _must_be_sold(till, sale)
     reference = _reference(sale)
     now = await till.db.now()
-    order = await _new_order(till, sale, reference, now)
+    # Under a key it is the same order with the same customer, also where somebody died after the customer was linked.
+    order_id = str(uuid5(NAMESPACE_URL, key) if key is not None else uuid4())
+    order = await _new_order(till, order_id, sale, reference, now)
     order = replace(order, idempotency_key=key, fingerprint=same)
 
     async def work(connection: Connection) -> bool:
@@ -160,8 +132,7 @@ def _reference(sale: Sale) -> str | None:
     return reference
 
 
-async def _new_order(till: Till, sale: Sale, reference: str | None, now: datetime) -> Order:
-    order_id = str(uuid4())
+async def _new_order(till: Till, order_id: str, sale: Sale, reference: str | None, now: datetime) -> Order:
     terms = Terms(
         billing_plan_id=sale.plan,
         quantity=sale.quantity,
@@ -242,24 +213,22 @@ async def offline_order(till: Till, order_id: str) -> Order:
 
 
 async def cancel(till: Till, order_id: str) -> Done:
-    """End an order that nobody has paid, or let the line of a paid one end with its paid time.
+    """End an order that is not paid in full, or let the line of a paid one end with its paid time.
+
+    What has come of one that was paid in part is to be returned from then on.
 
     Raises:
-        Declined: a part of its money has come.
+        Declined: it is no offline order, or the key stands for another act.
     """
     await offline_order(till, order_id)
     now = await till.db.now()
 
     async def work(connection: Connection) -> Done:
         order = await _to_cancel(connection, order_id)
-        if order.cancelled:
+        if await done_before(connection, till.act("cancel", order_id)) or order.cancelled:
             return Done(order, repeated=True)
-        if order.state is OrderState.PAYING:
-            came = shown(order.collected, order.currency or "")
-            detail = f"{came} of order {order.id} have come: collect the rest, which is {order.missing} minor units"
-            raise Declined("order_paying", detail)
-        if order.state is OrderState.PENDING:
-            moved = await orders.apply(connection, order.id, OrderFact.CANCELLED, till.cause, now)
+        if (fact := _ENDS.get(order.state)) is not None:
+            moved = await orders.apply(connection, order.id, fact, till.cause, now)
             assert moved is not None
             order = moved[1]
         else:
@@ -274,6 +243,10 @@ async def cancel(till: Till, order_id: str) -> Done:
         return Done(order)
 
     return await till.db.transact(work)
+
+
+_ENDS = {OrderState.PENDING: OrderFact.CANCELLED, OrderState.PAYING: OrderFact.GIVEN_UP}
+"""What it means for an open order that it is cancelled."""
 
 
 async def _to_cancel(connection: Connection, order_id: str) -> Order:
@@ -298,14 +271,18 @@ async def change(till: Till, order_id: str, wanted: Change) -> Done:
     """Correct what an order says of its buyer, for all of its line. A website that exists keeps its domain.
 
     Raises:
-        Declined: the domain is hosted already.
+        Declined: the domain is hosted already, or the key stands for another act.
     """
-    first = await offline_order(till, order_id)
+    first, act = await offline_order(till, order_id), till.act("change", order_id, **asdict(wanted))
+    if await acts.noted(till.db, act):
+        return Done(first, repeated=True)
     if wanted.domain is not None and wanted.domain != first.terms.domain:
         await _must_be_free(till, wanted.domain, customer_of(first))
 
     async def work(connection: Connection) -> Done:
         line = await orders.line_locked(connection, first.line_id or first.id)
+        if await done_before(connection, act):
+            return Done(first, repeated=True)
         for order in line:
             terms = replace(
                 order.terms, domain=wanted.domain or order.terms.domain, email=wanted.email or order.terms.email
@@ -324,13 +301,15 @@ async def returned(till: Till, order_id: str, amount: int) -> Done:
     """Write down that money was given back which was not owed.
 
     Raises:
-        Declined: there is not so much of it.
+        Declined: there is not so much of it, or the key stands for another act.
     """
     await offline_order(till, order_id)
 
     async def work(connection: Connection) -> Done:
         order = await orders.locked(connection, order_id)
         assert order is not None
+        if await done_before(connection, till.act("return", order_id, amount=amount)):
+            return Done(order, repeated=True)
         if amount > order.overpaid:
             left = shown(order.overpaid, order.currency or "")
             raise Declined("nothing_to_return", f"{left} are to be returned of order {order_id}", field="amount")

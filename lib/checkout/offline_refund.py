@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from lib.checkout.offline import Done, Till, customer_of, offline_order
+from lib.checkout.offline import customer_of, offline_order
+from lib.checkout.till import Done, Till, done_before
 from lib.database import due, offline_money, orders, outbox, payments
 from lib.database.offline_money import GivenBack
 from lib.errors import Declined
@@ -30,22 +31,20 @@ async def refund(till: Till, order_id: str, amount: int | None, reason: str | No
         amount: in minor units; `None`: all that is left.
 
     Raises:
-        Declined: it is not paid, or there is not so much left of it.
+        Declined: it is not paid, there is not so much left of it, or the key stands for another act.
     """
     await offline_order(till, order_id)
     now, key = await till.db.now(), till.own_key("refund")
     refund_id = str(uuid5(NAMESPACE_URL, key) if key is not None else uuid4())
+    act = till.act("refund", order_id, amount=amount, reason=reason)
 
     async def work(connection: Connection) -> Done:
         order = await orders.locked(connection, order_id)
         assert order is not None and order.currency is not None
-        if key is not None and await offline_money.was_given_back(connection, order, refund_id):
+        before = await done_before(connection, act)
+        if before or await offline_money.was_given_back(connection, order, refund_id):
             return Done(order, repeated=True)
-        rest = (order.amount or 0) - order.refunded if order.state is OrderState.PAID else 0
-        wanted = rest if amount is None else amount
-        if not 0 < wanted <= rest:
-            detail = f"{shown(rest, order.currency)} of order {order_id} are left to refund"
-            raise Declined("refund_refused", detail, field="amount")
+        wanted = _wanted(order, amount)
         order = replace(order, refunded=order.refunded + wanted)
         await orders.save(connection, order)
         (paid,) = [p for p in await payments.standing(connection, order.id) if p.state is PaymentState.SUCCEEDED]
@@ -64,6 +63,21 @@ async def refund(till: Till, order_id: str, amount: int | None, reason: str | No
         return Done(order)
 
     return await till.db.transact(work)
+
+
+def _wanted(order: Order, amount: int | None) -> int:
+    """How much is to go back; in words what is done instead where it is no refund."""
+    assert order.amount is not None and order.currency is not None
+    rest = order.amount - order.refunded if order.state is OrderState.PAID else 0
+    wanted = rest if amount is None else amount
+    if 0 < wanted <= rest:
+        return wanted
+    detail = f"{shown(rest, order.currency)} of order {order.id} are left to refund"
+    if order.state is OrderState.PAYING:
+        detail += f": it is not paid in full; cancel it, and then return the {shown(order.collected, order.currency)}"
+    elif order.overpaid:
+        detail += f"; {shown(order.overpaid, order.currency)} are to be returned: that is the action return"
+    raise Declined("refund_refused", detail, field="amount")
 
 
 async def _tell(till: Till, connection: Connection, order: Order, refund_id: str, payment_id: str, amount: int) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lib.checkout import making
-from lib.checkout.offline import Till, customer_of
+from lib.checkout.offline import customer_of
 from lib.checkout.shop import Desk
+from lib.checkout.till import Till
 from lib.database import customers, orders, plans
 from lib.errors import Declined
 from lib.log import get_logger

@@ -50,18 +50,17 @@ async def add(connection: Connection, collection: Collection) -> bool:
 
 async def find(
     connection: Connection, provider: Provider, *, external_id: str | None = None, idempotency_key: str | None = None
-) -> Collection | None:
+) -> list[Collection]:
     """What was written of a bank line or under a caller's key: answers a repetition, refuses another use of it."""
     cursor = await connection.execute(
         """
         SELECT order_id::text, provider, amount, currency, collected_at, actor, external_id, idempotency_key
         FROM collections
-        WHERE (provider = %(provider)s AND external_id = %(external)s) OR idempotency_key = %(key)s LIMIT 1
+        WHERE (provider = %(provider)s AND external_id = %(external)s) OR idempotency_key = %(key)s
         """,
         {"provider": provider, "external": external_id, "key": idempotency_key},
     )
-    row = await cursor.fetchone()
-    return Collection(**{**row, "provider": Provider(row["provider"])}) if row else None
+    return [Collection(**{**row, "provider": Provider(row["provider"])}) for row in await cursor.fetchall()]
 
 
 async def was_given_back(connection: Connection, order: Order, refund_id: str) -> bool:

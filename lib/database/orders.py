@@ -43,7 +43,7 @@ _LATER = (
     "customer_id", "seller_id", "fingerprint", "request", "key_number", "sent_at", "session_id", "session_url",
     "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
     "disputed", "returned", "escrow", "releasable_at", "reference", "due_at", "period_days", "period_start",
-    "period_end", "line_id", "renews", "paid_at", "ended_at", "cancelled",
+    "period_end", "line_id", "renews", "paid_at", "paid_late", "ended_at", "cancelled",
 )  # fmt: skip
 
 _COLUMNS = (*_BEGIN, *_LATER)
@@ -379,7 +379,7 @@ _PLAIN = (
     "created_at", "livemode", "buyer", "fingerprint", "idempotency_key", "name", "session_id", "session_url",
     "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
     "disputed", "collected", "returned", "seller_net", "releasable_at", "reference", "due_at", "period_days",
-    "period_start", "period_end", "paid_at", "ended_at", "cancelled", "served_at", "shared",
+    "period_start", "period_end", "paid_at", "paid_late", "ended_at", "cancelled", "served_at", "shared",
 )  # fmt: skip
 """Columns that are fields of the same name and need no reading."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from lib.database import due, orders, outbox, payments, refund_requests
+from lib.database import acts, due, orders, outbox, payments, refund_requests
 from lib.errors import Declined, Denied, OutcomeUnknown, Refused, foreign
 from lib.kinds import nudge
 from lib.log import get_logger
@@ -45,8 +45,8 @@ class Refunding:
     stripe: StripeClient
     actor: str = "bridge"
     pass_id: str | None = None
-    key: str | None = None
-    """The caller's own `Idempotency-Key`, as it is kept: asked again with it, a refund is the one that was made."""
+    act: acts.Act | None = None
+    """What was asked under the caller's own `Idempotency-Key`: asked again, the refund is the one that was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,14 @@ async def refund(
         Retryable: nobody knows yet whether it happened; it is written down, and goes on by itself.
     """
     now = await at.db.now()
-    request_id = str(uuid.uuid5(uuid.NAMESPACE_URL, at.key) if at.key is not None else uuid.uuid4())
+    request_id = str(uuid.uuid5(uuid.NAMESPACE_URL, at.act.key) if at.act is not None else uuid.uuid4())
 
     async def write(connection: Connection) -> RefundRequest | Refunded:
         order = await orders.locked(connection, order_id) if is_request(order_id) else None
         if order is None:
             raise Declined("not_found", f"there is no order {order_id}", field="orderId")
+        if at.act is not None:
+            await acts.note(connection, at.act)
         if (before := await refund_requests.asked_before(connection, request_id)) is not None:
             return _repeated(before, order, amount)
         payment, rest = await _chosen(connection, order, amount, payment_id)

@@ -71,6 +71,8 @@ class OrderFact(StrEnum):
     SESSION_EXPIRED = "session_expired"
     CANCELLED = "cancelled"
     """By an operator, or because the buyer began anew with other parameters."""
+    GIVEN_UP = "given_up"
+    """Offline, by an operator: a part had come, no more is waited for, and what came is to be returned."""
     DUE_DATE_PASSED = "due_date_passed"
     """Offline: nothing has come by the date."""
     REFUSED = "refused"
@@ -267,6 +269,8 @@ class Order:
     """The order whose period this one continues."""
     # dates
     paid_at: datetime | None = None
+    paid_late: bool = False
+    """Its money came when it had expired or failed already: somebody is to look whether it is still meant."""
     ended_at: datetime | None = None
     """When it expired, failed or was cancelled."""
     served_at: datetime | None = None

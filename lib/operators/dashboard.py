@@ -14,7 +14,7 @@ from lib.model.reason import remedy
 from lib.operators import events, verdict
 from lib.operators.views import overview as views
 from lib.operators.views.outgoing import OutgoingNumbers
-from lib.policy.currencies import digits
+from lib.policy.currencies import digits, shown
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
@@ -24,7 +24,7 @@ SAMPLE = 20
 """Mails that are shown of those that were not sent."""
 
 NEWS = timedelta(days=7)
-"""For how long it is an alert that a mail was not sent; it stays in the list as long as it is kept."""
+"""For how long it is an alert that a mail was not sent, or that money came late; the lists keep it longer."""
 
 SWEEP_TAKES = timedelta(hours=2)
 """Longer than any sweep needs; one that is still unfinished then does not come on."""
@@ -116,6 +116,7 @@ def _verdict(found: _Found, alerts: Sequence[views.Alert]) -> views.Verdict:
         receivers=sum(one.state in ("failing", "disabled") for one in receivers),
         disputes=found.overview.disputes,
         to_return=found.money["orders_to_return"],
+        part_paid=found.money["overdue_in_part"],
     )
     busy = found.counts["due"] + found.counts["working"]
     return verdict.of(needs, busy, [alert.code for alert in alerts])
@@ -256,8 +257,18 @@ def _order_alerts(money: Mapping[str, Any]) -> Iterator[views.Alert]:
         detail = f"{count} orders were paid more than 15 minutes ago, and nothing runs for them"
         yield views.Alert(code="paid_not_live", detail=detail, remedy="See /api/admin/orders?notLive=true.")
     if money["to_return"]:
-        detail = "money came too much or too late, and is to be returned"
-        yield views.Alert(code="to_return", detail=detail, remedy="See /api/admin/orders?overpaid=true.")
+        sums = ", ".join(shown(amount, currency) for currency, amount in sorted(money["to_return"].items()))
+        detail = f"{sums} came too much, too late or for an order that was given up, and is to be returned"
+        remedy = "See /api/admin/orders?overpaid=true: give it back, and write that down with the action return."
+        yield views.Alert(code="to_return", detail=detail, remedy=remedy)
+    if count := money["overdue_in_part"]:
+        detail = f"{count} orders are past their date with a part of their money come"
+        remedy = "See /api/admin/orders?overdue=true&state=paying: collect the rest, or cancel, and return the part."
+        yield views.Alert(code="part_paid", detail=detail, remedy=remedy)
+    if count := money["newly_paid_late"]:
+        detail = f"{count} orders that had expired or were cancelled were paid after all in the last {NEWS.days} days"
+        remedy = "See /api/admin/orders?paidLate=true: what is not wanted any more is refunded."
+        yield views.Alert(code="paid_late", detail=detail, remedy=remedy)
 
 
 NOTICES = "noticesNotSent has the newest: correct the address in Stripe, then send resendNotice to /api/admin/events."

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lib.checkout import collecting, offline, offline_refund
 from lib.checkout.collecting import Money
-from lib.checkout.offline import Sale, Till
+from lib.checkout.offline import Sale
+from lib.checkout.till import Done, Till
 from lib.database import offline_money, orders, payments
 from lib.database.lists import orders as lists
 from lib.database.lists.orders import OrderFilter
@@ -119,7 +120,8 @@ async def refund(bridge: Bridge, till: Till, given: bodies.RefundOrder) -> Order
     order = await orders.find(bridge.db, order_id)
     if order is not None and order.provider.offline:
         return await _acted(bridge, "refund", await offline_refund.refund(till, order_id, given.amount, given.reason))
-    at = Refunding(bridge.settings, bridge.db, bridge.stripe, till.actor, key=till.own_key("refund"))
+    act = till.act("refund", order_id, amount=given.amount, reason=given.reason, payment=given.payment_id)
+    at = Refunding(bridge.settings, bridge.db, bridge.stripe, till.actor, act=act)
     asked = await refunding.refund(at, order_id, given.amount, given.reason, payment_id=given.payment_id)
     order = await orders.find(bridge.db, order_id)
     assert order is not None
@@ -142,7 +144,7 @@ async def which(bridge: Bridge, order_id: str | None, reference: str | None) -> 
     return found.id
 
 
-async def _acted(bridge: Bridge, action: str, done: offline.Done) -> OrderActed:
+async def _acted(bridge: Bridge, action: str, done: Done) -> OrderActed:
     # As it stands now: what the tables themselves keep of it was not known before.
     order = await orders.find(bridge.db, done.order.id)
     assert order is not None

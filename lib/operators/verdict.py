@@ -22,6 +22,8 @@ class Needs:
     """To be answered at Stripe."""
     to_return: int = 0
     """Offline orders of which money is to be given back."""
+    part_paid: int = 0
+    """Offline orders that are past their date, and of whose money only a part has come."""
 
     @property
     def total(self) -> int:
@@ -35,6 +37,7 @@ _WORDS = (
     ("receivers", "of your own systems takes no events", "of your own systems take no events"),
     ("disputes", "dispute to answer", "disputes to answer"),
     ("to_return", "order with money to return", "orders with money to return"),
+    ("part_paid", "order past its date and paid in part", "orders past their date and paid in part"),
 )
 """Field, and what one and several of it are called."""
 

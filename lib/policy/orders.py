@@ -25,6 +25,7 @@ _TO: Mapping[OrderFact, OrderState] = {
     OrderFact.DUE_DATE_PASSED: OrderState.EXPIRED,
     OrderFact.REFUSED: OrderState.FAILED,
     OrderFact.ATTEMPT_FAILED: OrderState.FAILED,
+    OrderFact.GIVEN_UP: OrderState.FAILED,
     OrderFact.REFUNDED: OrderState.REFUNDED,
     OrderFact.REFUND_FAILED: OrderState.PAID,
 }
@@ -42,6 +43,7 @@ _FROM: Mapping[OrderFact, frozenset[OrderState | None]] = {
     OrderFact.DUE_DATE_PASSED: frozenset({OrderState.PENDING}),
     OrderFact.REFUSED: frozenset({OrderState.PENDING, OrderState.PAYING}),
     OrderFact.ATTEMPT_FAILED: frozenset({OrderState.PENDING, OrderState.PAYING}),
+    OrderFact.GIVEN_UP: frozenset({OrderState.PAYING}),
     OrderFact.REFUNDED: frozenset({OrderState.PAID}),
     OrderFact.REFUND_FAILED: frozenset({OrderState.REFUNDED}),
 }
@@ -120,8 +122,9 @@ def after(order: Order, fact: OrderFact, moved: Moved, now: datetime) -> Order:
         order,
         state=moved.to,
         paid_at=now if first_paid else order.paid_at,
+        paid_late=order.paid_late or moved.late,
         ended_at=now if ended else None if paid else order.ended_at,
-        cancelled=order.cancelled or fact is OrderFact.CANCELLED,
+        cancelled=order.cancelled or fact in (OrderFact.CANCELLED, OrderFact.GIVEN_UP),
         escrow=EscrowState.HELD if first_paid and order.terms.seller_id is not None else order.escrow,
     )
 

@@ -65,7 +65,7 @@ def _buy(stripe: StripeSim) -> None:
 
 
 async def _transfer(bridge: Bridge, database: psycopg.Connection[Any]) -> None:
-    from lib.checkout.offline import Till
+    from lib.checkout.till import Till
     from lib.database import due
     from lib.kinds import nudge
     from lib.operators import bodies, orders

@@ -200,26 +200,109 @@ async def test_what_is_paid_and_not_live_is_a_list(world: World) -> None:
         assert (await get(client, notLive="true"))["data"] == []
 
 
-async def test_expected_and_collected_are_compared(world: World) -> None:
-    """One line for each order: what was asked, what came by which line of the bank, and the difference."""
+async def reconciled(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """The lines of the reconciliation list, whose sums must hold for each of them, whatever has happened."""
+    rows: list[dict[str, Any]] = (await get(client, view="reconciliation", provider="bank_transfer"))["data"]
+    for row in rows:
+        assert row["kept"] == row["collected"] - row["returned"] - row["refunded"], row
+        assert row["kept"] == row["expected"] - row["refunded"] + row["difference"], row
+    whole = {"view": "reconciliation", "provider": "bank_transfer"}
+    answer = await client.get(ROUTE, params=whole, headers={**HEADERS, "Accept": "text/csv"})
+    sheet = list(csv.DictReader(io.StringIO(answer.text)))
+    numbers = ("amount", "expected", "collected", "returned", "refunded", "kept", "difference")
+    assert [[int(row[name]) for name in numbers] for row in sheet] == [[row[name] for name in numbers] for row in rows]
+    assert [row["externalIds"] for row in sheet] == [" ".join(row["externalIds"]) for row in rows]
+    return rows
+
+
+async def test_expected_and_collected_add_up_over_an_orders_life(world: World) -> None:
+    """Asked, in part, paid, too much, returned and refunded: the difference is what somebody has to act on, else 0."""
     sell(world)
     async with world.functions() as client:
         made = (await post(client, CREATE))["order"]
-        for amount, line in ((900, "b1"), (1200, "b2")):
-            body = {"action": "collect", "orderId": made["id"], "amount": amount, "currency": "eur", "externalId": line}
-            await post(client, body)
-        (row,) = (await get(client, view="reconciliation", provider="bank_transfer"))["data"]
-        whole = await client.get(
-            ROUTE,
-            params={"view": "reconciliation", "provider": "bank_transfer"},
-            headers={**HEADERS, "Accept": "text/csv"},
-        )
+        about = {"orderId": made["id"], "currency": "eur"}
+        story: list[tuple[dict[str, Any] | None, tuple[int, int, int]]] = [
+            (None, (1900, 0, -1900)),
+            ({"action": "collect", "amount": 900, "externalId": "b1", **about}, (1900, 900, -1000)),
+            ({"action": "collect", "amount": 1200, "externalId": "b2", **about}, (1900, 2100, 200)),
+            ({"action": "refund", "amount": 400}, (1900, 1700, 200)),
+            ({"action": "return", "amount": 200}, (1900, 1500, 0)),
+            ({"action": "refund"}, (1900, 0, 0)),
+            ({"action": "collect", "amount": 1900, "externalId": "b3", **about}, (1900, 1900, 1900)),
+            ({"action": "return", "amount": 1900}, (1900, 0, 0)),
+        ]
+        for body, expected in story:
+            if body is not None:
+                await post(client, {"orderId": made["id"], **body})
+            (row,) = await reconciled(client)
+            assert (row["expected"], row["kept"], row["difference"]) == expected, body
         refused = await client.get(ROUTE, params={"view": "reconciliation"}, headers=HEADERS)
-    assert (row["expected"], row["collected"], row["difference"]) == (1900, 2100, 200)
-    assert (row["externalIds"], row["reference"]) == (["b1", "b2"], made["reference"])
-    (entry,) = csv.DictReader(io.StringIO(whole.text))
-    assert (entry["difference"], entry["externalIds"]) == ("200", "b1 b2")
+    assert (row["externalIds"], row["reference"], row["amount"]) == (["b1", "b2", "b3"], made["reference"], 1900)
     assert refused.status_code == 422
+
+
+async def test_of_what_is_over_nothing_is_expected(world: World) -> None:
+    """An order that was cancelled is no missing money, and what came for it is to be returned."""
+    sell(world)
+    async with world.functions() as client:
+        for part in (0, 900):
+            made = (await post(client, {**CREATE, "domain": f"shop{part}.example"}))["order"]["id"]
+            if part:
+                await post(client, {"action": "collect", "orderId": made, "amount": part, "currency": "eur"})
+            await post(client, {"action": "cancel", "orderId": made})
+        rows = [(row["amount"], row["expected"], row["kept"], row["difference"]) for row in await reconciled(client)]
+        assert rows == [(1900, 0, 900, 900), (1900, 0, 0, 0)]
+
+
+async def test_what_is_paid_in_part_comes_to_an_end(world: World) -> None:
+    """Past its date it is listed and alerted; cancelled, its part is to be returned; later money pays it even so."""
+    sell(world)
+    async with world.functions() as client:
+        made = (await post(client, CREATE))["order"]["id"]
+        part = {"action": "collect", "orderId": made, "amount": 900, "currency": "eur"}
+        await post(client, part)
+        assert (await get(client, overdue="true"))["data"] == []
+        past(world, 15)
+        await world.drain()
+        assert [order["id"] for order in (await get(client, overdue="true", state="paying"))["data"]] == [made]
+        dashboard = (await client.get("/api/admin/dashboard", headers=HEADERS)).json()
+        (alert,) = [alert for alert in dashboard["alerts"] if alert["code"] == "part_paid"]
+        assert "overdue=true" in alert["remedy"] and dashboard["verdict"]["needYou"] == 1
+        refused = await client.post(ROUTE, json={"action": "refund", "orderId": made}, headers=HEADERS)
+        assert "cancel it, and then return the 9.00 EUR" in refused.json()["detail"]
+        ended = (await post(client, {"action": "cancel", "orderId": made}))["order"]
+        assert (ended["state"], ended["cancelled"], ended["overpaid"]) == ("failed", True, 900)
+        (alert,) = (await client.get("/api/admin/dashboard", headers=HEADERS)).json()["alerts"]
+        assert alert["code"] == "to_return" and alert["detail"].startswith("9.00 EUR came"), alert
+        assert (await post(client, {"action": "cancel", "orderId": made}))["repeated"]
+        back = (await post(client, {"action": "return", "orderId": made, "amount": 900}))["order"]
+        assert (back["overpaid"], back["returned"]) == (0, 900)
+        assert (await client.get("/api/admin/dashboard", headers=HEADERS)).json()["alerts"] == []
+        late = (await post(client, {**part, "amount": 1900}))["order"]
+        assert (late["state"], late["paidLate"], late["overpaid"]) == ("paid", True, 0)
+        assert [order["id"] for order in (await get(client, paidLate="true"))["data"]] == [made]
+        (alert,) = (await client.get("/api/admin/dashboard", headers=HEADERS)).json()["alerts"]
+        assert alert["code"] == "paid_late" and "paidLate=true" in alert["remedy"]
+    assert world.only_subscription().suspended_by is None
+
+
+async def test_a_renewal_that_is_paid_in_part_ends_with_its_line(world: World) -> None:
+    """Given up, the line runs to the end of what was paid, and is not asked for again."""
+    sell(world)
+    async with world.functions() as client:
+        first = (await post(client, {**CREATE, "periodDays": 30}))["order"]["id"]
+        await post(client, {"action": "collect", "orderId": first, "amount": 1900, "currency": "eur"})
+        past(world, 17)
+        await world.drain()
+        (renewal,) = (await get(client, openOffline="true"))["data"]
+        await post(client, {"action": "collect", "orderId": renewal["id"], "amount": 100, "currency": "eur"})
+        ended = (await post(client, {"action": "cancel", "orderId": first}))["order"]
+        assert (ended["id"], ended["state"], ended["overpaid"]) == (renewal["id"], "failed", 100)
+        past(world, 14)
+        await world.drain()
+        shown = await get(client, id=first)
+    assert [one["state"] for one in shown["line"]] == ["paid", "failed"]
+    assert [row["holds"] for row in world.sql("SELECT holds FROM services")] == [["ended"]]
 
 
 async def test_offline_money_is_given_back_and_what_that_means_is_a_choice(world: World) -> None:

@@ -67,13 +67,17 @@ def fill_orders(world: World) -> None:
     world.sql(
         """
         INSERT INTO orders (order_id, provider, origin, state, billing_plan_id, email, customer_id, currency, amount,
-            reference, line_id, created_at, paid_at, ended_at, served_at, disputed, collected)
+            reference, line_id, created_at, paid_at, ended_at, served_at, disputed, collected, due_at, paid_late,
+            seller_id, escrow)
         SELECT md5('order' || n)::uuid, provider, CASE WHEN provider = 'stripe' THEN 'checkout' ELSE 'admin' END, state,
             'price_basic_monthly', 'many' || n || '@example.com', 'K' || n, 'eur', 1900,
             CASE WHEN provider <> 'stripe' THEN 'MANY ' || n END,
             CASE WHEN provider <> 'stripe' THEN md5('order' || n)::uuid END, now() - n * interval '1 second', now(),
             CASE WHEN state = 'failed' THEN now() END, CASE WHEN n %% 500 <> 0 THEN now() END, n %% 400 = 0,
-            CASE WHEN provider <> 'stripe' AND n %% 300 = 7 THEN 2000 ELSE 0 END
+            CASE WHEN provider <> 'stripe' AND n %% 300 = 7 THEN 2000 ELSE 0 END,
+            CASE WHEN state = 'pending' THEN now() - n %% 3 * interval '1 day' END, n %% 700 = 7,
+            CASE WHEN n %% 600 < 4 THEN 'shop_1' END,
+            CASE WHEN n %% 600 < 4 THEN (ARRAY['held', 'releasable', 'released', 'returned'])[n %% 600 + 1] END
         FROM (SELECT n, CASE WHEN n %% 10 = 7 THEN 'bank_transfer' WHEN n %% 4000 = 3 THEN 'cash_on_delivery'
                 ELSE 'stripe' END AS provider,
             CASE WHEN n %% 200 = 17 THEN 'pending' WHEN n %% 1000 = 5 THEN 'failed' ELSE 'paid' END AS state
@@ -214,6 +218,9 @@ LISTS = [
     ("orders", {"overpaid": "true"}),
     ("orders", {"disputed": "true"}),
     ("orders", {"openOffline": "true"}),
+    ("orders", {"overdue": "true"}),
+    ("orders", {"paidLate": "true"}),
+    ("orders", {"escrow": "releasable"}),
     ("orders", {"from": "-1h", "to": "-10m"}),
     ("orders", {"view": "reconciliation", "provider": "bank_transfer"}),
 ]

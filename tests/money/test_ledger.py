@@ -311,7 +311,7 @@ async def test_an_order_is_collected_in_parts_once(db: Database) -> None:
             came = Collection(made.id, made.provider, amount, "eur", NOW, "anna", external_id=line)
             if await offline_money.add(connection, came):
                 await orders.apply(connection, made.id, step.fact, f"bank:{line}", NOW)
-            assert await offline_money.find(connection, Provider.BANK_TRANSFER, external_id=line) == came
+            assert await offline_money.find(connection, Provider.BANK_TRANSFER, external_id=line) == [came]
     found = await orders.find_by_reference(db, reference)
     assert found is not None
     assert (found.state, found.collected, found.overpaid) == (OrderState.PAID, 2100, 200)

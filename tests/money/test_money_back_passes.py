@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lib.checkout.till import Till
 from lib.errors import Declined, Denied, OutcomeUnknown, Retryable
 from lib.ledger.refunding import Refunded, Refunding, refund
 from lib.stripe_client import writes
@@ -219,7 +220,8 @@ async def test_a_refund_that_is_asked_for_again_under_its_key_is_the_same(shop: 
 
     async def ask(amount: int | None) -> Refunded:
         async with hand(shop) as at:
-            return await refund(replace(at, key="key-of-monday"), order_id, amount, "asked by mail")
+            act = Till(at.settings, at.db, at.actor, "key-of-monday").act("refund", order_id, amount=amount)
+            return await refund(replace(at, act=act), order_id, amount, "asked by mail")
 
     first, again = await ask(1500), await ask(1500)
     await shop.hear(**OUT)

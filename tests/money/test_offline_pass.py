@@ -8,6 +8,7 @@ import pytest
 
 from lib.checkout import collecting, offline, offline_refund
 from lib.checkout.collecting import Money
+from lib.checkout.till import Till
 from lib.errors import Declined
 from lib.model import CustomerKey
 from lib.model.money import Order
@@ -280,7 +281,7 @@ async def test_the_operators_own_systems_are_told_once(world: World) -> None:
     outlet = {"OUTBOX_URL": "https://hooks.shop.example/in", "OUTBOX_SECRET": "whsec_ZmFrZWZha2VmYWtlZmFrZWZha2VmYWtl"}
     made = await order(world)
     async with world.bridge(**outlet) as bridge:
-        till = offline.Till(bridge.settings, bridge.db, "anna")
+        till = Till(bridge.settings, bridge.db, "anna")
         for part in (900, 1000):
             await collecting.collect(till, made.id, Money(part, "eur", external_id=f"line {part}"), bridge.stripe)
     told = world.sql("SELECT type, customer FROM outbox ORDER BY sequence")

@@ -19,7 +19,7 @@ TABLE = {
     (OrderState.PAYING, OrderState.PAID): {"paid", "nothing_to_pay", "collected"},
     (OrderState.PENDING, OrderState.EXPIRED): {"session_expired", "cancelled", "due_date_passed"},
     (OrderState.PENDING, OrderState.FAILED): {"refused", "attempt_failed"},
-    (OrderState.PAYING, OrderState.FAILED): {"refused", "attempt_failed"},
+    (OrderState.PAYING, OrderState.FAILED): {"refused", "attempt_failed", "given_up"},
     (OrderState.FAILED, OrderState.PAID): {"paid", "collected"},
     (OrderState.EXPIRED, OrderState.PAID): {"paid", "collected"},
     (OrderState.PAID, OrderState.REFUNDED): {"refunded"},

@@ -8,7 +8,8 @@ from typing import Any
 from lib.bridge import Bridge
 from lib.checkout import collecting, offline
 from lib.checkout.collecting import Money
-from lib.checkout.offline import Done, Sale, Till
+from lib.checkout.offline import Sale
+from lib.checkout.till import Done, Till
 from lib.model.money import Order
 from lib.model.provider import Provider
 from tests.world import BASIC, World

@@ -11,11 +11,13 @@ from lib.database import orders
 from lib.database.connection import Database
 from lib.database.keys import whose
 from lib.model import CustomerKey
-from lib.model.money import Order, OrderState
+from lib.model.money import EscrowState, Order, OrderState
 from lib.model.provider import Provider
 
 NOT_LIVE = "state = 'paid' AND served_at IS NULL AND mode = 'subscription'"
 OPEN_OFFLINE = "provider <> 'stripe' AND state IN ('pending', 'paying')"
+OVERDUE = f"{OPEN_OFFLINE} AND due_at < now()"
+LATE = "paid_late AND provider <> 'stripe'"
 _MEANS_HOSTING = (
     "NOT EXISTS (SELECT FROM plan_mappings m WHERE m.billing_provider = orders.provider"
     " AND m.billing_plan_id = orders.billing_plan_id AND m.kind = 'ignore')"
@@ -43,6 +45,11 @@ class OrderFilter:
     """Something of what came is to be returned."""
     open_offline: bool = False
     """Offline, and not all of the money has come."""
+    overdue: bool = False
+    """Of these: past the date."""
+    paid_late: bool = False
+    """Paid when it had expired or failed already."""
+    escrow: EscrowState | None = None
 
     @property
     def condition(self) -> str:
@@ -59,6 +66,9 @@ class OrderFilter:
             (self.not_live, f"{NOT_LIVE} AND {_MEANS_HOSTING}"),
             (self.overpaid, "overpaid > 0"),
             (self.open_offline, OPEN_OFFLINE),
+            (self.overdue, OVERDUE),
+            (self.paid_late, "paid_late"),
+            (self.escrow, "escrow = %(escrow)s"),
         )
         return " AND ".join(condition for asked, condition in parts if asked) or "true"
 
@@ -72,6 +82,7 @@ class OrderFilter:
             "reference": self.reference,
             "since": self.since,
             "until": self.until,
+            "escrow": self.escrow,
             **(whose(self.customer) if self.customer is not None else {}),
         }
 
@@ -86,9 +97,20 @@ class Reconciled:
     last_came_at: datetime | None
 
     @property
+    def expected(self) -> int:
+        """What is expected for it: nothing any more once it is over without its money."""
+        over = self.order.state in (OrderState.EXPIRED, OrderState.FAILED)
+        return 0 if over else self.order.amount or 0
+
+    @property
+    def kept(self) -> int:
+        """What came and has stayed."""
+        return self.order.collected - self.order.returned - self.order.refunded
+
+    @property
     def difference(self) -> int:
-        """What came and stayed, less what was expected. Below zero: too little."""
-        return self.order.collected - self.order.returned - (self.order.amount or 0)
+        """What is to be returned; below zero: what is missing. Zero in every state in which nobody has to act."""
+        return self.kept - (self.expected - self.order.refunded)
 
 
 async def listing(
@@ -171,7 +193,10 @@ async def numbers(db: Database) -> dict[str, Any]:
             ) AS long_not_live,
             (SELECT count(*) FROM orders WHERE disputed) AS disputed,
             (SELECT count(*) FROM orders WHERE {OPEN_OFFLINE}) AS open_offline,
-            (SELECT count(*) FROM orders WHERE {OPEN_OFFLINE} AND due_at < now()) AS overdue,
+            (SELECT count(*) FROM orders WHERE {OVERDUE}) AS overdue,
+            (SELECT count(*) FROM orders WHERE {OVERDUE} AND state = 'paying') AS overdue_in_part,
+            (SELECT count(*) FROM orders WHERE {LATE}) AS paid_late,
+            (SELECT count(*) FROM orders WHERE {LATE} AND paid_at > now() - interval '7 days') AS newly_paid_late,
             (SELECT coalesce(jsonb_object_agg(currency, missing), '{{}}') FROM (
                 SELECT currency, sum(amount - collected + returned) AS missing FROM orders WHERE {OPEN_OFFLINE}
                 GROUP BY currency) AS m) AS missing,

@@ -72,6 +72,8 @@ class OrderView(MoneyView):
     hosted_invoice_url: str | None
     created_at: datetime
     paid_at: datetime | None
+    paid_late: bool
+    """Its money came when it had expired or failed already."""
     served_at: datetime | None
     """When hosting of it was first seen to run."""
     ended_at: datetime | None
@@ -227,9 +229,16 @@ class OrderDetails(OrderView):
             collections=[CollectionView.of(came) for came in collections],
             refunds=[_refund(row) for row in refunds],
             disputes=[_dispute(row) for row in disputes],
-            steps=[StepView(**{name: step[name] for name in StepView.__struct_fields__}) for step in steps],
+            steps=[_step(step) for step in steps],
             line=[PeriodView.of(one, state=one.state.value) for one in line],
         )
+
+
+def _step(row: dict[str, Any]) -> StepView:
+    detail = row["detail"]
+    if "currency" in detail:
+        detail = {**detail, "exponent": exponent_of(detail["currency"])}
+    return StepView(**{name: row[name] for name in StepView.__struct_fields__ if name != "detail"}, detail=detail)
 
 
 def _refund(row: dict[str, Any]) -> MoneyBackView:
@@ -256,11 +265,19 @@ class ReconciledView(MoneyView):
     provider: str
     state: str
     due_at: datetime | None
+    amount: int
+    """What was asked for."""
     expected: int
+    """What is expected for it: nothing any more once it has expired or failed."""
     collected: int
     returned: int
+    """Given back of what was not owed."""
+    refunded: int
+    """Given back of what was owed."""
+    kept: int
+    """`collected - returned - refunded`: what has stayed. Also `expected - refunded + difference`."""
     difference: int
-    """What came and stayed, less what was expected."""
+    """Above zero: to be returned; below: still missing."""
     external_ids: list[str]
     last_came_at: datetime | None
 
@@ -271,7 +288,8 @@ class ReconciledView(MoneyView):
         return cls.of(
             seen,
             order_id=seen.id,
-            expected=seen.amount or 0,
+            expected=row.expected,
+            kept=row.kept,
             difference=row.difference,
             external_ids=row.external_ids,
             last_came_at=row.last_came_at,

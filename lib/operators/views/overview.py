@@ -160,6 +160,10 @@ class OrderNumbers(View):
     open_offline: int
     overdue: int
     """Of these: past the date."""
+    overdue_in_part: int
+    """Of these: a part has come, so that only a person ends them."""
+    paid_late: int
+    """Offline: paid when it had expired or was cancelled."""
     missing: dict[str, int]
     """Of these: what is still to come, by currency, in minor units."""
     to_return: dict[str, int]
