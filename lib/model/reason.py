@@ -403,5 +403,12 @@ def remedy(word: str) -> str:
     return known.remedy if known else "Read the detail, mend its cause, then retry."
 
 
+def means(word: str) -> str | None:
+    """What a word says has happened; `None` for one of another version."""
+    known = _REASONS.get(word) or _WAITS.get(word) or _RULES.get(word)
+    return known.means if known else None
+
+
 _REASONS = {reason.value: reason for reason in Reason}
 _WAITS = {reason.value: reason for reason in WaitReason}
+_RULES = {rule.value: rule for rule in Rule}

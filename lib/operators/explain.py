@@ -27,6 +27,7 @@ from lib.model import (
     Subscription,
     Wanted,
 )
+from lib.model.reason import means
 from lib.model.report import PassReport
 from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
@@ -77,6 +78,7 @@ class Explanation:
             "desired": [
                 {
                     **said,
+                    "means": means(goal.rule),
                     "wakeAt": goal.wake_at,
                     "changesTo": goal.plan if goal.service.plan not in (None, goal.plan) else None,
                 }

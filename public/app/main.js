@@ -1,12 +1,12 @@
 /** The page: the door, the frame and the screen that the address names. It holds no data; all of it comes by the API. */
 
 import { listen } from "/app/keyboard.js";
-import { html, render, useEffect, useRef, useState } from "/app/markup.js";
+import { html, render, useEffect, useErrorBoundary, useRef, useState } from "/app/markup.js";
 import { useData } from "/app/parts/data.js";
 import { Frame } from "/app/parts/frame.js";
 import { Help } from "/app/parts/help.js";
 import { KeyDialog } from "/app/parts/keydialog.js";
-import { Empty } from "/app/parts/notice.js";
+import { Empty, Failure } from "/app/parts/notice.js";
 import { followLinks, go, useRoute } from "/app/router.js";
 import Customer from "/app/screens/customer.js";
 import Customers from "/app/screens/customers.js";
@@ -39,10 +39,17 @@ function Inside() {
   const Screen = { ...SCREENS, ...UNLISTED }[view];
   return html`
     <${Frame} screens=${Object.keys(SCREENS)} here=${PART_OF[view] ?? view} dashboard=${dashboard.data} help=${() => setHelp(true)}>
-      ${Screen ? html`<${Screen} key=${`${view} ${params.id ?? ""}`} params=${params} go=${go} dashboard=${dashboard} />` : html`<${Empty} says=${texts.frame.unknown} next=${texts.frame.unknownNext} />`}
+      ${Screen ? html`<${Safely} key=${`${view} ${params.id ?? ""}`} screen=${Screen} params=${params} dashboard=${dashboard} />` : html`<${Empty} says=${texts.frame.unknown} next=${texts.frame.unknownNext} />`}
     </${Frame}>
     ${help && html`<${Help} close=${() => setHelp(false)} />`}
   `;
+}
+
+/** A screen that fails takes nothing else with it: the rest of the page goes on, and says so. */
+function Safely({ screen: Screen, params, dashboard }) {
+  const [error, reset] = useErrorBoundary((thrown) => console.error(thrown));
+  if (error) return html`<${Failure} what=${texts.frame.drawing} problem=${{ detail: String(error), remedy: texts.frame.drawingNext }} again=${reset} />`;
+  return html`<${Screen} params=${params} go=${go} dashboard=${dashboard} />`;
 }
 
 /** On another screen the title follows, and the focus goes to its content, as it would on another page. */

@@ -5,4 +5,4 @@ import htm from "/vendor/htm.js";
 
 export const html = htm.bind(h);
 export { Fragment, render };
-export { useEffect, useMemo, useRef, useState } from "/vendor/preact-hooks.js";
+export { useEffect, useErrorBoundary, useMemo, useRef, useState } from "/vendor/preact-hooks.js";

@@ -152,7 +152,7 @@ async def test_a_new_customer_is_told_every_step(world: World) -> None:
 
 
 async def test_grace_says_until_when(world: World) -> None:
-    """Somebody whose card failed is on, by the rule of grace, with its end."""
+    """Somebody whose card failed is on, by the rule of grace and what it means, with its end and what is owed."""
     customer = world.customer()
     subscription = world.buy(customer)
     await world.sync(customer)
@@ -161,6 +161,9 @@ async def test_grace_says_until_when(world: World) -> None:
     story = told(world, customer)
     assert (story["desired"][0]["rule"], story["desired"][0]["want"]) == ("in_grace", "on")
     assert story["desired"][0]["graceUntil"] is not None
+    assert story["desired"][0]["means"] == "unpaid, and grace is not over: the date is grace_until"
+    owed = story["truth"]["subscriptions"][0]["openInvoices"]
+    assert [(one["currency"], one["exponent"]) for one in owed] == [("eur", 2)]
     assert (story["queue"]["state"], story["queue"]["waitsFor"]) == ("waiting", "in_grace")
     assert story["next"]["outcome"]["state"] == "settled"
     assert "it rests until" in run(world, customer).stdout

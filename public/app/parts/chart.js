@@ -1,6 +1,7 @@
-/** A small chart (uPlot), and the same numbers as a table for those who do not see it. */
-
-import uPlot from "/vendor/uplot.js";
+/**
+ * A small chart, and the same numbers as a table for those who do not see it. uPlot is fetched when something is drawn:
+ * it is larger than all of the page.
+ */
 
 import { count } from "/app/format.js";
 import { html, useEffect, useRef } from "/app/markup.js";
@@ -21,18 +22,9 @@ export function Bars({ title, hint, at, series, time }) {
   const how = useStore(times);
   useEffect(() => {
     if (!at.length) return undefined;
-    const place = box.current;
-    const made = draw(place, at, series, how);
-    const fit = new ResizeObserver(() => made.setSize({ width: place.clientWidth, height: HEIGHT }));
-    fit.observe(place);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    const repaint = () => made.redraw();
-    scheme.addEventListener("change", repaint);
-    return () => {
-      fit.disconnect();
-      scheme.removeEventListener("change", repaint);
-      made.destroy();
-    };
+    const life = new AbortController();
+    import("/vendor/uplot.js").then(({ default: uPlot }) => life.signal.aborted || show(uPlot, box.current, { at, series, how }, life.signal));
+    return () => life.abort();
   }, [JSON.stringify([at, series]), how]);
   return html`
     <figure class="chart">
@@ -55,10 +47,22 @@ export function Bars({ title, hint, at, series, time }) {
   `;
 }
 
+/** Draw it, and keep it as wide as its place and in the colours of the theme until `signal`. */
+function show(uPlot, place, what, signal) {
+  const made = draw(uPlot, place, what);
+  const fit = new ResizeObserver(() => made.setSize({ width: place.clientWidth, height: HEIGHT }));
+  fit.observe(place);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => made.redraw(), { signal });
+  signal.addEventListener("abort", () => {
+    fit.disconnect();
+    made.destroy();
+  });
+}
+
 /** Colours are read when they are painted: they follow the theme. */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-function draw(box, at, series, how) {
+function draw(uPlot, place, { at, series, how }) {
   const seconds = at.map((one) => Date.parse(one) / 1000);
   const step = seconds.length > 1 ? Math.max(1, Math.min(...seconds.slice(1).map((one, index) => one - seconds[index]))) : 3600;
   const tops = series.map((_, index) => at.map((__, row) => series.slice(0, index + 1).reduce((sum, one) => sum + one.values[row], 0)));
@@ -66,7 +70,7 @@ function draw(box, at, series, how) {
   const axis = { stroke: () => colour("soft"), font: "11px system-ui", ticks: { show: false } };
   return new uPlot(
     {
-      width: box.clientWidth || 320,
+      width: place.clientWidth || 320,
       height: HEIGHT,
       tzDate: (stamp) => (how === "utc" ? uPlot.tzDate(new Date(stamp * 1000), "Etc/UTC") : new Date(stamp * 1000)),
       cursor: { show: false },
@@ -80,7 +84,7 @@ function draw(box, at, series, how) {
       series: [{}, ...shown.map((one) => ({ label: one.label, points: { show: false }, width: 0, fill: () => colour(one.tone), stroke: () => colour(one.tone), paths: uPlot.paths.bars({ size: [0.8, 24], radius: 0.15 }) }))],
     },
     [seconds, ...shown.map((one) => one.top)],
-    box,
+    place,
   );
 }
 

@@ -43,7 +43,6 @@ export default function Overview({ dashboard }) {
 const TONES = { equal: "good", working: "info", attention: "warn", stuck: "bad" };
 
 function Verdict({ verdict, at }) {
-  if (!verdict) return null;
   const line = verdict.state === "attention" ? said.verdict.attention(verdict.needYou) : said.verdict[verdict.state];
   return html`
     <section class=${`verdict ${TONES[verdict.state]}`} aria-label=${texts.screens.overview}>

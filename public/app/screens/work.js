@@ -1,12 +1,12 @@
 /** The queue: who waits for a person, what is due, what waits by itself, and acts on all that match. */
 
-import { count, words } from "/app/format.js";
+import { words } from "/app/format.js";
 import { html } from "/app/markup.js";
 import { useList } from "/app/parts/data.js";
 import { activeOf, Filters, without } from "/app/parts/filters.js";
 import { Download, List, Shown } from "/app/parts/list.js";
 import { Table } from "/app/parts/table.js";
-import { href } from "/app/router.js";
+import { Tabs } from "/app/parts/tabs.js";
 import { Stake, UPCOMING, UpcomingFiles } from "/app/screens/overview/upcoming.js";
 import { ForAll } from "/app/screens/work/acts.js";
 import { columnsOf } from "/app/screens/work/columns.js";
@@ -21,25 +21,15 @@ export default function Work({ params, dashboard }) {
   return html`
     <div class="head"><h1>${texts.screens.work}</h1></div>
     <section class="card">
-      <${Tabs} state=${state} queue=${dashboard.data?.queue} />
+      <${Tabs} label=${said.tabs.label} tabs=${tabsOf(dashboard.data?.queue)} current=${state} />
       ${state === "upcoming" ? html`<${UpcomingList} params=${params} reload=${dashboard.reload} />` : html`<${QueueList} key=${state} state=${state} params=${params} dashboard=${dashboard} />`}
     </section>
   `;
 }
 
-function Tabs({ state, queue }) {
+function tabsOf(queue) {
   const numbers = queue && { parked: queue.parked.total, due: queue.due, working: queue.working, waiting: Object.values(queue.waiting).reduce((sum, number) => sum + number, 0) };
-  return html`
-    <div class="tabs" role="navigation" aria-label=${said.tabs.label}>
-      ${[...STATES, "upcoming"].map(
-        (name) => html`
-          <a key=${name} href=${href({ view: "work", state: name })} aria-current=${name === state ? "page" : undefined}>
-            ${said.tabs[name]}${numbers?.[name] !== undefined && html` <b>${count(numbers[name])}</b>`}
-          </a>
-        `,
-      )}
-    </div>
-  `;
+  return [...STATES, "upcoming"].map((key) => ({ key, label: said.tabs[key], count: numbers?.[key], params: { view: "work", state: key } }));
 }
 
 function QueueList({ state, params, dashboard }) {

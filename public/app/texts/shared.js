@@ -27,6 +27,8 @@ export const shared = {
     needYou: (count) => plural(count, "needs you", "need you"),
     unknown: "There is no such screen",
     unknownNext: "Choose one on the left, or go to the overview.",
+    drawing: "Showing this",
+    drawingNext: "Nothing was changed. Try again; if it stays so, report it with these words and the address.",
     modes: {
       live: "live",
       shadow: "shadow",

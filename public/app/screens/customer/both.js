@@ -96,7 +96,7 @@ function Desired({ goal }) {
   return html`
     <div>
       <${Badge} word=${goal.want} label=${said.wants[goal.want] ?? words(goal.want)} tone=${WANTS[goal.want]} /> ${goal.plan}
-      <div class="soft">${said.by} ${words(goal.rule)}</div>
+      <div class="soft">${said.by} ${words(goal.rule)}${goal.means && `: ${goal.means}`}</div>
       ${goal.holds.some((hold) => hold !== goal.rule) && html`<div><${Holds} holds=${goal.holds} /></div>`}
     </div>
   `;

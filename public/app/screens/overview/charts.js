@@ -9,10 +9,9 @@ import { texts } from "/app/texts.js";
 
 const said = texts.overview.charts;
 
-/** @param {{charts?: {eventsPerHour: {at: string, webhook: number, sweep: number}[], sweeps: {at: string, found: number, made: number}[]}}} props */
+/** @param {{charts: {eventsPerHour: {at: string, webhook: number, sweep: number}[], sweeps: {at: string, found: number, made: number}[]}}} props */
 export function Charts({ charts }) {
   const how = useStore(times);
-  if (!charts) return null;
   const time = (at) => format.time(at, how === "utc" ? "utc" : "local");
   const { eventsPerHour: hours } = charts;
   const sweeps = [...charts.sweeps].sort((a, b) => a.at.localeCompare(b.at));

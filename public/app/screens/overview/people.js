@@ -17,9 +17,8 @@ const COLUMNS = [
   { key: "remedy", label: said.remedy, wide: true, cell: (row) => row.remedy },
 ];
 
-/** @param {{groups?: {reason: string, count: number, oldestAt: string, remedy: string}[]}} props */
+/** @param {{groups: {reason: string, count: number, oldestAt: string, remedy: string}[]}} props */
 export function People({ groups }) {
-  if (!groups) return null;
   return html`
     <section class="card">
       <header><h2>${said.title}</h2></header>
