@@ -132,6 +132,8 @@ KINDS: dict[str, Kind] = {
     "order": Kind(Lane.STRIPE, "lib.checkout.order"),
     "payment": Kind(Lane.STRIPE, "lib.ledger.payment"),
     "notice": Kind(Lane.OUT, "lib.messages.notice", longest=90.0, about="notice"),
+    "watch": Kind(Lane.STRIPE, "lib.messages.watch"),
+    "alert": Kind(Lane.OUT, "lib.messages.alert", longest=90.0, about="cause"),
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import fields
 from urllib.parse import unquote
 
+from scripts.doctor_checks.alerting import check_alerting
 from scripts.doctor_checks.database import check_database
 from scripts.doctor_checks.deployment import check_deployment
 from scripts.doctor_checks.finding import Finding, Verdict, fail
@@ -35,6 +36,9 @@ def main() -> None:
     parser.add_argument(
         "--url", help="address of the deployment, such as https://billing.example.com: its health and its own webhook"
     )
+    parser.add_argument(
+        "--alert-test", action="store_true", help="send a test alert to ALERT_WEBHOOK_URL or ALERT_EMAIL, and its end"
+    )
     options = parser.parse_args()
 
     from scripts._console import finish
@@ -42,17 +46,17 @@ def main() -> None:
 
     async def examined() -> int:
         load_env_file()
-        return await _print(os.environ, options.url)
+        return await _print(os.environ, options.url, alert_test=options.alert_test)
 
     finish(examined, "Nothing could be examined", "Nothing was changed anywhere.")
 
 
-async def _print(environ: Mapping[str, str], url: str | None) -> int:
+async def _print(environ: Mapping[str, str], url: str | None, *, alert_test: bool) -> int:
     hide = redactor(environ)
     section = None
     worst = Verdict.OK
     counted = dict.fromkeys(Verdict, 0)
-    async for title, finding in examine(environ, url):
+    async for title, finding in examine(environ, url, alert_test=alert_test):
         if title != section:
             section = title
             print(f"\n{title}", flush=True)
@@ -88,7 +92,9 @@ def redactor(environ: Mapping[str, str]) -> Callable[[str], str]:
     return hide
 
 
-async def examine(environ: Mapping[str, str], url: str | None = None) -> AsyncIterator[tuple[str, Finding]]:
+async def examine(
+    environ: Mapping[str, str], url: str | None = None, *, alert_test: bool = False
+) -> AsyncIterator[tuple[str, Finding]]:
     """Everything, section by section; what an earlier failure makes pointless is left out."""
     from lib.config import Settings
     from lib.database import Database
@@ -134,6 +140,8 @@ async def examine(environ: Mapping[str, str], url: str | None = None) -> AsyncIt
                 yield "Plans", finding
         async for finding in check_outgoing(settings, database if schema_there else None):
             yield "Outgoing events", finding
+        async for finding in check_alerting(settings, database if schema_there else None, test=alert_test):
+            yield "Alerts", finding
     finally:
         await stripe.close()
         await database.close()

@@ -137,6 +137,26 @@ def outbox_urls(value: str) -> tuple[str, ...]:
     return urls
 
 
+def alert_url(value: str) -> Secret:
+    """Where alerts are posted to. ValueError says what is wrong with it, and never repeats it."""
+    parts = _split(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("must be an address such as https://hooks.slack.com/services/...")
+    if parts.username or parts.password or parts.fragment or re.search(r"\s", value):
+        raise ValueError("must be a plain address: no user, password, fragment or blank")
+    return Secret(value)
+
+
+def dsn(value: str) -> Secret:
+    """The address of a project at Sentry, which holds its public key."""
+    parts = _split(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname or not parts.username:
+        raise ValueError("must be the project's DSN, such as https://key@o1.ingest.sentry.io/2")
+    if not re.fullmatch(r"(/[^/\s]+)*/\d+", parts.path):
+        raise ValueError("must end with the project's number (Sentry: Settings > Client Keys)")
+    return Secret(value)
+
+
 def outbox_secrets(value: str) -> tuple[tuple[Secret, ...], ...]:
     """The secrets of each endpoint, by position; several of one by |."""
     return tuple(tuple(_outbox_secret(one.strip()) for one in part.split("|")) for part in value.split(","))
@@ -198,6 +218,13 @@ def mail_from(value: str) -> tuple[str, str]:
     if found is None or not value.isprintable():
         raise ValueError("must be an address such as billing@example.com, or Example Hosting <billing@example.com>")
     return (found[1] or "").strip(), found[2] or found[3]
+
+
+def mailbox(value: str) -> str:
+    """One e-mail address."""
+    if not re.fullmatch(_ADDRESS, value):
+        raise ValueError("must be one address such as oncall@example.com")
+    return value
 
 
 def language(value: str) -> str:

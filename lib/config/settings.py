@@ -8,7 +8,8 @@ from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from lib.config import parsers
-from lib.config.values import Endpoint, Mail, Outlet, Secret, Window
+from lib.config.between import between
+from lib.config.values import Alarm, Endpoint, Mail, Outlet, Secret, Window
 from lib.config.window import suspend_window
 from lib.errors import SettingsError
 from lib.model.outgoing import OutgoingType
@@ -32,6 +33,9 @@ class Policy:
 
 POLICY = Policy()
 """What is decided unless the operator says otherwise."""
+
+PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
+"""Where PagerDuty takes events; its service in the EU has an address of its own."""
 
 REQUIRED = object()
 """Marks a setting without a default."""
@@ -222,7 +226,7 @@ class Settings:
         "OUTBOX_ALLOW_PRIVATE",
         parsers.one_of("0", "1"),
         "0",
-        "1 lets OUTBOX_URL be http and lead to addresses that are not public, for local use.",
+        "1 lets OUTBOX_URL and ALERT_WEBHOOK_URL be http and lead to addresses that are not public, for local use.",
     )
     orders: Literal["auto", "on", "off"] = _setting(
         "ORDERS",
@@ -318,6 +322,43 @@ class Settings:
     notice_templates: str | None = _setting(
         "NOTICE_TEMPLATES", str, None, "A folder with templates of your own, such as notices-of-mine/en/suspended.txt."
     )
+    alert_webhook_url: Secret | None = _setting(
+        "ALERT_WEBHOOK_URL",
+        parsers.alert_url,
+        None,
+        "Where it is told that somebody must know of something, by https; it is a secret. Unset, and without "
+        "ALERT_EMAIL: the page shows it, and nobody is told. See docs/monitoring.md.",
+    )
+    alert_format: Literal["slack", "pagerduty", "json"] = _setting(
+        "ALERT_FORMAT",
+        parsers.one_of("slack", "pagerduty", "json"),
+        "slack",
+        "How: `slack` (Mattermost and Rocket.Chat take it, too), `pagerduty` (Events API v2), or plain `json`.",
+    )
+    alert_routing_key: Secret | None = _setting(
+        "ALERT_ROUTING_KEY",
+        parsers.secret,
+        None,
+        "The integration key of PagerDuty's service; with ALERT_FORMAT=pagerduty.",
+    )
+    alert_email: str | None = _setting(
+        "ALERT_EMAIL",
+        parsers.mailbox,
+        None,
+        "Who is told by mail, through MAIL_URL: oncall@example.com.",
+    )
+    database_allowance_mb: int | None = _setting(
+        "DATABASE_ALLOWANCE_MB",
+        parsers.whole(10, 100_000_000),
+        None,
+        "How large your database may become, in MB (Neon Free: 512); from four fifths of it on it is an alert.",
+    )
+    sentry_dsn: Secret | None = _setting(
+        "SENTRY_DSN",
+        parsers.dsn,
+        None,
+        "Where unforeseen errors are reported to, without secrets or personal data. Sentry: Settings > Client Keys.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "LOG_LEVEL", parsers.one_of("debug", "info", "warning", "error"), "info", "Least level that is logged."
     )
@@ -344,7 +385,7 @@ class Settings:
                 values[setting.name] = setting.metadata["parse"](raw)
             except ValueError as problem:
                 problems.append(f"{env} {problem}")
-        problems += [*_outbox_problems(values), *_mail_problems(values)]
+        problems += between(values)
         if problems:
             raise SettingsError(problems)
         if not environ.get("APP_VERSION", "").strip() and environ.get("VERCEL_GIT_COMMIT_SHA"):
@@ -399,33 +440,17 @@ class Settings:
         )
 
     @property
+    def alarm(self) -> Alarm | None:
+        """Who is told that somebody must know of something; `None`: nobody."""
+        url = self.alert_webhook_url
+        if url is None and self.alert_routing_key is not None and self.alert_format == "pagerduty":
+            url = Secret(PAGERDUTY)
+        if url is None and self.alert_email is None:
+            return None
+        private = self.outbox_allow_private == "1"
+        return Alarm(url, self.alert_format, self.alert_routing_key, self.alert_email, self.mail, private)
+
+    @property
     def policy(self) -> Policy:
         """The part of the settings that decisions depend on."""
         return Policy(**{choice.name: cast(Any, getattr(self, choice.name)) for choice in fields(Policy)})
-
-
-def _outbox_problems(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong between the settings of outgoing events, as far as each could be read."""
-    urls, secrets, types = (values.get(name) for name in ("outbox_urls", "outbox_secrets", "outbox_types"))
-    if not urls or not {"outbox_secrets", "outbox_types"} <= set(values):
-        return []
-    problems = []
-    if not secrets:
-        problems.append(
-            "OUTBOX_SECRET is missing: it signs what is sent (make one: echo whsec_$(openssl rand -base64 32))"
-        )
-    elif len(secrets) != len(urls):
-        problems.append(f"OUTBOX_SECRET has {len(secrets)} and OUTBOX_URL {len(urls)}: give one for each address")
-    if types and len(types) != len(urls):
-        problems.append(f"OUTBOX_TYPES has {len(types)} lists and OUTBOX_URL {len(urls)}: give one for each address")
-    if values.get("outbox_allow_private") == "0" and any(not url.lower().startswith("https:") for url in urls):
-        problems.append("OUTBOX_URL must begin with https:// (OUTBOX_ALLOW_PRIVATE=1 allows http for local use)")
-    return problems
-
-
-def _mail_problems(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong between the settings of mails, as far as each could be read."""
-    if not {"mail_url", "mail_from"} <= set(values) or (values["mail_url"] is None) == (values["mail_from"] is None):
-        return []
-    missing = "MAIL_FROM" if values["mail_from"] is None else "MAIL_URL"
-    return [f"{missing} is missing: customers are written to with MAIL_URL and MAIL_FROM, or with neither"]

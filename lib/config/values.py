@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
+from typing import Literal
+from urllib.parse import urlsplit
 
 from lib.model.outgoing import OutgoingType
 
@@ -122,3 +124,26 @@ class Window:
     def is_holiday(self, day: date) -> bool:
         """Whether it stays closed on a day."""
         return day in self.holidays or (day.month, day.day) in self.yearly
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Where it is told that somebody must know of something: an address, a mailbox, or both."""
+
+    url: Secret | None
+    """Who has it may write there: it is never shown."""
+    format: Literal["slack", "pagerduty", "json"]
+    routing_key: Secret | None
+    email: str | None
+    mail: Mail | None
+    allow_private: bool
+
+    @property
+    def shown(self) -> str:
+        """Who is told, for people; of an address its host alone."""
+        return " and ".join(filter(None, (self.host, self.email)))
+
+    @property
+    def host(self) -> str | None:
+        """Where the address leads to; the rest of it is secret."""
+        return urlsplit(self.url.reveal()).hostname if self.url is not None else None

@@ -54,6 +54,11 @@ async def age(db: Database, name: Name) -> float | None:
     return row["age"] if row else None
 
 
+async def token_ends(db: Database, at: datetime | None) -> None:
+    """Remember when the panel's token ends; `None`: never, or nobody knows."""
+    await db.rows("UPDATE pulses SET expires_at = %(at)s WHERE name = 'enhance'", {"at": at})
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
     """A call or a pass that ended `seconds_ago`; `error` is `None` when it was answered as it should be."""

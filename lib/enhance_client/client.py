@@ -28,6 +28,7 @@ from lib.enhance_client.rows import (
     read_subscription,
     read_used,
     read_website,
+    token_end,
 )
 from lib.enhance_client.transport import WEBSITE_TIMEOUT, Handling, Transport
 from lib.errors import Conflict, Denied, Incomplete, NotFound, Refused
@@ -60,6 +61,7 @@ class EnhanceClient:
 
     def __init__(self, url: str, token: Secret, org_id: str) -> None:
         self._transport = Transport(url, token)
+        self._token = token
         self.pulse = self._transport.pulse
         self._org_id = org_id
         self._plans: tuple[float, tuple[PanelPlan, ...]] | None = None
@@ -95,6 +97,14 @@ class EnhanceClient:
             self._wrong_org = time.monotonic(), wrong
             raise wrong
         return org.name
+
+    async def token_ends(self) -> datetime | None:
+        """When our own token ends; `None`: never, or the panel does not show which of its tokens is ours.
+
+        A token is listed with its first five characters only.
+        """
+        listed = await self._transport.request("GET", f"/orgs/{self._org_id}/access_tokens")
+        return token_end(listed, self._token.reveal()[:5])
 
     async def create_org(self, name: str) -> str:
         """Create a customer organisation; its id. The name is its only field, so it carries the mark."""

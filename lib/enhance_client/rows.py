@@ -7,6 +7,7 @@ description.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from lib.errors import Incomplete, OutcomeUnknown
@@ -144,3 +145,19 @@ def read_website(row: object) -> Website:
         suspended_by=suspended_by,
         size=said.number("size"),
     )
+
+
+def token_end(listed: object, first_five: str) -> datetime | None:
+    """When the one token of a listing ends that begins so; `None`: never, or there is not exactly one, or no such list.
+
+    Nothing is decided by it but a warning, so that an answer of another shape is no trouble.
+    """
+    rows = listed.get("items") if isinstance(listed, dict) else listed
+    tokens = rows if isinstance(rows, list) else []
+    ours = [one for one in tokens if isinstance(one, dict) and one.get("firstFive") == first_five]
+    ends = ours[0].get("tokenExpires") if len(ours) == 1 else None
+    try:
+        at = datetime.fromisoformat(ends) if isinstance(ends, str) else None
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -37,6 +37,7 @@ ALLOWED = tuple(
         ("PATCH", "/orgs/{id}"),
         ("GET", "/orgs/{id}/customers"),
         ("POST", "/orgs/{id}/customers"),
+        ("GET", "/orgs/{id}/access_tokens"),
         ("GET", "/orgs/{id}/plans"),
         ("GET", "/orgs/{id}/members"),
         ("POST", "/orgs/{id}/members"),

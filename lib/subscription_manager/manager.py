@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lib.config import Settings
-from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, sweeps
+from lib.database import Database, alerts, due, events, latest_version, migrate, schema_version, shadow, sweeps
 from lib.database.customers import knows, nudge_everybody
 from lib.database.services import owner_of
-from lib.errors import BridgeError, Conflicted, Declined, LeaseLost, SchemaOutdated
+from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Declined, LeaseLost, SchemaOutdated
 from lib.kinds import Ended, Sides, nudge, places
 from lib.log import get_logger
 from lib.model import Catalogue, Claim, CustomerKey, Lane, Mandate, ReceivedEvent
@@ -66,6 +66,8 @@ class SubscriptionManager:
         self._sides = sides
         self._schema_checked = False
         self._went_live = False
+        self._look_follows = 0.0
+        """Until then, on the steady clock, a look for causes of alerts is to come that sees whatever is done now."""
         self._looking: asyncio.Task[list[Lane]] | None = None
 
     @property
@@ -163,7 +165,20 @@ class SubscriptionManager:
         ended = await self.runner.run(claim, **how)
         if ended is not None:
             await self.pulse_reporter.pass_ended(began)
+            if claim.kind not in (alerts.KIND, alerts.LOOK.kind):
+                await self._ask_for_look()
         return ended
+
+    async def _ask_for_look(self) -> None:
+        """See to it that what was done just now is looked at for causes of alerts; nothing where nobody is told."""
+        if self.settings.alarm is None or time.monotonic() < self._look_follows:
+            return
+        try:
+            follows_in = await alerts.ask_for_look(self.db)
+        except DatabaseUnavailable as error:
+            log.warning("look_not_asked_for", error=str(error))
+            return
+        self._look_follows = time.monotonic() + follows_in.total_seconds()
 
     async def drain_quietly(self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = ()) -> None:
         """`drain` for after a response: what fails stays due, so the failure is only logged.
@@ -325,6 +340,8 @@ class SubscriptionManager:
         sweeper = Sweeper(self.settings, self.db, self.stripe, self.enhance, self.accept)
         report = await sweeper.run(deadline=deadline, progress=progress)
         await self.pulse_reporter.report()
+        if not report.elsewhere:
+            await self._ask_for_look()
         return report
 
     async def sweep_if_due(self, *, deadline: float) -> SweepReport | None:

@@ -21,6 +21,7 @@ from uuid import uuid4
 from lib.config import Settings
 from lib.database import (
     Database,
+    alerts,
     checkout_limits,
     comparison,
     due,
@@ -28,6 +29,7 @@ from lib.database import (
     money_back,
     orders,
     outbox,
+    pulses,
     sweeps,
     unsettled,
 )
@@ -346,8 +348,20 @@ class Sweeper:
             await outbox.remind(self._db, outlet)
         if self._settings.sells:
             await checkout_limits.prune(self._db, sweep.started_at)
+        if self._settings.alarm is not None:
+            await alerts.remind(self._db)
+        await self._look_at_token()
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
         return None
+
+    async def _look_at_token(self) -> None:
+        """Remember when the panel's token ends; where the panel does not say, what it said before stands."""
+        try:
+            ends = await self._enhance.token_ends()
+        except BridgeError as error:
+            log.info("token_not_shown", error=str(error))
+            return
+        await pulses.token_ends(self._db, ends)
 
     async def _prune_notices(self) -> int:
         """Delete old mails' rows; what the queue has lost of those that wait is made due."""

@@ -187,7 +187,7 @@ async def test_the_numbers_of_a_mixed_world(world: World) -> None:
     assert found["verdict"]["detail"] == "3 parked, 1 dispute to answer"
     assert found["queue"]["waiting"]["in_grace"] == 1
     assert (found["queue"]["due"], found["queue"]["working"]) == (0, 0)
-    assert codes(found) == ["parked"]
+    assert codes(found) == ["parked", "parked", "paid_after_end", "dispute"]
     assert found["events"]["lastDay"] == 2
     assert datetime.fromisoformat(found["events"]["newestWebhookAt"]).utcoffset() == timedelta()
     assert found["actionsLastDay"]["create_org"] == 12

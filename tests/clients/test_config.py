@@ -111,6 +111,7 @@ CHOICES = {
     "CHECKOUT_TAX_IDS": "On",
     "CHECKOUT_TERMS": "On",
     "OUTBOX_ALLOW_PRIVATE": "1",
+    "ALERT_FORMAT": "Json",
 }
 
 
@@ -156,12 +157,19 @@ MORE = {
     "NOTICE_DAYS": "3",
     "NOTICE_LANGUAGE": "de",
     "NOTICE_TEMPLATES": "our-notices",
+    "ALERT_WEBHOOK_URL": "https://hooks.example.com/services/hook_fake",
+    "ALERT_ROUTING_KEY": "routing_fake",
+    "ALERT_EMAIL": "oncall@example.com",
+    "DATABASE_ALLOWANCE_MB": "512",
+    "SENTRY_DSN": "https://key_fake@o1.ingest.example.com/2",
 }
 
 BESIDE = {
     "OUTBOX_URL": {"OUTBOX_SECRET": OUTBOX_SECRET},
     "MAIL_URL": {"MAIL_FROM": "billing@example.com"},
     "MAIL_FROM": {"MAIL_URL": "smtp://mail.example.com:587"},
+    "ALERT_ROUTING_KEY": {"ALERT_FORMAT": "pagerduty"},
+    "ALERT_EMAIL": {"MAIL_URL": "smtp://mail.example.com:587", "MAIL_FROM": "billing@example.com"},
 }
 """What must be set as well."""
 

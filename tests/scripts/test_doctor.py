@@ -12,12 +12,16 @@ import psycopg
 import pytest
 import stripe
 
+from lib.config import Secret, Settings
+from lib.database import Database
 from lib.stripe_events import SUBSCRIBE_TO, subscribe_to
 from scripts._doctor import examine, redactor
 from scripts._postgres import Postgres
+from scripts.doctor_checks.alerting import check_alerting
 from scripts.doctor_checks.finding import Verdict
 from scripts.doctor_checks.webhook import webhook_address
 from scripts.sim.server import serve
+from tests.messages.receiver import Receiver, receiving
 from tests.world import World, make_world
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -501,14 +505,14 @@ async def test_a_role_without_rights_is_told_which(world: World) -> None:
         world.sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
         said = [f for s, f in [pair async for pair in examine({**world.environ, "DATABASE_URL": address})]
                 if s == "Database" and f.verdict is Verdict.FAIL]  # fmt: skip
-        assert said[0].said.startswith("this user may not write actions, batch_items, batches")
+        assert said[0].said.startswith("this user may not write actions, alerts, batch_items")
         assert "postgres" in said[0].remedy
         assert "permission denied for schema public" in said[1].said and "GRANT CREATE" in said[1].remedy
         world.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
         world.sql(f"GRANT CREATE ON SCHEMA public TO {role}")
         found = await diagnosis(world, DATABASE_URL=address)
         assert found["Database"][0] is Verdict.WARN
-        assert found["Database"][1].startswith("this user does not own actions, batch_items, batches")
+        assert found["Database"][1].startswith("this user does not own actions, alerts, batch_items")
     finally:
         world.sql(f"DROP OWNED BY {role}")
         world.sql(f"DROP ROLE {role}")
@@ -573,3 +577,20 @@ async def test_who_sells_is_told_what_the_key_must_write(world: World) -> None:
     assert portal["Selling"][2] == "Stripe: Developers > API keys > edit the restricted key: Customer portal: Write."
     assert not world.stripe.tables["checkout.session"]
     assert not world.stripe.tables["billing_portal.session"]
+
+
+async def test_a_test_alert_is_sent_when_it_is_asked_for(world: World) -> None:
+    """The receiver takes it and its end; unasked it is reached and sent nothing, and a refusal is a failure."""
+    with receiving(receiver := Receiver()) as url:
+        environ = {"ALERT_WEBHOOK_URL": url, "ALERT_FORMAT": "json", "OUTBOX_ALLOW_PRIVATE": "1"}
+        database = Database(Secret(world.environ["DATABASE_URL"]))
+        settings = Settings.load({**world.environ, **environ})
+        (found,) = [finding async for finding in check_alerting(settings, database, test=False)]
+        assert (found.verdict, receiver.taken) == (Verdict.OK, [])
+        (found,) = [finding async for finding in check_alerting(settings, database, test=True)]
+        assert found.verdict is Verdict.OK
+        assert [word["what"] for word in receiver.taken] == ["open", "over"]
+        receiver.status = 404
+        (found,) = [finding async for finding in check_alerting(settings, database, test=True)]
+        assert (found.verdict, found.said) == (Verdict.FAIL, "the test was not taken: 127.0.0.1: it answered 404")
+        await database.close()

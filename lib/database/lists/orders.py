@@ -18,7 +18,7 @@ NOT_LIVE = "state = 'paid' AND served_at IS NULL AND mode = 'subscription'"
 OPEN_OFFLINE = "provider <> 'stripe' AND state IN ('pending', 'paying')"
 OVERDUE = f"{OPEN_OFFLINE} AND due_at < now()"
 LATE = "paid_late AND provider <> 'stripe'"
-_MEANS_HOSTING = (
+MEANS_HOSTING = (
     "NOT EXISTS (SELECT FROM plan_mappings m WHERE m.billing_provider = orders.provider"
     " AND m.billing_plan_id = orders.billing_plan_id AND m.kind = 'ignore')"
 )
@@ -63,7 +63,7 @@ class OrderFilter:
             (self.since, "created_at >= %(since)s"),
             (self.until, "created_at < %(until)s"),
             (self.disputed, "disputed"),
-            (self.not_live, f"{NOT_LIVE} AND {_MEANS_HOSTING}"),
+            (self.not_live, f"{NOT_LIVE} AND {MEANS_HOSTING}"),
             (self.overpaid, "overpaid > 0"),
             (self.open_offline, OPEN_OFFLINE),
             (self.overdue, OVERDUE),
@@ -187,8 +187,8 @@ async def numbers(db: Database) -> dict[str, Any]:
         SELECT
             (SELECT count(*) FROM orders WHERE state = 'pending') AS pending,
             (SELECT count(*) FROM orders WHERE state = 'paying') AS paying,
-            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {_MEANS_HOSTING}) AS not_live,
-            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {_MEANS_HOSTING} AND
+            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {MEANS_HOSTING}) AS not_live,
+            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {MEANS_HOSTING} AND
                 paid_at < now() - interval '15 minutes'
             ) AS long_not_live,
             (SELECT count(*) FROM orders WHERE disputed) AS disputed,
@@ -196,7 +196,6 @@ async def numbers(db: Database) -> dict[str, Any]:
             (SELECT count(*) FROM orders WHERE {OVERDUE}) AS overdue,
             (SELECT count(*) FROM orders WHERE {OVERDUE} AND state = 'paying') AS overdue_in_part,
             (SELECT count(*) FROM orders WHERE {LATE}) AS paid_late,
-            (SELECT count(*) FROM orders WHERE {LATE} AND paid_at > now() - interval '7 days') AS newly_paid_late,
             (SELECT coalesce(jsonb_object_agg(currency, missing), '{{}}') FROM (
                 SELECT currency, sum(amount - collected + returned) AS missing FROM orders WHERE {OPEN_OFFLINE}
                 GROUP BY currency) AS m) AS missing,

@@ -21,6 +21,22 @@ class Alert(View):
     remedy: str
 
 
+class OpenAlert(View):
+    """Something that somebody must know of, and what was told of it."""
+
+    cause: str
+    """Names it for good."""
+    title: str
+    detail: str
+    remedy: str
+    opened_at: datetime | None
+    """Since when it is so, as far as that is known."""
+    last_told_at: datetime | None
+    """When the receiver last took a word of it; null: nobody is told, or not yet."""
+    delivery_error: str | None
+    """Why the receiver did not take the last word."""
+
+
 class Migration(View):
     """Which migration the database has, and which one this version wants."""
 
@@ -269,6 +285,8 @@ class Dashboard(View):
     version: str
     migration: Migration
     alerts: list[Alert]
+    open_alerts: list[OpenAlert]
+    """The same, each with its cause and what was told of it."""
     customers: int
     services: dict[str, int]
     holds: dict[str, int]

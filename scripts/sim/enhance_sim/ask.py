@@ -33,6 +33,9 @@ class Knobs:
     default_limit: int = 10
     max_limit: int = 500
     actor: str = ""
+    token: str = ""
+    token_expires: str | None = None
+    """When the token ends, as the panel writes it."""
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ class EnhanceSim(Staff):
         self.state = World(org_id, role)
         self.actor_id = self.state.uuid()
         self.staff_id = self.state.uuid()
-        self.knobs = Knobs(actor=self.actor_id)
+        self.knobs = Knobs(actor=self.actor_id, token=token)
         self.calls: list[Call] = []
         self.violations: list[str] = []
         self.ignored_fields: list[str] = []

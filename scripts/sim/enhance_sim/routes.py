@@ -60,6 +60,14 @@ def activities(ask: Ask) -> Answer:
     return Answer(200, ask.page(rows, lambda _, row: row))
 
 
+def access_tokens(ask: Ask) -> Answer:
+    """The token of its own org: its first five characters, and its end if it has one."""
+    ask.org()
+    row = {"id": "5f1d7a90-0000-4000-8000-000000000002", "firstFive": ask.knobs.token[:5], "roles": ["SuperAdmin"]}
+    ends = {"tokenExpires": ask.knobs.token_expires} if ask.knobs.token_expires else {}
+    return Answer(200, [{**row, **ends, "friendlyName": "bridge", "allowedIps": [], "ipRestricted": False}])
+
+
 Handler = Callable[[Ask], Answer]
 
 PUBLIC = {"/version", "/status", "/branding", "/login/password-recovery"}
@@ -72,6 +80,7 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "/servers/groups"): server_groups,
     ("GET", "/v2/orgs/{org_id}/activities"): activities,
     ("GET", "/orgs/{org_id}"): people.get_org,
+    ("GET", "/orgs/{org_id}/access_tokens"): access_tokens,
     ("PATCH", "/orgs/{org_id}"): people.patch_org,
     ("DELETE", "/orgs/{org_id}"): people.delete_org,
     ("POST", "/orgs/{org_id}/customers"): people.create_customer,
