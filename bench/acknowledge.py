@@ -10,10 +10,6 @@ with drains, in which other holders keep all places, take turns with rounds in w
 
 import argparse
 import asyncio
-import hashlib
-import hmac
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,37 +18,21 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from bench.stage import PLACES, ROOT, Sender, request, serving
 from lib.config import Secret
 from lib.database import Database, migrate
 from scripts._postgres import free_port, start
 
-ROOT = Path(__file__).resolve().parent.parent
 PROCESSES = 4
-PLACES = 4
 MOST = 2.0
 """How many times longer the slowest twentieth may take with drains than without."""
 
 FAILED = 3600.0
 """Seconds that an event counts with that was refused: far above all others."""
-
-SECRET = "whsec_bench_fake"  # noqa: S105
-ENVIRON = {
-    "STRIPE_SECRET_KEY": "sk_test_bench_fake",
-    "STRIPE_WEBHOOK_SECRET": SECRET,
-    "STRIPE_API_BASE": "http://127.0.0.1:9",
-    "ENHANCE_API_URL": "http://127.0.0.1:9",
-    "ENHANCE_API_TOKEN": "token_bench_fake",
-    "ENHANCE_ORG_ID": "00000000-0000-4000-8000-000000000001",
-    "ADMIN_API_KEY": "admin_bench_fake_key",
-    "CRON_SECRET": "cron_bench_fake_secret",
-    "LOG_LEVEL": "error",
-    "PANEL_CONCURRENCY": str(PLACES),
-}
 
 
 def main() -> int:
@@ -77,7 +57,7 @@ def main() -> int:
         for number in range(options.rounds):
             for mode, found in taken.items():
                 with ExitStack() as functions:
-                    ports = [functions.enter_context(serving(far, mode)) for _ in range(PROCESSES)]
+                    ports = [functions.enter_context(serving(far, mode)).port for _ in range(PROCESSES)]
                     asyncio.run(round_of(f"warm_{mode}_{number}", ports, options.rate, 2))
                     found += asyncio.run(round_of(f"{mode}_{number}", ports, options.rate, options.seconds))
         print(f"{PROCESSES} processes, {options.rate} events/s, the database {round_trip(far):.1f} ms away")
@@ -163,62 +143,7 @@ def round_trip(url: str) -> float:
     return statistics.median(times) * 1000
 
 
-# --- the functions ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def serving(url: str, mode: str) -> Iterator[int]:
-    """One process of `./scripts/serve`; its port."""
-    port = free_port()
-    environ = {**os.environ, **ENVIRON, "DATABASE_URL": url, "PROVISIONING_MODE": mode}
-    command = [sys.executable, "-c", "from scripts._serve import main; main()", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield port
-        finally:
-            process.kill()
-
-
-# --- Stripe -----------------------------------------------------------------------------------------------------------
-
-
-class Sender(asyncio.Protocol):
-    """One connection that Stripe keeps open: a request, its whole answer, the next request."""
-
-    def __init__(self) -> None:
-        self._answer: asyncio.Future[int] | None = None
-        self._received = b""
-        self.ended = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The server took the connection."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """A part of an answer came in."""
-        self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-        if len(body) >= length and self._answer is not None:
-            self._received = b""
-            self._answer.set_result(int(head.split(b" ")[1]))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """The connection ended."""
-        self.ended = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error or ConnectionResetError())
-
-    async def send(self, request: bytes) -> int:
-        """Send a request; the status of its answer."""
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._answer
+# --- the load ---
 
 
 async def round_of(name: str, ports: list[int], rate: int, seconds: int) -> list[float]:
@@ -246,26 +171,6 @@ async def round_of(name: str, ports: list[int], rate: int, seconds: int) -> list
             await asyncio.sleep(max(0.0, at - loop.time()))
             deliveries.create_task(deliver(port, body, at))
     return latencies
-
-
-def request(name: str) -> bytes:
-    """A signed delivery about a customer of its own."""
-    thing: dict[str, Any] = {"id": f"in_{name}", "object": "invoice", "customer": f"cus_{name}", "lines": "x" * 2000}
-    event = {
-        "id": f"evt_{name}",
-        "object": "event",
-        "type": "invoice.paid",
-        "livemode": False,
-        "created": 1_794_000_000,
-    }
-    body = json.dumps({**event, "data": {"object": thing}}).encode()
-    now = int(time.time())
-    mac = hmac.new(SECRET.encode(), b"%d." % now + body, hashlib.sha256).hexdigest()
-    head = (
-        f"POST /api/webhook HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nStripe-Signature: t={now},v1={mac}\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 if __name__ == "__main__":

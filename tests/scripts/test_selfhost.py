@@ -22,7 +22,7 @@ import yaml
 from lib.config import Secret, Settings
 from lib.database import Database, latest_version, schema_version
 from scripts._environment import parse
-from scripts._postgres import Postgres, _binaries, free_port
+from scripts._postgres import Postgres, free_port, programs
 from tests.scripts.test_first_run import _outer_python
 from tests.scripts.test_serve import serving
 from tests.tools import require_tool
@@ -243,7 +243,7 @@ async def test_a_backup_restores_as_written(world: World, postgres: Postgres, tm
     address = postgres.create_database(restored)
     dump, restore = re.findall(r"^(pg_(?:dump|restore) .*)$", PAGE, re.MULTILINE)
     for line, database in ((dump, world.environ["DATABASE_URL"]), (restore, address)):
-        environ = {"PATH": f"{_binaries()}:{os.environ['PATH']}", "DATABASE_URL": database}
+        environ = {"PATH": f"{programs()}:{os.environ['PATH']}", "DATABASE_URL": database}
         await asyncio.to_thread(subprocess.run, ["sh", "-ec", line], cwd=tmp_path, env=environ, check=True, timeout=120)
     handle = Database(Secret(address))
     assert await schema_version(handle) == latest_version()
