@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
-POLICIES = {"BRAKE_MAX": "3"}
+POLICIES = {"BRAKE_MAX": "6"}
 """Settings that let a handful of customers do what takes hundreds otherwise."""
 
 

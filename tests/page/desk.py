@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import httpx
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import expect
 from psycopg.rows import dict_row
 
 from lib.stripe_events import SUBSCRIBE_TO
@@ -22,7 +23,7 @@ from scripts.demo_world.stage import PLAN, PRICE, Stage
 from scripts.demo_world.watch import busy
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Page, Request
+    from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 PATIENCE = 20.0
 """Seconds until what should happen soon counts as never."""
@@ -103,29 +104,36 @@ class World:
             self.settle()
         return Buyer(name, email, domain, customer, bought["id"])
 
-    def order(self, name: str) -> Buyer:
+    def order(self, name: str, price: str = PRICE) -> Buyer:
         """Somebody new buys through Stripe's Checkout, as a seller's page opens it; it is an order of ours."""
         self._buyers += 1
         first = name.split(maxsplit=1)[0].lower()
         email, domain = f"{first}{self._buyers}@example.com", f"{first}{self._buyers}.example"
-        session = open_checkout(self.stage)
+        session = open_checkout(self.stage, price=price)
         self.stage.stripe.complete_checkout(session["id"], email=email, name=name, domain=domain)
         self.settle()
         return Buyer(name, email, domain, session["customer"], session["subscription"])
 
+    def fall_unpaid(self, buyer: Buyer) -> None:
+        """The card fails until Stripe gives up, which nobody has heard of yet."""
+        self.stage.stripe.fail_payment(buyer.subscription)
+        self.stage.stripe.mark_unpaid(buyer.subscription)
+
     def dispute(self, buyer: Buyer) -> str:
         """The last payment is disputed at the bank; the dispute's id."""
-        stripe = self.stage.stripe
-        charge = charges_of(stripe, stripe.get(buyer.subscription))[0]
-        dispute = stripe.dispute(charge["id"], "needs_response")
+        dispute = self.stage.stripe.dispute(self.charge(buyer)["id"], "needs_response")
         self.settle()
         return str(dispute["id"])
+
+    def sell_by_transfer(self) -> None:
+        """Map what is paid by bank transfer."""
+        self.map("basic-by-transfer", PLAN, billing_provider="bank_transfer")
 
     def transfer(self, name: str) -> dict[str, Any]:
         """Somebody orders by bank transfer, 19.00 EUR, and has paid nothing yet; the order."""
         self._buyers += 1
         email = f"{name.split(maxsplit=1)[0].lower()}{self._buyers}@example.com"
-        self.map("basic-by-transfer", PLAN, billing_provider="bank_transfer")
+        self.sell_by_transfer()
         sold = {"billingPlanId": "basic-by-transfer", "amount": 1900, "currency": "eur", "email": email, "name": name}
         body = {"action": "create", "provider": "bank_transfer", **sold}
         order: dict[str, Any] = self.admin("POST", "/api/admin/orders", json=body)["order"]
@@ -148,11 +156,34 @@ class World:
         (row,) = self.sql("SELECT * FROM services WHERE subscription_id = %s", buyer.subscription)
         return row
 
+    def charge(self, buyer: Buyer) -> Any:
+        """The last charge of somebody at Stripe."""
+        return charges_of(self.stage.stripe, self.stage.stripe.get(buyer.subscription))[0]
+
+    def hosting(self, buyer: Buyer) -> Any:
+        """The hosting of somebody as the panel itself has it."""
+        found = [one for one in self.stage.panel.subscriptions.values() if buyer.subscription in one.friendly_name]
+        assert len(found) == 1, f"{buyer.name} has {len(found)} hostings"
+        return found[0]
+
     def suspended(self, buyer: Buyer) -> bool:
         """Whether somebody's hosting is off in the panel itself."""
-        found = [one for one in self.stage.panel.subscriptions.values() if buyer.subscription in one.friendly_name]
-        assert found, f"{buyer.name} has no hosting"
-        return all(one.suspended_by is not None for one in found)
+        return self.hosting(buyer).suspended_by is not None
+
+    def plan(self, buyer: Buyer) -> int:
+        """The plan of somebody in the panel."""
+        return int(self.hosting(buyer).plan_id)
+
+    def fill_up(self, buyer: Buyer, diskspace: int) -> None:
+        """Have somebody use so many bytes of their hosting."""
+        self.stage.panel.set_usage(self.hosting(buyer).id, diskspace=diskspace)
+
+    def drain(self) -> None:
+        """Run what is due, as the cron does."""
+        answer = httpx.get(
+            f"{self.stage.base}/api/cron/drain", headers=self.stage.bearer("CRON_SECRET"), timeout=PATIENCE
+        )
+        assert answer.is_success, answer.text
 
     def problems(self, buyer: Buyer) -> list[str]:
         """The reasons that somebody is parked for."""
@@ -202,9 +233,51 @@ class Desk:
             quiet = 0 if self._asked else quiet + 1
         self.page.wait_for_function("!document.querySelector('[aria-busy=true]')")
 
-    def heard(self, text: str | re.Pattern[str]) -> None:
-        """Wait until the page says so, in the live region or beside the act."""
-        self.page.get_by_text(text).first.wait_for()
+    def see_customer(self, buyer: Buyer) -> None:
+        """Go to the screen of one customer."""
+        self.see("customer", id=buyer.customer)
+
+    # --- what an operator does ---
+
+    def act(self, button: str, *, go: str | None = None, **fields: str) -> str:
+        """Press a button, fill in what its dialog asks for, confirm, and wait for the end; what the dialog then says.
+
+        Args:
+            button: the name of the button on the screen.
+            go: the name of the one in the dialog, where it is another.
+            fields: what to type or to choose, by the field's label (`_` for a blank or another sign).
+        """
+        self.page.locator("main").get_by_role("button", name=button, exact=True).click()
+        self.fill(**fields)
+        self.confirm(go or button)
+        close = self.dialog.locator("footer").get_by_role("button", name="Close")
+        expect(close).to_be_enabled()
+        said = self.dialog.inner_text()
+        close.click()
+        self.at_rest()
+        return said
+
+    @property
+    def dialog(self) -> Locator:
+        """The dialog that is open."""
+        return self.page.get_by_role("dialog")
+
+    def fill(self, **fields: str) -> None:
+        """Fill in fields of the dialog, by their labels."""
+        for label, value in fields.items():
+            found = self.dialog.get_by_label(re.compile("^" + label.replace("_", ".")))
+            if found.evaluate("one => one.tagName") == "SELECT":
+                found.select_option(value)
+            else:
+                found.fill(value)
+
+    def confirm(self, button: str) -> None:
+        """Press a button at the foot of the dialog."""
+        self.dialog.locator("footer").get_by_role("button", name=button, exact=True).click()
+
+    def row(self, text: str) -> Locator:
+        """The row of a table that has this text."""
+        return self.page.locator("main tbody tr").filter(has_text=text)
 
     def theme(self, name: str) -> None:
         """Have the system ask for a light or a dark theme."""

@@ -15,6 +15,7 @@ export function Dialog({ title, onClose, children, wide, fixed }) {
   useEffect(() => {
     const before = document.activeElement;
     box.current.showModal();
+    box.current.querySelector("input, select, textarea")?.focus(); // what is asked for, not the cross that closes it
     return () => before?.isConnected && before.focus?.();
   }, []);
   const cancel = (event) => {

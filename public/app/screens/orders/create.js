@@ -1,5 +1,6 @@
 /** An order that is paid by bank transfer or on delivery, written down by hand. */
 
+import { digits } from "/app/currencies.js";
 import { minorUnits } from "/app/format.js";
 import { html } from "/app/markup.js";
 import { useOnce } from "/app/screens/orders/acts.js";
@@ -9,16 +10,6 @@ import { orders as say } from "/app/texts/orders.js";
 
 const { bank_transfer, cash_on_delivery } = say.providers;
 const whole = (typed) => (/^[1-9]\d*$/.test(typed) ? null : say.fields.notNumber);
-
-// The API says an exponent only of an amount that it knows. Until then the two digits of most currencies are taken for
-// reading what was typed; Intl knows the others.
-const exponentOf = (currency) => {
-  try {
-    return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
-  } catch {
-    return 2;
-  }
-};
 
 const FIELDS = [
   { name: "provider", label: say.fields.provider, options: { bank_transfer, cash_on_delivery } },
@@ -50,7 +41,7 @@ export function Create({ done }) {
 }
 
 function bodyOf(values) {
-  const amount = minorUnits(values.amount, exponentOf(values.currency));
+  const amount = minorUnits(values.amount, digits(values.currency));
   const days = Object.fromEntries(["periodDays", "dueDays"].filter((name) => values[name]).map((name) => [name, Number(values[name])]));
   const texts = Object.fromEntries(["name", "domain", "reference"].filter((name) => values[name]).map((name) => [name, values[name]]));
   return { action: "create", provider: values.provider, billingPlanId: values.billingPlanId, currency: values.currency.toLowerCase(), email: values.email, amount, ...days, ...texts };
