@@ -90,7 +90,8 @@ async def _begun(made: Order, context: Context, invoice: SeenInvoice | None = No
     lines = tariff.fees(
         rules, made.amount or 0, currency, provider=Provider.STRIPE, billing_plan_id=plan, started_at=at
     )
-    order = replace(made, fees=lines)
+    # What a buyer would pay on top was on no page of ours: nobody was asked for it.
+    order = replace(made, fees=tariff.of_seller(lines))
     cause = f"pass:{context.mandate.pass_id}"
 
     async def write(connection: Connection) -> Order:

@@ -24,7 +24,7 @@ from lib.model.money import FrozenRequest, Order, OrderState, Origin
 from lib.model.provider import Provider
 from lib.policy import fees as fee_policy
 from lib.policy.purchases import JUST_BOUGHT, Begin, JustBought, KeyTaken, Share, buyer_of, decide, fingerprint
-from lib.policy.session_request import SESSION_LIFE, Page, session_request
+from lib.policy.session_request import SESSION_LIFE, Lines, Page, session_request
 
 log = get_logger()
 
@@ -117,6 +117,9 @@ async def _frozen(shop: Shop, wanted: Goods, page: Page, caller: Caller, now: da
     lines = fee_policy.fees(
         rules, amount or 0, currency, provider=Provider.STRIPE, billing_plan_id=plan, started_at=now
     )
+    if amount is not None:
+        amount += sum(line.amount for line in fee_policy.of_buyer(lines))
+    on_page = Lines(currency, wanted.price.metered, wanted.price.tax_behavior, lines)
     expires_at = now + SESSION_LIFE
     order = Order(
         id=order_id,
@@ -128,7 +131,7 @@ async def _frozen(shop: Shop, wanted: Goods, page: Page, caller: Caller, now: da
         buyer=buyer_of(terms),
         fingerprint=fingerprint(terms),
         idempotency_key=caller.key,
-        request=FrozenRequest(session_request(order_id, terms, page, expires_at, metered=wanted.price.metered)),
+        request=FrozenRequest(session_request(order_id, terms, page, expires_at, on_page)),
         expires_at=expires_at.replace(microsecond=0),
         currency=currency,
         amount=amount,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lib.model.money import OrderMode, Terms
+from lib.model.money import FeeLine, OrderMode, Terms
+from lib.policy.fees import BUYERS, of_buyer
 
 SESSION_LIFE = timedelta(hours=23, minutes=30)
 """How long a session can be paid. Stripe takes 30 minutes to 24 hours from when it is made: with this, the same request
@@ -33,17 +34,29 @@ class Page:
     terms: bool = False
 
 
-def session_request(order_id: str, terms: Terms, page: Page, expires_at: datetime, *, metered: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What stands on Stripe's page beside the price itself, and how that is billed."""
+
+    currency: str
+    metered: bool = False
+    tax_behavior: str | None = None
+    """The price's own; `None`: the account's tax settings say it."""
+    fees: tuple[FeeLine, ...] = ()
+    """The operator's, frozen with the order. Those that the buyer pays become lines."""
+
+
+def session_request(order_id: str, terms: Terms, page: Page, expires_at: datetime, lines: Lines) -> dict[str, Any]:
     """The parameters of the session of an order."""
     line: dict[str, Any] = {"price": terms.billing_plan_id}
-    if not metered:
+    if not lines.metered:
         line["quantity"] = terms.quantity
     metadata = {"order_id": order_id}
     if terms.domain:
         metadata["domain"] = terms.domain
     asked: dict[str, Any] = {
         "mode": terms.mode.value,
-        "line_items": [line],
+        "line_items": [line, *(_fee_line(fee, lines) for fee in of_buyer(lines.fees))],
         "client_reference_id": order_id,
         "success_url": _with_session_id(page.success_url),
         "cancel_url": page.cancel_url,
@@ -61,6 +74,22 @@ def session_request(order_id: str, terms: Terms, page: Page, expires_at: datetim
     if terms.mode is OrderMode.PAYMENT and not terms.customer_id:
         asked["customer_creation"] = "always"
     return asked | _choices(page, customer=terms.customer_id is not None)
+
+
+def _fee_line(fee: FeeLine, lines: Lines) -> dict[str, Any]:
+    """A fee as a line that is paid once: in the mode `subscription` it stands on the first invoice only.
+
+    It is taxed as the price beside it is: where that says whether tax is included, the fee says the same; where it says
+    nothing, both follow the account's tax settings. What kind of goods a fee is, the account's default tax code says.
+    """
+    data: dict[str, Any] = {
+        "currency": lines.currency,
+        "unit_amount": fee.amount,
+        "product_data": {"name": BUYERS[fee.kind]},
+    }
+    if lines.tax_behavior is not None:
+        data["tax_behavior"] = lines.tax_behavior
+    return {"price_data": data, "quantity": 1}
 
 
 def _choices(page: Page, *, customer: bool) -> dict[str, Any]:

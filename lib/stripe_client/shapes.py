@@ -40,6 +40,8 @@ class Price:
     interval_count: int | None
     metered: bool = False
     """Billed by what was used, so that nobody buys a number of it."""
+    tax_behavior: str | None = None
+    """`inclusive` or `exclusive`; `None`: as the account's tax settings say."""
 
 
 def said_of(thing: Json) -> Answer:
@@ -109,6 +111,7 @@ def read_price(thing: Json) -> Price:
         interval=str(recurring["interval"]) if isinstance(recurring, dict) and recurring.get("interval") else None,
         interval_count=recurring.get("interval_count") if isinstance(recurring, dict) else None,
         metered=isinstance(recurring, dict) and recurring.get("usage_type") == "metered",
+        tax_behavior=behavior if (behavior := thing.get("tax_behavior")) in ("inclusive", "exclusive") else None,
     )
 
 

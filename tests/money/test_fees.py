@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lib.model.money import EscrowState, FeeKind, FeeLine, FeeRule, PaymentState, RefundState
 from lib.model.provider import Provider
 from lib.policy.escrow import Escrow, Trouble, escrow, why_not_released
-from lib.policy.fees import fees, seller_net
+from lib.policy.fees import fees, of_buyer, of_seller, seller_net
 from lib.policy.payments import follows, left, state_of, surplus, why_not_refunded
 from tests.money.goods import NOW
 
@@ -85,9 +85,34 @@ def test_what_costs_nothing_bears_no_fee() -> None:
 def test_each_kind_counts_once() -> None:
     """All kinds are taken of the order's amount, and the seller has what is left."""
     rules = [tariff("10", id=n, kind=kind) for n, kind in enumerate(FeeKind)]
-    lines = charged(*rules, *rules, amount=1000)
+    cash = Provider.CASH_ON_DELIVERY
+    lines = fees(rules * 2, 1000, "eur", provider=cash, billing_plan_id=None, started_at=NOW)
     assert [(line.kind, line.amount) for line in lines] == [(kind, 100) for kind in FeeKind]
     assert seller_net(1000, lines) == 600
+
+
+def test_cash_is_handled_where_there_is_cash() -> None:
+    """A rule of all providers for it counts at the door, and for nothing that is paid online."""
+    assert charged(tariff("10", kind=FeeKind.CASH_HANDLING)) == ()
+
+
+def test_who_pays_which_fee() -> None:
+    """The platform's is the seller's; the others are on the buyer's bill, unless they come to nothing."""
+    rules = [tariff("10", id=n, kind=kind) for n, kind in enumerate(FeeKind)]
+    lines = charged(*rules, amount=1000)
+    assert [line.kind for line in of_buyer(lines)] == [FeeKind.BUYER_PROTECTION, FeeKind.SHIPPING]
+    assert [line.kind for line in of_seller(lines)] == [FeeKind.PLATFORM]
+    assert of_buyer(charged(tariff("0", kind=FeeKind.SHIPPING))) == ()
+
+
+@pytest.mark.parametrize(("currency", "fee"), [("kwd", 160), ("isk", 200), ("jpy", 155), ("eur", 155)])
+def test_a_fee_can_be_charged(currency: str, fee: int) -> None:
+    """Stripe takes no amount with the last digits that a currency does not have: half of a step is a step."""
+    (line,) = fees(
+        [tariff("10", kind=FeeKind.SHIPPING)], 1550, currency, provider=Provider.STRIPE, billing_plan_id=None,
+        started_at=NOW,
+    )  # fmt: skip
+    assert line.amount == fee
 
 
 some_rules = st.builds(

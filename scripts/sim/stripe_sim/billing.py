@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from scripts.sim.stripe_sim import shapes
@@ -38,13 +39,14 @@ class Billing(Payments):
         changed: int | None = None,
         subscription_id: str | None = None,
         one_time: Sequence[Item] = (),
+        percent_off: Decimal = Decimal(0),
         **fields: Any,
     ) -> Obj:
         """A subscription begun at `created` that reached `status` at `changed`, with the invoices this implies.
 
         Items are prices or (price, quantity). `payment` is the first invoice's outcome while the status is active:
         `processing` or `open` leave it open; while a debit is `processing` the status is `incomplete`. `one_time`
-        prices are on the first invoice only. `fields` are set on the
+        prices are on the first invoice only, and so is the discount of `percent_off`. `fields` are set on the
         subscription from its beginning.
         """
         at = self._at(created)
@@ -73,7 +75,8 @@ class Billing(Payments):
         elif first == "processing" and sub["status"] == "active":
             sub["status"] = "incomplete"
         extra = [self._price_and_quantity(item) for item in one_time]
-        self._bill(sub, "subscription_create", at, first, free=sub["status"] == "trialing", one_time=extra)
+        free = sub["status"] == "trialing"
+        self._bill(sub, "subscription_create", at, first, free=free, one_time=extra, percent_off=percent_off)
         # Told last, because the first invoice's id and outcome are on the object from its first event on.
         self.emit("customer.subscription.created", sub, at)
         later = self._at(None) if changed is None else changed

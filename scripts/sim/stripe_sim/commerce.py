@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from scripts.sim.stripe_sim import shapes
+from scripts.sim.stripe_sim import reckon, shapes
 from scripts.sim.stripe_sim.billing import Billing, Item
 from scripts.sim.stripe_sim.payments import merged_metadata
 from scripts.sim.stripe_sim.store import ApiError, Obj, locked, missing
@@ -57,6 +58,12 @@ class Commerce(Billing):
             metadata=merged_metadata({}, params.get("metadata") or {}),
             custom_fields=[_custom_field(field) for field in fields],
         )
+        if _is_on(params.get("automatic_tax") or {}):
+            session["automatic_tax"] = {
+                **session["automatic_tax"],
+                "enabled": True,
+                "status": "requires_location_inputs",
+            }
         self._requested[session_id] = params
         self.session_lines[session_id] = lines
         return self.put(session)
@@ -71,12 +78,15 @@ class Commerce(Billing):
         *,
         custom_fields: Mapping[str, str] | None = None,
         payment: Literal["paid", "processing"] = "paid",
+        promotion_code: str | None = None,
+        presented: tuple[str, Decimal] | None = None,
         created: int | None = None,
     ) -> Obj:
         """The buyer finishes the page; answers the session.
 
         `domain` and `custom_fields` fill the session's custom fields. `processing` is a delayed method: the session is
-        complete but unpaid until `settle_checkout`.
+        complete but unpaid until `settle_checkout`. `presented` is the buyer's own currency with its rate, if the page
+        showed that.
         """
         at = self._at(created)
         session = self.get(session_id, "checkout.session")
@@ -98,10 +108,13 @@ class Commerce(Billing):
         }  # fmt: skip
         if session["consent_collection"]:
             session["consent"] = {"promotions": None, "terms_of_service": "accepted"}
+        percent_off = self._reckon(session, promotion_code)
         if session["mode"] == "subscription" and customer is not None:
-            self._buy_subscription(session, customer["id"], payment, at)
+            self._buy_subscription(session, customer["id"], payment, at, percent_off)
         else:
             self._buy_once(session, payment, at)
+        if presented is not None:
+            self._present(session, *presented)
         paid = "no_payment_required" if session["amount_total"] == 0 else "paid"
         session.update(status="complete", url=None, payment_status=paid if payment == "paid" else "unpaid")
         self.put(session)
@@ -260,16 +273,74 @@ class Commerce(Billing):
         self.emit("billing_portal.session.created", portal, at)
         return portal
 
+    def _reckon(self, session: Obj, code: str | None) -> Decimal:
+        """What the page comes to, now that the buyer has said where they are and which code they have; percent off."""
+        if code is not None and (not _is_true(session["allow_promotion_codes"]) or code not in self.promotion_codes):
+            raise _bad("promotion_code", f"This code is invalid: {code}")
+        percent_off = self.promotion_codes[code] if code is not None else Decimal(0)
+        rate = self.tax_rate if session["automatic_tax"]["enabled"] else None
+        lines = self.session_lines[session["id"]]
+        found = [
+            reckon.line(line["amount_subtotal"], percent_off, rate, line["price"]["tax_behavior"]) for line in lines
+        ]
+        for line, part in zip(lines, found, strict=True):
+            line.update(amount_discount=part.discount, amount_tax=part.tax, amount_total=part.total)
+        whole = reckon.together(found)
+        details = {"amount_discount": whole.discount, "amount_shipping": 0, "amount_tax": whole.tax}
+        session.update(amount_subtotal=whole.subtotal, amount_total=whole.total, total_details=details)
+        if rate is not None:
+            session["automatic_tax"] = {**session["automatic_tax"], "status": "complete"}
+        if code is not None:
+            session["discounts"] = [{"coupon": None, "promotion_code": f"promo_{code}"}]
+        return percent_off
+
+    def _present(self, session: Obj, currency: str, rate: Decimal) -> None:
+        """The buyer saw, and paid in, a currency of their own."""
+        amount = reckon.exchanged(session["amount_total"], session["currency"], currency, rate)
+        details = {"presentment_amount": amount, "presentment_currency": currency}
+        session["presentment_details"] = details
+        if session["payment_intent"] or session["invoice"]:
+            charge = self.charge_of(session["id"])
+            charge["presentment_details"] = details
+            self.get(charge["payment_intent"])["presentment_details"] = details
+
+    def _line_price(self, number: int, line: Obj) -> Obj:
+        """The price of a line, which the request may describe instead of naming one."""
+        data = line.get("price_data")
+        if data is None:
+            price = self.prices.get(line.get("price", ""))
+            if price is None:
+                raise missing("price", line.get("price"), f"line_items[{number}][price]", 400)
+            return price
+        where = f"line_items[{number}][price_data]"
+        if line.get("price"):
+            raise _bad(where, "You may only specify one of these parameters: price, price_data.")
+        for needed in ("currency", "unit_amount"):
+            if data.get(needed) is None:
+                raise _bad(f"{where}[{needed}]", f"Missing required param: {where}[{needed}].", "parameter_missing")
+        product, inline = data.get("product"), data.get("product_data") or {}
+        if (product is None) == (not inline.get("name")):
+            raise _bad(f"{where}[product]", "You must specify either `product` or `product_data` with a name.")
+        amount = int(data["unit_amount"])
+        if amount < 0 or amount % (10 if reckon.DIGITS.get(data["currency"]) == 3 else 1):
+            raise _bad(f"{where}[unit_amount]", "Invalid integer: the amount can't be charged.")
+        product = product or self.create_product(None, inline["name"])["id"]
+        recurring = (data.get("recurring") or {}).get("interval")
+        behavior = data.get("tax_behavior") or "unspecified"
+        return self.create_price(
+            None, product, amount, data["currency"], recurring, nickname=inline.get("name"), tax_behavior=behavior
+        )
+
     def _session_lines(self, mode: str, wanted: list[Obj]) -> list[Obj]:
         if mode not in ("payment", "subscription"):
             raise _bad("mode", f"Invalid mode: must be one of payment or subscription (got '{mode}')")
         if not wanted:
             raise _bad("line_items", "Missing required param: line_items.", "parameter_missing")
-        lines = []
+        lines: list[Obj] = []
         for number, line in enumerate(wanted):
-            price = self.prices.get(line.get("price", ""))
-            if price is None:
-                raise missing("price", line.get("price"), f"line_items[{number}][price]", 400)
+            price = self._line_price(number, line)
+            if lines and price["currency"] != lines[0]["currency"]:
+                raise _bad(f"line_items[{number}]", "All prices on a Checkout session must have the same currency.")
             if not price["active"]:
                 message = "The price specified is inactive. This field only accepts active prices."
                 raise _bad(f"line_items[{number}][price]", message)
@@ -310,7 +381,7 @@ class Commerce(Billing):
         return customer
 
     def _buy_subscription(
-        self, session: Obj, customer_id: str, payment: Literal["paid", "processing"], at: int
+        self, session: Obj, customer_id: str, payment: Literal["paid", "processing"], at: int, percent_off: Decimal
     ) -> None:
         data = self._requested[session["id"]].get("subscription_data") or {}
         lines = self.session_lines[session["id"]]
@@ -329,6 +400,8 @@ class Commerce(Billing):
             trial_end=int(trial_end) if trial_end else None,
             payment=payment,
             created=at,
+            percent_off=percent_off,
+            automatic_tax={"disabled_reason": None, "enabled": session["automatic_tax"]["enabled"], "liability": None},
         )
         session.update(subscription=sub["id"], invoice=sub["latest_invoice"])
         if trial_end:
@@ -356,6 +429,14 @@ class Commerce(Billing):
 
     def _disputes_of(self, charge: Obj) -> list[Obj]:
         return list(self.disputes.newest_first({"charge": charge["id"]}))
+
+
+def _is_true(value: Any) -> bool:
+    return value in (True, "true")
+
+
+def _is_on(choice: Obj) -> bool:
+    return _is_true(choice.get("enabled"))
 
 
 def _custom_field(wanted: Obj) -> Obj:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from scripts.sim.stripe_sim import shapes
+from scripts.sim.stripe_sim import reckon, shapes
 from scripts.sim.stripe_sim.store import ApiError, Obj, World, dig, locked, missing
 
 if TYPE_CHECKING:
@@ -269,6 +270,7 @@ class Payments(World):
         one_time: Sequence[tuple[Obj, int]] = (),
         shelved: Shelf | None = None,
         lines: Sequence[Obj] | None = None,
+        percent_off: Decimal = Decimal(0),
     ) -> Obj:
         """Make, finalize and try to collect an invoice over the subscription's present items, or over `lines`."""
         invoice_id = self.new_id("invoice")
@@ -282,7 +284,7 @@ class Payments(World):
             line = shapes.line_item(self.new_id("line_item"), invoice_id, item, amount, self.livemode)
             line["parent"] = None
             lines.append(line)
-        invoice = self.put(shapes.invoice(invoice_id, sub, lines, reason, at))
+        invoice = self.put(self._reckoned(shapes.invoice(invoice_id, sub, lines, reason, at), sub, percent_off))
         sub["latest_invoice"] = invoice_id
         self.emit("invoice.created", invoice, at)
         if shelved == "keep_as_draft" or outcome == "draft":
@@ -293,6 +295,26 @@ class Payments(World):
         if shelved == "mark_uncollectible":
             return self.mark_uncollectible(invoice_id, at)
         return invoice
+
+    def _reckoned(self, invoice: Obj, sub: Obj, percent_off: Decimal) -> Obj:
+        """The invoice with its discount and, where the subscription has automatic tax, its tax."""
+        rate = self.tax_rate if sub["automatic_tax"]["enabled"] else None
+        if rate is None and not percent_off:
+            return invoice
+        found = reckon.together(
+            reckon.line(line["amount"], percent_off, rate, self._tax_behavior(line))
+            for line in invoice["lines"]["data"]
+        )
+        due = max(found.total, 0)
+        invoice.update(subtotal=found.subtotal, total=found.total, amount_due=due, amount_remaining=due)
+        invoice.update(total_taxes=reckon.taxes(found), total_excluding_tax=found.total - found.tax)
+        if found.discount:
+            invoice["total_discount_amounts"] = [{"amount": found.discount, "discount": "di_sim"}]
+        return invoice
+
+    def _tax_behavior(self, line: Obj) -> str | None:
+        behavior: str | None = self.get(dig(line, "pricing.price_details.price"), "price")["tax_behavior"]
+        return behavior
 
     def _finalize(self, invoice: Obj, outcome: Outcome, at: int) -> None:
         sub = self._subscription_of(invoice)
@@ -404,9 +426,13 @@ class Payments(World):
     def _balance_transaction(
         self, kind: str, source: str, amount: int, currency: str, at: int, fee: int | None = None
     ) -> Obj:
+        kept_in, rate = self.exchange.get(currency, (currency, None))
+        if rate is not None:
+            amount = reckon.exchanged(amount, currency, kept_in, rate)
         cost = round(amount * 0.029) + 30 if fee is None else fee
         txn_id = self.new_id("balance_transaction")
-        return self.put(shapes.balance_transaction(txn_id, kind, source, amount, cost, currency, at))
+        txn = shapes.balance_transaction(txn_id, kind, source, amount, cost, kept_in, at)
+        return self.put({**txn, "exchange_rate": None if rate is None else float(rate)})
 
     def _invoices_of(self, sub_id: str, **where: Any) -> list[Obj]:
         """The subscription's invoices, newest first."""

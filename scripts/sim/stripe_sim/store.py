@@ -7,6 +7,7 @@ import copy
 import functools
 import threading
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ class World:
         self.clock = clock
         self.account_id = "acct_sim"
         self.late_balance_transactions = False
+        self.tax_rate = Decimal("0.20")  # what automatic tax takes everywhere
+        self.promotion_codes: dict[str, Decimal] = {}  # percent off the first bill
+        self.exchange: dict[
+            str, tuple[str, Decimal]
+        ] = {}  # currency -> what the balance keeps it in, and at which rate
         self.lock = threading.RLock()
         self.tables = {kind: Table(indexed) for kind, (_, indexed) in KINDS.items()}
         self.products = self.tables["product"]
