@@ -139,6 +139,8 @@ async def act(ask: Ask[bodies.OrderAct]) -> Answer:
             acted = await orders.returned(bridge, till, given)
         case bodies.RefundOrder():
             acted = await orders.refund(bridge, till, given)
+        case bodies.ReleaseEscrow():
+            acted = await orders.release_escrow(bridge, till, given)
     return Answer(acted, background=BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
 
 

@@ -12,14 +12,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
+from lib.checkout.escrow import Look, came_of, follow
 from lib.checkout.offline import customer_of, with_fees
-from lib.checkout.offline_escrow import watch
 from lib.database import due, orders
+from lib.database.order_trouble import trouble_of
 from lib.kinds import Ended, nudge
 from lib.model import Settled
 from lib.model.money import Order, OrderFact, Origin
 from lib.model.reason import WaitReason
 from lib.policy import offline, references
+from lib.policy.escrow import Trouble
 
 if TYPE_CHECKING:
     from lib.config import Mail
@@ -42,7 +44,12 @@ async def run(claim: Claim, context: Context) -> Ended:
 
     async def work(connection: Connection) -> tuple[list[Order], list[datetime]]:
         line = await _follow(connection, claim.key, renewal, cause, now, context.settings.mail)
-        dates = [await watch(connection, order, context.settings, cause, now) for order in line]
+        look = Look(context.settings, cause, now, context.mandate.pass_id)
+        dates = []
+        for order in line:
+            trouble = await trouble_of(connection, order.id) if order.escrow is not None else Trouble()
+            _, date = await follow(connection, order, came_of(order, ()), trouble, look)
+            dates.append(date)
         return line, [date for date in dates if date is not None]
 
     line, dates = await context.db.transact(work)

@@ -8,8 +8,10 @@ by side, and answers may be old.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from lib.checkout import escrow
+from lib.checkout.escrow import Look, came_of
 from lib.checkout.learn import INVOICE, Subject, subject_of
 from lib.database import due, orders, outbox, payments
 from lib.database.connection import Connection
@@ -19,7 +21,6 @@ from lib.kinds import Context, Ended, nudge
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Nudge, Parked, Priority, Problem, Settled, Waits
 from lib.model.money import (
-    EscrowState,
     Order,
     OrderFact,
     OrderMode,
@@ -36,7 +37,7 @@ from lib.model.reason import Reason, WaitReason
 from lib.model.stripe_money import SeenSession
 from lib.policy import learnt
 from lib.policy import orders as policy
-from lib.policy.escrow import Escrow, Trouble, escrow
+from lib.policy.escrow import Trouble
 
 log = get_logger()
 
@@ -97,14 +98,6 @@ class Known:
     def newest(self) -> Payment | None:
         return self.payments[-1] if self.payments else None
 
-    def came(self, currency: str | None) -> int:
-        """What its payments brought, in the order's currency."""
-        return sum(
-            payment.came
-            for payment in self.payments
-            if payment.state is PaymentState.SUCCEEDED and payment.currency == currency
-        )
-
     @property
     def intent(self) -> str | None:
         """How it is paid, in Stripe's words: by whichever attempt succeeded, else the newest one decides.
@@ -154,16 +147,17 @@ class Moving:
         moved: policy.Move | None = None
         if fact is not None:
             order, moved = await self._apply(connection, order, fact, known)
-        standing = await self._escrow(connection, order, known)
         if follow := self._follow(order, known, moved):
             await due.nudge(connection, follow)
         await self._thank(connection, before, order)
-        await self._tell(connection, before, order, standing)
+        await self._tell(connection, before, order)
+        look = Look(self._context.settings, self._cause, self._now, self._context.mandate.pass_id)
+        order, wake_at = await escrow.follow(connection, order, came_of(order, known.payments), known.trouble, look)
         facts = {"order": order.id, "state": order.state.value}
         if isinstance(moved, policy.NotAllowed):
             problem = Problem(Reason.ORDER_MOVE_UNKNOWN, moved.detail, order.id)
             return Ended(Parked((problem,)), order.terms.customer_id, facts)
-        rest = self._rest(order, standing)
+        rest = self._rest(order, wake_at)
         if self._key != order.id:  # what comes later is the order's own row's
             if at := rest.at if isinstance(rest, Waits) else rest.wake_at:
                 await due.nudge(connection, [nudge("order", order.id)], at=at, priority=Priority.ROUTINE)
@@ -190,7 +184,7 @@ class Moving:
         seen = policy.Seen(
             session=(session.status, session.payment_status) if session is not None else None,
             intent=known.intent,
-            came=known.came(order.currency),
+            came=came_of(order, known.payments),
             went=order.refunded,
         )
         fact = policy.fact_of(seen, order.state)
@@ -212,22 +206,6 @@ class Moving:
                 log.warning("order_paid_late", order=order.id, was=order.state)
         return after, moved
 
-    async def _escrow(self, connection: Connection, order: Order, known: Known) -> Escrow | None:
-        """Where the money of an order stands that was sold for somebody else."""
-        if order.escrow is None or order.paid_at is None:
-            return None
-        came, days = known.came(order.currency), self._context.settings.escrow_days
-        stands = escrow(order.escrow, order.paid_at, came, known.trouble, days, self._now)
-        at = stands.wake_at or order.releasable_at
-        if stands.state is EscrowState.RELEASABLE and order.escrow is EscrowState.HELD:
-            at = self._now
-        if (stands.state, at) != (order.escrow, order.releasable_at):
-            await orders.save(connection, replace(order, escrow=stands.state, releasable_at=at))
-        if stands.state is not order.escrow:
-            step = Step(StepKind.ESCROW, StepState.SUCCEEDED, self._cause, fact=stands.state.value)
-            await orders.log(connection, order.id, step)
-        return stands
-
     async def _thank(self, connection: Connection, before: Order, order: Order) -> None:
         """Write to the buyer that their order is paid."""
         if self._context.settings.mail is None or before.paid_at is not None or order.paid_at is None:
@@ -237,30 +215,17 @@ class Moving:
 
         await notices.write(connection, of_paid_order(order, self._now))
 
-    async def _tell(self, connection: Connection, before: Order, order: Order, stands: Escrow | None) -> None:
-        """Tell the operator's own systems what has become true in this transaction."""
+    async def _tell(self, connection: Connection, before: Order, order: Order) -> None:
+        """Tell the operator's own systems that an order has become paid, in this transaction."""
         outlet = self._context.settings.outbox
-        paid = before.paid_at is None and order.paid_at is not None
-        releasable = stands is not None and stands.state is EscrowState.RELEASABLE is not before.escrow
-        if not outlet or not (paid or releasable):
+        if not outlet or before.paid_at is not None or order.paid_at is None:
             return
-        from lib.model.payloads import EscrowData, OrderData
+        from lib.model.payloads import OrderData
 
         customer = CustomerKey.stripe(order.terms.customer_id) if order.terms.customer_id else None
-        pass_id, told = self._context.mandate.pass_id, []
-        if paid:
-            once, data = f"order.paid:{order.id}", OrderData.of(order)
-            told.append(Told(OutgoingType.ORDER_PAID, customer, data, pass_id=pass_id, once=once))
-        if releasable and order.terms.seller_id is not None:
-            escrowed = EscrowData(
-                order_id=order.id,
-                seller_id=order.terms.seller_id,
-                seller_net=order.seller_net if order.seller_net is not None else order.amount or 0,
-                currency=str(order.currency),
-            )
-            once = f"escrow.releasable:{order.id}"
-            told.append(Told(OutgoingType.ESCROW_RELEASABLE, customer, escrowed, pass_id=pass_id, once=once))
-        await outbox.write(connection, outlet, told)
+        kind, once = OutgoingType.ORDER_PAID, f"order.paid:{order.id}"
+        told = Told(kind, customer, OrderData.of(order), pass_id=self._context.mandate.pass_id, once=once)
+        await outbox.write(connection, outlet, [told])
 
     def _follow(self, order: Order, known: Known, moved: policy.Move | None) -> list[Nudge]:
         """What has to be looked at next: payments that nobody has told us of, and the customer who has paid."""
@@ -278,10 +243,10 @@ class Moving:
             found.append(nudge("customer", order.terms.customer_id))
         return found
 
-    def _rest(self, order: Order, stands: Escrow | None) -> Settled | Waits:
+    def _rest(self, order: Order, escrow_at: datetime | None) -> Settled | Waits:
         """When it is looked at again, if nothing is heard until then."""
-        if stands is not None and stands.wake_at is not None:
-            return Settled(stands.wake_at, WaitReason.ESCROW)
+        if escrow_at is not None:
+            return Settled(escrow_at, WaitReason.ESCROW)
         if order.state is OrderState.PENDING and order.expires_at is not None:
             over = self._now - order.expires_at  # then Stripe is slow to say so, or can't be asked about it
             return Waits(max(order.expires_at + SKEW, self._now + min(max(over, SOON), DEBIT)), WaitReason.PAGE_OPEN)

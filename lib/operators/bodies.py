@@ -427,5 +427,9 @@ class RefundOrder(_OfOneOrder, kw_only=True, tag_field="action", tag="refund"):
     payment_id: Uuid | None = None
 
 
-OrderAct = CreateOrder | CollectMoney | CancelOrder | ChangeOrder | ReturnMoney | RefundOrder
+class ReleaseEscrow(_OfOneOrder, tag_field="action", tag="releaseEscrow"):
+    """The money of an order that was sold for somebody else was paid out to them. Only what is `releasable` is."""
+
+
+OrderAct = CreateOrder | CollectMoney | CancelOrder | ChangeOrder | ReturnMoney | RefundOrder | ReleaseEscrow
 """What is done to an order by hand, or by a bank or a courier."""

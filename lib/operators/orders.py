@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lib.checkout import collecting, offline, offline_refund
+from lib.checkout import collecting, escrow, offline, offline_refund
 from lib.checkout.collecting import Money
 from lib.checkout.offline import Sale
 from lib.checkout.till import Done, Till
@@ -59,6 +59,7 @@ async def show(bridge: Bridge, order_id: str) -> OrderDetails:
         money_back=await lists.money_back(bridge.db, [payment.id for payment in paid]),
         steps=await orders.steps_of(bridge.db, order.id),
         line=await orders.line_of(bridge.db, order.line_id) if order.line_id else [],
+        why_not_released=await escrow.why_not(bridge.db, order),
     )
 
 
@@ -128,6 +129,12 @@ async def refund(bridge: Bridge, till: Till, given: bodies.RefundOrder) -> Order
     return OrderActed(
         action="refund", order=OrderView.of_order(order), refund=RefundAsked.of(asked), repeated=asked.repeated
     )
+
+
+async def release_escrow(bridge: Bridge, till: Till, given: bodies.ReleaseEscrow) -> OrderActed:
+    """Write down that the seller has their money."""
+    order_id = await which(bridge, given.order_id, given.reference)
+    return await _acted(bridge, "releaseEscrow", await escrow.release(till, order_id))
 
 
 async def which(bridge: Bridge, order_id: str | None, reference: str | None) -> str:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.model.money import EscrowState, FeeKind, FeeLine, FeeRule, PaymentState, RefundState
+from lib.model.money import FeeKind, FeeLine, FeeRule, PaymentState, RefundState
 from lib.model.provider import Provider
-from lib.policy.escrow import Escrow, Trouble, escrow, why_not_released
 from lib.policy.fees import fees, of_buyer, of_seller, seller_net
 from lib.policy.payments import follows, left, state_of, surplus, why_not_refunded
 from tests.money.goods import NOW
@@ -147,50 +146,6 @@ def test_fees_depend_on_the_rules_alone(rules: list[FeeRule], amount: int, chanc
         assert low <= line.amount <= max(high, low)
         assert low > exact or high < exact or abs(line.amount - exact) <= Decimal("0.5")
     assert seller_net(amount, lines) + sum(line.amount for line in lines) == amount
-
-
-# --- escrow -----------------------------------------------------------------------------------------------------------
-
-
-def test_money_is_free_after_quiet_days() -> None:
-    """It waits from the payment on, and from the last refund or dispute that came to nothing."""
-    end = NOW + 14 * DAY
-    assert escrow(None, NOW, 1900, Trouble(), 14, NOW) == Escrow(EscrowState.HELD, end)
-    assert escrow(EscrowState.HELD, NOW, 1900, Trouble(), 14, end) == Escrow(EscrowState.RELEASABLE)
-    disturbed = Trouble(refunded=500, last=NOW + 10 * DAY)
-    assert escrow(EscrowState.HELD, NOW, 1900, disturbed, 14, end) == Escrow(EscrowState.HELD, NOW + 24 * DAY)
-
-
-def test_open_trouble_keeps_it_held() -> None:
-    """While a dispute or a refund is under way no date is promised."""
-    for trouble in (Trouble(dispute_open=True), Trouble(refund_under_way=True)):
-        assert escrow(EscrowState.HELD, NOW, 1900, trouble, 14, NOW + 99 * DAY) == Escrow(EscrowState.HELD)
-
-
-@given(
-    st.sampled_from([None, *EscrowState]),
-    st.builds(Trouble, st.integers(0, 2000), st.booleans(), st.booleans(), st.booleans()),
-    st.integers(0, 30),
-)
-def test_escrow_never_goes_back(state: EscrowState | None, trouble: Trouble, days: int) -> None:
-    """It only moves forward, an end is an end, and all that went back is returned unless it was released before."""
-    order = [None, EscrowState.HELD, EscrowState.RELEASABLE, EscrowState.RELEASED, EscrowState.RETURNED]
-    later = escrow(state, NOW, 1900, trouble, 14, NOW + days * DAY)
-    assert order.index(later.state) >= order.index(state)
-    assert (later.state is EscrowState.RELEASED) == (state is EscrowState.RELEASED)
-    if trouble.dispute_lost or trouble.refunded >= 1900:
-        assert later.state in (EscrowState.RELEASED, EscrowState.RETURNED)
-    assert escrow(later.state, NOW, 1900, trouble, 14, NOW + days * DAY).state is later.state
-
-
-def test_a_release_names_what_stands_against_it() -> None:
-    """An operator's word releases what is releasable, twice the same, and nothing else."""
-    assert why_not_released(EscrowState.RELEASABLE, Trouble()) is None
-    assert why_not_released(EscrowState.RELEASED, Trouble()) is None
-    assert why_not_released(EscrowState.RELEASABLE, Trouble(dispute_open=True)) == "a dispute is open"
-    assert why_not_released(EscrowState.RELEASABLE, Trouble(refund_under_way=True)) == "a refund is under way"
-    assert why_not_released(EscrowState.HELD, Trouble()) == "the money is held"
-    assert "not paid yet" in (why_not_released(None, Trouble()) or "")
 
 
 # --- attempts and what may go back ------------------------------------------------------------------------------------

@@ -209,6 +209,8 @@ class OrderDetails(OrderView):
     disputes: list[MoneyBackView]
     steps: list[StepView]
     line: list[PeriodView]
+    why_not_released: str | None = None
+    """Of an order with a seller: why their money may not be paid out now; `null`: it may, or it was."""
 
     @classmethod
     def of_all(
@@ -220,6 +222,7 @@ class OrderDetails(OrderView):
         money_back: tuple[list[dict[str, Any]], list[dict[str, Any]]],
         steps: list[dict[str, Any]],
         line: list[Order],
+        why_not_released: str | None,
     ) -> Self:
         """All of it."""
         refunds, disputes = money_back
@@ -231,6 +234,7 @@ class OrderDetails(OrderView):
             disputes=[_dispute(row) for row in disputes],
             steps=[_step(step) for step in steps],
             line=[PeriodView.of(one, state=one.state.value) for one in line],
+            why_not_released=why_not_released,
         )
 
 
