@@ -27,7 +27,7 @@ OLDEST = (3, 11)
 NEWEST = (3, 14)
 
 
-def ensure(developer: bool = False) -> None:
+def ensure(developer: bool = False, explains_itself: bool = True) -> None:
     """Return inside the project's environment, with the project root first on the path.
 
     Called with another Python, it makes or refreshes the environment and starts the script again in it.
@@ -35,12 +35,13 @@ def ensure(developer: bool = False) -> None:
     Args:
         developer: the script needs the tools and the embedded PostgreSQL too; serving and working need the packages of
             the functions and a web server, and nothing else.
+        explains_itself: `--help` works without any package.
     """
     let_the_reader_leave()
     level = DEVELOPER if developer else RUNTIME
     try:
         if not _ready(level):
-            if {"-h", "--help"} & set(sys.argv) and sys.version_info[:2] >= OLDEST:
+            if explains_itself and {"-h", "--help"} & set(sys.argv) and sys.version_info[:2] >= OLDEST:
                 return  # an explanation needs no packages
             _set_up(level)
         if Path(sys.prefix) != VENV:

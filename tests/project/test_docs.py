@@ -167,7 +167,8 @@ def test_the_permissions_are_listed() -> None:
 
 def test_only_settings_that_there_are_are_set() -> None:
     """Whatever is named like a setting in any page is one."""
-    known = set(SETTINGS)
+    of_ctl = {"CTL_URL", "CTL_KEY", "CTL_PROFILE", "CTL_CONFIG"}  # the command line's own, on another machine
+    known = set(SETTINGS) | of_ctl
     named = {name for page in PAGES.values() for name in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[\w,]+)?`", page)}
     assert named - known == set()
     assert {row[0] for row in rows(section(DEPLOY, "4. The project"))} >= {"`PROVISIONING_MODE`"}
@@ -285,7 +286,13 @@ def test_every_script_is_written_down() -> None:
     assert {name for page in PAGES.values() for name in re.findall(r"\./scripts/(\w+)", page)} == SCRIPTS
 
 
-@pytest.mark.parametrize("script", sorted({words[0] for words in commands() if words[0].startswith("./scripts/")}))
+OF_OTHERS = {"./scripts/ctl"}
+"""Each of its commands has a help of its own: tests/scripts/test_ctl.py."""
+
+
+@pytest.mark.parametrize(
+    "script", sorted({words[0] for words in commands() if words[0].startswith("./scripts/")} - OF_OTHERS)
+)
 def test_what_scripts_are_given_they_take(script: str) -> None:
     """Each option, and each command of the demo, that a page shows is in the script's help."""
     name = script.rpartition("/")[2]

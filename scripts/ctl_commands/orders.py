@@ -1,0 +1,186 @@
+"""Orders, the money that came for them, and giving it back."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from scripts.ctl_commands import show
+from scripts.ctl_commands.common import asks, confirm, customer_id, example, filled, limit, reason, yes
+from scripts.ctl_commands.connection import USAGE, Connection, Failed
+
+ROUTE = "admin/orders"
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@click.group()
+def orders() -> None:
+    """Orders and payments."""
+
+
+@orders.command(
+    "list",
+    epilog=example("orders list --not-live", "orders list --state paying", "orders list --customer ada@example.com"),
+)
+@click.option("--state", type=click.Choice(["pending", "paying", "paid", "expired", "failed", "refunded"]))
+@click.option("--provider", type=click.Choice(["stripe", "bank_transfer", "cash_on_delivery"]))
+@click.option("--customer", metavar="WHO", help="Only of one customer.")
+@click.option("--email", help="Of who ordered, or its beginning.")
+@click.option("--not-live", is_flag=True, help="Paid, and its hosting has never run.")
+@click.option("--disputed", is_flag=True, help="With a dispute.")
+@click.option("--overpaid", is_flag=True, help="More came than was asked for.")
+@click.option("--open-offline", is_flag=True, help="Money is still to come without Stripe.")
+@click.option("--from", "from_", metavar="TIME", help="ISO 8601, or so long ago: -90m, -2h, -7d.")
+@click.option("--to", metavar="TIME", help="The same.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all of them as CSV.")
+@limit
+@asks
+def list_orders(connection: Connection, as_csv: bool, limit: int, as_json: bool, **given: Any) -> None:
+    """Orders, newest first."""
+    flags = {"notLive": "not_live", "disputed": "disputed", "overpaid": "overpaid", "openOffline": "open_offline"}
+    whose = customer_id(connection, given["customer"]) if given["customer"] else None
+    wanted = {
+        "state": given["state"], "provider": given["provider"], "customer": whose, "email": given["email"],
+        "from": given["from_"], "to": given["to"], **{name: given[field] or None for name, field in flags.items()},
+    }  # fmt: skip
+    if as_csv:
+        click.echo(connection.text(ROUTE, "text/csv", **wanted), nl=False)
+        return
+    page = connection.get(ROUTE, **wanted, limit=limit)
+    if as_json:
+        show.as_json(page)
+        return
+    rows = [
+        (show.when(one["createdAt"]), one["id"], one["state"], one["provider"], one["email"], one["domain"],
+         show.money(one["amount"], one), _unusual(one))
+        for one in page["data"]
+    ]  # fmt: skip
+    heads = ("since (UTC)", "order", "state", "by", "e-mail", "domain", "amount", "note")
+    show.table(heads, rows, empty="No order matches.")
+    if page["nextCursor"]:
+        show.line(f"There are more than {limit}: --limit, or --csv for all.")
+
+
+def _unusual(order: Mapping[str, Any]) -> list[str]:
+    names = (("missing", "missing"), ("overpaid", "too much"), ("refunded", "refunded"))
+    said = [f"{word} {show.money(order[name], order)}" for name, word in names if order[name]]
+    return said + (["disputed"] if order["disputed"] else [])
+
+
+@orders.command(
+    "show", epilog=example("orders show 8f14e45f-...", "orders show 'RF18 5390 0754 7034'", "orders show ID --json")
+)
+@click.argument("order")
+@asks
+def show_order(connection: Connection, order: str, as_json: bool) -> None:
+    """One order, its payments, refunds and steps. ORDER is its id or its payment reference."""
+    found = _details(connection, order)
+    if as_json:
+        show.as_json(found)
+        return
+    one = found
+    names = (
+        "id",
+        "state",
+        "provider",
+        "customerId",
+        "email",
+        "name",
+        "billingPlanId",
+        "domain",
+        "reference",
+        "subscriptionId",
+    )
+    show.pairs([(name, one[name]) for name in names])
+    amounts = ("amount", "total", "collected", "missing", "overpaid", "returned", "refunded")
+    show.pairs([(name, show.money(one[name], one)) for name in amounts if one[name]])
+    times = ("createdAt", "dueAt", "paidAt", "servedAt", "periodEnd", "endedAt")
+    show.pairs([(name, show.when(one[name])) for name in times])
+    for name in ("payments", "refunds", "collections", "disputes", "steps"):
+        if found.get(name):
+            show.heading(name.capitalize())
+            show.as_json(found[name])
+
+
+@click.command(
+    epilog=example("collect 'RF18 5390 0754 7034' 19.00", "collect RF18539007547034 9.50 --external-id 2026-11-28/17")
+)
+@click.argument("order")
+@click.argument("amount")
+@click.option("--external-id", metavar="ID", help="The bank's or the courier's own id of the money: it counts once.")
+@click.option("--anyway", is_flag=True, help="Although the order has expired or was cancelled.")
+@yes
+@asks
+def collect(
+    connection: Connection, order: str, amount: str, external_id: str | None, anyway: bool, yes: bool, as_json: bool
+) -> None:
+    """Take in money that came without Stripe. ORDER is its id or its payment reference."""
+    one = _details(connection, order)
+    minor = _minor(amount, one)
+    whose = one["email"] or one["customerId"]
+    confirm(
+        f"{show.money(minor, one)} came for the order of {whose} ({show.money(one['missing'], one)} missing)?",
+        said_yes=yes,
+    )
+    body = {"action": "collect", "orderId": one["id"], "amount": minor, "currency": one["currency"]}
+    body |= filled(externalId=external_id, anyway=anyway or None)
+    done = connection.post(ROUTE, body, key=str(uuid.uuid4()))
+    _tell(done, as_json=as_json)
+
+
+@click.command(epilog=example("refund 8f14e45f-... --reason 'cancelled within 14 days'", "refund 8f14e45f-... 5.00"))
+@click.argument("order")
+@click.argument("amount", required=False)
+@click.option("--payment", metavar="ID", help="Of which payment; the newest, if nothing is said.")
+@reason
+@yes
+@asks
+def refund(
+    connection: Connection, order: str, amount: str | None, payment: str | None, reason: str | None, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Give money back: the whole payment, or AMOUNT. Offline you pay it out yourself."""
+    one = _details(connection, order)
+    minor = _minor(amount, one) if amount is not None else None
+    what = show.money(minor, one) if minor is not None else "all that is left"
+    confirm(f"Give {what} back to {one['email'] or one['customerId']}?", said_yes=yes)
+    body = {"action": "refund", "orderId": one["id"], **filled(amount=minor, reason=reason, paymentId=payment)}
+    done = connection.post(ROUTE, body, key=str(uuid.uuid4()))
+    _tell(done, as_json=as_json)
+
+
+def _details(connection: Connection, word: str) -> dict[str, Any]:
+    if UUID.fullmatch(word):
+        return connection.get(ROUTE, id=word)
+    found = connection.get(ROUTE, reference=word, limit=2)["data"]
+    if len(found) != 1:
+        raise Failed(
+            f"No order has the id or the payment reference {word}." if not found else f"{word} means several orders."
+        )
+    return connection.get(ROUTE, id=found[0]["id"])
+
+
+def _minor(typed: str, of: Mapping[str, Any]) -> int:
+    """An amount as typed, such as 19 or 19.00, in minor units of the order's currency."""
+    exponent = int(of["exponent"])
+    found = re.fullmatch(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?", typed.strip())
+    if not found or len(found[2] or "") > exponent or not (int(found[1]) or int(found[2] or 0)):
+        form = "19" if exponent == 0 else f"19 or 19.{'0' * exponent}"
+        raise Failed(f"{typed!r} is no amount in {str(of['currency']).upper()}: write it such as {form}.", USAGE)
+    whole: int = int(found[1]) * 10**exponent
+    return whole + int((found[2] or "").ljust(exponent, "0") or 0)
+
+
+def _tell(done: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show.as_json(done)
+        return
+    one = done["order"]
+    again = " (it had been done before)" if done["repeated"] else ""
+    show.line(f"The order is {one['state']}{again}." + "".join(f" {note}." for note in _unusual(one)))
+    if done["refund"]:
+        show.line(f"Refund: {done['refund'].get('status')}")
