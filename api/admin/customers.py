@@ -1,4 +1,4 @@
-"""`GET /api/admin/customers`: find people by what one knows of them, and see one with everything that is known."""
+"""`/api/admin/customers`: find people by what one knows of them, see one with everything, and log in as them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from starlette.responses import Response
 from lib.bridge import current
 from lib.database.lists.customers import CustomerFilter
 from lib.model import CustomerKey
-from lib.operators import customers
-from lib.operators.views.customers import CustomerSummary, CustomerView
+from lib.operators import bodies, customers
+from lib.operators.views.customers import CustomerSummary, CustomerView, LoginLink
 from lib.web import Ask, Verb, admin, endpoint
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import CustomerId, Text
@@ -74,4 +74,13 @@ def _csv(found: CustomerFilter) -> Response:
     return csv_answer("customers", COLUMNS, rows())
 
 
-app = endpoint(guard=admin, GET=Verb(show, query=Query, answers={200: Page[CustomerSummary] | CustomerView}, csv=True))
+async def act(ask: Ask[bodies.LoginAs]) -> LoginLink:
+    """`{"action": "login", "customerId"}`: a link into the panel as their owner; the ledger says who asked."""
+    return await customers.login(current(), ask.actor, ask.given.customer_id, ask.given.reason)
+
+
+app = endpoint(
+    guard=admin,
+    GET=Verb(show, query=Query, answers={200: Page[CustomerSummary] | CustomerView}, csv=True),
+    POST=Verb(act, body=bodies.LoginAs, answers={200: LoginLink}),
+)

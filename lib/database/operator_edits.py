@@ -92,6 +92,14 @@ async def grace(
     )
 
 
+async def one_off_date(db: Database, customer: CustomerKey, subscription_id: str | None) -> datetime | None:
+    """The latest one-off date that stands."""
+    row = await db.row(
+        f"SELECT max(grace_override) AS date FROM services {_OF}", {**whose(customer), "id": subscription_id}
+    )
+    return row["date"] if row else None
+
+
 async def held_back(db: Database, customer: CustomerKey) -> set[str]:
     """Which of the reasons that `release` is about are shown of a customer."""
     rows = await db.rows(

@@ -109,6 +109,33 @@ async def grace_days(connection: Connection, provider: str, price_id: str | None
     return row["grace_days"] if row else None
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A line of the ledger about a mapping, and the row as it is now."""
+
+    at: datetime
+    actor: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    now: dict[str, Any] | None
+
+
+async def changes(db: Database, limit: int) -> list[Changed]:
+    """The newest changes to mappings that were made here."""
+    rows = await db.rows(
+        f"""
+        SELECT a.at, a.actor, a.before, a.after, to_jsonb(m) AS now
+        FROM (SELECT * FROM actions WHERE kind = 'mapping' AND state = 'noted' ORDER BY id DESC LIMIT %(limit)s) AS a
+        LEFT JOIN (SELECT {", ".join(WRITTEN)} FROM plan_mappings) AS m
+            ON m.billing_provider = coalesce(a.after, a.before) ->> 'billing_provider'
+            AND m.billing_plan_id = coalesce(a.after, a.before) ->> 'billing_plan_id'
+        ORDER BY a.id DESC
+        """,
+        {"limit": limit},
+    )
+    return [Changed(**row) for row in rows]
+
+
 async def rules(db: Database) -> list[RuleRow]:
     """Every rule for add-ons."""
     rows = await db.rows(

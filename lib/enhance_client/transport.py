@@ -41,6 +41,7 @@ ALLOWED = tuple(
         ("GET", "/orgs/{id}/plans"),
         ("GET", "/orgs/{id}/members"),
         ("POST", "/orgs/{id}/members"),
+        ("GET", "/orgs/{id}/members/{id}/sso"),
         ("GET", "/logins"),
         ("POST", "/logins"),
         ("GET", "/v2/orgs/{id}/customers/logins"),

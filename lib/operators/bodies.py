@@ -32,6 +32,19 @@ class Sync(Given):
             yield Fault("dryRun", "invalid", "a dry run takes one customer")
 
 
+class LoginAs(Given, kw_only=True, tag_field="action", tag="login"):
+    """A link that logs in as the customer's owner in the panel."""
+
+    customer_id: CustomerId
+    reason: Sentence | None = None
+
+
+class WhatIf(Given, kw_only=True, tag_field="action", tag="whatIf"):
+    """What these settings would change now: names and values as in the environment, empty for unset."""
+
+    settings: dict[str, str]
+
+
 QueueState = Literal["due", "parked", "waiting", "working"]
 
 

@@ -171,7 +171,9 @@ async def grace(bridge: Bridge, hand: Hand, until: datetime | None) -> PassRepor
             raise Declined("not_behind", "nothing is owed just now, so there is nothing to wait for")
 
     async def edit(lease_id: str) -> None:
+        date = await operator_edits.one_off_date(bridge.db, hand.customer, hand.subscription_id)
         note = _note(hand, "grace", until=until.isoformat() if until else None)
+        note = replace(note, before={"until": date.isoformat() if date else None})
         async with _editing(bridge, hand, lease_id, note) as connection:
             await operator_edits.grace(connection, hand.customer, hand.subscription_id, until)
 

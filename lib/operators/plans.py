@@ -15,6 +15,7 @@ from lib.log import get_logger
 from lib.model import Catalogue, ChangePlan, PanelPlan, Parked, PlanMapping, Suspend, Terminate
 from lib.model.reason import Rule
 from lib.model.report import PassReport
+from lib.operators import undo
 from lib.operators.views import plans as views
 from lib.operators.views.passes import problem_views
 from lib.policy.plan_references import plans_meant
@@ -30,6 +31,8 @@ LOOKED_AT = 200
 """Customers whose pass a preview imagines: each costs a read on both sides."""
 
 AT_ONCE = 4
+
+CHANGES = 20
 
 STRIPE = "stripe"
 
@@ -54,7 +57,28 @@ async def listing(bridge: Bridge, *, cursor: str | None, limit: int) -> views.Pl
         rules=[views.RuleView.of(row) for row in await plans.rules(bridge.db)],
         plans=[views.PlanView.of(plan) for plan in known],
         away=away,
+        changes=await _changes(bridge) if after is None else [],
     )
+
+
+async def _changes(bridge: Bridge) -> list[views.MappingChange]:
+    """The newest changes, each with what sets it back."""
+    found = []
+    for one in await plans.changes(bridge.db, CHANGES):
+        row = one.after or one.before
+        if row is not None:
+            found.append(
+                views.MappingChange(
+                    at=one.at,
+                    actor=one.actor,
+                    billing_provider=row["billing_provider"],
+                    billing_plan_id=row["billing_plan_id"],
+                    before=undo.as_sent(one.before),
+                    after=undo.as_sent(one.after),
+                    undo=undo.of_mapping(one.before, one.after, one.now),
+                )
+            )
+    return found
 
 
 async def exists(bridge: Bridge, provider: str, price_id: str) -> bool:

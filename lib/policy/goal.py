@@ -78,6 +78,7 @@ def ended(service: Service, rule: Why, ended_at: datetime | None, terms: Terms) 
             waiting = replace(service, holds=service.holds & {Hold.ADMIN}, ends_at=None, grace_until=opens)
             return replace(undecided(waiting, WaitReason.SUSPEND_WINDOW), wake_at=opens)
     held = replace(service, holds=(service.holds & {Hold.ADMIN}) | {Hold.ENDED}, ends_at=None, ended_at=ended_at)
+    held = replace(held, retain_until=None)  # a date of a retention that is no more is none
     if terms.policy.retention_days is None:
         return Goal(held, Want.OFF, rule)
     end = ended_at + timedelta(days=terms.policy.retention_days)

@@ -73,7 +73,8 @@ def _optional_admin(request: Request, settings: Callable[[], Settings]) -> str |
 
 
 def _page_or_admin(request: Request, settings: Callable[[], Settings]) -> str | Response:
-    if bearer(request) is None and "text/html" in request.headers.get("accept", ""):
+    looks = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+    if looks and bearer(request) is None:
         return RedirectResponse("/", status_code=303)
     return actor(request, settings().admin_keys)
 

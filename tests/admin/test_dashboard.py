@@ -89,7 +89,7 @@ async def test_only_looking(world: World) -> None:
     async with world.functions() as client:
         before = world.dump()
         await dashboard(client)
-        assert_problem(await client.post(DASHBOARD, headers=ADMIN), 405, "method_not_allowed")
+        assert_problem(await client.delete(DASHBOARD, headers=ADMIN), 405, "method_not_allowed")
     assert world.dump() == before
     assert (world.stripe.calls, world.panel.calls) == ([], [])
 

@@ -11,6 +11,7 @@ from lib.database.lists.timeline import Happened
 from lib.model import Memory, Service
 from lib.operators.views.orders import OrderView
 from lib.operators.views.passes import ProblemView, problem_views
+from lib.operators.views.undo import Undo
 from lib.web.typed import View
 
 
@@ -131,11 +132,14 @@ class TimelineEntry(View):
     facts: dict[str, Any]
     before: dict[str, Any] | None
     steps: list[StepView]
+    undo: Undo | None
+    """What takes it back, where something does and it is still in effect."""
 
     @classmethod
-    def of_happened(cls, happened: Happened) -> Self:
+    def of_happened(cls, happened: Happened, undo: Undo | None) -> Self:
         return cls.of(
             happened,
+            undo=undo,
             state=happened.steps[-1].state if happened.steps else None,
             service=str(happened.service) if happened.service else None,
             steps=[StepView.of(step) for step in happened.steps],
@@ -157,6 +161,12 @@ class Timeline(View):
 
     data: list[TimelineEntry]
     next_cursor: str | None
+
+
+class LoginLink(View):
+    """A link that logs its first caller in as the customer's owner, in the panel. It is good once, for a short time."""
+
+    url: str
 
 
 class CustomerView(View):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from lib.operators.views.money import MoneyView
 from lib.operators.views.passes import ProblemView
+from lib.operators.views.undo import Undo
 from lib.web.typed import View
 
 
@@ -69,6 +71,20 @@ class RuleView(View):
     enhance_plan_id: str
 
 
+class MappingChange(View):
+    """A change to a mapping that somebody made here; one by plain SQL leaves no line."""
+
+    at: datetime
+    actor: str
+    billing_provider: str
+    billing_plan_id: str
+    before: dict[str, Any] | None
+    """The row with its columns as the route takes them; null: there was none."""
+    after: dict[str, Any] | None
+    undo: Undo | None
+    """What sets it back, while the row is still as this left it."""
+
+
 class Plans(View):
     """Everything that is sold."""
 
@@ -81,6 +97,8 @@ class Plans(View):
     """Every plan of the panel, to choose from."""
     away: dict[str, str]
     """Which side could not be asked, and why."""
+    changes: list[MappingChange]
+    """The newest ones, on the first page."""
 
 
 class Effect(View):

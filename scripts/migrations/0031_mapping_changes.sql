@@ -1,0 +1,8 @@
+-- The newest changes to mappings, to be set back.
+
+BEGIN;
+
+CREATE INDEX actions_mapping_idx ON actions (id) WHERE kind = 'mapping' AND state = 'noted';
+
+INSERT INTO schema_migrations (version, name) VALUES (31, 'mapping_changes');
+COMMIT;
