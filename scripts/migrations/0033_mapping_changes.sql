@@ -4,5 +4,5 @@ BEGIN;
 
 CREATE INDEX actions_mapping_idx ON actions (id) WHERE kind = 'mapping' AND state = 'noted';
 
-INSERT INTO schema_migrations (version, name) VALUES (31, 'mapping_changes');
+INSERT INTO schema_migrations (version, name) VALUES (33, 'mapping_changes');
 COMMIT;
