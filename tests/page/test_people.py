@@ -121,8 +121,8 @@ def test_who_is_parked_by_a_mapping_heals_when_it_is_back(desk: Desk, world: Wor
     assert world.problems(new) == ["unmapped_price"]
     assert not world.suspended(old)
     desk.see("work", state="parked")
-    expect(desk.row(old.email)).to_contain_text("mapping changed")
-    expect(desk.row(new.customer)).to_contain_text("unmapped price")
+    expect(desk.page.locator("tbody", has_text=old.email)).to_contain_text("mapping changed")
+    expect(desk.page.locator("tbody", has_text=new.customer)).to_contain_text("unmapped price")
 
     desk.see("plans")
     waiting = desk.page.get_by_role("table", name="Prices without a mapping").locator("tr", has_text="price_gone")

@@ -7,8 +7,8 @@ import { texts } from "/app/texts.js";
 const PAUSE = 350; // ms after the last letter
 
 /**
- * @typedef {{name: string, label: string, options?: Record<string, string>, hint?: string, period?: boolean, list?: string[]}} Field
- *   `options`: value -> label, a choice; `period`: a relative time ("-24h"); otherwise a text
+ * @typedef {{name: string, label: string, options?: Record<string, string>, any?: string, hint?: string, period?: boolean, list?: string[]}} Field
+ *   `options`: value -> label, a choice (`any`: how none of them is called); `period`: a relative time ("-24h"); otherwise a text
  *
  * @param {{fields: Field[], params: Record<string, string>, legend?: string}} props
  */
@@ -40,16 +40,16 @@ function Input({ field, value, set }) {
   return html`
     <div class=${value ? "filter set" : "filter"}>
       <label for=${id}>${field.label}</label>
-      ${choices(field) ? html`<${Choice} id=${id} options=${choices(field)} value=${value} set=${set} />` : html`<${Text} id=${id} field=${field} value=${value} set=${set} />`}
+      ${choices(field) ? html`<${Choice} id=${id} any=${field.any ?? texts.filters.any} options=${choices(field)} value=${value} set=${set} />` : html`<${Text} id=${id} field=${field} value=${value} set=${set} />`}
     </div>
   `;
 }
 
-function Choice({ id, options, value, set }) {
+function Choice({ id, any, options, value, set }) {
   const known = value === "" || value in options;
   return html`
     <select id=${id} value=${value} onChange=${(event) => set(event.target.value)}>
-      <option value="" selected=${value === ""}>${texts.filters.any}</option>
+      <option value="" selected=${value === ""}>${any}</option>
       ${!known && html`<option value=${value} selected>${value}</option>`}
       ${Object.entries(options).map(([word, label]) => html`<option key=${word} value=${word} selected=${word === value}>${label}</option>`)}
     </select>

@@ -17,7 +17,7 @@ import { texts } from "/app/texts.js";
  *   readers, a heading says it already; `sortable`: false where the order means something; `group`: the heading that a row
  *   stands under, such as its day
  */
-export function Table({ caption, columns, rows, id, params = {}, quiet, selected, sortable = true, group }) {
+export function Table({ caption, columns, rows, id, params = {}, quiet, selected, sortable = true, group, heading = (row) => group(row) }) {
   const order = sortable ? (params.sort ?? "") : "";
   return html`
     <div class="scroll" role="region" aria-label=${caption} tabindex="-1">
@@ -29,7 +29,7 @@ export function Table({ caption, columns, rows, id, params = {}, quiet, selected
         ${grouped(sorted(rows, columns, order), group).map(
           ({ name, rows: those }) => html`
             <tbody key=${name}>
-              ${name !== null && html`<tr class="group"><th colspan=${columns.length} scope="rowgroup">${name}</th></tr>`}
+              ${name !== null && html`<tr class="group"><th colspan=${columns.length} scope="rowgroup">${heading(those[0])}</th></tr>`}
               ${those.map((row) => html`<tr key=${id(row)} aria-current=${selected === id(row) ? "true" : undefined}>${columns.map((column) => cellOf(column, row))}</tr>`)}
             </tbody>
           `,

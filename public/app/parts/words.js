@@ -32,6 +32,12 @@ export function States({ states }) {
     .map(([state, number]) => html`<${Badge} key=${state} word=${state} label=${`${number > 1 ? `${count(number)} ` : ""}${texts.states[state] ?? words(state)}`} /> `);
 }
 
+/** Where on this page the remedy of a reason is, if it is. */
+export function Remedy({ reason }) {
+  const here = texts.remedies[reason];
+  return here ? html`<a href=${href(here.params)}>${here.link}</a>` : null;
+}
+
 /** A link to a customer. */
 export function CustomerLink({ id, label }) {
   return html`<a href=${href({ view: "customer", id })}>${label ?? id}</a>`;

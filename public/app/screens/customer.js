@@ -5,7 +5,7 @@ import { useData } from "/app/parts/data.js";
 import { Id } from "/app/parts/id.js";
 import { Empty, Failure, Loading } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
-import { Badge } from "/app/parts/words.js";
+import { Badge, Remedy } from "/app/parts/words.js";
 import { words } from "/app/format.js";
 import { Acts } from "/app/screens/customer/acts.js";
 import { Both } from "/app/screens/customer/both.js";
@@ -30,11 +30,11 @@ export default function Customer({ params, dashboard }) {
     dashboard.reload();
   };
   return html`
-    <${Header} customer=${customer} links=${dashboard.data?.links} />
+    <${Header} customer=${named(customer, live.data?.explanation?.truth)} links=${dashboard.data?.links} />
     <div class="stack">
       ${found.problem && html`<${Failure} what=${said.what} problem=${found.problem} again=${found.reload} />`}
       <${Standing} queue=${customer.queue} />
-      <${Both} live=${live}>
+      <${Both} live=${live} queue=${customer.queue}>
         <${Acts} customer=${customer} reload=${reload} />
       </${Both}>
       <${Services} services=${customer.services} links=${dashboard.data?.links} />
@@ -45,6 +45,9 @@ export default function Customer({ params, dashboard }) {
     </div>
   `;
 }
+
+/** Somebody who is not remembered yet is called as Stripe calls them. */
+const named = (customer, truth) => ({ ...customer, email: customer.email ?? truth?.email ?? null, name: customer.name ?? truth?.name ?? null });
 
 function Header({ customer, links }) {
   const { panel } = customer;
@@ -70,7 +73,7 @@ function Standing({ queue }) {
   return html`
     <div class=${`notice ${queue.lastError && queue.state !== "parked" ? "warn" : STANDS[queue.state]}`}>
       <p><strong>${line}</strong> ${queue.reason && html`<${Badge} word=${queue.reason} tone="bad" />`} ${queue.parkedAt && html`<span class="soft"><${Time} at=${queue.parkedAt} /></span>`}</p>
-      ${queue.problems.map((problem) => html`<p key=${problem.detail}>${problem.detail}<br />${problem.remedy}</p>`)}
+      ${queue.problems.map((problem) => html`<p key=${problem.detail}>${problem.detail}<br />${problem.remedy} <${Remedy} reason=${problem.reason} /></p>`)}
       ${queue.lastError && !queue.problems.length && html`<p>${queue.lastError}</p>`}
       <p class="soft">${[queue.attempts > 0 && said.standing.failing(queue.attempts)].filter(Boolean).join()}${queue.dueAt && html` ${queue.state === "waiting" && !queue.lastError ? said.standing.goesOn : said.standing.next} <${Time} at=${queue.dueAt} />`}</p>
     </div>

@@ -23,7 +23,7 @@ export default function Overview({ dashboard }) {
     <div class="stack">
       ${problem && html`<${Failure} what=${said.what} problem=${problem} again=${reload} />`}
       <${Verdict} verdict=${data.verdict} at=${dashboard.at} />
-      <${Alerts} alerts=${data.alerts} open=${data.openAlerts} />
+      <${Alerts} alerts=${data.openAlerts} />
       <${Numbers} data=${data} />
       <div class="two wide-left">
         <div class="stack">
@@ -56,7 +56,7 @@ function Verdict({ verdict, at }) {
 function Numbers({ data }) {
   const { services, holds, queue, events, paidToLive } = data;
   const held = Object.entries(holds).filter(([, number]) => number > 0);
-  const waiting = Object.entries(queue.waiting).filter(([, number]) => number > 0);
+  const waiting = Object.values(queue.waiting).reduce((sum, number) => sum + number, 0);
   const oldest = queue.oldestDueAt ? html`${said.numbers.oldestDue} <${Time} at=${queue.oldestDueAt} />` : said.numbers.nothingDue;
   return html`
     <section class="tiles" aria-label=${said.numbers.title}>
@@ -65,9 +65,9 @@ function Numbers({ data }) {
         ${held.map(([hold, number], place) => html`${place > 0 && " · "}<a key=${hold} href=${`/?view=customers&hold=${hold}`}>${texts.holds[hold] ?? words(hold)} ${count(number)}</a>`)}
       </${Tile}>
       <${Tile} label=${said.numbers.pending} value=${count(services.pending)} href="/?view=customers&state=pending">
-        ${waiting.slice(0, 2).map(([what, number]) => `${words(what)} ${count(number)}`).join(" · ")}
+        ${said.numbers.firstPayment}
       </${Tile}>
-      <${Tile} label=${said.numbers.due} value=${count(queue.due)} href="/?view=work&state=due">${oldest}</${Tile}>
+      <${Tile} label=${said.numbers.due} value=${count(queue.due)} href="/?view=work&state=due">${oldest}${waiting > 0 && html` · <a href="/?view=work&state=waiting">${said.numbers.waiting(count(waiting))}</a>`}</${Tile}>
       ${paidToLive && html`
         <${Tile} label=${said.numbers.paidToLive} value=${duration(paidToLive.p50Seconds)}>
           ${said.numbers.most(duration(paidToLive.p95Seconds))} · ${said.numbers.ofDays(paidToLive.count)}

@@ -7,9 +7,10 @@ import { activeOf, Filters, without } from "/app/parts/filters.js";
 import { Download, List, Shown } from "/app/parts/list.js";
 import { Table } from "/app/parts/table.js";
 import { Tabs } from "/app/parts/tabs.js";
+import { Remedy } from "/app/parts/words.js";
 import { Stake, UPCOMING, UpcomingFiles } from "/app/screens/overview/upcoming.js";
 import { ForAll } from "/app/screens/work/acts.js";
-import { columnsOf } from "/app/screens/work/columns.js";
+import { byReason, columnsOf, Reason } from "/app/screens/work/columns.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.work;
@@ -38,6 +39,7 @@ function QueueList({ state, params, dashboard }) {
   const query = { state, reason: state === "parked" ? params.reason : undefined };
   const list = useList("/api/admin/work", query);
   const remedy = query.reason && dashboard.data?.queue.parked.groups.find((group) => group.reason === query.reason)?.remedy;
+  const grouped = state === "parked" && !query.reason && !params.sort;
   const reload = () => {
     list.reload();
     dashboard.reload();
@@ -51,18 +53,19 @@ function QueueList({ state, params, dashboard }) {
       <${Shown} list=${list} />
       <${Download} path="/api/admin/work" query=${query} name=${`${state}.csv`} />
     </div>
-    ${remedy && html`<div class="notice info inset"><p>${remedy}</p></div>`}
+    ${remedy && html`<div class="notice info inset"><p>${remedy} <${Remedy} reason=${query.reason} /></p></div>`}
     <${List} list=${list} what=${said.what} empty=${empty}>
-      <${Table} caption=${said.caption[state]} quiet columns=${columnsOf(state, remedy)} rows=${list.rows ?? []} id=${(row) => `${row.kind} ${row.key}`} params=${{ ...params, view: "work" }} />
+      <${Table} caption=${said.caption[state]} quiet columns=${columnsOf(state, remedy || grouped)} rows=${grouped ? byReason(list.rows ?? []) : (list.rows ?? [])} group=${grouped ? (row) => row.reason : undefined} heading=${Reason} id=${(row) => `${row.kind} ${row.key}`} params=${{ ...params, view: "work" }} />
     </${List}>
   `;
 }
 
-const DAYS = ["7", "30", "90"];
+const WEEK = 7;
+const DAYS = ["30", "90"];
 
 function UpcomingList({ params, reload }) {
-  const fields = [{ name: "days", label: said.period.label, options: Object.fromEntries(DAYS.map((days) => [days, said.period.days(Number(days))])) }];
-  const query = { view: "upcoming", days: params.days ?? DAYS[0] };
+  const fields = [{ name: "days", label: said.period.label, any: said.period.days(WEEK), options: Object.fromEntries(DAYS.map((days) => [days, said.period.days(Number(days))])) }];
+  const query = { view: "upcoming", days: params.days ?? WEEK };
   const list = useList("/api/admin/work", query);
   const again = () => {
     list.reload();

@@ -16,6 +16,7 @@ export function Acts({ customer, reload }) {
   const { services, customerId } = customer;
   const alive = services.filter((service) => service.state !== "terminated");
   const holds = new Set(services.flatMap((service) => service.holds));
+  const lifts = liftable(holds);
   const common = { customerId, reload };
   const unpaid = holds.has("unpaid") || services.some((service) => service.graceUntil || service.graceOverride);
   const behind = services.find((service) => service.graceOverride ?? service.graceUntil);
@@ -24,7 +25,7 @@ export function Acts({ customer, reload }) {
     <div class="row" role="group" aria-label=${said.title}>
       <${OnServices} ...${common} act="retry" services=${[]} reason=${false} body=${() => ({})} />
       ${alive.length > 0 && html`<${OnServices} ...${common} act="hold" services=${alive} tone="bad" body=${() => ({})} />`}
-      ${holds.size > 0 && html`<${OnServices} ...${common} act="lift" services=${alive} fields=${[{ name: "hold", label: said.lift.which, options: liftable(holds) }]} body=${({ hold }) => ({ hold })} />`}
+      ${Object.keys(lifts).length > 0 && html`<${OnServices} ...${common} act="lift" services=${alive} fields=${[{ name: "hold", label: said.lift.which, options: lifts }]} body=${({ hold }) => ({ hold })} />`}
       ${unpaid && html`<${OnServices} ...${common} act="grace" services=${alive} fields=${[until]} body=${(values) => ({ until: toUtc(values.until) })} />`}
       ${customer.queue?.problems.some((problem) => RELEASABLE.includes(problem.reason)) && html`<${OnServices} ...${common} act="release" services=${alive} body=${() => ({})} />`}
       ${customer.panel.orgId && html`<${OnServices} ...${common} act="recreate" services=${alive} body=${() => ({})} /><${Login} ...${common} />`}
@@ -33,7 +34,8 @@ export function Acts({ customer, reload }) {
   `;
 }
 
-const liftable = (holds) => Object.fromEntries(Object.entries(said.lift.holds).filter(([hold]) => holds.has(hold)).concat(holds.has("admin") ? [] : [["admin", said.lift.holds.admin]]));
+/** What of the holds a person's word can take away. */
+const liftable = (holds) => Object.fromEntries(Object.entries(said.lift.holds).filter(([hold]) => holds.has(hold)));
 
 /** An act of /api/admin/work on one service or on all. */
 function OnServices({ act, customerId, services, fields = [], reason = true, body, reload, tone }) {

@@ -12,23 +12,23 @@ const said = texts.customers.one.both;
 const { words } = format;
 
 /**
- * @param {{live: ReturnType<import("/app/parts/data.js").useData>, children: any}} props
- *   `live`: the customer with `explanation`; `children`: the buttons, which stand under what they change
+ * @param {{live: ReturnType<import("/app/parts/data.js").useData>, queue: any, children: any}} props
+ *   `live`: the customer with `explanation`; `queue`: whose problems are told above already; `children`: the buttons, which stand under what they change
  */
-export function Both({ live, children }) {
+export function Both({ live, queue, children }) {
   const told = live.data?.explanation;
   return html`
     <section class="card">
       <header><h2>${said.title}</h2>${told && html`<button type="button" class="quiet" onClick=${live.reload}>${said.again}</button>`}</header>
       ${live.problem && html`<${Failure} what=${texts.customers.one.lookingWhat} problem=${live.problem} again=${live.reload} />`}
       ${live.loading && html`<p class="loading soft" aria-busy="true">${said.looking}</p>`}
-      ${told && html`<${Told} told=${told} />`}
+      ${told && html`<${Told} told=${told} queue=${queue} />`}
       <div class="body acts">${children}</div>
     </section>
   `;
 }
 
-function Told({ told }) {
+function Told({ told, queue }) {
   const rows = rowsOf(told);
   const away = Object.entries(told.away).filter(([, why]) => why);
   return html`
@@ -42,7 +42,7 @@ function Told({ told }) {
         </table>
       </div>
     `}
-    <${Next} next=${told.next} />
+    <${Next} next=${told.next} told=${(queue?.problems ?? []).map((problem) => problem.detail)} />
     <div class="body"><${Json} value=${told} /></div>
   `;
 }
@@ -65,15 +65,15 @@ function rowsOf(told) {
 }
 
 function Row({ row, told }) {
-  const parked = told.next.outcome.state !== "settled" && !row.changes.length && told.next.outcome.problems.some((problem) => problem.subject?.includes(row.name));
-  const differs = row.changes.length > 0 || parked;
+  const waits = told.next.outcome.problems.some((problem) => `${problem.subject} ${problem.detail}`.includes(row.name));
+  const verdict = row.changes.length ? "differs" : waits ? "parked" : "equal";
   return html`
     <tr>
       <th scope="row" data-label=${said.service}><div>${row.remembered?.domain ?? row.desired?.domain ?? row.actual?.plan}<div><code class="soft">${row.name}</code></div></div></th>
       <td data-label=${said.stripe}><div>${told.truth ? html`<${AtStripe} sub=${row.stripe} />` : said.notRead}</div></td>
       <td data-label=${said.desired}><div><${Desired} goal=${row.desired} /></div></td>
       <td data-label=${said.actual}><div>${told.actual ? html`<${Actual} found=${row.actual} />` : said.notRead}</div></td>
-      <td data-label=${said.verdict}><div>${told.actual && told.truth && html`<${Badge} word=${differs ? "differs" : "equal"} label=${differs ? said.differs : said.equal} />`}</div></td>
+      <td data-label=${said.verdict}><div>${told.actual && told.truth && html`<${Badge} word=${verdict} label=${said.verdicts[verdict]} />`}</div></td>
     </tr>
   `;
 }
@@ -112,18 +112,19 @@ function Actual({ found }) {
   `;
 }
 
-function Next({ next }) {
+function Next({ next, told }) {
   const { outcome } = next;
+  const problems = outcome.problems.filter((problem) => !told.includes(problem.detail));
   return html`
     <div class="body next">
       ${next.actions.length === 0 && outcome.state === "settled" && html`<p class="soft">${said.nothing}</p>`}
       ${next.actions.length > 0 && html`
         <p><strong>${said.would}</strong></p>
-        <ol>${next.actions.map((action, place) => html`<li key=${place}>${texts.kinds[action.kind] ?? words(action.kind)} <span class="soft">${said.by} ${words(action.rule)}</span> ${action.service && html`<code class="soft">${action.service}</code>`}</li>`)}</ol>
+        <ol>${next.actions.map((action, place) => html`<li key=${place}>${texts.does[action.kind] ?? words(action.kind)} <span class="soft">${said.by} ${words(action.rule)}</span> ${action.service && html`<code class="soft">${action.service}</code>`}</li>`)}</ol>
       `}
       ${(next.actions.length > 0 || outcome.state !== "settled") && html`
         <p class="soft">${said.outcome[outcome.state]}${outcome.error && `: ${outcome.error}`}</p>
-        ${outcome.problems?.map((problem) => html`<p key=${problem.detail}>${problem.detail} <span class="soft">${problem.remedy}</span></p>`)}
+        ${problems.map((problem) => html`<p key=${problem.detail}>${problem.detail} <span class="soft">${problem.remedy}</span></p>`)}
       `}
     </div>
   `;

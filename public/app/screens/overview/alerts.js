@@ -1,37 +1,31 @@
-/** What calls for a person besides those who are parked, and a receiver of alerts that refused to hear it. */
+/** What calls for a person besides those who are parked; since when, whether it was told, and a receiver that refused it. */
 
 import { html } from "/app/markup.js";
 import { Time } from "/app/parts/time.js";
-import { words } from "/app/format.js";
+import { href } from "/app/router.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.overview;
-const SHOWN_BELOW = ["parked"];
 
-/**
- * @param {{alerts: {code: string, detail: string, remedy: string}[], open?: {cause: string, title: string, detail: string, remedy: string, openedAt: string, lastToldAt: string|null, deliveryError: string|null}[]}} props
- *   `alerts`: as of now; `open`: those that were told to somebody, and since when
- */
-export function Alerts({ alerts, open = [] }) {
-  const told = new Set(open.map((alert) => alert.cause.split(":")[0]));
-  const now = alerts.filter(({ code }) => !SHOWN_BELOW.includes(code) && !told.has(code));
-  const since = open.filter((alert) => !SHOWN_BELOW.includes(alert.cause) || alert.deliveryError);
-  if (!now.length && !since.length) return null;
+/** @param {{alerts: {cause: string, title: string, detail: string, remedy: string, openedAt: string|null, lastToldAt: string|null, deliveryError: string|null}[]}} props */
+export function Alerts({ alerts }) {
+  const shown = alerts.filter(({ cause, deliveryError }) => !cause.startsWith("parked") || deliveryError); // the others stand below
+  if (!shown.length) return null;
   return html`
-    <section class="stack tight" aria-label=${said.alerts}>
-      ${since.map((alert) => html`<${Told} key=${alert.cause} alert=${alert} />`)}
-      ${now.map((alert) => html`<div key=${`${alert.code} ${alert.detail}`} class="notice warn"><p><strong>${words(alert.code)}</strong>: ${alert.detail}</p><p>${alert.remedy}</p></div>`)}
+    <section class="card alerts" aria-label=${said.alerts}>
+      <ul>${shown.map((alert) => html`<${Alert} key=${alert.cause} alert=${alert} />`)}</ul>
     </section>
   `;
 }
 
-function Told({ alert }) {
+function Alert({ alert }) {
+  const here = said.codes[alert.cause.split(":")[0]];
   return html`
-    <div class="notice warn">
-      <p><strong>${alert.title}</strong>: ${alert.detail}</p>
-      <p>${alert.remedy}</p>
-      <p class="soft">${said.opened} <${Time} at=${alert.openedAt} />${alert.lastToldAt && html` · ${said.told} <${Time} at=${alert.lastToldAt} />`}</p>
+    <li>
+      <p><strong>${alert.title}</strong> ${alert.openedAt && html`<span class="soft"><${Time} at=${alert.openedAt} /></span>`}</p>
+      <p>${alert.detail}</p>
+      <p class="soft">${here?.does ?? alert.remedy} ${here?.link && html`<a href=${href(here.params)}>${here.link}</a>`}</p>
       ${alert.deliveryError && html`<p class="fault">${said.notTold} ${alert.deliveryError}</p>`}
-    </div>
+    </li>
   `;
 }

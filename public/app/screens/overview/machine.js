@@ -35,7 +35,7 @@ export function Machine({ data, reload }) {
 const WAITING = [
   { key: "customer", label: said.release.columns.customer, main: true, cell: (row) => html`<${CustomerLink} id=${row.customerId} />` },
   { key: "service", label: said.release.columns.service, cell: (row) => html`<code>${row.subscriptionId}${row.slot > 1 ? `/${row.slot}` : ""}</code>` },
-  { key: "kind", label: said.release.columns.kind, cell: (row) => texts.kinds[row.kind] ?? words(row.kind) },
+  { key: "kind", label: said.release.columns.kind, cell: (row) => texts.does[row.kind] ?? words(row.kind) },
 ];
 
 function Brake({ found, reload }) {

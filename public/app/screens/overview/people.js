@@ -1,11 +1,11 @@
 /** Who waits for a person, grouped by why, with what to do. */
 
-import { count } from "/app/format.js";
+import { count, words } from "/app/format.js";
 import { html } from "/app/markup.js";
 import { Empty } from "/app/parts/notice.js";
 import { Table } from "/app/parts/table.js";
 import { Time } from "/app/parts/time.js";
-import { words } from "/app/format.js";
+import { Remedy } from "/app/parts/words.js";
 import { href } from "/app/router.js";
 import { texts } from "/app/texts.js";
 
@@ -14,7 +14,7 @@ const COLUMNS = [
   { key: "reason", label: said.reason, main: true, cell: (row) => html`<a href=${href({ view: "work", state: "parked", reason: row.reason })}>${words(row.reason)}</a>` },
   { key: "count", label: said.count, number: true, cell: (row) => count(row.count) },
   { key: "oldest", label: said.oldest, cell: (row) => html`<${Time} at=${row.oldestAt} />` },
-  { key: "remedy", label: said.remedy, wide: true, cell: (row) => row.remedy },
+  { key: "remedy", label: said.remedy, wide: true, cell: (row) => html`${row.remedy} <${Remedy} reason=${row.reason} />` },
 ];
 
 /** @param {{groups: {reason: string, count: number, oldestAt: string, remedy: string}[]}} props */

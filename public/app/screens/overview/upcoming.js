@@ -42,6 +42,7 @@ export function Stake({ rows }) {
   return html`<span class="soft">${[said.count(of("suspend"), of("delete")), money && said.stake(money)].filter(Boolean).join(" · ")}</span>`;
 }
 
+const FIRST = 10; // rows on the overview; the rest is one click away
 const QUERY = { view: "upcoming", days: 7 };
 
 export function Upcoming() {
@@ -54,8 +55,8 @@ export function Upcoming() {
         <${UpcomingFiles} query=${QUERY} />
         <a href=${href({ view: "work", state: "upcoming" })}>${said.all}</a>
       </header>
-      <${List} list=${list} what=${said.what} empty=${{ says: said.none }}>
-        <${Table} caption=${said.caption} quiet columns=${UPCOMING} rows=${list.rows ?? []} id=${(row) => `${row.at} ${row.service}`} sortable=${false} />
+      <${List} list=${{ ...list, more: null }} what=${said.what} empty=${{ says: said.none }}>
+        <${Table} caption=${said.caption} quiet columns=${UPCOMING} rows=${(list.rows ?? []).slice(0, FIRST)} id=${(row) => `${row.at} ${row.service}`} sortable=${false} />
       </${List}>
     </section>
   `;

@@ -3,7 +3,7 @@
 import { words } from "/app/format.js";
 import { html } from "/app/markup.js";
 import { Time } from "/app/parts/time.js";
-import { Badge, CustomerLink } from "/app/parts/words.js";
+import { Badge, CustomerLink, Remedy } from "/app/parts/words.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.work.columns;
@@ -22,15 +22,23 @@ const PARKED = [
   NEXT,
 ];
 
-const ONE_REASON = PARKED.filter(({ key }) => key !== "reason").map((column) => (column.key === "detail" ? { ...column, cell: (row) => Details(row, false) } : column));
+const UNDER_REASON = PARKED.filter(({ key }) => key !== "reason").map((column) => (column.key === "detail" ? { ...column, cell: (row) => Details(row, false) } : column));
 
 /**
  * @param {"parked"|"due"|"working"|"waiting"} state
- * @param {string} [remedy] what is told above the list already, because all are parked for one reason
+ * @param {boolean} [told] whether reason and remedy stand above the rows already
  */
-export function columnsOf(state, remedy) {
-  if (state === "parked") return remedy ? ONE_REASON : PARKED;
+export function columnsOf(state, told) {
+  if (state === "parked") return told ? UNDER_REASON : PARKED;
   return state === "waiting" ? [SUBJECT, WAITS, NEXT, ATTEMPTS, ERROR] : [SUBJECT, NEXT, ATTEMPTS, WAITS, ERROR];
+}
+
+/** Those who are parked for the same thing together, the longest first. */
+export const byReason = (rows) => [...rows].sort((a, b) => (a.reason ?? "").localeCompare(b.reason ?? "") || (a.parkedAt ?? "").localeCompare(b.parkedAt ?? ""));
+
+/** The heading of a group: why, and what to do. */
+export function Reason(row) {
+  return html`<${Badge} word=${row.reason} tone="bad" /> <span class="soft">${row.remedy} <${Remedy} reason=${row.reason} /></span>`;
 }
 
 function Subject(row) {
@@ -41,5 +49,5 @@ function Subject(row) {
 /** Each problem in the server's own words, and what to do about it. */
 function Details(row, remedies = true) {
   const problems = row.problems.length ? row.problems : [{ detail: row.lastError, remedy: row.remedy, reason: row.reason }];
-  return html`<div>${problems.map((problem) => html`<div key=${problem.detail} class="problem"><div>${problem.detail}</div>${remedies && html`<div class="soft">${problem.remedy}</div>`}</div>`)}</div>`;
+  return html`<div>${problems.map((problem) => html`<div key=${problem.detail} class="problem"><div>${problem.detail}</div>${remedies && html`<div class="soft">${problem.remedy} <${Remedy} reason=${problem.reason} /></div>`}</div>`)}</div>`;
 }
