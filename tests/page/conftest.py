@@ -7,14 +7,13 @@ with the last test of this folder.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from scripts import _browser
 from scripts.demo_world.place import Place
 from scripts.demo_world.stage import PLAN, PRICE, set_up
 from tests.page.desk import Desk, World
@@ -22,8 +21,6 @@ from tests.tools import unavailable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 POLICIES = {"BRAKE_MAX": "6"}
 """Settings that let a handful of customers do what takes hundreds otherwise."""
@@ -45,20 +42,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture(scope="package")
 def browser(world: World) -> Iterator[Browser]:
     """The system's Chromium."""
-    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    path = _browser.find()
     if path is None:
         unavailable("Chromium", "chromium")
-    # As root it can't have a sandbox, and a container's /dev/shm is often too small for it.
-    options = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=options)
+    with _browser.run(path) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def desk(browser: Browser, world: World) -> Iterator[Desk]:
     """A tab that was never here before; whatever the browser complains of fails the test."""
+    world.count_anew()
     with browser.new_context(base_url=world.stage.base, viewport={"width": 1280, "height": 800}) as context:
         desk = Desk(context.new_page(), world)
         yield desk

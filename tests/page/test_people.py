@@ -128,7 +128,7 @@ def test_who_is_parked_by_a_mapping_heals_when_it_is_back(desk: Desk, world: Wor
     waiting = desk.page.get_by_role("table", name="Prices without a mapping").locator("tr", has_text="price_gone")
     expect(waiting).to_contain_text("1")
     waiting.get_by_role("button").click()
-    desk.fill(Panel_plan=str(world.value("SELECT panel_plan_id FROM services WHERE customer_id = %s", old.customer)))
+    desk.fill(Panel_plan=PLAN)
     desk.confirm("Preview")
     expect(desk.dialog).to_contain_text("1 customer waits for it")
     desk.confirm("Apply exactly this")

@@ -23,7 +23,7 @@ const FIELDS = [
   { name: "from", label: say.filters.from, period: true },
   { name: "state", label: say.filters.state, options: say.states },
   { name: "provider", label: say.filters.provider, options: say.providers },
-  { name: "email", label: say.filters.email, hint: "ada@example.com" },
+  { name: "email", label: say.filters.email, hint: "ada@…" },
   { name: "customer", label: say.filters.customer, hint: "cus_…" },
   { name: "reference", label: say.filters.reference, hint: "RF…" },
   { name: "to", label: say.filters.to, hint: say.filters.toHint },

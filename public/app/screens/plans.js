@@ -31,7 +31,7 @@ export default function Plans({ params, go }) {
     if (all && params.price) open(changeOf(params.price, all, list.rows));
   }, [Boolean(all), params.price]);
   return html`
-    <div class="head"><h1>${say.title}</h1><button type="button" onClick=${() => open({ draft: drafted(), waiting: 0 })}>${say.mapped.add}</button></div>
+    <div class="head"><h1>${say.title}</h1><button type="button" onClick=${() => open({ draft: drafted({}), waiting: 0 })}>${say.mapped.add}</button></div>
     <div class="stack">
     ${all && Object.entries(all.away).map(([side, why]) => html`<p key=${side} class="notice warn" role="status">${say.away(side, why)}</p>`)}
     ${all && html`<${Unmapped} all=${all} open=${open} />`}
@@ -42,7 +42,7 @@ export default function Plans({ params, go }) {
       <//>
     </section>
     ${all?.rules.length > 0 && html`<${Rules} rules=${all.rules} />`}
-    ${all?.changes && html`<section class="card"><header><h2>${say.changes.caption}</h2></header><${Changes} changes=${all.changes} revert=${(one) => open(revertOf(one, list.rows))} /></section>`}
+    ${all?.changes && html`<section class="card"><header><h2>${say.changes.caption}</h2></header><${Changes} changes=${all.changes} revert=${(one) => open(revertOf(one))} /></section>`}
     <${WhatIf} />
     </div>
     ${change && html`<${Change} key=${change.draft?.billingPlanId ?? change.remove?.billingPlanId} change=${change} choices=${all.plans} close=${close} done=${done} />`}
@@ -56,11 +56,10 @@ function changeOf(price, all, rows) {
   return { draft: drafted(row ?? { billingPlanId: price }), fixed: true, waiting };
 }
 
-/** The change that makes a mapping again what it was before another change. */
-function revertOf(one, rows) {
-  if (one.before) return { draft: drafted({ ...one.before, billingPlanId: one.billingPlanId }), fixed: true, waiting: 0 };
-  const now = rows.find((row) => row.billingPlanId === one.billingPlanId);
-  return { remove: now ?? { billingProvider: one.billingProvider ?? "stripe", billingPlanId: one.billingPlanId }, waiting: 0 };
+/** The change that sets back another one, as the server says it. */
+function revertOf({ undo }) {
+  if (undo.method === "DELETE") return { remove: undo.body, waiting: 0 };
+  return { draft: drafted(undo.body), fixed: true, waiting: 0 };
 }
 
 function Unmapped({ all, open }) {

@@ -63,7 +63,7 @@ export const events = {
     actor: "Who",
     from: "Time",
     to: "Until",
-    toHint: "-1h or 2026-05-01",
+    toHint: "-1h",
   },
   outcomes: { accepted: "accepted", ignored: "ignored", unreadable: "unreadable" },
   sources: { webhook: "webhook", sweep: "sweep (missed by the webhook)" },

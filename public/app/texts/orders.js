@@ -30,7 +30,7 @@ export const orders = {
     reference: "Reference",
     from: "Time",
     to: "Until",
-    toHint: "-1h or 2026-05-01",
+    toHint: "-1h",
   },
   states: { pending: "pending", paying: "paying", paid: "paid", expired: "expired", failed: "failed", refunded: "refunded" },
   providers: { stripe: "Stripe", bank_transfer: "Bank transfer", cash_on_delivery: "Cash on delivery" },

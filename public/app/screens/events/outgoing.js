@@ -57,9 +57,11 @@ export function Outgoing({ params }) {
       <${Download} path=${PATH} query=${query} name="outgoing.csv" />
     </div>
     <div class=${params.sel ? "split" : ""}>
-      <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(all, params) }}>
-        <${Table} caption=${said.caption} quiet columns=${columns(params, endpoints)} rows=${list.rows ?? []} id=${(one) => `${one.eventId} ${one.endpoint}`} sortable=${false} group=${(one) => day(one.createdAt, how)} />
-      <//>
+      <div>
+        <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(all, params) }}>
+          <${Table} caption=${said.caption} quiet columns=${columns(params, endpoints)} rows=${list.rows ?? []} id=${(one) => `${one.eventId} ${one.endpoint}`} sortable=${false} group=${(one) => day(one.createdAt, how)} />
+        <//>
+      </div>
       ${params.sel && html`<${One} key=${params.sel} id=${params.sel} endpoints=${endpoints} params=${params} changed=${list.reload} />`}
     </div>
   `;

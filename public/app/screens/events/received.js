@@ -48,9 +48,11 @@ export function Received({ params }) {
       <${Download} path=${PATH} query=${filter} name="events.csv" />
     </div>
     <div class=${params.sel ? "split" : ""}>
-      <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(FIELDS, params) }}>
-        <${Table} caption=${said.caption} quiet columns=${columns(params)} rows=${list.rows ?? []} id=${(one) => one.eventId} selected=${params.sel} sortable=${false} group=${(one) => day(one.receivedAt, how)} />
-      <//>
+      <div>
+        <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(FIELDS, params) }}>
+          <${Table} caption=${said.caption} quiet columns=${columns(params)} rows=${list.rows ?? []} id=${(one) => one.eventId} selected=${params.sel} sortable=${false} group=${(one) => day(one.receivedAt, how)} />
+        <//>
+      </div>
       ${params.sel && html`<${One} key=${params.sel} id=${params.sel} params=${params} />`}
     </div>
   `;

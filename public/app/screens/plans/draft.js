@@ -15,10 +15,9 @@ const EMPTY = {
   createWebsite: true, serverGroupId: "",
 };
 
-/** What the form begins with: the mapping as it is, or one for this price. */
-export function drafted(row = {}) {
-  const plan = row.plan ? String(row.plan.id) : (row.enhancePlanId ?? "");
-  return { ...EMPTY, ...pick(row), enhancePlanId: plan, graceDays: row.graceDays ?? "", serverGroupId: row.serverGroupId ?? "" };
+/** What the form begins with: the mapping as it is, one for a price, or nothing. */
+export function drafted(row) {
+  return { ...EMPTY, ...pick(row), enhancePlanId: row.enhancePlanId ?? "", graceDays: row.graceDays ?? "", serverGroupId: row.serverGroupId ?? "" };
 }
 
 const pick = (row) => Object.fromEntries(Object.keys(EMPTY).filter((name) => row[name] !== undefined).map((name) => [name, row[name]]));
@@ -98,6 +97,15 @@ export function Change({ change, choices, close, done }) {
   `;
 }
 
+/** How each plan can be written, [value, name]: by its name, or as the mapping that is being changed has it already. */
+function spelled(choices, present) {
+  const found = choices.map((plan) => {
+    const alone = !/^\d+$/.test(plan.name) && choices.filter(({ name }) => name === plan.name).length === 1;
+    return [present === String(plan.id) || !alone ? String(plan.id) : plan.name, plan.name];
+  });
+  return present && !found.some(([value]) => value === present) ? [...found, [present, present]] : found;
+}
+
 function Fields({ draft, change, choices, fixed, faults }) {
   const fault = (name) => faults.filter((one) => one.field === name).map((one) => html`<span class="fault">${one.detail}</span>`);
   const typed = (name) => ({ name, value: draft[name], onInput: (event) => change({ [name]: event.target.value }) });
@@ -115,14 +123,13 @@ function Fields({ draft, change, choices, fixed, faults }) {
       <label class="field"><span>${say.draft.kind}</span>
         <select ...${typed("kind")}>
           ${Object.entries(say.kindsLong).map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}
-        </select>
+        </select> <small class="soft">${say.draft.kindHelp[draft.kind]}</small>
       </label>
       ${draft.kind === "service" && html`
         <label class="field"><span>${say.draft.plan}</span>
           <select ...${typed("enhancePlanId")} required>
             <option value="">${say.draft.choose}</option>
-            ${choices.map((plan) => html`<option key=${plan.id} value=${String(plan.id)}>${plan.name}</option>`)}
-            ${draft.enhancePlanId && !choices.some((plan) => String(plan.id) === draft.enhancePlanId) && html`<option>${draft.enhancePlanId}</option>`}
+            ${spelled(choices, draft.enhancePlanId).map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}
           </select> ${fault("enhancePlanId")}
         </label>
         <label class="field"><span>${say.draft.activateOn}</span>

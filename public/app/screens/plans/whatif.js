@@ -11,7 +11,7 @@ const CHOICES = {
   ON_DISPUTE: ["suspend", "ignore"], ON_DISPUTE_LOST: ["suspend", "ignore"], ON_REFUND: ["ignore", "suspend"],
   PAUSE_COLLECTION: ["keep", "suspend"],
 };
-const RESULTS = ["suspended", "resumed", "deleted", "later"];
+const RESULTS = ["suspended", "deleted", "resumed", "sooner", "later"];
 
 /** The form and its answer. */
 export function WhatIf() {
@@ -61,7 +61,7 @@ export function WhatIf() {
 
 function Setting({ name, value, change }) {
   const told = (event) => change(event.target.value);
-  if (!CHOICES[name]) return html`<input value=${value} onInput=${told} inputmode="numeric" placeholder=${say.whatIf.asNow} />`;
+  if (!CHOICES[name]) return html`<input value=${value} onInput=${told} placeholder=${say.whatIf.asNow} />`;
   return html`
     <select value=${value} onChange=${told}>
       <option value="">${say.whatIf.asNow}</option>
@@ -81,12 +81,12 @@ function Result({ answer }) {
         <p class="summary">${said.summary(name, answer[name].total)}</p>
         <p class="soft">${said.first(answer[name].sample.length, answer[name].total)}</p>
         <ul class="those">${answer[name].sample.map((one) => html`<${Sample} one=${one} />`)}</ul>`)}
+      ${answer.braked ? html`<p class="notice warn">${said.braked(answer.braked)}</p>` : null}
       ${answer.notKnown ? html`<p class="notice warn">${said.notKnown(answer.notKnown)}</p>` : null}
     </div>
   `;
 }
 
 function Sample({ one }) {
-  const customer = one.customerId ?? one;
-  return html`<li><a href=${href({ view: "customer", id: customer })}>${one.email ?? customer}</a> ${one.domain ?? ""} ${one.at ? html`<${Time} at=${one.at} />` : null}</li>`;
+  return html`<li><a href=${href({ view: "customer", id: one.customerId })}>${one.domain ?? one.customerId}</a> <code class="soft">${one.service}</code></li>`;
 }
