@@ -1,5 +1,6 @@
 """Processes that die, for tests of what is left behind."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,22 +12,52 @@ class Killed(BaseException):
     """The process is dead: nothing of ours may catch this."""
 
 
-async def lives(statements: int, work: Callable[[], Awaitable[object]]) -> bool:
-    """Whether a process that dies before the statement after so many of them came to its end."""
-    sent = 0
-    execute = psycopg.AsyncConnection.execute
+def everything(_: str) -> bool:
+    """Every statement counts."""
+    return True
 
-    async def dying(self: Any, *given: Any, **named: Any) -> Any:
-        nonlocal sent
-        sent += 1
-        if sent > statements:
+
+def writes(statement: str) -> bool:
+    """Whether a statement changes anything: between two others a death leaves the same behind."""
+    return re.search(r"\b(INSERT INTO|UPDATE|DELETE FROM)\b", statement) is not None
+
+
+class Life:
+    """A process that dies before the step after so many of them, and does nothing after that."""
+
+    def __init__(self, steps: int, counts: Callable[[str], bool] = everything) -> None:
+        self.steps = steps
+        self.done = 0
+        self.dead = False
+        self._counts = counts
+
+    def step(self) -> None:
+        """One more step, or the death."""
+        if self.dead or self.done >= self.steps:
+            self.dead = True
             raise Killed
-        return await execute(self, *given, **named)
+        self.done += 1
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(psycopg.AsyncConnection, "execute", dying)
-        try:
-            await work()
-        except (Killed, BaseExceptionGroup):
-            return False
-    return sent <= statements
+    async def lives(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Whether it came to its end."""
+        execute = psycopg.AsyncConnection.execute
+
+        async def dying(connection: Any, query: Any, *given: Any, **named: Any) -> Any:
+            if self.dead or self._counts(str(query)):
+                self.step()
+            return await execute(connection, query, *given, **named)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(psycopg.AsyncConnection, "execute", dying)
+            try:
+                await work()
+            except (Killed, BaseExceptionGroup):
+                return False
+        return not self.dead
+
+
+async def lives(
+    statements: int, work: Callable[[], Awaitable[object]], counts: Callable[[str], bool] = everything
+) -> bool:
+    """Whether a process that dies before the statement after so many of them came to its end."""
+    return await Life(statements, counts).lives(work)
