@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from lib.bridge import Bridge
 from lib.config import Settings
@@ -20,7 +21,7 @@ from lib.messages.sender import Sender
 from lib.model import CustomerKey
 from lib.model.outgoing import Attempt, OutgoingType, Told
 from lib.model.payloads import EscrowData
-from tests.killed import Killed
+from tests.killed import Killed, writes
 from tests.messages.receiver import Receiver, outlet, receiving
 from tests.messages.test_settings import BASE
 
@@ -111,15 +112,36 @@ class Game:
             self.later()
         raise AssertionError("something waits for ever")
 
+    def check_order(self) -> None:
+        """Each receiver has first seen what it has in order."""
+        for receiver in self.receivers:
+            for whom in self.written:
+                first_seen = list(dict.fromkeys(event["sequence"] for event in receiver.of(whom)))
+                assert first_seen == sorted(first_seen)
+
     def check(self) -> None:
-        """Each receiver has all that was not skipped, first seen in order; nothing else is due."""
+        """Each receiver has all that was not skipped, first seen in order."""
+        self.check_order()
         for number, receiver in enumerate(self.receivers):
             for whom, last in self.written.items():
-                numbers = [event["sequence"] for event in receiver.of(whom)]
-                first_seen = list(dict.fromkeys(numbers))
-                wanted = [n for n in range(1, last + 1) if (number, whom, n) not in self.skipped]
-                assert first_seen == sorted(first_seen)
-                assert set(wanted) <= set(first_seen)
+                wanted = {n for n in range(1, last + 1) if (number, whom, n) not in self.skipped}
+                assert wanted <= {event["sequence"] for event in receiver.of(whom)}
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The ids of both endpoints, in the receivers' order."""
+        loaded = Settings.load({**BASE, **self.environ, "DATABASE_URL": self.url})
+        return [endpoint.id for endpoint in loaded.outbox.endpoints]
+
+    def begin_anew(self) -> None:
+        """Nothing has happened yet."""
+        self.sql("TRUNCATE outbox, outbox_streams, outbox_endpoints, outbox_attempts, due")
+        self.poisoned.clear()
+        self.skipped.clear()
+        self.written.clear()
+        for receiver in self.receivers:
+            receiver.status = 200
+            receiver.taken.clear()
 
 
 @pytest.fixture
@@ -133,52 +155,112 @@ def game(database_url: str) -> Iterator[Game]:
         yield made
 
 
-ACTS = st.one_of(
-    st.tuples(st.just("write"), st.lists(st.sampled_from(CUSTOMERS), min_size=1, max_size=3)),
-    st.tuples(st.just("status"), st.tuples(st.integers(0, 1), st.sampled_from([200, 500, 503, 302, 410]))),
-    st.tuples(st.just("poison"), st.sampled_from(CUSTOMERS)),
-    st.tuples(st.just("drain"), st.none()),
-    st.tuples(st.just("later"), st.none()),
-    st.tuples(st.sampled_from(["skip", "resend", "enable"]), st.integers(0, 1)),
-)
+class Deliveries(RuleBasedStateMachine):
+    """Whatever happens, in any order; the sentences that always hold, and those that hold in the end."""
+
+    def __init__(self, game: Game) -> None:
+        super().__init__()
+        self.game = game
+        self.loop = asyncio.Runner()
+        game.begin_anew()
+
+    numbers = st.integers(0, 1)
+
+    @rule(customers=st.lists(st.sampled_from(CUSTOMERS), min_size=1, max_size=3))
+    def something_happens(self, customers: list[str]) -> None:
+        """To one customer or several, in one transaction."""
+        self.loop.run(self.game.write(*customers))
+
+    @rule()
+    def passes_run(self) -> None:
+        """A fresh process delivers what is due."""
+        self.loop.run(self.game.drain())
+
+    @rule(number=numbers, status=st.sampled_from([200, 500, 503, 302, 410]))
+    def a_receiver_changes(self, number: int, status: int) -> None:
+        """It is well, fails, redirects or is gone: the last one disables it."""
+        self.game.receivers[number].status = status
+
+    @rule(customer=st.sampled_from(CUSTOMERS))
+    def one_event_is_not_taken(self, customer: str) -> None:
+        """Nor are those behind it; or they are again."""
+        self.game.poisoned ^= {customer}
+
+    @rule()
+    def time_passes(self) -> None:
+        """What was to be tried later is due."""
+        self.game.later()
+
+    @rule(number=numbers)
+    def days_pass(self, number: int) -> None:
+        """A receiver that fails has done so for so long that its next failure disables it."""
+        endpoint = self.game.endpoints[number]
+        self.game.sql(
+            "UPDATE outbox_endpoints SET failing_since = failing_since - interval '6 days' WHERE endpoint = %s",
+            endpoint,
+        )
+        self.game.later()
+
+    @rule(number=numbers, act=st.sampled_from(["skip", "resend", "enable"]))
+    def a_person_acts(self, number: int, act: Literal["skip", "resend", "enable"]) -> None:
+        """On the oldest that waits, the oldest that arrived, or the endpoint."""
+        self.loop.run(self.game.by_hand(act, number))
+
+    @invariant()
+    def numbers_have_no_gap(self) -> None:
+        """Each endpoint has each customer's events as 1, 2, 3 ..., disabled or not: none is lost or there twice."""
+        rows = self.game.sql(
+            "SELECT endpoint, customer, array_agg(sequence ORDER BY sequence) FROM outbox GROUP BY 1, 2"
+        )
+        found = {(endpoint, customer): sequences for endpoint, customer, sequences in rows}
+        wanted = {
+            (endpoint, customer): list(range(1, last + 1))
+            for endpoint in self.game.endpoints
+            for customer, last in self.game.written.items()
+        }
+        assert found == wanted
+
+    @invariant()
+    def each_is_first_seen_in_order(self) -> None:
+        """A receiver sees no number before a lower one, but for those that were skipped; a repetition may come late."""
+        self.game.check_order()
+
+    @invariant()
+    def what_is_told_as_delivered_was_seen(self) -> None:
+        """And what waits is waited for by a row of the queue, or by an endpoint that a person must enable."""
+        told = self.game.sql("SELECT endpoint, customer, sequence FROM outbox WHERE state = 'delivered'")
+        for endpoint, customer, sequence in told:
+            receiver = self.game.receivers[self.game.endpoints.index(endpoint)]
+            assert sequence in {event["sequence"] for event in receiver.of(customer)}
+        assert not self.game.sql(
+            "SELECT o.id FROM outbox o JOIN outbox_endpoints e USING (endpoint)"
+            " WHERE o.state = 'waiting' AND e.disabled_at IS NULL AND NOT EXISTS (SELECT FROM due"
+            " WHERE kind = 'outbox' AND key IN (o.endpoint || ':' || o.customer, o.endpoint || ':'))"
+        )
+
+    def teardown(self) -> None:
+        """Everything is mended in the end, and everybody has everything."""
+        try:
+            self.loop.run(self.game.end_well())
+            self.game.check()
+        finally:
+            self.loop.close()
 
 
-async def play(game: Game, acts: list[tuple[str, Any]]) -> None:
-    """One history, to its good end."""
-    for act, about in acts:
-        match act:
-            case "write":
-                await game.write(*about)
-            case "status":
-                game.receivers[about[0]].status = about[1]
-            case "poison":
-                game.poisoned ^= {about}
-            case "drain":
-                await game.drain()
-            case "later":
-                game.later()
-            case "skip" | "resend" | "enable":
-                await game.by_hand(act, about)
-    await game.end_well()
-    game.check()
+def test_all_arrive_in_order_whatever_happens(game: Game) -> None:
+    """Receivers that fail, redirect, go or are disabled, one bad event, skips, repetitions, and time."""
 
+    class Here(Deliveries):
+        """With these receivers and this database."""
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(acts=st.lists(ACTS, max_size=14))
-def test_all_arrive_in_order_whatever_happens(game: Game, acts: list[tuple[str, Any]]) -> None:
-    """Receivers that fail, redirect or go, one bad event, skips, repetitions, and time."""
-    game.sql("TRUNCATE outbox, outbox_streams, outbox_endpoints, outbox_attempts, due")
-    game.poisoned.clear()
-    game.skipped.clear()
-    game.written.clear()
-    for receiver in game.receivers:
-        receiver.status = 200
-        receiver.taken.clear()
-    asyncio.run(play(game, acts))
+        def __init__(self) -> None:
+            super().__init__(game)
+
+    run_state_machine_as_test(Here, settings=settings(max_examples=20, stateful_step_count=14, deadline=None))
 
 
 def mortal(patch: pytest.MonkeyPatch, dies_at: int) -> list[str]:
-    """A process that dies at its n-th step: before a statement, before a request, or before it sees the answer."""
+    """A process that dies at its n-th step: before a write, before a request, or before it sees the answer."""
     steps: list[str] = []
     execute, post = psycopg.AsyncConnection.execute, Sender.post
 
@@ -188,7 +270,8 @@ def mortal(patch: pytest.MonkeyPatch, dies_at: int) -> list[str]:
         steps.append(name)
 
     async def mortal_execute(self: Any, query: Any, *rest: Any, **more: Any) -> Any:
-        step(" ".join(str(query).split())[:60])
+        if writes(str(query)):
+            step(" ".join(str(query).split())[:60])
         return await execute(self, query, *rest, **more)
 
     async def mortal_post(self: Sender, body: bytes, headers: Any) -> Attempt:
