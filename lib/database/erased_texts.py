@@ -57,11 +57,13 @@ TEXTS = {
 """Table -> its columns of free text, and which rows are theirs."""
 
 SHARED = {
+    "alerts": ("title", "detail", "told_title", "delivery_error"),
+    "batches": ("given",),
     "outbox_endpoints": ("last_error",),
     "pulses": ("error",),
     "sweeps": ("errors",),
 }
-"""Table -> columns in which what the other side said last stands, whoever it was about."""
+"""Table -> columns in which what another side said last stands, or why somebody did something to many."""
 
 
 async def clean(connection: Connection, theirs: Theirs, hide: Hide, hide_words: Hide) -> None:
