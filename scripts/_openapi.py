@@ -50,6 +50,7 @@ SCHEMES = {
 PROBLEMS = {
     400: "What was sent can't be read.",
     401: "The key is missing or wrong.",
+    403: "The scope of the key does not reach so far.",
     404: "There is no such thing.",
     409: "Not as things stand: `code` says why, `detail` what to do.",
     413: "The body is too large.",
@@ -158,6 +159,8 @@ def _problems(guard: str, verb: Verb, light: dict[str, Any]) -> set[int]:
     found = {502, 503, *light.get("codes", {})}
     if guard in ("admin", "optional_admin", "cron"):
         found.add(401)
+    if guard in ("admin", "optional_admin"):
+        found.add(403)
     if verb.body is not None:
         found |= {400, 404, 409, 413, 422}
     if verb.query is not None:

@@ -152,6 +152,16 @@ def _key(request: Request) -> str | None:
     return key
 
 
+def _open_ones(given: Query) -> bool:
+    """Whether nothing is asked for but which offline orders are open, or one by its reference."""
+    narrow = given.open_offline or given.reference is not None
+    return narrow and given.view == "orders" and given.id is None and given.dispute is None
+
+
+def _money_that_came(given: bodies.OrderAct) -> bool:
+    return isinstance(given, bodies.CollectMoney)
+
+
 app = endpoint(
     guard=admin,
     GET=Verb(
@@ -160,6 +170,7 @@ app = endpoint(
         answers={200: Page[OrderView] | Page[ReconciledView] | OrderDetails | DisputePack},
         csv=True,
         plain=True,
+        collects=_open_ones,
     ),
-    POST=Verb(act, body=bodies.OrderAct, answers={200: OrderActed}),
+    POST=Verb(act, body=bodies.OrderAct, answers={200: OrderActed}, collects=_money_that_came),
 )

@@ -6,12 +6,13 @@ together, `values` is what a setting can be besides a text or a number.
 
 from lib.config.parsers import read_database_url
 from lib.config.settings import REQUIRED, Policy, Settings
-from lib.config.values import Alarm, Endpoint, Mail, Outlet, Secret, Span, Window
+from lib.config.values import Alarm, Endpoint, KeyScope, Mail, Outlet, Secret, Span, Window
 
 __all__ = [
     "REQUIRED",
     "Alarm",
     "Endpoint",
+    "KeyScope",
     "Mail",
     "Outlet",
     "Policy",

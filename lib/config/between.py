@@ -8,7 +8,7 @@ from typing import Any
 
 def between(values: Mapping[str, Any]) -> list[str]:
     """Every such problem, in the words that a person reads; by the settings' fields, as far as each could be read."""
-    return [*_outbox_problems(values), *_mail_problems(values), *_alert_problems(values)]
+    return [*_outbox_problems(values), *_mail_problems(values), *_alert_problems(values), *_key_problems(values)]
 
 
 def _outbox_problems(values: Mapping[str, Any]) -> list[str]:
@@ -55,3 +55,12 @@ def _alert_problems(values: Mapping[str, Any]) -> list[str]:
     if url is not None and public and not url.reveal().lower().startswith("https:"):
         problems.append("ALERT_WEBHOOK_URL must begin with https:// (OUTBOX_ALLOW_PRIVATE=1 allows http for local use)")
     return problems
+
+
+def _key_problems(values: Mapping[str, Any]) -> list[str]:
+    """Scopes of keys that there are none of: with a name mistyped, the key that was meant would reach everything."""
+    if not {"admin_keys", "key_scopes"} <= set(values) or not values["key_scopes"]:
+        return []
+    known = {name for name, _ in values["admin_keys"]}
+    unknown = ", ".join(name for name, _ in values["key_scopes"] if name not in known)
+    return [f"KEY_SCOPES names {unknown}: ADMIN_API_KEY has no key of that name"] if unknown else []

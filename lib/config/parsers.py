@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
-from lib.config.values import Secret
+from lib.config.values import KeyScope, Secret
 from lib.model.outgoing import OutgoingType
 
 
@@ -121,6 +121,19 @@ def admin_keys(value: str) -> tuple[tuple[str, Secret], ...]:
     if len({key for _, key in keys}) < len(keys):
         raise ValueError("gives one key to two names")
     return tuple(keys)
+
+
+def key_scopes(value: str) -> tuple[tuple[str, KeyScope], ...]:
+    """How far named keys reach, by commas; each name once."""
+    found: list[tuple[str, KeyScope]] = []
+    for part in value.split(","):
+        name, equals, scope = (text.strip() for text in part.partition("="))
+        if not name or not equals or scope.lower() not in (KeyScope.READ, KeyScope.COLLECT):
+            raise ValueError("must be name=read or name=collect, separated by commas; a key without one may do all")
+        found.append((name, KeyScope(scope.lower())))
+    if len({name for name, _ in found}) < len(found):
+        raise ValueError("names one key twice")
+    return tuple(found)
 
 
 def outbox_urls(value: str) -> tuple[str, ...]:

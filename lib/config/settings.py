@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from lib.config import parsers
 from lib.config.between import between
-from lib.config.values import Alarm, Endpoint, Mail, Outlet, Secret, Window
+from lib.config.values import Alarm, Endpoint, KeyScope, Mail, Outlet, Secret, Window
 from lib.config.window import suspend_window
 from lib.errors import SettingsError
 from lib.model.outgoing import OutgoingType
@@ -103,6 +103,13 @@ class Settings:
         REQUIRED,
         "guards /api/cron/drain and /api/cron/sweep, which Vercel calls with it and nobody else may. Make one: "
         "openssl rand -hex 32.",
+    )
+    key_scopes: tuple[tuple[str, KeyScope], ...] | None = _setting(
+        "KEY_SCOPES",
+        parsers.key_scopes,
+        None,
+        "How far named keys of ADMIN_API_KEY reach, comma-separated: `courier=collect` sees open offline orders and "
+        "tells of their money, `books=read` changes nothing; all others may do all (docs/security.md).",
     )
     database_url_unpooled: Secret | None = _setting(
         "DATABASE_URL_UNPOOLED",
@@ -393,6 +400,10 @@ class Settings:
         if not environ.get("TRUSTED_PROXIES", "").strip() and environ.get("VERCEL") == "1":
             values["trusted_proxies"] = 1  # its edge overwrites the header, whatever the caller sent
         return cls(**values)
+
+    def scope_of(self, name: str) -> KeyScope:
+        """How far the keys of this name reach."""
+        return dict(self.key_scopes or ()).get(name, KeyScope.ALL)
 
     @property
     def livemode(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from hashlib import sha256
 from typing import Literal
 from urllib.parse import urlsplit
@@ -33,6 +34,17 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))
+
+
+class KeyScope(StrEnum):
+    """How far a key of `ADMIN_API_KEY` reaches."""
+
+    ALL = "all"
+    """Everything that an operator may do."""
+    READ = "read"
+    """To look, and to change nothing."""
+    COLLECT = "collect"
+    """To see which offline orders are open, and to tell that their money came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lib import environment
+from lib.config import KeyScope
 from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
 from lib.log import bound, configure, get_logger
 from lib.web.body import MAX_BODY, read_body
-from lib.web.guard import Guard
+from lib.web.guard import Guard, beyond
 from lib.web.problem import answer, problem, status_of
 
 log = get_logger()
@@ -75,6 +76,8 @@ class Verb:
     """Whether the body may also be a posted HTML form with the same fields."""
     limit: int = MAX_BODY
     """Bytes of the body."""
+    collects: Callable[[Any], bool] | None = None
+    """Whether a key with the scope `collect` may ask for what was given; `None`: for nothing of this."""
 
 
 def endpoint(
@@ -123,10 +126,30 @@ async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> 
         actor = guard.check(request, environment.current)
         if isinstance(actor, Response):
             return actor
-        found = await verb.handler(Ask(request, actor or "", await _given(request, verb)))
+        given = await (_within(request, verb, actor) if actor else _given(request, verb))
+        found = await verb.handler(Ask(request, actor or "", given))
         return found if isinstance(found, Response) else _response(found)
     except Exception as error:  # noqa: BLE001 - told to the caller, and logged where it was not foreseen
         return _failed(error)
+
+
+async def _within(request: Request, verb: Verb, name: str) -> Any:
+    """What was given, if the key of this name reaches so far; of one that does not, no body is read.
+
+    Raises:
+        Declined: 403.
+    """
+    scope = environment.current().scope_of(name)
+    if scope is KeyScope.READ and request.method not in ("GET", "HEAD"):
+        raise beyond(name, scope)
+    if scope is not KeyScope.COLLECT:
+        return await _given(request, verb)
+    if verb.collects is None:
+        raise beyond(name, scope)
+    given = await _given(request, verb)
+    if not verb.collects(given):
+        raise beyond(name, scope)
+    return given
 
 
 async def _given(request: Request, verb: Verb) -> Any:

@@ -1,4 +1,7 @@
-"""Who may ask: each route names one guard, which is asked before anything of the request is read."""
+"""Who may ask: each route names one guard, which is asked before anything of the request is read.
+
+A key of `ADMIN_API_KEY` may have a scope, by its name (`KEY_SCOPES`): each verb says what of it such a key may ask for.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from lib.config import Secret, Settings
+from lib.config import KeyScope, Secret, Settings
 from lib.errors import Declined
 
 Scheme = Literal["none", "admin", "optional_admin", "cron", "signature"]
@@ -46,6 +49,17 @@ def actor(request: Request, keys: Sequence[tuple[str, Secret]]) -> str:
     if not names:
         raise Declined("unauthorized", "send a valid key as Authorization: Bearer ...")
     return names[0]
+
+
+_MAY = {
+    KeyScope.READ: "only looks: it sends no POST, PUT or DELETE",
+    KeyScope.COLLECT: 'only lists open offline orders (openOffline=true or reference=...) and sends "collect"',
+}
+
+
+def beyond(name: str, scope: KeyScope) -> Declined:
+    """What is said to a key that reaches less far than what was asked for."""
+    return Declined("forbidden", f"the key {name} has the scope {scope.value} (KEY_SCOPES), which {_MAY[scope]}")
 
 
 def same(token: str, secret: Secret) -> bool:

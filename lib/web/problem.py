@@ -16,6 +16,7 @@ STATUS: Mapping[str, int] = {
     "invalid_form": 400,
     "invalid_json": 400,
     "unauthorized": 401,
+    "forbidden": 403,
     "checkout_off": 404,
     "not_found": 404,
     "portal_off": 404,
