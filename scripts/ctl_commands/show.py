@@ -62,7 +62,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) ->
         made.add_column(head, overflow="fold")
     for row in listed:
         made.add_row(*(_cell(value) for value in row))
-    console().print(made)
+    _print(made)
 
 
 def pairs(rows: Iterable[tuple[str, Any]]) -> None:
@@ -73,7 +73,19 @@ def pairs(rows: Iterable[tuple[str, Any]]) -> None:
     for name, value in rows:
         if value not in (None, "", [], {}):
             made.add_row(Text(name), _cell(value))
-    console().print(made)
+    _print(made)
+
+
+def _print(made: Table) -> None:
+    """Below each other; without the blanks at the ends of lines where a program reads on."""
+    where = console()
+    if sys.stdout.isatty():
+        where.print(made)
+        return
+    with where.capture() as drawn:
+        where.print(made)
+    for text in drawn.get().splitlines():
+        print(text.rstrip(), flush=True)
 
 
 def _cell(value: Any) -> Text:

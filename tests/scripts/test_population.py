@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -121,6 +122,13 @@ def test_it_happened_when_it_would_have(world: Populace) -> None:
         " WHERE received_at > now() - interval '48 hours'"
     )
     assert hours["n"] >= 15
+    dates = world.rows(
+        "SELECT d.key, d.due_at, s.grace_until, s.retain_until FROM due d JOIN services s ON s.customer_id = d.key"
+        " WHERE d.waits_for IN ('in_grace', 'in_one_off_grace', 'canceled')"
+    )
+    assert len(dates) >= 20
+    for row in dates:
+        assert abs(row["due_at"] - (row["grace_until"] or row["retain_until"])) < timedelta(minutes=2), row["key"]
     late = world.rows(
         "SELECT i.customer_id, i.kind FROM actions i JOIN actions e USING (action_id)"
         " WHERE i.state = 'intent' AND e.state = 'applied' AND e.at < i.at"
