@@ -17,7 +17,7 @@ from scripts.ctl_commands.events import events
 from scripts.ctl_commands.orders import collect, orders, refund
 from scripts.ctl_commands.overview import brake, status, sweep, tail, upcoming, what_if
 from scripts.ctl_commands.plans import plans
-from scripts.ctl_commands.work import amnesty, grace, hold, lift, recreate, release, retry, sync, work
+from scripts.ctl_commands.work import amnesty, grace, hold, lift, recreate, release, retry, sync, undo, work
 
 EPILOG = (
     example("status", "work", "customer show ada@example.com", "retry --all --state parked", "tail")
@@ -28,7 +28,7 @@ CTL_URL and CTL_KEY say which deployment, or a profile of ~/.config/stripe-to-en
 (url and key under [default]; chmod 600). Times are in UTC.
 
 \b
-Exit code: 0 done, 1 refused or something needs you, 2 a command line or setting that can't be used,
+Exit code: 0 done, 1 refused, interrupted or something needs you, 2 a command line or setting that can't be used,
 3 the deployment can't be reached."""
 )
 
@@ -52,7 +52,7 @@ def completion(shell: str) -> None:
 
 
 for command in (
-    status, work, customers, customer, retry, release, hold, lift, grace, amnesty, recreate, sync, plans, events,
+    status, work, customers, customer, retry, release, hold, lift, grace, amnesty, undo, recreate, sync, plans, events,
     orders, collect, refund, brake, sweep, upcoming, what_if, tail, login,
 ):  # fmt: skip
     cli.add_command(command)

@@ -114,11 +114,12 @@ def what_if(connection: Connection, settings: tuple[str, ...], as_json: bool) ->
     if as_json:
         show.as_json(found)
         return
-    for name in ("suspended", "resumed", "deleted", "later"):
-        if name in found:
-            _effects(name, found[name])
-    if found.get("notKnown"):
-        show.line(f"not known: {found['notKnown']}")
+    for name in ("suspended", "deleted", "resumed", "sooner", "later"):
+        _effects(name, found[name])
+    if found["braked"]:
+        show.line(f"of these the brake would keep {found['braked']} for your word")
+    if found["notKnown"]:
+        show.line(f"not known: {found['notKnown']}, which depend on what only Stripe knows")
 
 
 def _effects(name: str, effect: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from scripts.ctl_commands import show
 from scripts.ctl_commands.common import (
     asks,
     confirm,
+    customer_id,
     example,
     filled,
     limit,
@@ -201,6 +202,25 @@ def recreate(connection: Connection, who: str, reason: str | None, yes: bool, as
     """Make anew what was deleted in the panel by hand."""
     confirm(f"Make anew what {who} has lost in the panel?", said_yes=yes)
     done = connection.post(ROUTE, {"action": "recreate", **subject(connection, who), **filled(reason=reason)})
+    show.as_json(done) if as_json else tell_pass(done)
+
+
+@click.command(epilog=example("undo shop.example", "undo sub_... --yes"))
+@who
+@yes
+@asks
+def undo(connection: Connection, who: str, yes: bool, as_json: bool) -> None:
+    """Take back the newest act of a person that can be taken back: a hold, a lift, a date."""
+    whom = customer_id(connection, who)
+    timeline = connection.get("admin/customers", id=whom, limit=200)["timeline"]["data"]
+    about = [one for one in timeline if not who.startswith("sub_") or (one["service"] or who).startswith(who)]
+    found = next((one for one in about if one["undo"]), None)
+    if found is None:
+        raise Failed(f"Nothing that was done to {who} can be taken back: ./scripts/ctl customer show {who}")
+    act = found["undo"]
+    when = f"{found['kind']} by {found['actor']}, {show.ago(found['at'])}"
+    confirm(f"{act['label']} ({when})?", said_yes=yes)
+    done = connection.send(act["method"], act["route"].removeprefix("/api/"), body=act["body"])
     show.as_json(done) if as_json else tell_pass(done)
 
 

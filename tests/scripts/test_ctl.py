@@ -17,6 +17,10 @@ from pathlib import Path
 import click
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from lib.bridge import forget
 from scripts._ctl import cli, main
@@ -201,6 +205,25 @@ def test_hold_and_lift(ctl: Ctl, desk: Desk) -> None:
     assert desk.world.service(desk.ada_sub)["holds"] == []
 
 
+def test_what_was_done_is_taken_back(ctl: Ctl, desk: Desk) -> None:
+    """The newest act of a person, once; who has none is told so."""
+    assert ctl("hold", desk.ada_sub, "--yes").code == 0
+    ended = ctl("undo", desk.ada_sub, "--yes")
+    assert (ended.code, ended.err) == (0, "")
+    assert desk.world.service(desk.ada_sub)["holds"] == []
+    nothing = ctl("undo", desk.waits, "--yes")
+    assert nothing.code == 1
+    assert nothing.err
+
+
+def test_a_link_into_the_panel_is_printed_and_nothing_else(ctl: Ctl, desk: Desk) -> None:
+    """For a script to open; who asked stands in the ledger."""
+    ended = ctl("login", "shop.example")
+    assert ended.code == 0
+    assert re.fullmatch(r"https?://\S+\n", ended.out)
+    assert "login" in ctl("tail", "--customer", desk.ada, "--once", "-n", "3").out
+
+
 def test_grace_has_a_date_and_loses_it(ctl: Ctl, desk: Desk) -> None:
     """A date for who owes; for who does not, the refusal says so; a wrong one names the field."""
     assert ctl("grace", "ben@example.com", "--days", "20").code == 0
@@ -220,6 +243,10 @@ def test_everybody_gets_time(ctl: Ctl, desk: Desk) -> None:
     """An amnesty reaches who is in a running grace, after its number was shown; a wrong filter is refused by name."""
     ended = ctl("amnesty", "--days", "30", "--reason", "the bank is down", "--yes")
     assert (ended.code, ended.out.startswith("1 match: ")) == (0, True)
+    assert re.search(r"suspended: \d", ctl("what-if", "GRACE_DAYS=3").out)
+    assert ctl("what-if", "GRACE_DAYS").code == 2
+    wrong = ctl("what-if", "GRACE_DAYS=never")
+    assert (wrong.code, "GRACE_DAYS" in wrong.err) == (1, True)
     (row,) = desk.world.sql("SELECT grace_override > now() + interval '29 days' AS long FROM services"
                             " WHERE domain = 'ben.example'")  # fmt: skip
     assert row["long"]
@@ -257,9 +284,12 @@ def test_a_mapping_keeps_what_was_not_said(ctl: Ctl, desk: Desk) -> None:
     assert ctl("plans", "map", "price_kept", "big-hosting-plan", "--yes").code == 0
     (row,) = desk.world.sql("SELECT * FROM plan_mappings WHERE billing_plan_id = 'price_kept'")
     assert (row["enhance_plan_id"], row["grace_days"], row["create_website"]) == ("big-hosting-plan", 3, False)
+    assert re.search(r"price_kept +basic-hosting-plan +big-hosting-plan", ctl("plans", "revert").out)
+    assert ctl("plans", "revert", "price_kept", "--yes").code == 0
+    (row,) = desk.world.sql("SELECT * FROM plan_mappings WHERE billing_plan_id = 'price_kept'")
+    assert (row["enhance_plan_id"], row["grace_days"], row["create_website"]) == ("basic-hosting-plan", 3, False)
     assert ctl("plans", "unmap", "price_kept", "--yes").code == 0
     assert desk.world.sql("SELECT 1 FROM plan_mappings WHERE billing_plan_id = 'price_kept'") == []
-    assert ctl("plans", "revert").code == 0
 
 
 def test_orders_money_and_its_return(ctl: Ctl, desk: Desk) -> None:
@@ -344,6 +374,48 @@ def test_a_deployment_that_is_away_is_3(ctl: Ctl, monkeypatch: pytest.MonkeyPatc
         ended = ctl("work")
     assert (ended.code, ended.out) == (3, "")
     assert "can't be reached" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (503, '{"status": 503, "code": "unavailable", "detail": "Stripe is away"}', "Stripe is away"),
+        (502, "<html>", "is away just now"),
+        (200, "<html>", "answers no API: is the address right?"),
+        (404, "<html>", "answers no API: is the address right?"),
+    ],
+)
+def test_what_is_no_answer_is_3(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, status: int, body: str, said: str) -> None:
+    """A side that is away, and something else at that address: nothing is known, and it is no refusal."""
+
+    async def answer(_: Request) -> Response:
+        return Response(body, status)
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as url:
+        monkeypatch.setenv("CTL_URL", url)
+        ended = ctl("work")
+    assert (ended.code, ended.out) == (3, "")
+    assert said in ended.err
+
+
+def test_ctrl_c_while_it_waits_says_so() -> None:
+    """No traceback, and what was asked for may be under way."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        process = subprocess.Popen(
+            [*COMMAND, "status"], cwd=ROOT, env={**os.environ, "CTL_URL": url, "CTL_KEY": "fake"}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        signal.signal(signal.SIGINT, before)
+        with process:
+            caller, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+            caller.close()
+    assert (process.returncode, out) == (1, "")
+    assert err.strip() == "Interrupted. What was asked for by then may be under way."
 
 
 @pytest.mark.parametrize(
