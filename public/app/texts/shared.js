@@ -210,7 +210,7 @@ export const shared = {
     grace: "Grace set",
     release: "Released",
     recreate: "To be made anew",
-    login: "Logged in as the customer",
+    login_as: "Logged in as the customer",
     plan_mapping: "Mapping changed",
     email_changed: "E-mail changed at Stripe",
     paid_after_end: "Paid after the end",
