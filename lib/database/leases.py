@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from lib.database.connection import Connection, Database
 from lib.errors import Declined, LeaseLost
+from lib.model import Priority
 
 LEASE = timedelta(seconds=30)
 """How long a dead process keeps its customer: short, because a living one renews it (see `renew`)."""
@@ -87,23 +88,26 @@ class Alone:
 
 
 @asynccontextmanager
-async def alone(db: Database, kind: str, key: str) -> AsyncIterator[Alone]:
+async def alone(db: Database, kind: str, key: str, *, priority: Priority = Priority.ASKED) -> AsyncIterator[Alone]:
     """Work on one row of the queue in one transaction, outside of any pass; the row need not exist.
 
     It has the ordinary lease, which begins and ends with the transaction: nobody else ever sees it, so it takes no
     place of the others, and nothing of it is left when this process dies. A row that was not there before is gone
     again afterwards, unless it was nudged meanwhile.
 
+    Args:
+        priority: of a row that was not there before, should it be nudged.
+
     Raises:
         Declined: `busy`: a pass works on the row just now.
     """
-    subject = {"kind": kind, "key": key, "length": LEASE}
+    subject = {"kind": kind, "key": key, "length": LEASE, "priority": priority.value}
     async with db.transaction() as connection:
         # The row's lock keeps every pass away until the end: who would claim it skips it, who has claimed it is seen.
         cursor = await connection.execute(
             """
-            INSERT INTO due (kind, key, lease_id, leased_until)
-            VALUES (%(kind)s, %(key)s, gen_random_uuid(), clock_timestamp() + %(length)s)
+            INSERT INTO due (kind, key, priority, lease_id, leased_until)
+            VALUES (%(kind)s, %(key)s, %(priority)s, gen_random_uuid(), clock_timestamp() + %(length)s)
             ON CONFLICT (kind, key) DO UPDATE SET lease_id = excluded.lease_id, leased_until = excluded.leased_until
                 WHERE due.leased_until IS NULL OR due.leased_until <= clock_timestamp()
             RETURNING lease_id::text, generation, xmax = 0 AS is_new

@@ -13,7 +13,7 @@ from lib.database import batches, bulk, leases, ledger
 from lib.errors import Declined
 from lib.kinds import Context, Ended, nudge
 from lib.log import get_logger
-from lib.model import Claim, CustomerKey, Settled, Waits
+from lib.model import Claim, CustomerKey, Priority, Settled, Waits
 from lib.model.reason import Rule, WaitReason
 
 log = get_logger()
@@ -47,9 +47,9 @@ async def run(claim: Claim, context: Context) -> Ended:
 
 
 async def _come_to(context: Context, batch: batches.Batch, choice: bulk.Choice, customer: CustomerKey) -> bool:
-    """Do to one customer what the act does; False while they have a pass."""
+    """Do to one customer what the act does; False while they have a pass. They are many, and go after who has paid."""
     try:
-        async with leases.alone(context.db, "customer", str(customer)) as alone:
+        async with leases.alone(context.db, "customer", str(customer), priority=Priority.ROUTINE) as alone:
             connection = alone.connection
             if not await bulk.come_to(connection, batch.id, customer):
                 return True

@@ -1,12 +1,16 @@
 """Acts on everybody who matches: grace for all (an amnesty), hold, lift and release, shown before they are done."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 
-from lib.database import leases
+from lib.database import bulk, leases
+from lib.kinds import Context
+from lib.model import CustomerKey, Mandate
+from lib.subscription_manager import act
 from tests.admin.hand import ANNA, DAY, TWO_KEYS, WORK, assert_problem
 from tests.world import World
 
@@ -146,6 +150,27 @@ async def test_who_has_a_pass_just_then_is_come_to_afterwards(world: World) -> N
         assert states(world, found)["gone"] == "live"
         after = (await client.get(WORK, params={"batch": progress["id"]}, headers=ANNA)).json()
         assert (after["subjects"], after["left"]) == (3, 0)
+
+
+async def test_an_act_that_died_goes_on_and_its_passes_go_after_who_has_paid(world: World) -> None:
+    """Run twice, it edits everybody once; whom it makes due waits behind what was asked for."""
+    async with world.functions(**TWO_KEYS, PROVISIONING_MODE="paused") as client:
+        found = await several(world, client)
+        progress = await made(client, "hold", 2, filter={"hold": "unpaid"})
+    world.sql("DELETE FROM due WHERE kind = 'customer'")
+    async with world.bridge() as bridge:
+        now = await bridge.db.now()
+        context = Context(bridge.settings, bridge.db, cast("Any", None), Mandate("", now, ""))
+        claim = cast("Any", SimpleNamespace(key=progress["id"]))
+        customer = CustomerKey.read(found["held"][0])
+        (batch, choice) = await bulk.given_to(bridge.db, progress["id"]) or pytest.fail("it was written down")
+        assert await act._come_to(context, batch, choice, customer)  # and here its process dies
+        for _ in range(2):
+            await act.run(claim, context)
+    rows = world.sql("SELECT key, priority FROM due WHERE kind = 'customer' ORDER BY key")
+    assert rows == [{"key": key, "priority": 1} for key in sorted((found["held"][0], found["gone"][0]))]
+    assert len(world.sql("SELECT 1 FROM actions WHERE kind = 'hold'")) == 2
+    assert world.service(found["held"][1])["holds"] == ["admin", "unpaid"]
 
 
 async def test_many_are_held_and_lifted(world: World) -> None:

@@ -245,6 +245,24 @@ async def test_the_overview_reads_what_it_shows(world: World) -> None:
     assert {table: rows for table, rows in read.items() if rows > FEW + counted.get(table, 0) * MANY} == {}
 
 
+async def test_what_if_and_plans_count_services_and_read_no_more(world: World) -> None:
+    """Those who live by each price, and those who run, are counted whole, once; what if looks at who is in trouble."""
+    fill(world)
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    before = looked_at(world)
+    async with world.functions() as client:
+        answer = await client.get("/api/admin/plans", headers=headers)
+        assert answer.status_code == 200, answer.text
+        asked = {"action": "whatIf", "settings": {"GRACE_DAYS": "3", "RETENTION_DAYS": "30"}}
+        assert (await client.post("/api/admin/dashboard", json=asked, headers=headers)).status_code == 200
+    after = looked_at(world)
+    read = {table: after[table] - before.get(table, 0) for table in after}
+    assert read.pop("services") <= 3 * MANY + FEW  # two prices are mapped
+    counted = {name: rows for name, rows in read.items() if rows > FEW}
+    assert sum(rows for name, rows in counted.items() if name.startswith("services_")) <= 3 * MANY + FEW
+    assert [name for name in counted if not name.startswith("services_")] == []
+
+
 async def test_a_page_of_a_list_reads_a_range_of_an_index(world: World) -> None:
     """The first page and one from the middle cost a page of rows, whatever the filter and however many there are."""
     fill(world)
