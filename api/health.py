@@ -1,18 +1,33 @@
-"""`GET /api/health`: whether this deployment can do its work. Details only for those who bring a key."""
+"""`GET /api/health`: whether this deployment can do its work. Details and metrics only for those who bring a key."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from lib.bridge import current
+from lib.errors import Declined
 from lib.operators import health
 from lib.web import Ask, answer, endpoint, optional_admin
 
 
 async def show(ask: Ask[None]) -> Response:
-    """200, or 503 when the database is away or outdated, or work is stuck."""
+    """200, or 503 when the database is away or outdated, or work is stuck; with `format=prometheus` the metrics."""
+    wanted = ask.request.query_params.get("format", "json")
+    if wanted == "prometheus":
+        return await _metrics(ask)
+    if wanted != "json":
+        raise Declined("invalid_field", "format is json or prometheus", field="format")
     report = await health.check(current())
     return answer(report.as_json(detailed=bool(ask.actor)), 200 if report.healthy else 503)
+
+
+async def _metrics(ask: Ask[None]) -> Response:
+    """What is measured, for those who bring a key."""
+    if not ask.actor:
+        raise Declined("unauthorized", "metrics are for a valid key: Authorization: Bearer ...")
+    from lib.operators import metrics  # prometheus_client, for this branch alone
+
+    return Response(await metrics.exposition(current()), media_type=metrics.CONTENT_TYPE)
 
 
 app = endpoint(guard=optional_admin, GET=show)

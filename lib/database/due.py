@@ -16,6 +16,7 @@ from lib.database import ledger
 from lib.database.connection import Connection, Database
 from lib.database.leases import LEASE
 from lib.model import Claim, Lane, Nudge, Priority, Settlement
+from lib.model.reason import SettingsFault
 
 _CLAIM_LOCKS = {Lane.PANEL: 0x5B1D6E02, Lane.STRIPE: 0x5B1D6E12, Lane.OUT: 0x5B1D6E22}
 """Arbitrary, but ours: makes counting the leases of a lane and taking one a single step."""
@@ -178,6 +179,23 @@ _SETTLE = """
 """
 
 
+FAILED = "failed"
+"""Why a pass failed that names no reason: another side was away, or something unforeseen."""
+
+_COUNT_FAILURE = """
+    INSERT INTO metric_totals (name, labels, value) VALUES ('failures', ARRAY[%(why)s::text], 1)
+    ON CONFLICT (name, labels) DO UPDATE SET value = metric_totals.value + 1
+"""
+
+
+def why_failed(settled: Settlement) -> str:
+    """The one word for it: what it is parked for, what of the settings is to blame, or `FAILED`."""
+    if settled.problems:
+        return str(settled.problems[0].reason)
+    word = (settled.error or "").partition(":")[0]
+    return word if word in tuple(SettingsFault) else FAILED
+
+
 async def settle(
     db: Database,
     claim: Claim,
@@ -210,6 +228,8 @@ async def settle(
             await connection.execute(_SETTLE, _ended(claim, settled, nudged=nudged))
         if notes:
             await ledger.add(connection, notes)
+        if settled.error is not None or settled.problems:
+            await connection.execute(_COUNT_FAILURE, {"why": why_failed(settled)})
         if beside is not None:
             await beside(connection)
         return True

@@ -398,7 +398,11 @@ async def prune(db: Database, outlet: Outlet, days: int, limit: int = 5000) -> i
             (SELECT id FROM outbox WHERE state = 'waiting' AND created_at < now() - make_interval(days => %(days)s)
                 AND endpoint <> ALL(%(endpoints)s) ORDER BY created_at, id LIMIT %(limit)s)
         ), gone AS (
-            DELETE FROM outbox o USING old WHERE o.id = old.id RETURNING 1
+            DELETE FROM outbox o USING old WHERE o.id = old.id
+                -- Attempts that are not in the totals yet are counted where they stand.
+                AND NOT EXISTS (SELECT FROM outbox_attempts a WHERE a.outbox_id = o.id
+                    AND a.id > (SELECT id FROM metric_marks WHERE name = 'attempts'))
+            RETURNING 1
         )
         SELECT count(*) AS n FROM gone
         """,

@@ -60,33 +60,48 @@ _SWEEPS = """
     FROM (SELECT * FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT %(sweeps)s) AS s
 """
 
-_PAID_TO_LIVE = """
-    SELECT jsonb_build_object('count', count(*),
-        'p50_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(seconds, 0)),
-        'p95_seconds', percentile_cont(0.95) WITHIN GROUP (ORDER BY greatest(seconds, 0)))
+
+def took(made: str) -> str:
+    """A statement: how many seconds it took from paid to live, by what first made it so.
+
+    Paid is when Stripe said `invoice.paid` of its subscription for the first time (offline: when the first order of its
+    line was paid). Live is when the ledger first verified its hosting. What was made anew, and further services of the
+    same subscription, are other stories.
+
+    Args:
+        made: selects the rows of the ledger by which hosting was made and verified.
+    """
+    return f"""
+    SELECT id, greatest(extract(epoch FROM live_at - paid_at), 0)::float AS seconds
     FROM (
-        SELECT extract(epoch FROM made.at - coalesce(
+        SELECT made.id, made.at AS live_at, coalesce(
             (SELECT min(e.created_at) FROM events e
              WHERE e.provider = made.provider AND e.customer_id = made.customer_id
                 AND e.subscription_id = made.subscription_id AND e.type = 'invoice.paid'),
-            CASE WHEN made.subscription_id ~ '^off_[0-9a-f]{32}$' THEN
+            CASE WHEN made.subscription_id ~ '^off_[0-9a-f]{{32}}$' THEN
                 (SELECT min(o.paid_at) FROM orders o WHERE o.line_id = substr(made.subscription_id, 5)::uuid) END
-        ))::float AS seconds
-        FROM (
-            SELECT * FROM actions WHERE kind = 'create_subscription' AND state = 'verified'
-                AND at > now() - interval '7 days'
-            ORDER BY at DESC LIMIT %(made)s
-        ) AS made
+        ) AS paid_at
+        FROM ({made}) AS made
         WHERE made.slot = 1 AND NOT EXISTS (
             SELECT FROM actions b
             WHERE b.provider = made.provider AND b.customer_id = made.customer_id AND b.id < made.id
                 AND b.subscription_id = made.subscription_id AND b.slot = 1
                 AND b.kind = 'create_subscription' AND b.state = 'verified')
-    ) AS took WHERE seconds IS NOT NULL
+    ) AS each WHERE paid_at IS NOT NULL
+    """
+
+
+_MADE = """
+    SELECT * FROM actions WHERE kind = 'create_subscription' AND state = 'verified' AND at > now() - interval '7 days'
+    ORDER BY at DESC LIMIT %(made)s
 """
-"""Paid is when Stripe said `invoice.paid` of its subscription for the first time (offline: when the first order of its
-line was paid). Live is when the ledger first verified its hosting. What was made anew, and further services of the same
-subscription, are other stories."""
+
+_PAID_TO_LIVE = f"""
+    SELECT jsonb_build_object('count', count(*),
+        'p50_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
+        'p95_seconds', percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds))
+    FROM ({took(_MADE)}) AS took
+"""
 
 
 @dataclass(frozen=True, slots=True)

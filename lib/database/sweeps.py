@@ -166,6 +166,8 @@ async def prune_events(db: Database, days: int, limit: int = 5000) -> int:
         """
         WITH old AS (
             SELECT provider, event_id FROM events WHERE received_at < now() - make_interval(days => %(days)s)
+                -- What is not in the totals yet is counted where it stands.
+                AND received_at <= (SELECT at FROM metric_marks WHERE name = 'events')
             ORDER BY received_at LIMIT %(limit)s
         ), gone AS (
             DELETE FROM events e USING old WHERE (e.provider, e.event_id) = (old.provider, old.event_id) RETURNING 1

@@ -26,6 +26,7 @@ from lib.database import (
     comparison,
     due,
     leases,
+    metric_totals,
     money_back,
     orders,
     outbox,
@@ -181,7 +182,7 @@ class Sweeper:
 
     async def _page(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> tuple[str | None, str | None]:
         """Do one page: where the next one is (phase, cursor); no phase after the last."""
-        panel = PanelLists(self._db, self._enhance, self._counts, self._orphans, self._mark)
+        panel = PanelLists(self._db, self._enhance, self._counts, self._orphans, partial(self._mark, "panel"))
         steps: dict[str, Callable[[sweeps.Sweep, str | None], Awaitable[str | None]]] = {
             "events": self._events,
             "undelivered": self._undelivered,
@@ -268,7 +269,7 @@ class Sweeper:
         rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in page]
         self._counts["subscriptions"] += len(rows) + len(unread)
         if rows:
-            self._mark(await comparison.compare_subscriptions(self._db, sweep, rows))
+            self._mark("billing", await comparison.compare_subscriptions(self._db, sweep, rows))
         if unread:
             await self._pass_over(sweep, unread)
         if after is None:
@@ -278,7 +279,7 @@ class Sweeper:
                     "no subscription at all is listed, and some are remembered: of which account and mode is the key?"
                 )
                 raise Denied(SettingsFault.STRIPE_KEY, said)
-            self._mark(await comparison.missing_subscriptions(self._db, sweep))
+            self._mark("billing", await comparison.missing_subscriptions(self._db, sweep))
         return after
 
     async def _pass_over(self, sweep: sweeps.Sweep, unread: Mapping[str, str]) -> None:
@@ -296,7 +297,9 @@ class Sweeper:
         unlisted = await money_back.undecided(self._db, kind, _listed_from(sweep)) if after is None else []
         if found := changed + unlisted:
             marks = [nudge(kind, object_id) for object_id in found]
-            self._counts["marked"] += await due.mark(self._db, marks, priority=Priority.ROUTINE)
+            marked = await due.mark(self._db, marks, priority=Priority.ROUTINE)
+            self._counts["marked"] += marked
+            self._counts["billingDiffers"] += marked
         return after
 
     async def _offline(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
@@ -316,7 +319,7 @@ class Sweeper:
                 late.append(nudge("offline", line_id))
         self._counts["offline"] += len(page)
         if page:
-            self._mark(await comparison.compare_lines(self._db, sweep, page))
+            self._mark("billing", await comparison.compare_lines(self._db, sweep, page))
         if late:
             self._counts["marked"] += await due.mark(self._db, late, priority=Priority.ROUTINE)
         return ids[-1] if len(ids) == LINES else None
@@ -335,7 +338,9 @@ class Sweeper:
     # --- and the rest ---
 
     async def _prune(self, sweep: sweeps.Sweep, _: str | None) -> str | None:
-        """Delete old events in small steps; at last give the parked their try."""
+        """Count what is new and delete what is old in small steps; at last give the parked their try."""
+        if await metric_totals.fold(self._db):
+            return "more"
         pruned = await sweeps.prune_events(self._db, self._settings.event_retention_days)
         self._counts["eventsPruned"] += pruned
         if outlet := self._settings.outbox:
@@ -370,8 +375,11 @@ class Sweeper:
         await notices.remind(self._db)
         return await notices.prune(self._db, self._settings.event_retention_days)
 
-    def _mark(self, customers: list[str]) -> None:
+    def _mark(self, side: str, customers: list[str]) -> None:
+        """Count and log who differs, by the side that said something new."""
         self._counts["marked"] += len(customers)
+        if customers:
+            self._counts[f"{side}Differs"] += len(customers)
         for customer in customers:
             log.info("sweep_differs", customer=customer)
 

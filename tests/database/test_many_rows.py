@@ -1,11 +1,12 @@
 """What is done for one customer costs the same among a hundred and a hundred thousand: nothing reads whole tables."""
 
+import asyncio
 import json
 import time
 
 import pytest
 
-from lib.database import due, unsettled
+from lib.database import due, metric_totals, unsettled
 from lib.model import Settlement
 from tests.world import ADMIN_KEY, World
 
@@ -261,6 +262,30 @@ async def test_what_if_and_plans_count_services_and_read_no_more(world: World) -
     counted = {name: rows for name, rows in read.items() if rows > FEW}
     assert sum(rows for name, rows in counted.items() if name.startswith("services_")) <= 3 * MANY + FEW
     assert [name for name in counted if not name.startswith("services_")] == []
+
+
+async def test_a_scrape_of_the_metrics_reads_indexes_and_what_is_new(world: World) -> None:
+    """Services, orders and dates in the queue are counted once in an index; of the past no more than a page is read."""
+    fill(world)
+    fill_orders(world)
+    fill_payments(world)
+    world.sql("UPDATE events SET received_at = now() - interval '3 days'")
+    world.sql("VACUUM ANALYZE events, services, due, orders, disputes, actions")
+    async with world.bridge() as bridge:
+        while await metric_totals.fold(bridge.db):
+            pass
+    theirs = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    while world.sql(theirs + " AND backend_type = 'client backend'"):  # noqa: ASYNC110 - numbers come with their end
+        await asyncio.sleep(0.02)
+    before = looked_at(world)
+    async with world.functions() as client:
+        answer = await client.get("/api/health?format=prometheus", headers={"Authorization": f"Bearer {ADMIN_KEY}"})
+    assert f'bridge_services{{state="live"}} {float(MANY)}' in answer.text
+    assert f'bridge_actions_total{{kind="suspend",state="verified"}} {float(MANY)}' in answer.text
+    after = looked_at(world)
+    read = {table: after[table] - before.get(table, 0) for table in after}
+    counted = ("services", "services_state_idx", "due_claim_idx", "due", "orders_counted_idx")
+    assert {table: rows for table, rows in read.items() if rows > FEW + (table in counted) * MANY} == {}
 
 
 async def test_a_page_of_a_list_reads_a_range_of_an_index(world: World) -> None:
