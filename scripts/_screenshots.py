@@ -57,8 +57,10 @@ def upcoming(page: Page, _: Stage) -> None:
 def plans(page: Page, stage: Stage) -> None:
     """What a change of a mapping would do, before it is made."""
     mapped = _ask(stage, "plans")
-    row = max((one for one in mapped["data"] if one["plan"]), key=lambda one: int(one["services"]))
-    other = next(plan for plan in mapped["plans"] if plan["id"] != row["plan"]["id"])
+    row = next(one for one in mapped["data"] if one["plan"] and one["plan"]["name"] == "big-hosting-plan")
+    other = next(plan for plan in mapped["plans"] if plan["name"] == "basic-hosting-plan")
+    one = next(each for each in stage.panel.subscriptions.values() if each.plan_id == row["plan"]["id"])
+    stage.panel.set_usage(one.id, diskspace=14 * 10**9)
     _go(page, view="plans", price=row["billingPlanId"])
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Panel plan").select_option(label=other["name"])
@@ -68,7 +70,7 @@ def plans(page: Page, stage: Stage) -> None:
 
 def events(page: Page, stage: Stage) -> None:
     """What came in, with its body beside it."""
-    found = _ask(stage, "events", type="invoice.payment_failed", limit=1)["data"][0]
+    found = _ask(stage, "events", limit=1)["data"][0]
     _go(page, view="events", sel=found["eventId"])
 
 

@@ -23,6 +23,7 @@ from lib.operators import bodies
 from lib.stripe_events import SUBSCRIBE_TO, SUBSCRIBE_TO_FOR_ORDERS
 from scripts import _docs
 from scripts._environment import parse
+from scripts._screenshots import SHOTS
 from scripts.doctor_checks.stripe import STRIPE_PERMISSIONS
 from tests.messages.receiver import Receiver, outlet, receiving
 from tests.world import ADMIN_KEY, World
@@ -339,6 +340,15 @@ def test_links_and_paths_lead_somewhere(name: str) -> None:
     for route in set(re.findall(r"/api/((?:admin/|cron/)?\w+)", page)) - {"api", "admin", "cron"}:
         parameter = ROOT / "api" / f"{route.rpartition('/')[0]}/[job].py"
         assert (ROOT / "api" / f"{route}.py").exists() or parameter.exists(), route
+
+
+def test_every_picture_is_taken_and_shown() -> None:
+    """Each picture of the page is one that the script takes anew, is shown somewhere, and two are in the README."""
+    pictures = {path.stem for path in (ROOT / "docs" / "images").iterdir()}
+    assert pictures == set(SHOTS)
+    shown = {name: set(re.findall(r"!\[[^\]]+\]\((?:docs/)?images/(\w+)\.png\)", page)) for name, page in PAGES.items()}
+    assert set().union(*shown.values()) == pictures
+    assert len(shown["README.md"]) == 2
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -58,7 +58,7 @@ export const plans = {
     note: "Rules are rows of the table plan_rules.",
   },
   draft: {
-    title: (price) => `Map ${price}`,
+    title: (price) => `What ${price} buys`,
     titleNew: "Map another price",
     removeTitle: (price) => `Remove the mapping of ${price}`,
     removeNote: "Who lives by it is kept as it is, and parked until somebody confirms. Nobody is suspended by this.",

@@ -1,5 +1,6 @@
 /** What a change of a mapping would do. */
 
+import { words } from "/app/format.js";
 import { href } from "/app/router.js";
 import { html } from "/app/markup.js";
 import { plans as say } from "/app/texts/plans.js";
@@ -9,7 +10,9 @@ const LONGEST = 50; // lines of a list; the numbers above it are of all
 /** @param {{shown: object, waiting: number, busy: boolean}} props `shown`: the API's ChangePreview */
 export function Effect({ shown, waiting, busy }) {
   const { moves, suspends, refused, unclear } = shown;
-  const why = [...new Set(refused.flatMap((one) => one.problems.map((problem) => problem.detail)))].join("; ");
+  const told = (of) => [...new Set(refused.flatMap((one) => one.problems.map(of)))];
+  const details = told((problem) => problem.detail);
+  const why = (details.length === 1 ? details : told((problem) => words(problem.reason))).join("; ");
   const quiet = moves.length + suspends.length + refused.length === 0;
   return html`
     <section class="effect" aria-label=${say.effect.title}>
@@ -17,10 +20,10 @@ export function Effect({ shown, waiting, busy }) {
       <p class="summary">${quiet ? say.effect.nothing : say.effect.summary(moves.length, suspends.length, { count: refused.length, why })}</p>
       <p>${say.effect.customers(shown.customers)} ${waiting ? say.effect.waiting(waiting) : null}</p>
       ${shown.lookedAt < shown.customers ? html`<p class="notice warn">${say.effect.part(shown.lookedAt, shown.customers)}</p>` : null}
-      <${Those} title=${say.effect.moves} those=${moves} tell=${(one) => say.effect.move(one.fromPlan, one.toPlan)} />
-      <${Those} title=${say.effect.suspends} those=${suspends} tell=${(one) => one.action} />
       <${Those} title=${say.effect.refused} those=${refused} tell=${(one) => one.problems.map((problem) => `${problem.detail} ${problem.remedy}`).join(" ")} />
+      <${Those} title=${say.effect.suspends} those=${suspends} tell=${(one) => one.action} />
       <${Those} title=${say.effect.unclear} those=${unclear} tell=${(one) => one.error} />
+      <${Those} title=${say.effect.moves} those=${moves} tell=${(one) => say.effect.move(one.fromPlan, one.toPlan)} />
       ${busy ? html`<p role="status">${say.effect.applying}</p>` : null}
     </section>
   `;
