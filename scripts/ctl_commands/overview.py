@@ -61,11 +61,12 @@ def _tell(board: Mapping[str, Any]) -> None:
             (one["reason"], one["count"], show.ago(one["oldestAt"]), one["remedy"]) for one in queue["parked"]["groups"]
         ]
         show.table(("reason", "how many", "oldest", "what to do"), rows, empty="")
-    if board["alerts"]:
+    if board["openAlerts"]:
         show.heading("Alerts")
-        show.table(
-            ("alert", "what", "what to do"), [(a["code"], a["detail"], a["remedy"]) for a in board["alerts"]], empty=""
-        )
+        alerts = [(one["title"], one["detail"], one["remedy"]) for one in board["openAlerts"]]
+        show.table(("alert", "what", "what to do"), alerts, empty="")
+    for error in sorted({one["deliveryError"] for one in board["openAlerts"] if one["deliveryError"]}):
+        show.line(f"Nobody hears of alerts: the receiver said {error}")
 
 
 def _sweep(sweep: Mapping[str, Any]) -> str:

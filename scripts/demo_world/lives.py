@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from scripts.sim.stripe_sim import Obj
@@ -162,20 +162,8 @@ async def _hold(bridge: Bridge, model: Model) -> None:
 async def _later(bridge: Bridge, model: Model) -> None:
     from lib.operators import hand
 
-    until = datetime.fromtimestamp(model.at, tz=_utc()).replace(microsecond=0)
-    await hand.grace(bridge, hand.Hand("anna", model.customer, model.sub, "pays after the holidays"), until + _days(24))
-
-
-def _utc() -> Any:
-    from datetime import UTC
-
-    return UTC
-
-
-def _days(number: float) -> Any:
-    from datetime import timedelta
-
-    return timedelta(days=number)
+    until = datetime.fromtimestamp(model.at, UTC) + timedelta(days=24)
+    await hand.grace(bridge, hand.Hand("anna", model.customer, model.sub, "pays after the holidays"), until)
 
 
 def _taken(model: Model) -> None:

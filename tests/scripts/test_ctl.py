@@ -5,29 +5,22 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from lib.bridge import forget
-from scripts._ctl import cli, main
 from scripts._functions import functions_app
 from scripts._postgres import Postgres
-from scripts.ctl_commands import show
 from scripts.sim.server import serve
+from tests.scripts.shell import Ctl, typist
 from tests.world import ADMIN_KEY, World, make_world
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -71,53 +64,33 @@ def desk(postgres: Postgres, template_database: str) -> Iterator[Desk]:
     postgres.drop_database("ctl")
 
 
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict:  # type: ignore[type-arg]
-        """What it printed, read."""
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
-
-
-Ctl = Callable[..., Ended]
-
-
 @pytest.fixture
 def ctl(desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ctl:
     """Type a command."""
     monkeypatch.setenv("CTL_URL", desk.url)
     monkeypatch.setenv("CTL_KEY", ADMIN_KEY)
-
-    def run(*words: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(list(words))
-        said = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, said.out, said.err)
-
-    return run
+    return typist(capsys)
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
 
 
-def test_status_says_what_needs_somebody(ctl: Ctl) -> None:
+def test_status_says_what_needs_somebody(ctl: Ctl, desk: Desk) -> None:
     """The verdict, the numbers, and each reason with its remedy; the exit code is for scripts."""
     ended = ctl("status")
     assert ended.code == 1
     assert ended.out.startswith("attention: ")
     assert re.search(r"unmapped_price +2 ", ended.out)
     assert re.search(r"services +live \d", ended.out)
-    assert ctl("status", "--json").json["verdict"]["state"] == "attention"
+    board = ctl("status", "--json").json
+    assert board["verdict"]["state"] == "attention"
+    desk.world.sql(
+        "INSERT INTO alerts (cause, code, title, detail, remedy, severity, delivery_error)"
+        " VALUES (%s, 'parked', 't', 'd', 'r', 'error', 'no: 403')",
+        board["openAlerts"][0]["cause"],
+    )
+    assert "Nobody hears of alerts: the receiver said no: 403" in ctl("status").out
+    desk.world.sql("DELETE FROM alerts")
 
 
 def test_customers_are_found_and_shown(ctl: Ctl, desk: Desk) -> None:
@@ -366,82 +339,6 @@ def test_a_wrong_key_is_refused_and_never_shown(ctl: Ctl, monkeypatch: pytest.Mo
     assert "wrong_hidden_key" not in ended.out + ended.err
 
 
-def test_a_deployment_that_is_away_is_3(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused connections, and an address where something else answers."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("CTL_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
-        ended = ctl("work")
-    assert (ended.code, ended.out) == (3, "")
-    assert "can't be reached" in ended.err
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (503, '{"status": 503, "code": "unavailable", "detail": "Stripe is away"}', "Stripe is away"),
-        (502, "<html>", "is away just now"),
-        (200, "<html>", "answers no API: is the address right?"),
-        (404, "<html>", "answers no API: is the address right?"),
-    ],
-)
-def test_what_is_no_answer_is_3(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, status: int, body: str, said: str) -> None:
-    """A side that is away, and something else at that address: nothing is known, and it is no refusal."""
-
-    async def answer(_: Request) -> Response:
-        return Response(body, status)
-
-    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as url:
-        monkeypatch.setenv("CTL_URL", url)
-        ended = ctl("work")
-    assert (ended.code, ended.out) == (3, "")
-    assert said in ended.err
-
-
-def test_ctrl_c_while_it_waits_says_so() -> None:
-    """No traceback, and what was asked for may be under way."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(60)
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        process = subprocess.Popen(
-            [*COMMAND, "status"], cwd=ROOT, env={**os.environ, "CTL_URL": url, "CTL_KEY": "fake"}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        signal.signal(signal.SIGINT, before)
-        with process:
-            caller, _ = silent.accept()
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-            caller.close()
-    assert (process.returncode, out) == (1, "")
-    assert err.strip() == "Interrupted. What was asked for by then may be under way."
-
-
-@pytest.mark.parametrize(
-    ("url", "key", "said"),
-    [
-        ("http://bridge.example", "k", "would send the key in the clear: write https://"),
-        ("bridge.example", "k", "is no address of a deployment"),
-        ("https://me:secret@bridge.example", "k", "holds a password"),
-        ("https://bridge.example", "two words", "blanks or other characters"),
-        ("https://bridge.example", "", "CTL_URL and CTL_KEY go together"),
-        ("", "", "Which deployment?"),
-    ],
-)
-def test_settings_that_can_not_be_used_are_2(
-    ctl: Ctl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, key: str, said: str
-) -> None:
-    """Nothing is asked, and the sentence says what to change."""
-    monkeypatch.setenv("CTL_URL", url)
-    monkeypatch.setenv("CTL_KEY", key)
-    monkeypatch.setenv("CTL_CONFIG", str(tmp_path / "none.toml"))
-    ended = ctl("status")
-    assert (ended.code, ended.out) == (2, "")
-    assert said in ended.err
-    assert "secret" not in ended.err.replace(said, "")
-
-
 def test_profiles_are_read_from_a_file_that_only_we_can_read(
     ctl: Ctl, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -461,93 +358,3 @@ def test_profiles_are_read_from_a_file_that_only_we_can_read(
     assert "needs url and key" in ctl("--profile", "broken", "work").err
     file.write_text("[default\n")
     assert ctl("work").code == 2
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        [],
-        ["nothing"],
-        ["hold"],
-        ["retry", "--all", "ada"],
-        ["retry", "ada", "--state", "parked"],
-        ["upcoming", "--days", "0"],
-    ],
-)
-def test_a_command_line_that_can_not_be_read_is_2(ctl: Ctl, words: list[str]) -> None:
-    """With what is wrong, and nothing done."""
-    ended = ctl(*words)
-    assert ended.code == 2
-    assert ended.err
-
-
-def test_nothing_from_outside_moves_the_cursor() -> None:
-    """A name with control characters is shown without them."""
-    assert show.clean("Ada\x1b[2J\r\x07 Example\n") == "Ada [2J   Example\n"
-
-
-@pytest.mark.parametrize(
-    ("amount", "exponent", "said"), [(1900, 2, "19.00 EUR"), (1900, 0, "1900 EUR"), (1905, 3, "1.905 EUR")]
-)
-def test_amounts_go_by_the_exponent(amount: int, exponent: int, said: str) -> None:
-    """Which the deployment sends; without one the amount says that it is in minor units."""
-    assert show.money(amount, {"currency": "eur", "exponent": exponent}) == said
-    assert show.money(amount, {"currency": "eur"}) == f"{amount} minor units EUR"
-
-
-# --- help and docs ----------------------------------------------------------------------------------------------------
-
-
-def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that can be typed, with its words."""
-    for name, one in group.commands.items():
-        if isinstance(one, click.Group):
-            yield from commands(one, f"{path}{name} ")
-        else:
-            yield f"{path}{name}", one
-
-
-def test_every_command_explains_itself(ctl: Ctl) -> None:
-    """With an example that is a command, and `--json` wherever there is an answer."""
-    known = dict(commands(cli))
-    for name, command in known.items():
-        ended = ctl(*name.split(), "--help")
-        assert ended.code == 0
-        examples = re.findall(r"\./scripts/ctl (.+)", ended.out)
-        assert examples, name
-        assert all(example.startswith(name) for example in examples), name
-        if name != "completion":
-            assert "--json" in {option for param in command.params for option in param.opts}, name
-
-
-def test_the_docs_and_the_commands_are_the_same(ctl: Ctl) -> None:
-    """Each command that docs name exists and takes these options; each that exists is in docs/ctl.md."""
-    known = dict(commands(cli))
-    seen = set()
-    for page in (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"):
-        for line in re.findall(
-            r"(?:\./scripts/|\$ |^|`)ctl ((?:--profile |[a-z]+ ?)[^`\n#|]*)", page.read_text(), re.MULTILINE
-        ):
-            words = line.split()
-            words = words[2:] if words[0] == "--profile" else words
-            name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in known), None)
-            assert name is not None or words[0] in cli.commands, f"{page.name}: ctl {line}"
-            if name is None:
-                continue
-            if page.name == "ctl.md":
-                seen.add(name)
-            options = {option for param in known[name].params for option in (*param.opts, *param.secondary_opts)}
-            used = {word.split("=")[0] for word in words if word.startswith("--")}
-            assert used <= options | {"--help"}, f"{page.name}: ctl {line}"
-    assert seen == set(known)
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_complete_it(ctl: Ctl, shell: str) -> None:
-    """What is printed names the variable that the program answers to, and it does."""
-    ended = ctl("completion", shell)
-    assert ended.code == 0
-    assert "_CTL_COMPLETE" in ended.out
-    asked = {**os.environ, "_CTL_COMPLETE": "bash_complete", "COMP_WORDS": "ctl cust", "COMP_CWORD": "1"}
-    said = subprocess.run(COMMAND, cwd=ROOT, env=asked, capture_output=True, text=True, check=False).stdout
-    assert {"plain,customer", "plain,customers"} <= set(said.split())
