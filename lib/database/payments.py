@@ -87,6 +87,16 @@ async def standing(connection: Connection, order_id: str) -> list[Payment]:
     return [_payment(row) for row in await cursor.fetchall()]
 
 
+async def that_may_be_too_much(connection: Connection, payment: Payment) -> list[str]:
+    """PaymentIntents of an order that is paid once, other than its first: whether one of them came too much is asked
+    again when money of another one came, went back or returned.
+    """
+    known = await standing(connection, payment.order_id) if payment.invoice_id is None else []
+    others = [one for one in known if one.attempt > 1 and one.id != payment.id]
+    own = [payment] if payment.attempt > 1 else []
+    return [one.payment_intent_id for one in (*own, *others) if one.payment_intent_id]
+
+
 async def locked_by(
     connection: Connection,
     *,

@@ -177,6 +177,9 @@ class Paying:
         if known is None or after != before or settled:
             await due.nudge(connection, [nudge("order", order.id)])
             log.info("payment_seen", order=order.id, payment=after.id, state=after.state, settled=settled)
+            if after.state is PaymentState.SUCCEEDED is not before.state:
+                later = set(await payments.that_may_be_too_much(connection, after)) - {after.payment_intent_id}
+                await due.nudge(connection, [nudge("payment", intent_id) for intent_id in sorted(filter(None, later))])
             await self._tell(connection, before, after)
         return replace(after, settled_at=after.settled_at or (self._now if settled else None))
 

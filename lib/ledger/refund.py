@@ -66,8 +66,8 @@ class Returning:
         news += [refund for refund in answered if refund.refund_id not in told]
         if payment is not None and news:
             await due.nudge(connection, [nudge("order", payment.order_id)])
-            if payment.attempt > 1 and payment.payment_intent_id is not None and payment.invoice_id is None:
-                await due.nudge(connection, [nudge("payment", payment.payment_intent_id)])  # it may have come too much
+            later = await payments.that_may_be_too_much(connection, payment)
+            await due.nudge(connection, [nudge("payment", intent_id) for intent_id in later])
             for refund in news:
                 await orders.log(connection, payment.order_id, self._step(refund, payment))
         await self._tell(connection, [refund for refund in news if refund.status == "succeeded"], payment)

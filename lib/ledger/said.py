@@ -118,7 +118,7 @@ def _bill(said: Said, session: SeenSession | None) -> Bill:
             bill = replace(bill, paid=rest_of(said.invoice), sources={**bill.sources, "paid": Source.COMPUTED})
         return replace(bill, presentment=bill.presentment or _presented(said))
     assert said.intent is not None
-    if session is not None and session.json is not None and session.intent_id in (None, said.intent.id):
+    if session is not None and session.json is not None and session.intent_id == said.intent.id:
         return bills.of_session(session.json)
     return bills.of_intent(said.intent.json)
 
