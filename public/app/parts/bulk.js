@@ -19,7 +19,7 @@ const LOOK = 2000; // ms between two looks at the progress
  * @param {{
  *   label: string, title: string, says: string, what: string, tone?: "bad", route: string, disabled?: boolean,
  *   fields?: import("/app/parts/fields.js").Field[], body: (values: Record<string, string>) => object,
- *   go: (count: number) => string, done?: () => void,
+ *   go: (count: number, values: Record<string, string>) => string, done?: () => void,
  * }} props
  *   `body`: the act without dryRun, expected and asOf, which are added; `go`: "Retry 14"
  */
@@ -70,7 +70,7 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
         <button type="button" class="quiet" onClick=${close}>${stage.name === "begun" ? texts.dialog.close : texts.dialog.cancel}</button>
         ${stage.name === "shown" && html`<button type="button" class="quiet" disabled=${stage.busy} onClick=${fields.length ? () => setStage({ name: "form" }) : preview}>${fields.length ? texts.bulk.back : texts.table.refresh}</button>`}
         ${stage.name === "form" && html`<button type="button" class="main" disabled=${stage.busy || !complete(fields, values)} onClick=${preview}>${texts.bulk.preview}</button>`}
-        ${stage.name === "shown" && stage.shown.matches > 0 && html`<button type="button" class=${tone ?? "main"} disabled=${stage.busy} onClick=${act}>${go(stage.shown.matches)}</button>`}
+        ${stage.name === "shown" && stage.shown.matches > 0 && html`<button type="button" class=${tone ?? "main"} disabled=${stage.busy} onClick=${act}>${go(stage.shown.matches, values)}</button>`}
       </footer>
     </${Dialog}>
   `;
@@ -109,8 +109,8 @@ function Progress({ begun, matches, done }) {
       clearTimeout(timer);
     };
   }, [begun.id]);
-  const all = found?.subjects ?? begun.subjects ?? matches;
-  const left = found?.left ?? all;
+  const all = begun.subjects ?? matches; // what is played again concerns fewer subjects than there are events
+  const left = Math.min(found?.left ?? all, all);
   return html`
     <p>${found?.left === 0 ? texts.bulk.finished : texts.bulk.begun}</p>
     <label class="progress"><span>${texts.bulk.left(all - left, all)}</span><progress max=${all || 1} value=${all ? all - left : 1} aria-label=${texts.bulk.progress}>${count(all - left)}</progress></label>

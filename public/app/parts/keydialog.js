@@ -36,7 +36,7 @@ export function KeyDialog() {
           ${state.wrong && html`<p class="fault">${texts.key.wrong}</p>`}
           ${!state.wrong && again && html`<p class="fault">${texts.key.refused}</p>`}
         </div>
-        ${state.problem && html`<${Failure} what=${texts.key.trying} problem=${state.problem} />`}
+        ${state.problem && html`<${Failure} what=${texts.key.tryingWhat} problem=${state.problem} />`}
         <footer><button class="main" disabled=${state.busy || !typed.trim()}>${state.busy ? texts.key.trying : texts.key.open}</button></footer>
       </form>
     </${Dialog}>

@@ -8,6 +8,7 @@ import { Table } from "/app/parts/table.js";
 import { Time } from "/app/parts/time.js";
 import { Badge, CustomerLink, Holds, States } from "/app/parts/words.js";
 import { words } from "/app/format.js";
+import { Amnesty, LIFTED, LiftAll } from "/app/screens/work/acts.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.customers;
@@ -40,12 +41,16 @@ export default function Customers({ params }) {
     </div>
     <section class="card">
       <${Filters} fields=${FIELDS} params=${params} legend=${said.filters.find} />
+      ${onlyHold(params) && html`<div class="bar">${params.hold === "unpaid" ? html`<${Amnesty} done=${list.reload} />` : html`<${LiftAll} key=${params.hold} hold=${params.hold} done=${list.reload} />`}</div>`}
       <${List} list=${list} what=${said.what} empty=${empty}>
         <${Table} caption=${said.caption} quiet columns=${COLUMNS} rows=${list.rows ?? []} id=${(row) => row.customerId} params=${params} />
       </${List}>
     </section>
   `;
 }
+
+/** Whether exactly those are shown whom an act on all of a hold concerns. */
+const onlyHold = (params) => [...LIFTED, "unpaid"].includes(params.hold) && FIELDS.every(({ name }) => name === "hold" || !params[name]);
 
 function Who(row) {
   const label = row.erased ? said.erased : (row.email ?? row.name ?? row.customerId);

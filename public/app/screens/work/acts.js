@@ -22,12 +22,22 @@ export function ForAll({ state, reason, none, done }) {
 }
 
 /** Grace until a date for everybody who is held, or about to be held, for what is unpaid. */
-function Amnesty({ done }) {
+export function Amnesty({ done }) {
   const { until, ...words } = said.amnesty;
-  const fields = [{ name: "until", label: until, type: "datetime-local", required: true }, { ...REASON, required: true }];
+  const fields = [{ name: "until", label: until, type: "datetime-local" }, { ...REASON, required: true }];
   const body = (values) => ({ action: "grace", filter: { hold: "unpaid", upcoming: true }, until: toUtc(values.until), reason: values.reason });
   return html`<${Bulk} ...${words} route=${ROUTE} fields=${fields} body=${body} done=${done} />`;
 }
+
+/** Let go for everybody what a person may let go: a hold by hand, or the present disputes or refunds. */
+export function LiftAll({ hold, done }) {
+  const { says, ...words } = said.lift;
+  const body = ({ reason }) => ({ action: "lift", hold, filter: { hold }, reason });
+  return html`<${Bulk} ...${words} says=${says[hold]} route=${ROUTE} fields=${[{ ...REASON, required: true }]} body=${body} done=${done} />`;
+}
+
+/** The holds that `LiftAll` takes. */
+export const LIFTED = Object.keys(said.lift.says);
 
 function ToAll({ act, filter, none, done }) {
   const fields = act === "retry" ? [] : [{ ...REASON, required: true }];
