@@ -145,7 +145,7 @@ def on_many(
 def _follow(connection: Connection, batch: str, *, quiet: bool) -> dict[str, Any]:
     end, told = time.monotonic() + PATIENCE, None
     while True:
-        progress = connection.get("admin/work", batch=batch)
+        progress = connection.look("admin/work", batch=batch)
         left = progress["left"]
         if not quiet and left != told:
             show.line(f"  {progress['subjects'] - left} of {progress['subjects']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 
 TIMEOUT = httpx.Timeout(75.0, connect=10.0)
 """Seconds. A pass that somebody asks for may wait 20 for its turn, and then works."""
+
+TRIES, PAUSE = 15, 2.0
+"""Looks at a deployment that is away, and the seconds between them."""
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 WIDER_THAN_OURS = 0o077
@@ -129,6 +133,21 @@ class Connection:
     def get(self, route: str, **query: Any) -> dict[str, Any]:
         """The answer to a question; a parameter that is None is left out."""
         return _object(self._ask("GET", route, params=_plain(query)))
+
+    def look(self, route: str, **query: Any) -> dict[str, Any]:
+        """`get` for who looks again and again: a deployment that is away for a moment ends nothing.
+
+        Raises:
+            Failed: it was away for all of `TRIES` looks, or refused.
+        """
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                return self.get(route, **query)
+            except Failed as failed:
+                if failed.code != UNREACHABLE or not left:
+                    raise
+            time.sleep(PAUSE)
+        raise AssertionError
 
     def text(self, route: str, accept: str, **query: Any) -> str:
         """The answer in another form."""

@@ -119,7 +119,7 @@ def collect(
     connection: Connection, order: str, amount: str, external_id: str | None, anyway: bool, yes: bool, as_json: bool
 ) -> None:
     """Take in money that came without Stripe. ORDER is its id or its payment reference."""
-    one = _details(connection, order)
+    one = _order(connection, order)
     minor = _minor(amount, one)
     whose = one["email"] or one["customerId"]
     confirm(
@@ -144,7 +144,7 @@ def refund(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Give money back: the whole payment, or AMOUNT. Offline you pay it out yourself."""
-    one = _details(connection, order)
+    one = _order(connection, order)
     minor = _minor(amount, one) if amount is not None else None
     what = show.money(minor, one) if minor is not None else "all that is left"
     confirm(f"Give {what} back to {one['email'] or one['customerId']}?", said_yes=yes)
@@ -154,14 +154,20 @@ def refund(
 
 
 def _details(connection: Connection, word: str) -> dict[str, Any]:
+    """Everything about the order that a word names: its id, or its payment reference."""
+    return connection.get(ROUTE, id=word if UUID.fullmatch(word) else _order(connection, word)["id"])
+
+
+def _order(connection: Connection, word: str) -> dict[str, Any]:
+    """The order itself; by its reference also for a key that may only collect."""
     if UUID.fullmatch(word):
         return connection.get(ROUTE, id=word)
     found = connection.get(ROUTE, reference=word, limit=2)["data"]
     if len(found) != 1:
-        raise Failed(
-            f"No order has the id or the payment reference {word}." if not found else f"{word} means several orders."
-        )
-    return connection.get(ROUTE, id=found[0]["id"])
+        said = f"{word} means several orders." if found else f"No order has the id or the payment reference {word}."
+        raise Failed(said)
+    order: dict[str, Any] = found[0]
+    return order
 
 
 def _minor(typed: str, of: Mapping[str, Any]) -> int:

@@ -193,7 +193,7 @@ def sweep(connection: Connection, no_wait: bool, as_json: bool) -> None:
 def _wait(connection: Connection, number: int) -> dict[str, Any]:
     end = time.monotonic() + PATIENCE
     while True:
-        found: dict[str, Any] = connection.get("admin/dashboard")["sweep"]
+        found: dict[str, Any] = connection.look("admin/dashboard")["sweep"]
         if found["id"] > number or (found["id"] == number and found["finishedAt"]) or time.monotonic() > end:
             return found
         time.sleep(LOOK)
@@ -241,7 +241,7 @@ def _go_on(connection: Connection, wanted: Mapping[str, Any], newest: list[dict[
     while True:
         time.sleep(EVERY)
         while True:
-            grown = connection.get("admin/events", **wanted, after=after, limit=200)
+            grown = connection.look("admin/events", **wanted, after=after, limit=200)
             fresh = [one for one in grown["data"] if one["id"] not in seen]
             for one in fresh:
                 tell(one)

@@ -43,7 +43,10 @@ def desk(postgres: Postgres, template_database: str) -> Iterator[Desk]:
     """One deployment for all: somebody is live, two wait for a mapping, one is in grace."""
     before = dict(os.environ)
     with make_world(postgres.create_database("ctl", template_database)) as world:
-        os.environ.update({**world.environ, "ORDERS": "on", "RETENTION_DAYS": "30", "LOG_LEVEL": "error"})
+        os.environ.update(
+            {**world.environ, "ORDERS": "on", "RETENTION_DAYS": "30", "LOG_LEVEL": "error"}
+            | {"ADMIN_API_KEY": f"admin:{ADMIN_KEY},courier:courier_fake_key", "KEY_SCOPES": "courier=collect"}
+        )
         world.stripe.create_price("price_new_monthly")
         ada = world.customer()
         ada_sub = world.buy(ada)
@@ -265,8 +268,8 @@ def test_a_mapping_keeps_what_was_not_said(ctl: Ctl, desk: Desk) -> None:
     assert desk.world.sql("SELECT 1 FROM plan_mappings WHERE billing_plan_id = 'price_kept'") == []
 
 
-def test_orders_money_and_its_return(ctl: Ctl, desk: Desk) -> None:
-    """Money is typed as on paper, by the exponent of the currency; a part, too much precision, and back."""
+def test_orders_money_and_its_return(ctl: Ctl, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Money is typed as on paper, by the exponent of the currency; a part, too much precision, a courier, and back."""
     asked = {"action": "create", "provider": "bank_transfer", "billingPlanId": "offline", "amount": 1900}
     more = {"currency": "eur", "email": "cy@example.com", "name": "Cy Example", "domain": "cy.example"}
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -276,7 +279,13 @@ def test_orders_money_and_its_return(ctl: Ctl, desk: Desk) -> None:
     assert ctl("collect", made["id"], "9.001", "--yes").code == 2
     assert ctl("collect", made["id"], "0", "--yes").code == 2
     assert "write it such as 19 or 19.00" in ctl("collect", made["id"], "1,5", "--yes").err
-    assert ctl("collect", made["id"], "10", "--yes").out.startswith("The order is paid")
+    monkeypatch.setenv("CTL_KEY", "courier_fake_key")
+    assert made["reference"].replace(" ", "") in ctl("orders", "list", "--open-offline", "--json").out.replace(" ", "")
+    assert ctl("collect", made["reference"], "10", "--yes").out.startswith("The order is paid")
+    beyond = ctl("work")
+    assert (beyond.code, beyond.out) == (1, "")
+    assert beyond.err
+    monkeypatch.setenv("CTL_KEY", ADMIN_KEY)
     listed = ctl("orders", "list", "--customer", made["customerId"])
     assert re.search(r"paid +bank_transfer +cy@example.com +cy\.example +19\.00 EUR", listed.out)
     assert "cy.example" in ctl("orders", "show", made["reference"]).out

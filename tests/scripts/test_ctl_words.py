@@ -13,11 +13,11 @@ import click
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scripts._ctl import cli
-from scripts.ctl_commands import show
+from scripts.ctl_commands import connection, overview, show
 from scripts.sim.server import serve
 from tests.scripts.shell import Ctl, typist
 
@@ -63,6 +63,40 @@ def test_what_is_no_answer_is_3(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, statu
         ended = ctl("work")
     assert (ended.code, ended.out) == (3, "")
     assert said in ended.err
+
+
+def test_a_moment_without_an_answer_ends_no_following(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who follows the ledger goes on after it, and sees each line once; a refusal still ends it."""
+    monkeypatch.setattr(connection, "PAUSE", 0.0)
+    monkeypatch.setattr(overview, "EVERY", 0.0)
+    line = {
+        "at": "2026-11-28T04:00:00+00:00",
+        "actor": "anna",
+        "customerId": "cus_1",
+        "service": None,
+        "state": "noted",
+    }
+    lines = [{**line, "id": number, "kind": f"kind{number}", "rule": None, "error": None} for number in (1, 2, 3)]
+    answers = iter(
+        [
+            ({"data": lines[:1], "nextCursor": None}, 200),
+            (None, 503),
+            ({"data": lines[:2], "nextCursor": "1"}, 200),
+            (None, 502),
+            ({"data": lines[1:], "nextCursor": "1"}, 200),
+            ({"status": 401, "code": "unauthorized", "detail": "the key is no more"}, 401),
+        ]
+    )
+
+    async def answer(_: Request) -> Response:
+        body, status = next(answers)
+        return JSONResponse(body, status)
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as url:
+        monkeypatch.setenv("CTL_URL", url)
+        ended = ctl("tail")
+    assert [said.split()[3] for said in ended.out.splitlines()] == ["kind1", "kind2", "kind3"]
+    assert (ended.code, ended.err) == (1, "the key is no more\n")
 
 
 def test_ctrl_c_while_it_waits_says_so() -> None:
