@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from lib.bridge import current
 from lib.database.bulk import Action, Choice
 from lib.database.lists import queue
+from lib.errors import Fault
 from lib.model.reason import remedy
 from lib.model.report import PassReport
 from lib.operators import batches, bodies, hand, upcoming
@@ -46,6 +47,10 @@ class Filter(Listing):
     view: Literal["queue", "upcoming"] = "queue"
     days: Annotated[int, msgspec.Meta(ge=1, le=366, description="a whole number from 1 to 366")] = 7
     format: Literal["json", "ics"] = "json"
+
+    def faults(self) -> Iterable[Fault]:
+        if self.format == "ics" and self.view != "upcoming":
+            yield Fault("format", "invalid", "format=ics goes with view=upcoming: a queue is no calendar")
 
     state: bodies.QueueState | None = None
     reason: Text | None = None

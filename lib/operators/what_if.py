@@ -24,7 +24,9 @@ ASKED = (
 )  # fmt: skip
 """The settings about which can be asked."""
 
-LOOKED_AT = 20_000
+LOOKED_AT = 10_000
+"""Services in trouble that are looked at: a second or two. The rest counts as not known."""
+
 SAMPLE = 20
 LIVE_FOR_PERCENT = 100
 
@@ -63,9 +65,11 @@ async def look(bridge: Bridge, values: Mapping[str, Any]) -> WhatIf:
     now = await bridge.db.now()
     ends = (before.retention_days, before.suspend_window) != (after.retention_days, after.suspend_window)
     refunds = before.on_refund != after.on_refund
-    found = await at_stake.concerned(bridge.db, sorted(OPEN_DISPUTE), ended=ends, refunds=refunds, limit=LOOKED_AT + 1)
+    found, total = await at_stake.concerned(
+        bridge.db, sorted(OPEN_DISPUTE), ended=ends, refunds=refunds, limit=LOOKED_AT
+    )
     changed: dict[Change, list[AffectedService]] = {}
-    for whom, one in found[:LOOKED_AT]:
+    for whom, one in found:
         effect = change(one, before, after, now)
         if effect is not None:
             key: ServiceKey = one.service.key
@@ -77,7 +81,7 @@ async def look(bridge: Bridge, values: Mapping[str, Any]) -> WhatIf:
                     domain=one.service.domain,
                 )
             )
-    not_known = len(changed.get("not_known", ())) + len(found[LOOKED_AT:])
+    not_known = len(changed.get("not_known", ())) + total - len(found)
     if (before.pause_collection, after.pause_collection) == ("keep", "suspend"):
         # Of what runs nobody remembers whose collection is paused; what would be suspended anyway is counted as that.
         not_known += await at_stake.live(bridge.db) - len(changed.get("suspended", ()))

@@ -53,6 +53,20 @@ async def test_what_a_shorter_grace_would_change_and_nothing_is(world: World) ->
         assert (world.dump(), len(world.stripe.calls) + len(world.panel.calls)) == (before, calls)
 
 
+async def test_who_is_not_looked_at_counts_as_not_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be more in trouble than one answer can look at: they are counted, and nothing is said of them."""
+    monkeypatch.setattr("lib.operators.what_if.LOOKED_AT", 1)
+    world.sql("INSERT INTO customers (customer_id) VALUES ('cus_1')")
+    world.sql(
+        "INSERT INTO services (customer_id, subscription_id, slot, item_id, price_id, state, panel_subscription_id,"
+        " unpaid_since, grace_until) SELECT 'cus_1', 'sub_' || n, 1, 'si_1', 'price_basic_monthly', 'live', n,"
+        " now() - interval '5 days', now() + interval '2 days' FROM generate_series(1, 3) n"
+    )
+    async with world.functions() as client:
+        found = await what_if(client, GRACE_DAYS="3")
+    assert (totals(found), found["notKnown"]) == ({"suspended": 1}, 2)
+
+
 async def test_what_is_no_setting_of_it_is_named_with_every_other_fault(world: World) -> None:
     """Unknown names and wrong values, all at once; without a key it is 401 also for a browser."""
     async with world.functions() as client:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lib.database.connection import Database
-from lib.database.services import service_of
-from lib.model import CustomerKey
+from lib.model import CustomerKey, Hold, Service, ServiceKey, ServiceState
 from lib.model.provider import Provider
 from lib.policy.what_if import Remembered
 
@@ -21,7 +20,9 @@ _CONCERNED = """
         UNION SELECT provider, subscription_id, slot FROM services
         WHERE holds @> ARRAY['ended']::text[] AND state = 'suspended' AND %(ended)s
     )
-    SELECT s.customer_id, s.provider, to_jsonb(s) AS service, m.grace_days,
+    SELECT s.customer_id, s.provider, s.subscription_id, s.slot, s.item_id, s.price_id, s.state,
+        s.panel_subscription_id, s.domain, s.holds, s.unpaid_since, s.grace_until, s.grace_override, s.ended_at,
+        s.retain_until, m.grace_days, (SELECT count(*) FROM concerned) AS total,
         EXISTS (SELECT FROM disputes d WHERE d.provider = s.provider AND d.customer_id = s.customer_id
             AND d.subscription_id = s.subscription_id AND NOT d.waived AND d.status = ANY(%(open)s)) AS dispute_open,
         EXISTS (SELECT FROM disputes d WHERE d.provider = s.provider AND d.customer_id = s.customer_id
@@ -34,29 +35,36 @@ _CONCERNED = """
 """
 
 
+_COLUMNS = (
+    "item_id", "price_id", "panel_subscription_id", "domain", "unpaid_since", "grace_until", "grace_override",
+    "ended_at", "retain_until",
+)  # fmt: skip
+"""What of a service the policies look at, besides its key, state and holds."""
+
+
 async def concerned(
     db: Database, open_statuses: list[str], *, ended: bool, refunds: bool, limit: int
-) -> list[tuple[CustomerKey, Remembered]]:
-    """Those services, with whose they are.
+) -> tuple[list[tuple[CustomerKey, Remembered]], int]:
+    """Those services, with whose they are, and how many there are in all.
 
     Args:
         ended: also what has ended and is kept, of which there may be many.
         refunds: also those of which an invoice was refunded in full.
+        limit: no more are read than that.
     """
     rows = await db.rows(_CONCERNED, {"open": open_statuses, "ended": ended, "refunds": refunds, "limit": limit})
-    return [
-        (
-            CustomerKey(Provider(row["provider"]), row["customer_id"]),
-            Remembered(
-                service_of(row["service"]),
-                row["grace_days"],
-                row["dispute_open"],
-                row["dispute_lost"],
-                row["refunded"],
-            ),
+    found = []
+    for row in rows:
+        service = Service(
+            key=ServiceKey(row["subscription_id"], row["slot"]),
+            state=ServiceState(row["state"]),
+            holds=frozenset(Hold(hold) for hold in row["holds"]),
+            **{name: row[name] for name in _COLUMNS},
         )
-        for row in rows
-    ]
+        more = (row["grace_days"], row["dispute_open"], row["dispute_lost"], row["refunded"])
+        whom = CustomerKey(Provider(row["provider"]), row["customer_id"])
+        found.append((whom, Remembered(service, *more)))
+    return found, rows[0]["total"] if rows else 0
 
 
 async def live(db: Database) -> int:
