@@ -10,7 +10,7 @@ import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lib import environment, log
+from lib import crash_report, environment, log
 from lib.config import Settings
 from lib.database import Database
 from lib.subscription_manager import SubscriptionManager
@@ -81,7 +81,7 @@ def current() -> Bridge:
     loop = asyncio.get_running_loop()
     if _current is None or _current[0] is not loop:
         settings = environment.current()
-        log.configure(settings.log_level)
+        log.configure(settings.log_level, report=crash_report.of(settings))
         # Connections belong to their loop; a loop that ended takes its own along.
         _current = (loop, Bridge(settings))
     return _current[1]

@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, WrappedLogger
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 from lib.config import Secret
 from lib.errors import foreign
+
+Report = Callable[[BaseException, Mapping[str, Any]], None]
+"""Is told of an error that nobody foresaw, and its line."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -38,6 +42,19 @@ def _tame(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
         elif isinstance(value, str) and key not in ("event", "exception"):
             entry[key] = foreign(value)
     return entry
+
+
+def _reported(report: Report) -> Processor:
+    """Tell of each error that was not foreseen: those are the lines that carry one."""
+
+    def process(_: WrappedLogger, method: str, entry: EventDict) -> EventDict:
+        given = entry.get("exc_info")
+        error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
+        if error is not None and method in ("error", "exception", "critical"):
+            report(error, entry)
+        return entry
+
+    return process
 
 
 class _Stdout:
@@ -63,8 +80,13 @@ class _Relay(logging.Handler):
         structlog.get_logger().warning("library_said", library=record.name, said=said)
 
 
-def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
-    """Set up logging for this process; harmless to repeat. `level` is one of debug, info, warning, error."""
+def configure(level: str = "info", *, stream: TextIO | None = None, report: Report | None = None) -> None:
+    """Set up logging for this process; harmless to repeat.
+
+    Args:
+        level: one of debug, info, warning, error.
+        report: is told each unforeseen error, with its line.
+    """
     terminal = (stream or sys.stdout).isatty()
     # structlog's own choice would show the local variables of a crash where `rich` is installed: secrets among them.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -75,6 +97,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([_reported(report)] if report is not None else []),
             *tail,
             _tame,
             renderer,

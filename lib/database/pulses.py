@@ -45,6 +45,12 @@ async def look(db: Database, name: Name, fresh: timedelta, turn: timedelta) -> S
     return Standing(**row)
 
 
+async def beats(db: Database) -> dict[str, datetime]:
+    """When each last beat was; without those that never were."""
+    rows = await db.rows("SELECT name, beat_at FROM pulses WHERE beat_at IS NOT NULL ORDER BY name")
+    return {row["name"]: row["beat_at"] for row in rows}
+
+
 async def age(db: Database, name: Name) -> float | None:
     """Seconds since the last beat; `None` before the first."""
     row = await db.row(

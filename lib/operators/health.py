@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from lib.bridge import Bridge
@@ -55,6 +55,8 @@ class Health:
     last_pass: float | None
     """Seconds since any process ended a pass."""
     migration: int | None
+    beats: Mapping[str, datetime]
+    """When a process last called each side, and when the last pass ended."""
     max_lag: int
     taken: float
 
@@ -88,6 +90,8 @@ class Health:
                 "mode": self.mode,
                 "errors": self.errors,
                 "latenciesMs": self.latencies,
+                "lastCallAt": {name: _iso(self.beats.get(name)) for name in ("stripe", "enhance")},
+                "lastPassAt": _iso(self.beats.get("passes")),
                 "oldestDueSeconds": round(self.load.oldest_seconds, 1) if self.load else None,
                 "oldestRoutineSeconds": round(self.load.backlog_seconds, 1) if self.load else None,
                 "due": self.load.due if self.load else None,
@@ -115,6 +119,9 @@ async def _look(bridge: Bridge) -> Health:
         look.timed("stripe", look.side("stripe")),
         look.timed("enhance", look.side("enhance")),
     )
+    beats: Mapping[str, datetime] = {}
+    if look.checks["database"] == "ok":
+        beats = await _beats(bridge)
     return Health(
         version=bridge.settings.app_version,
         mode=bridge.settings.provisioning_mode,
@@ -124,9 +131,22 @@ async def _look(bridge: Bridge) -> Health:
         load=look.load,
         last_pass=look.last_pass,
         migration=look.migration,
+        beats=beats,
         max_lag=bridge.settings.health_max_lag,
         taken=time.monotonic(),
     )
+
+
+async def _beats(bridge: Bridge) -> Mapping[str, datetime]:
+    try:
+        return await pulses.beats(bridge.db)
+    except DatabaseUnavailable as error:  # away since it was looked at: the next look says so
+        log.warning("beats_unread", error=str(error))
+        return {}
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at is not None else None
 
 
 class _Look:

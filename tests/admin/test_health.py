@@ -3,6 +3,7 @@
 import asyncio
 import os
 from contextlib import AsyncExitStack
+from datetime import datetime
 
 import httpx
 import psycopg
@@ -216,7 +217,11 @@ async def test_while_passes_run_a_probe_costs_the_other_sides_nothing(world: Wor
     world.buy(customer := world.customer())
     await world.sync(customer)
     calls = world.stripe.count(), len(world.panel.calls)
+    (beat,) = world.sql("SELECT beat_at FROM pulses WHERE name = 'stripe'")
     body = (await ask(world, BEARER)).json()
+    assert datetime.fromisoformat(body["lastCallAt"]["stripe"]) == beat["beat_at"]
+    assert set(body["lastCallAt"]) == {"stripe", "enhance"}
+    assert body["lastPassAt"] is not None
     assert (body["checks"], world.stripe.count(), len(world.panel.calls)) == (FINE, *calls)
     assert set(body["latenciesMs"]) == set(FINE)
 
@@ -271,7 +276,7 @@ async def test_who_asks_and_dies_is_replaced(world: World) -> None:
     world.sql("UPDATE pulses SET beat_at = now() - interval '6 minutes', asked_until = now() + interval '1 second'")
     assert (await ask(world)).json()["checks"] == FINE
     assert [row["fresh"] for row in world.sql("SELECT beat_at > now() - interval '1 minute' AS fresh FROM pulses"
-                                              " WHERE name <> 'passes'")] == [True, True]  # fmt: skip
+                                              " WHERE name IN ('stripe', 'enhance')")] == [True, True]  # fmt: skip
 
 
 @pytest.mark.parametrize(("last_pass", "status"), [("10 seconds", 200), ("20 minutes", 503), (None, 503)])

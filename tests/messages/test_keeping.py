@@ -27,6 +27,7 @@ async def test_what_was_delivered_is_pruned_and_what_waits_is_not(world: World) 
         world.sql(
             "UPDATE outbox SET created_at = created_at - interval '91 days', ended_at = ended_at - interval '91 days'"
         )
+        world.sql("UPDATE outbox_attempts SET at = at - interval '91 days'")
         await sweep(world, **environ)
         assert [row["state"] for row in world.sql("SELECT state FROM outbox")] == ["waiting", "waiting"]
         await sweep(world, **outlet(one))

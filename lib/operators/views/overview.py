@@ -366,6 +366,9 @@ class Health(View, omit_defaults=True):
     mode: str | None = None
     errors: dict[str, str] | None = None
     latencies_ms: dict[str, float] | None = None
+    last_call_at: dict[str, datetime | None] | None = None
+    """When a process last called Stripe and the panel in earnest; the checks tell how that ended."""
+    last_pass_at: datetime | None = None
     oldest_due_seconds: float | None = None
     oldest_routine_seconds: float | None = None
     due: int | None = None
