@@ -3,11 +3,9 @@
 const LOCALE = "en-GB";
 const UNITS = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
-const stamp = { year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-const clocks = {
-  utc: new Intl.DateTimeFormat(LOCALE, { ...stamp, timeZone: "UTC" }),
-  local: new Intl.DateTimeFormat(LOCALE, stamp),
-};
+const stamp = { month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const clocks = (zone) => ({ near: new Intl.DateTimeFormat(LOCALE, { ...stamp, ...zone }), far: new Intl.DateTimeFormat(LOCALE, { ...stamp, year: "numeric", ...zone }) });
+const zones = { utc: clocks({ timeZone: "UTC" }), local: clocks({}) };
 const days = {
   utc: new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }),
   local: new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", year: "numeric" }),
@@ -15,14 +13,16 @@ const days = {
 const numbers = new Intl.NumberFormat("en");
 
 /**
- * A time as the switch wants it.
+ * A time as the switch wants it; its year only where it is another one than now.
  *
  * @param {string} at ISO 8601
  * @param {"relative"|"local"|"utc"} how
  */
 export function time(at, how) {
   if (how === "relative") return ago(at);
-  return how === "utc" ? `${clocks.utc.format(new Date(at))} UTC` : clocks.local.format(new Date(at));
+  const when = new Date(at);
+  const told = zones[how][when.getUTCFullYear() === new Date().getUTCFullYear() ? "near" : "far"].format(when);
+  return how === "utc" ? `${told} UTC` : told;
 }
 
 /** How far away a time is: "3 min ago", "in 2 days". */

@@ -51,6 +51,7 @@ export const customers = {
       next: "Next",
       suspendsAt: "is suspended",
       deletesAt: "is deleted",
+      amnesty: "by the grace for all",
       waits: "waits for",
       panelSuspended: "suspended in the panel by somebody else: never lifted from here",
       adopted: "linked by hand",

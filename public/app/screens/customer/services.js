@@ -46,5 +46,5 @@ function NextDate({ service }) {
     [said.deletesAt, service.retainUntil],
   ].filter(([, at]) => at);
   if (!dates.length) return null;
-  return html`<dt>${said.next}</dt><dd>${dates.map(([what, at]) => html`<div key=${what}>${what} <${Time} at=${at} /></div>`)}</dd>`;
+  return html`<dt>${said.next}</dt><dd>${dates.map(([what, at]) => html`<div key=${what}>${what} <${Time} at=${at} /></div>`)}${service.amnesty && html`<div class="soft">${said.amnesty}</div>`}</dd>`;
 }

@@ -8,9 +8,9 @@ import { texts } from "/app/texts.js";
 
 const said = texts.customers.one.timeline.undo;
 
-/** @param {{undo: {route: string, body: object, label: string}, customerId: string, done: () => void}} props */
+/** @param {{undo: {route: string, method: "POST"|"PUT", body: object, label: string}, customerId: string, done: () => void}} props */
 export function Undo({ undo, customerId, done }) {
   const verify = undo.route === "/api/admin/work" ? verifying(customerId) : undefined;
   const says = html`<p>${undo.label}</p><p class="soft">${said.says}</p>`;
-  return html`<${Act} label=${said.title} title=${said.title} says=${says} what=${said.what} go=${said.title} quiet send=${(_, signal) => post(undo.route, undo.body, { signal })} applied=${appliedBy} verify=${verify} done=${done} />`;
+  return html`<${Act} label=${said.title} title=${said.title} says=${says} what=${said.what} go=${said.title} quiet send=${(_, signal) => post(undo.route, undo.body, { method: undo.method, signal })} applied=${appliedBy} verify=${verify} done=${done} />`;
 }
