@@ -126,20 +126,20 @@ async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> 
         actor = guard.check(request, environment.current)
         if isinstance(actor, Response):
             return actor
-        given = await (_within(request, verb, actor) if actor else _given(request, verb))
+        scope = guard.scope(actor, environment.current) if actor else KeyScope.ALL
+        given = await _within(request, verb, actor or "", scope)
         found = await verb.handler(Ask(request, actor or "", given))
         return found if isinstance(found, Response) else _response(found)
     except Exception as error:  # noqa: BLE001 - told to the caller, and logged where it was not foreseen
         return _failed(error)
 
 
-async def _within(request: Request, verb: Verb, name: str) -> Any:
+async def _within(request: Request, verb: Verb, name: str, scope: KeyScope) -> Any:
     """What was given, if the key of this name reaches so far; of one that does not, no body is read.
 
     Raises:
         Declined: 403.
     """
-    scope = environment.current().scope_of(name)
     if scope is KeyScope.READ and request.method not in ("GET", "HEAD"):
         raise beyond(name, scope)
     if scope is not KeyScope.COLLECT:

@@ -20,6 +20,10 @@ from lib.errors import Declined
 Scheme = Literal["none", "admin", "optional_admin", "cron", "signature"]
 
 
+def _everything(_: str, __: Callable[[], Settings]) -> KeyScope:
+    return KeyScope.ALL
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """One way to be let in."""
@@ -30,6 +34,8 @@ class Guard:
 
     Raises Declined (401) for one who may not.
     """
+    scope: Callable[[str, Callable[[], Settings]], KeyScope] = _everything
+    """How far the key of this name reaches."""
 
 
 def bearer(request: Request) -> str | None:
@@ -93,17 +99,21 @@ def _page_or_admin(request: Request, settings: Callable[[], Settings]) -> str | 
     return actor(request, settings().admin_keys)
 
 
+def _scope(name: str, settings: Callable[[], Settings]) -> KeyScope:
+    return settings().scope_of(name)
+
+
 def _everybody(_: Request, __: Callable[[], Settings]) -> None:
     return None
 
 
-admin = Guard("admin", lambda request, settings: actor(request, settings().admin_keys))
+admin = Guard("admin", lambda request, settings: actor(request, settings().admin_keys), _scope)
 """A bearer key of `ADMIN_API_KEY`."""
 
-page_or_admin = Guard("admin", _page_or_admin)
+page_or_admin = Guard("admin", _page_or_admin, _scope)
 """As `admin`; a browser that comes without a key is sent to the page, which asks for it."""
 
-optional_admin = Guard("optional_admin", _optional_admin)
+optional_admin = Guard("optional_admin", _optional_admin, _scope)
 """Everybody; who brings a key is told more, and a wrong one is refused like everywhere."""
 
 cron = Guard("cron", _cron)
