@@ -73,12 +73,15 @@ def _without_plans(facts: Facts) -> bool:
 
 
 def _remembering(memory: Memory, wanted: Wanted, payer: Payer) -> Memory:
-    """Memory with the goals' services: those that exist already, and new ones once they are to be made."""
+    """Memory with the goals' services: those that exist already, and new ones once they are to be made.
+
+    Who has a problem is remembered without any, by name and address: somebody will ask for them by that.
+    """
     known = {service.key: service for service in memory.services}
     for goal in wanted.goals:
         if goal.key in known or goal.want is Want.ON or goal.rule in _NEVER_BEGUN:
             known[goal.key] = goal.service
-    if not known and not memory.known:
+    if not known and not memory.known and not wanted.problems:
         return memory
     return replace(
         memory,

@@ -197,3 +197,17 @@ async def test_a_query_that_makes_no_sense_is_named(world: World, query: dict[st
     async with world.functions() as client:
         answer = await client.get(CUSTOMERS, params=query, headers=ADMIN)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+async def test_who_waits_before_anything_was_made_is_found_by_name(world: World) -> None:
+    """Paid for a price that means nothing yet: they are in the list and in the work list, by e-mail and name."""
+    world.sql("DELETE FROM plan_mappings")
+    customer = world.customer("Grace Hopper", "grace@example.com")
+    world.buy(customer, domain="grace.example")
+    async with world.functions() as client:
+        await world.sync(customer)
+        assert await found(client, email="grace@") == [customer]
+        assert await found(client, name="Grace") == [customer]
+        (row,) = (await client.get("/api/admin/work", params={"state": "parked"}, headers=ADMIN)).json()["data"]
+    assert (row["reason"], row["email"]) == ("unmapped_price", "grace@example.com")
+    assert world.sql("SELECT customer_id FROM services") == []
