@@ -1,0 +1,38 @@
+-- Storing an event looks its customer up by the index. Whether one was erased was asked by EXISTS, and the plan that is kept
+-- reckons with a hundred events at a time: it went through all customers at each event. One value is looked up by its key.
+
+BEGIN;
+
+CREATE OR REPLACE FUNCTION accept_events(given_source text, documents json) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+    WITH incoming AS (
+        SELECT * FROM json_to_recordset(documents) AS e (event_id text, type text, livemode boolean, object_id text,
+            customer_id text, subscription_id text, created_at timestamptz, outcome text, error text, body text,
+            nudges json)
+    ), stored AS (
+        INSERT INTO events (provider, source, event_id, type, livemode, object_id, customer_id, subscription_id,
+            created_at, outcome, error, body)
+        SELECT 'stripe', given_source, e.event_id, e.type, e.livemode, e.object_id, e.customer_id, e.subscription_id,
+            e.created_at, e.outcome, e.error, CASE WHEN (  -- of whom was erased no body is kept again
+                SELECT c.erased_at FROM customers c WHERE c.provider = 'stripe' AND c.customer_id = e.customer_id
+            ) IS NOT NULL THEN '{}' ELSE e.body END
+        FROM incoming e ORDER BY e.event_id
+        ON CONFLICT (provider, event_id) DO NOTHING
+        RETURNING events.event_id
+    ), nudged AS (
+        INSERT INTO due (kind, key, lane)
+        SELECT DISTINCT n ->> 0, n ->> 1, n ->> 2
+        FROM incoming JOIN stored USING (event_id), json_array_elements(incoming.nudges) AS n
+        -- Two batches never wait for each other in a circle.
+        ORDER BY 1, 2
+        ON CONFLICT (kind, key) DO UPDATE
+            SET due_at = least(due.due_at, excluded.due_at), priority = least(due.priority, excluded.priority),
+                lane = excluded.lane, generation = due.generation + 1, updated_at = now()
+    )
+    SELECT stored.event_id FROM stored;
+END $$;
+
+INSERT INTO schema_migrations (version, name) VALUES (35, 'accept_by_index');
+COMMIT;
