@@ -19,7 +19,6 @@ export const customers = {
   empty: "Nobody is remembered yet. The first purchase brings somebody.",
   emptyNext: "An e-mail, a name and a domain match from their beginning; an id must be whole.",
   erased: "erased",
-  offline: "without Stripe",
 
   one: {
     what: "Reading the customer",
@@ -29,8 +28,6 @@ export const customers = {
     subscription: "subscription id",
     atStripe: "Stripe",
     inPanel: "Panel",
-    website: "Website",
-    back: "Customers",
     standing: {
       due: "Due: its pass comes next.",
       working: "A pass is under way.",
@@ -45,9 +42,6 @@ export const customers = {
       none: "No hosting is remembered.",
       noneNext: "Run a pass: it looks at Stripe and makes what is paid for.",
       plan: "Plan",
-      price: "Price",
-      domain: "Domain",
-      held: "Held by",
       next: "Next",
       suspendsAt: "is suspended",
       deletesAt: "is deleted",
@@ -58,7 +52,6 @@ export const customers = {
       ended: "ended",
       endsAt: "ends",
       cancelAt: "ends at Stripe",
-      noDate: "no date",
     },
     both: {
       title: "Desired against actual",
@@ -187,7 +180,6 @@ export const customers = {
       disputed: "disputed",
       missing: "missing",
       paid: "Paid",
-      live: "Live",
       notLive: "paid, not live",
       all: "All orders",
     },
