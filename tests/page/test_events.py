@@ -6,6 +6,8 @@ from playwright.sync_api import expect
 
 from tests.page.desk import Desk, World
 
+OUT = "/api/admin/events?direction=out"
+
 
 def test_one_event_and_all_that_match_are_played_again(desk: Desk, world: World) -> None:
     """Whoever an event speaks of is looked at anew when it is replayed, alone or with all that match."""
@@ -52,6 +54,32 @@ def test_a_receiver_is_tested_and_gets_what_it_missed(desk: Desk, world: World) 
     expect(beside).to_contain_text("It is sent again.")
     world.wait(lambda: len(listener.heard) > heard)
     assert listener.heard[-1][0]["type"] == "service.provisioned"
+
+
+def test_what_a_receiver_need_not_hear_is_skipped_and_it_is_enabled(desk: Desk, world: World) -> None:
+    """What waits for a failing receiver is skipped by its number, and a click has it tried again at once."""
+    listener = world.stage.listener
+    listener.broken = True
+    wes = world.buy("Wes Example")
+    world.wait(lambda: bool(listener.refused))
+    desk.come_in()
+    desk.see("events", direction="out", customer=wes.customer, type="service.provisioned")
+    expect(desk.page.get_by_role("table", name="Outgoing events", exact=True)).to_contain_text("waiting")
+    choice = desk.page.get_by_role("combobox", name="Endpoint")
+    choice.select_option(index=1)
+    desk.at_rest()
+    desk.page.get_by_role("button", name="Skip all that match").click()
+    desk.confirm("Skip 1 event")
+    expect(desk.dialog).to_contain_text("Done")
+    (told,) = world.admin("GET", f"{OUT}&customer={wes.customer}&type=service.provisioned")["data"]
+    assert told["state"] == "skipped"
+    desk.confirm("Close")
+    listener.broken = False
+    desk.page.get_by_role("button", name=re.compile("^Enable http")).click()
+    expect(desk.page.locator(".notice.good")).to_contain_text("It is tried again at once.")
+    world.settle()
+    desk.see("events", direction="out")
+    expect(desk.page.get_by_role("table", name="Where outgoing events go")).to_contain_text("ok")
 
 
 def test_the_ledger_tells_who_did_what(desk: Desk, world: World) -> None:

@@ -109,6 +109,7 @@ function Progress({ begun, matches, done }) {
       clearTimeout(timer);
     };
   }, [begun.id]);
+  if (!begun.id) return html`<p><strong>${texts.act.done}</strong></p>`; // it was done at once: there is nothing to wait for
   const all = begun.subjects ?? matches; // what is played again concerns fewer subjects than there are events
   const left = Math.min(found?.left ?? all, all);
   return html`

@@ -44,7 +44,7 @@ export const orders = {
     filtered: "Take a longer time, or fewer filters.",
   },
   quantity: (count, what) => (count > 1 ? `${count} × ${what}` : what),
-  flags: { disputed: "disputed", cancelled: "cancelled", notLive: "not live", part: "part refunded" },
+  flags: { disputed: "disputed", cancelled: "cancelled", notLive: "not live", part: "part refunded", overpaid: "money to return" },
   since: (how) => `for ${how}`,
   back: "All orders",
   orderTitle: (name) => `Order of ${name}`,

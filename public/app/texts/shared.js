@@ -116,6 +116,7 @@ export const shared = {
     },
     type: (value) => `Type ${value} to confirm`,
     mismatch: "This is not what is asked for.",
+    done: "Done",
     heard: (label) => `${label}: done`,
     heardFailed: (label) => `${label}: failed`,
   },

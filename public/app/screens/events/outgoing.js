@@ -73,8 +73,7 @@ const columns = (params, endpoints) => [
   { key: "type", label: said.type, main: true, cell: (one) => html`<${Pick} id=${one.eventId} params=${params}>${one.type}<//>` },
   { key: "at", label: said.at, cell: (one) => html`<${Time} at=${one.createdAt} />` },
   { key: "customer", label: said.customer, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
-  !params.sel && { key: "endpoint", label: said.endpoint, wide: true, cell: (one) => urlOf(endpoints, one.endpoint) },
-  !params.sel && { key: "sequence", label: said.sequence, number: true, cell: (one) => one.sequence },
+  !params.sel && endpoints.length > 1 && { key: "endpoint", label: said.endpoint, cell: (one) => urlOf(endpoints, one.endpoint) },
   { key: "state", label: said.state, cell: (one) => html`<${Badge} word=${one.state} />` },
   !params.sel && { key: "attempts", label: said.attempts, number: true, cell: (one) => one.attempts },
   !params.sel && { key: "error", label: said.error, wide: true, cell: (one) => one.error },
@@ -115,7 +114,7 @@ function Delivery({ one, url, again }) {
   };
   const tries = one.tries ?? [];
   return html`
-    <p>${url} <${Badge} word=${one.state} /></p>
+    <p>${url} <${Badge} word=${one.state} /> <span class="soft">${say.one.number(one.sequence)}</span></p>
     ${tries.length === 0
       ? html`<p class="soft">${say.one.noTries}</p>`
       : html`<ul class="those">${tries.map((tried) => html`<li key=${tried.at}><${Time} at=${tried.at} /> ${say.one.attempt(tried.status, tried.durationMs)} ${tried.error ?? ""}</li>`)}</ul>`}

@@ -50,6 +50,7 @@ export function State({ order }) {
     <${Badge} word=${order.state} label=${say.states[order.state]} tone=${{ expired: "off", failed: "bad", refunded: "off" }[order.state]} />
     ${order.disputed && html` <${Badge} word="disputed" label=${say.flags.disputed} />`}
     ${notLive && html` <${Badge} word="notLive" label=${say.flags.notLive} tone="warn" />`}
+    ${order.overpaid > 0 && html` <${Badge} word="overpaid" label=${say.flags.overpaid} tone="warn" />`}
     ${order.refunded > 0 && order.state !== "refunded" && html` <${Badge} word="part" label=${say.flags.part} tone="warn" />`}
     ${order.cancelled && html` <${Badge} word="cancelled" label=${say.flags.cancelled} tone="off" />`}
   `;
