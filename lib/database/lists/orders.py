@@ -188,9 +188,6 @@ async def numbers(db: Database) -> dict[str, Any]:
             (SELECT count(*) FROM orders WHERE state = 'pending') AS pending,
             (SELECT count(*) FROM orders WHERE state = 'paying') AS paying,
             (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {MEANS_HOSTING}) AS not_live,
-            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {MEANS_HOSTING} AND
-                paid_at < now() - interval '15 minutes'
-            ) AS long_not_live,
             (SELECT count(*) FROM orders WHERE disputed) AS disputed,
             (SELECT count(*) FROM orders WHERE {OPEN_OFFLINE}) AS open_offline,
             (SELECT count(*) FROM orders WHERE {OVERDUE}) AS overdue,
