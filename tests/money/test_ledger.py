@@ -356,7 +356,7 @@ async def test_personal_data_leaves_and_money_stays(db: Database) -> None:
     made = await begun(db, order(terms(customer_id="cus_1"), name="Ada", request=FrozenRequest(personal)))
     async with db.transaction() as connection:
         await orders.log(connection, made.id, Step(StepKind.SESSION, StepState.SUCCEEDED, CAUSE, subject="cs_1"))
-        assert await orders.erase(connection, "cus_1", Provider.STRIPE) == 1
+        assert await orders.erase(connection, [made.id], {"ada"}) == 1
     text = str(await db.rows("SELECT o::text AS o, s::text AS s FROM orders o JOIN order_steps s USING (order_id)"))
     assert "price_basic_monthly" in text
     for word in ("Ada", "ada", "shop.example", "customer_email"):
