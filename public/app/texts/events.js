@@ -70,7 +70,6 @@ export const events = {
   ledgerStates: { intent: "about to be done", applied: "applied", verified: "verified", failed: "failed", noted: "noted" },
   one: {
     title: (id) => `Event ${id}`,
-    choose: "Choose an event: its body stands here.",
     close: "Close",
     id: "event id",
     nothingDue: "It made nobody due.",
@@ -92,7 +91,6 @@ export const events = {
     skipTo: (endpoint) => `Skip at ${endpoint}`,
     resent: "It is sent again.",
     skipped: "It is not sent any more.",
-    acting: "Asking …",
     actFailed: "That",
   },
   all: {

@@ -1,7 +1,5 @@
 /** Every text of the screen Orders. */
 
-const many = (count, one, more) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
-
 export const orders = {
   title: "Orders",
   views: "Which orders",
@@ -45,7 +43,6 @@ export const orders = {
   },
   quantity: (count, what) => (count > 1 ? `${count} × ${what}` : what),
   flags: { disputed: "disputed", cancelled: "cancelled", notLive: "not live", part: "part refunded", overpaid: "money to return" },
-  since: (how) => `for ${how}`,
   back: "All orders",
   orderTitle: (name) => `Order of ${name}`,
   nobody: "nobody known",
@@ -128,7 +125,6 @@ export const orders = {
     packDue: "It must be at Stripe by",
     copy: "Copy the text",
     reading: "Putting it together",
-    close: "Close",
   },
   steps: { caption: "Every step of the order", at: "When", what: "What", change: "Became", cause: "Cause", error: "Error" },
   line: { caption: "Periods of this order's line", id: "Order", state: "State", due: "Due", period: "Period" },
@@ -205,6 +201,4 @@ export const orders = {
     last: "Last came",
     ids: "Bank's ids",
   },
-  none: "",
-  count: (count) => many(count, "order", "orders"),
 };

@@ -79,7 +79,6 @@ export const plans = {
     preview: "Preview",
     previewing: "Looking at each customer who lives by it …",
     cancel: "Close",
-    changed: "You changed the draft: preview it again.",
   },
   effect: {
     title: "What this does",
