@@ -15,7 +15,7 @@ async def sync(ask: Ask[bodies.Sync]) -> PassView | Answer:
     """`{"subscriptionId"}` or `{"customerId"}`, optionally `"dryRun"`; or `{"all": true}`."""
     bridge, given = current(), ask.given
     if given.all:
-        begun = await bridge.begin_everything()
+        begun = await bridge.begin_everything(ask.actor)
         background = BackgroundTask(bridge.sweep_quietly, deadline=work_deadline())
         return Answer(SyncBegun(started="sweep", **begun), 202, background)
     customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)

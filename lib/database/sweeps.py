@@ -28,12 +28,15 @@ class Sweep:
     finished_at: datetime | None = None
     since: datetime | None = None
     """When the last sweep before it began that took in all events."""
+    asked_by: str | None = None
+    """The person who asked for it; `None`: it was time."""
     holder: str = ""
     """The sweeper who has it in hand."""
 
 
 _COLUMNS = """
     s.id, s.started_at, s.phase, s.cursor, s.counts, s.orphans, s.errors, s.tries, s.updated_at, s.finished_at,
+    s.asked_by,
     (SELECT max(p.started_at) FROM sweeps p WHERE p.finished_at IS NOT NULL AND p.id < s.id
         AND NOT p.errors ?| ARRAY['events', 'undelivered']) AS since
 """
@@ -54,15 +57,20 @@ async def begin(db: Database, holder: str) -> Sweep:
     return Sweep(**row, holder=holder)
 
 
-async def request(db: Database) -> tuple[int, bool]:
+async def request(db: Database, actor: str) -> tuple[int, bool]:
     """See to it that a whole sweep follows: (the sweep under way, whether it is another one that follows it)."""
     row = await db.row(
         """
-        INSERT INTO sweeps DEFAULT VALUES
+        INSERT INTO sweeps (asked_by) VALUES (%(actor)s)
         ON CONFLICT ((true)) WHERE finished_at IS NULL
-        DO UPDATE SET again = sweeps.again OR sweeps.phase <> 'events'
+        DO UPDATE SET again = sweeps.again OR sweeps.phase <> 'events',
+            asked_by = CASE WHEN sweeps.phase = 'events' THEN coalesce(sweeps.asked_by, excluded.asked_by)
+                ELSE sweeps.asked_by END,
+            again_by = CASE WHEN sweeps.phase <> 'events' THEN coalesce(sweeps.again_by, excluded.asked_by)
+                ELSE sweeps.again_by END
         RETURNING id, again
-        """
+        """,
+        {"actor": actor},
     )
     assert row is not None
     return row["id"], row["again"]
@@ -130,9 +138,10 @@ async def finish(db: Database, sweep: Sweep) -> None:
     await db.rows(
         f"""
         WITH ended AS (
-            UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(sweep)s AND {HELD} RETURNING again
+            UPDATE sweeps SET finished_at = now(), updated_at = now() WHERE id = %(sweep)s AND {HELD}
+            RETURNING again, again_by
         )
-        INSERT INTO sweeps (phase) SELECT 'events' FROM ended WHERE again
+        INSERT INTO sweeps (phase, asked_by) SELECT 'events', again_by FROM ended WHERE again
         """,
         {"sweep": sweep.id, "holder": sweep.holder},
     )

@@ -352,14 +352,14 @@ class SubscriptionManager:
         """Go on with a sweep that a time limit or a crash interrupted; `None` when there is none."""
         return await self.sweep(deadline=deadline) if await sweeps.unfinished(self.db) else None
 
-    async def begin_everything(self) -> dict[str, Any]:
+    async def begin_everything(self, actor: str) -> dict[str, Any]:
         """Write down that everybody whom we remember gets a pass, and a whole sweep finds the others; what was written.
 
         Raises:
             DatabaseUnavailable, SchemaOutdated: it was not.
         """
         await self.ensure_schema(migrates=False)
-        sweep, follows = await sweeps.request(self.db)
+        sweep, follows = await sweeps.request(self.db, actor)
         customers = await nudge_everybody(self.db, EVERYBODY_AT_ONCE, EVERYBODY_SPACING)
         return {"sweep": sweep, "follows": follows, "customers": customers}
 

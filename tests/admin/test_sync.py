@@ -230,6 +230,8 @@ async def test_all_while_a_sweep_is_under_way_is_followed_by_another(world: Worl
             await client.get("/api/cron/drain", headers={"Authorization": f"Bearer {CRON_SECRET}"})
     ended = world.sql("SELECT counts -> 'subscriptions' AS n FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id")
     assert ended == [{"n": None}, {"n": 1}]
+    asked = world.sql("SELECT asked_by FROM sweeps ORDER BY id")
+    assert asked == [{"asked_by": None}, {"asked_by": "admin"}]
     assert world.sql("SELECT 1 FROM sweeps WHERE finished_at IS NULL") == []
     assert world.panel.world() == ONE_OF_EACH
 
@@ -248,7 +250,7 @@ async def test_a_sweep_that_has_passed_nobody_yet_is_enough(world: World) -> Non
     world.sql("INSERT INTO sweeps DEFAULT VALUES")
     answer = await sync(world, {"all": True})
     assert (answer.json()["sweep"], answer.json()["follows"]) == (1, False)
-    assert world.sql("SELECT count(*) AS n FROM sweeps") == [{"n": 1}]
+    assert world.sql("SELECT asked_by FROM sweeps") == [{"asked_by": "admin"}]
 
 
 async def test_all_leaves_room_for_who_buys_meanwhile(world: World) -> None:
@@ -262,7 +264,7 @@ async def test_all_leaves_room_for_who_buys_meanwhile(world: World) -> None:
         " ('customer', 'cus_8', NULL, 'no_email', now())"
     )
     async with world.bridge(PROVISIONING_MODE="paused") as manager:
-        assert (await manager.begin_everything())["customers"] == 2000
+        assert (await manager.begin_everything("anna"))["customers"] == 2000
     (row,) = world.sql(
         "SELECT count(*) AS n, count(*) FILTER (WHERE due_at <= now()) AS now,"
         " max(due_at) < now() + interval '1 hour' AS soon FROM due"

@@ -179,7 +179,7 @@ async def test_everybody_at_once_is_routine(world: World) -> None:
     world.buy(customer := world.customer())
     await world.sync(customer)
     async with world.bridge() as bridge:
-        await bridge.begin_everything()
+        await bridge.begin_everything("anna")
     assert keys(world.due()) == {customer: ROUTINE}
 
 

@@ -149,6 +149,8 @@ class SweepView(View):
     started_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    asked_by: str | None
+    """Who asked for it; null: it was time."""
     phase: str | None
     counts: dict[str, int]
     errors: dict[str, str]

@@ -62,6 +62,8 @@ export const overview = {
     sweepNever: "There was none yet.",
     sweepRunning: (phase) => `under way: ${phase}`,
     sweepDone: "finished",
+    sweepAsked: (name) => `asked for by ${name}`,
+    sweepTime: "on schedule",
     sweepPartial: (phases) => `left out ${phases}`,
     migration: "Database",
     migrationDone: (applied) => `migration ${applied}`,

@@ -57,6 +57,7 @@ function Sweep({ sweep }) {
   const left = Object.keys(sweep.errors);
   return html`
     ${sweep.finishedAt ? html`${said.sweepDone} <${Time} at=${sweep.finishedAt} />` : html`<${Badge} word=${said.sweepRunning(words(sweep.phase))} tone="info" /> <${Time} at=${sweep.startedAt} />`}
+    <div class="soft">${sweep.askedBy ? said.sweepAsked(sweep.askedBy) : said.sweepTime}</div>
     <div class="soft">${Object.entries(sweep.counts).map(([what, number]) => `${words(what)} ${number}`).join(" · ")}</div>
     ${left.length > 0 && html`<div class="fault" title=${Object.values(sweep.errors).join("; ")}>${said.sweepPartial(left.map(words).join(", "))}</div>`}
   `;
