@@ -14,7 +14,7 @@ from lib.model import CustomerKey
 from lib.model.money import Order
 from lib.model.provider import Provider
 from lib.policy.offline_lines import line_name
-from tests.killed import lives
+from tests.killed import lives, writes
 from tests.money.till import TRANSFER, came, counter, order, past, sale, sell, states
 from tests.scripts.test_adopt import launch
 from tests.world import World
@@ -294,7 +294,7 @@ async def test_a_collection_that_is_killed_at_any_statement_is_taken_up(world: W
     sell(world)
     for statements in range(200):
         made = await order(world, domain=f"shop{statements}.example", customer_id=f"K-{statements}")
-        lived = await lives(statements, partial(came, world, made, 1900, external_id="line"))
+        lived = await lives(statements, partial(came, world, made, 1900, external_id="line"), writes)
         before = world.sql("SELECT state, collected FROM orders WHERE order_id = %s", made.id)[0]
         assert before in ({"state": "pending", "collected": 0}, {"state": "paid", "collected": 1900})
         nudged = world.sql("SELECT 1 FROM due WHERE kind = 'customer' AND key = %s", key_of(made))
@@ -309,7 +309,7 @@ async def test_a_collection_that_is_killed_at_any_statement_is_taken_up(world: W
         world.sql("ALTER TABLE collections DISABLE TRIGGER collections_are_counted")
         world.sql("UPDATE collections SET external_id = NULL")
         world.sql("ALTER TABLE collections ENABLE TRIGGER collections_are_counted")
-    assert 10 < statements < 199
+    assert 3 < statements < 199
 
 
 async def test_the_pass_of_a_line_is_killed_at_any_statement_and_asks_for_the_next_period_once(world: World) -> None:
@@ -322,7 +322,7 @@ async def test_the_pass_of_a_line_is_killed_at_any_statement_and_asks_for_the_ne
         past(world, 17)
         world.sql("UPDATE due SET due_at = 'infinity' WHERE key <> %s", made.id)
         world.sql("UPDATE due SET due_at = now() WHERE key = %s", made.id)
-        lived = await lives(statements, world.drain)
+        lived = await lives(statements, world.drain, writes)
         world.hurry()
         await world.drain()
         line = world.sql("SELECT origin, state, reference FROM orders WHERE line_id = %s ORDER BY created_at", made.id)
@@ -330,7 +330,7 @@ async def test_the_pass_of_a_line_is_killed_at_any_statement_and_asks_for_the_ne
         assert len({row["reference"] for row in line}) == 2
         if lived:
             break
-    assert 10 < statements < 199
+    assert 3 < statements < 199
 
 
 async def test_it_is_explained_by_any_of_its_names(world: World) -> None:
