@@ -23,7 +23,7 @@ from psycopg import sql
 
 USER = "postgres"
 # Speed for data that nobody will miss.
-FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 
 
 class PostgresError(Exception):

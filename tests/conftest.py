@@ -7,6 +7,7 @@ import os
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lib.config import Secret
 from lib.database import Database, migrate
 from scripts._postgres import Postgres, start
 from tests import tools
+from tests.memory import folder_in_memory
 from tests.pooler import pooler
 from tests.world import World, make_world
 
@@ -86,8 +88,10 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server of this run's own."""
-    with start(tmp_path_factory.mktemp("postgres") / "data", durable=False) as server:
-        yield server
+    with ExitStack() as stack:
+        memory = stack.enter_context(folder_in_memory())
+        with start((memory or tmp_path_factory.mktemp("postgres")) / "data", durable=False) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")
