@@ -27,7 +27,7 @@ def test_what_comes_is_shown_with_the_money_at_stake_and_as_files(desk: Desk, wo
 
 
 def test_everybody_who_is_unpaid_gets_grace_at_once(desk: Desk, world: World) -> None:
-    """One act switches on who is held for a debt and keeps on whoever is in grace, and says until when and why."""
+    """One act switches on who owes, and keeps on whoever is in grace, until a date; another takes it back."""
     held, behind = world.buy("Bea Example"), world.buy("Cal Example")
     world.fall_unpaid(held)
     world.stage.stripe.fail_payment(behind.subscription)
@@ -37,6 +37,8 @@ def test_everybody_who_is_unpaid_gets_grace_at_once(desk: Desk, world: World) ->
     desk.come_in()
     desk.see("work", state="upcoming")
     desk.page.get_by_role("button", name="Grace for all unpaid").click()
+    desk.fill(Reason="the bank is out")
+    expect(desk.dialog.get_by_role("button", name="Preview")).to_be_disabled()  # no date is no date
     desk.fill(On_until=f"{until:%Y-%m-%dT%H:%M}", Reason="the bank is out")
     desk.confirm("Preview")
     go = desk.dialog.locator("footer").get_by_role("button", name=re.compile(r"^Give grace to \d+$"))
@@ -46,6 +48,16 @@ def test_everybody_who_is_unpaid_gets_grace_at_once(desk: Desk, world: World) ->
     assert not world.suspended(held)
     assert {world.service(one)["grace_override"] for one in (held, behind)} == {until}
     assert world.sql("SELECT id FROM actions WHERE kind = 'grace' AND strpos(actions::text, 'the bank is out') > 0")
+
+    desk.confirm("Close")
+    desk.at_rest()
+    desk.page.get_by_role("button", name="Take grace back from all").click()
+    desk.fill(Reason="the bank is back")
+    desk.confirm("Preview")
+    desk.dialog.locator("footer").get_by_role("button", name=re.compile(r"^Take grace back from \d+$")).click()
+    expect(desk.dialog).to_contain_text("All of them have been looked at since.")
+    assert world.suspended(held)
+    assert {world.service(one)["grace_override"] for one in (held, behind)} == {None}
 
 
 def test_a_hold_is_undone_from_the_timeline(desk: Desk, world: World) -> None:

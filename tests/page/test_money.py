@@ -3,7 +3,7 @@
 import inspect
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from lib.policy import currencies as server
 from tests.page.desk import Buyer, Desk, World
@@ -37,6 +37,40 @@ def test_a_part_is_refunded_once_and_never_more_than_is_left(desk: Desk, world: 
     desk.at_rest()
     desk.page.get_by_role("button", name="Refund", exact=True).click()
     expect(desk.dialog).to_contain_text("At most 14.00 EUR can be given back.")
+
+
+def test_a_refund_whose_answer_was_lost_is_not_made_twice(desk: Desk, world: World) -> None:
+    """A refund under way can't be closed, and asked for anew after its answer was lost it is still one refund."""
+    kim = world.order("Kim Example")
+    held: list[Route] = []
+    desk.page.route("**/api/admin/orders", lambda route: held.append(route) if not held else route.continue_())
+    desk.come_in()
+    desk.see("orders", id=order_of(world, kim))
+    ask_for_a_refund(desk)
+    expect(desk.dialog).to_contain_text("waiting for the answer")
+    for _ in range(3):
+        desk.page.keyboard.press("Escape")
+    expect(desk.dialog).to_contain_text("waiting for the answer")
+    expect(desk.dialog.locator("header").get_by_role("button", name="Close")).to_be_disabled()
+    with desk.forgiving("orders"):
+        held[0].fetch()
+        held[0].abort()
+        expect(desk.dialog).to_contain_text("the server did not answer")
+    desk.page.keyboard.press("Escape")
+    expect(desk.dialog).to_have_count(0)
+    desk.at_rest()
+    ask_for_a_refund(desk)
+    expect(desk.dialog).to_contain_text("It had been asked for before")
+    expect(desk.dialog.locator("li.done")).to_have_count(3)
+    refunds = [one for one in world.stage.stripe.refunds.values() if one["charge"] == world.charge(kim)["id"]]
+    assert [one["amount"] for one in refunds] == [500]
+
+
+def ask_for_a_refund(desk: Desk) -> None:
+    """Ask for five euros back, each time in the same words."""
+    desk.page.locator("main").get_by_role("button", name="Refund", exact=True).click()
+    desk.fill(Amount="5.00", Reason="a bad week")
+    desk.confirm("Refund 5.00 EUR")
 
 
 def test_a_dispute_shows_when_it_is_due_and_what_to_send(desk: Desk, world: World) -> None:

@@ -41,8 +41,7 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
     event.preventDefault();
     life.current = new AbortController();
     const told = await perform({ values, send, applied, verify, signal: life.current.signal, show: setRun });
-    if (told === null) return;
-    announce(told ? texts.act.heard(label) : texts.act.heardFailed(label));
+    if (told !== null) announce(heard(label, told));
   };
   const end = () => {
     close();
@@ -50,7 +49,7 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
   };
   const words = typeof go === "function" ? go(values) : go;
   return html`
-    <${Dialog} title=${title} onClose=${end}>
+    <${Dialog} title=${title} onClose=${end} busy=${run?.busy && run.applied === null}>
       ${run === null
         ? html`
             <form onSubmit=${begin}>
@@ -74,7 +73,14 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
   `;
 }
 
-/** Go through the steps; whether it went well, null when nobody looks any more. */
+/** What is read aloud of an act: what still waits, for itself or for a person, is no success. */
+function heard(label, { state, lines }) {
+  if (state === "failed") return texts.act.heardFailed(label);
+  if (state === "waiting") return texts.act.heardWaiting(label, lines.filter((line) => typeof line === "string").join(" "));
+  return texts.act.heard(label);
+}
+
+/** Go through the steps; the one that says how it ended, null when nobody looks any more. */
 async function perform({ values, send, applied, verify, signal, show }) {
   const run = { busy: true, asked: { state: "doing", lines: [texts.act.waiting] }, applied: null, verified: null, problem: null, checks: Boolean(verify) };
   const tell = (part) => signal.aborted || show(Object.assign(run, part) && { ...run });
@@ -85,7 +91,7 @@ async function perform({ values, send, applied, verify, signal, show }) {
   } catch (problem) {
     if (signal.aborted) return null;
     tell({ busy: false, asked: { state: "failed", lines: [] }, problem });
-    return false;
+    return { state: "failed", lines: [] };
   }
   tell({ asked: { state: "done", lines: [] }, applied: applied(answer) });
   if (verify && run.applied.state !== "failed") {
@@ -94,7 +100,8 @@ async function perform({ values, send, applied, verify, signal, show }) {
   }
   if (signal.aborted) return null;
   tell({ busy: false });
-  return run.applied.state !== "failed" && run.verified?.state !== "failed";
+  const told = [run.verified, run.applied].filter(Boolean);
+  return told.find((step) => step.state === "failed") ?? told.find((step) => step.state === "waiting") ?? run.applied;
 }
 
 function Steps({ run }) {

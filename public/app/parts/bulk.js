@@ -57,9 +57,10 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
   useEffect(() => {
     if (!fields.length) preview();
   }, []);
+  const acting = stage.busy && stage.name === "shown"; // its answer is waited for
   const change = (name, value) => setValues((before) => ({ ...before, [name]: value }));
   return html`
-    <${Dialog} title=${title} onClose=${close}>
+    <${Dialog} title=${title} onClose=${close} busy=${acting}>
       <p>${says}</p>
       ${stage.name === "form" && fields.length > 0 && html`<${Fields} fields=${fields} values=${values} set=${change} />`}
       ${stage.name === "shown" && html`<${Shown} shown=${stage.shown} />`}
@@ -67,7 +68,7 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
       ${stage.busy && html`<p class="soft" aria-busy="true">${stage.name === "form" ? texts.bulk.previewing : texts.act.sending}</p>`}
       ${stage.problem && html`<${Failure} what=${what} problem=${stage.problem} />`}
       <footer>
-        <button type="button" class="quiet" onClick=${close}>${stage.name === "begun" ? texts.dialog.close : texts.dialog.cancel}</button>
+        <button type="button" class="quiet" disabled=${acting} onClick=${close}>${stage.name === "begun" ? texts.dialog.close : texts.dialog.cancel}</button>
         ${stage.name === "shown" && html`<button type="button" class="quiet" disabled=${stage.busy} onClick=${fields.length ? () => setStage({ name: "form" }) : preview}>${fields.length ? texts.bulk.back : texts.table.refresh}</button>`}
         ${stage.name === "form" && html`<button type="button" class="main" disabled=${stage.busy || !complete(fields, values)} onClick=${preview}>${texts.bulk.preview}</button>`}
         ${stage.name === "shown" && stage.shown.matches > 0 && html`<button type="button" class=${tone ?? "main"} disabled=${stage.busy} onClick=${act}>${go(stage.shown.matches, values)}</button>`}

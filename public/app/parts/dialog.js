@@ -6,10 +6,10 @@ import { texts } from "/app/texts.js";
 let number = 0;
 
 /**
- * @param {{title: string, onClose?: () => void, children: any, wide?: boolean, fixed?: boolean}} props
- *   `fixed`: it can't be closed (the key is asked for).
+ * @param {{title: string, onClose?: () => void, children: any, wide?: boolean, fixed?: boolean, busy?: boolean}} props
+ *   `fixed`: it can't be closed (the key is asked for); `busy`: not now (an answer is on its way).
  */
-export function Dialog({ title, onClose, children, wide, fixed }) {
+export function Dialog({ title, onClose, children, wide, fixed, busy }) {
   const box = useRef(null);
   const id = useRef(`dialog-${++number}`);
   useEffect(() => {
@@ -20,13 +20,14 @@ export function Dialog({ title, onClose, children, wide, fixed }) {
   }, []);
   const cancel = (event) => {
     event.preventDefault();
-    if (!fixed) onClose();
+    if (!fixed && !busy) onClose();
   };
+  const closed = () => (fixed || busy ? box.current.showModal() : onClose()); // a second Esc closes it whatever `cancel` says
   return html`
-    <dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id.current} onCancel=${cancel}>
+    <dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id.current} onCancel=${cancel} onClose=${closed}>
       <header>
         <h2 id=${id.current}>${title}</h2>
-        ${!fixed && html`<button type="button" class="quiet close" aria-label=${texts.dialog.close} onClick=${onClose}><${Cross} /></button>`}
+        ${!fixed && html`<button type="button" class="quiet close" aria-label=${texts.dialog.close} disabled=${busy} onClick=${onClose}><${Cross} /></button>`}
       </header>
       ${children}
     </dialog>

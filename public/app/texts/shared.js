@@ -107,6 +107,7 @@ export const shared = {
     nothing: "Nothing had to be changed in the panel.",
     noted: "It is in the ledger.",
     reading: "reading the ledger",
+    unproven: "applied, not seen in the panel yet",
     notYet: "The ledger does not show the end yet: the timeline will.",
     readFailed: "The ledger could not be read just now.",
     outcome: {
@@ -119,6 +120,7 @@ export const shared = {
     done: "Done",
     heard: (label) => `${label}: done`,
     heardFailed: (label) => `${label}: failed`,
+    heardWaiting: (label, why) => `${label}: not done yet. ${why}`,
   },
   bulk: {
     preview: "Preview",

@@ -57,10 +57,17 @@ export const work = {
     amnesty: {
       label: "Grace for all unpaid",
       title: "Grace for everybody who is unpaid",
-      says: "For a bank's outage: everybody held for non-payment is switched on, and everybody in a running grace stays on, until the date. It ends by itself. Without a date it is taken back now.",
-      until: "On until (empty: take it back)",
-      go: (count, { until }) => (until ? `Give grace to ${count}` : `Take grace back from ${count}`),
+      says: "For a bank's outage: everybody held for non-payment is switched on, and everybody in a running grace stays on, until the date. It ends by itself.",
+      until: "On until",
+      go: (count) => `Give grace to ${count}`,
       what: "Giving grace",
+    },
+    amnestyBack: {
+      label: "Take grace back from all",
+      title: "Take grace back from everybody who is unpaid",
+      says: "The dates that grace was given until, for all or for one alone, no longer count: whose own grace is over is switched off now.",
+      go: (count) => `Take grace back from ${count}`,
+      what: "Taking grace back",
     },
   },
 };

@@ -2,7 +2,7 @@
 
 import { ask, post } from "/app/api.js";
 import { minorUnits } from "/app/format.js";
-import { html, useRef } from "/app/markup.js";
+import { html } from "/app/markup.js";
 import { Act } from "/app/parts/act.js";
 import { amountField, restOf, shown, typed } from "/app/screens/orders/amounts.js";
 import { orders as say } from "/app/texts/orders.js";
@@ -18,17 +18,16 @@ const wait = (signal) => new Promise((done, stop) => {
 });
 const read = (id, signal) => ask(PATH, { query: { id }, signal });
 
-/** Send a body under a key of its own: a repetition of the same does nothing, another body is another act. */
-export function useOnce() {
-  const last = useRef({ text: "", key: "" });
-  return {
-    send: (body, signal) => {
-      const text = JSON.stringify(body);
-      if (last.current.text !== text) last.current = { text, key: crypto.randomUUID() };
-      return post(PATH, body, { signal, idempotencyKey: last.current.key });
-    },
-    over: () => (last.current = { text: "", key: "" }),
-  };
+const unanswered = new Map(); // the key of each body that no good answer came for, whatever was closed or left meanwhile
+
+/** Send a body under a key of its own until it is answered: a repetition after a lost answer does nothing more. */
+export async function once(body, signal) {
+  const text = JSON.stringify(body);
+  const idempotencyKey = unanswered.get(text) ?? crypto.randomUUID();
+  unanswered.set(text, idempotencyKey);
+  const answer = await post(PATH, body, { signal, idempotencyKey });
+  unanswered.delete(text);
+  return answer;
 }
 
 const repeated = (answer) => (answer.repeated ? [say.acts.repeated] : []);
@@ -56,53 +55,48 @@ export function Acts({ order, reload }) {
 }
 
 function Collect({ order, reload }) {
-  const once = useOnce();
   return html`
     <${Act} label=${say.acts.collect} what=${say.acts.collectWhat} says=${say.acts.collectSays(shown(order.missing, order))}
       fields=${[amountField(order, null), { name: "externalId", label: say.fields.externalId, hint: say.fields.externalHint }]}
       go=${(values) => say.acts.collectGo(typed(values, order))}
-      send=${(values, signal) => once.send({ action: "collect", orderId: order.id, currency: order.currency, amount: minorUnits(values.amount, order.exponent), ...(values.externalId ? { externalId: values.externalId } : {}) }, signal)}
+      send=${(values, signal) => once({ action: "collect", orderId: order.id, currency: order.currency, amount: minorUnits(values.amount, order.exponent), ...(values.externalId ? { externalId: values.externalId } : {}) }, signal)}
       applied=${(answer) => ({ state: "done", lines: [say.acts.collected(say.states[answer.order.state], answer.order.missing ? shown(answer.order.missing, answer.order) : ""), ...repeated(answer)] })}
-      verify=${readBack(order.id)} done=${() => { once.over(); reload(); }} />
+      verify=${readBack(order.id)} done=${reload} />
   `;
 }
 
 function Return({ order, reload }) {
-  const once = useOnce();
   return html`
     <${Act} label=${say.acts.returned} what=${say.acts.returnWhat} says=${say.acts.returnSays(shown(order.overpaid, order))}
       fields=${[amountField(order, order.overpaid)]} go=${(values) => say.acts.returnGo(typed(values, order))}
-      send=${(values, signal) => once.send({ action: "return", orderId: order.id, amount: minorUnits(values.amount, order.exponent) }, signal)}
+      send=${(values, signal) => once({ action: "return", orderId: order.id, amount: minorUnits(values.amount, order.exponent) }, signal)}
       applied=${(answer) => ({ state: "done", lines: [say.acts.returnDone, ...repeated(answer)] })}
-      verify=${readBack(order.id)} done=${() => { once.over(); reload(); }} />
+      verify=${readBack(order.id)} done=${reload} />
   `;
 }
 
 function Cancel({ order, reload }) {
-  const once = useOnce();
   return html`
     <${Act} label=${say.acts.cancel} tone="bad" what=${say.acts.cancelWhat} says=${say.acts.cancelSays}
-      send=${(_, signal) => once.send({ action: "cancel", orderId: order.id }, signal)}
+      send=${(_, signal) => once({ action: "cancel", orderId: order.id }, signal)}
       applied=${(answer) => ({ state: "done", lines: [say.acts.cancelled(say.states[answer.order.state]), ...repeated(answer)] })}
-      verify=${readBack(order.id)} done=${() => { once.over(); reload(); }} />
+      verify=${readBack(order.id)} done=${reload} />
   `;
 }
 
 function Correct({ order, reload }) {
-  const once = useOnce();
   const names = ["email", "name", "domain"];
   const changed = (values) => Object.fromEntries(names.filter((name) => values[name] && values[name] !== (order[name] ?? "")).map((name) => [name, values[name]]));
   return html`
     <${Act} label=${say.acts.change} title=${say.acts.changeTitle} quiet what=${say.acts.changeWhat} says=${say.acts.changeSays} go=${say.acts.changeGo}
       fields=${names.map((name) => ({ name, label: say.fields[name], value: order[name] ?? "" }))}
-      send=${(values, signal) => once.send({ action: "change", orderId: order.id, ...changed(values) }, signal)}
+      send=${(values, signal) => once({ action: "change", orderId: order.id, ...changed(values) }, signal)}
       applied=${(answer) => ({ state: "done", lines: [say.acts.changed, ...repeated(answer)] })}
-      verify=${readBack(order.id)} done=${() => { once.over(); reload(); }} />
+      verify=${readBack(order.id)} done=${reload} />
   `;
 }
 
 function Refund({ order, rest, offline, reload }) {
-  const once = useOnce();
   const payments = offline ? [] : order.payments.filter((one) => restOf(one, order.refunds) > 0);
   const of = payments[0] ?? order;
   const most = (values) => (offline ? rest : restOf(payments.find((one) => one.id === values.payment) ?? of, order.refunds));
@@ -116,9 +110,9 @@ function Refund({ order, rest, offline, reload }) {
       says=${(values) => `${say.acts.refundSays(shown(most(values), of))} ${offline ? say.acts.refundOffline : say.acts.refundStripe}`}
       fields=${[choice, amountField(of, largest), { name: "reason", label: say.fields.reason }].filter(Boolean)}
       go=${(values) => say.acts.refundGo(typed(values, of))}
-      send=${(values, signal) => once.send({ action: "refund", orderId: order.id, amount: minorUnits(values.amount, of.exponent), ...(values.reason ? { reason: values.reason } : {}), ...(offline ? {} : { paymentId: values.payment ?? of.id }) }, signal)}
+      send=${(values, signal) => once({ action: "refund", orderId: order.id, amount: minorUnits(values.amount, of.exponent), ...(values.reason ? { reason: values.reason } : {}), ...(offline ? {} : { paymentId: values.payment ?? of.id }) }, signal)}
       applied=${(answer) => told(answer)}
-      verify=${offline ? readBack(order.id) : (answer, signal) => settled(order.id, answer, signal)} done=${() => { once.over(); reload(); }} />
+      verify=${offline ? readBack(order.id) : (answer, signal) => settled(order.id, answer, signal)} done=${reload} />
   `;
 }
 

@@ -2,8 +2,8 @@
 
 import { digits } from "/app/currencies.js";
 import { minorUnits } from "/app/format.js";
-import { html } from "/app/markup.js";
-import { useOnce } from "/app/screens/orders/acts.js";
+import { html, useRef } from "/app/markup.js";
+import { once } from "/app/screens/orders/acts.js";
 import { ask } from "/app/api.js";
 import { Act } from "/app/parts/act.js";
 import { orders as say } from "/app/texts/orders.js";
@@ -26,17 +26,19 @@ const FIELDS = [
 
 /** The button and its dialog. @param {{done: (order: object) => void}} props */
 export function Create({ done }) {
-  const once = useOnce();
-  let made = null;
+  const made = useRef(null);
   return html`
     <${Act} label=${say.acts.create} says=${say.acts.createSays} what=${say.acts.createWhat} go=${say.acts.createGo} fields=${FIELDS}
-      send=${async (values, signal) => (made = await once.send(bodyOf(values), signal))}
+      send=${async (values, signal) => {
+        made.current = null;
+        return (made.current = await once(bodyOf(values), signal));
+      }}
       applied=${(answer) => ({ state: "done", lines: [say.acts.created(answer.order.reference), ...(answer.repeated ? [say.acts.repeated] : [])] })}
       verify=${async (answer, signal) => {
         const order = await ask("/api/admin/orders", { query: { id: answer.order.id }, signal });
         return { state: "done", lines: [say.acts.readBack(say.states[order.state])] };
       }}
-      done=${() => { once.over(); if (made) done(made.order); }} />
+      done=${() => made.current && done(made.current.order)} />
   `;
 }
 

@@ -21,12 +21,19 @@ export function ForAll({ state, reason, none, done }) {
   `;
 }
 
-/** Grace until a date for everybody who is held, or about to be held, for what is unpaid. */
+const UNPAID = { hold: "unpaid", upcoming: true };
+
+/** Grace until a date for everybody who is held, or about to be held, for what is unpaid; and taking it back. */
 export function Amnesty({ done }) {
   const { until, ...words } = said.amnesty;
-  const fields = [{ name: "until", label: until, type: "datetime-local" }, { ...REASON, required: true }];
-  const body = (values) => ({ action: "grace", filter: { hold: "unpaid", upcoming: true }, until: toUtc(values.until), reason: values.reason });
-  return html`<${Bulk} ...${words} route=${ROUTE} fields=${fields} body=${body} done=${done} />`;
+  const reason = { ...REASON, required: true };
+  const fields = [{ name: "until", label: until, type: "datetime-local", required: true }, reason];
+  const body = (values) => ({ action: "grace", filter: UNPAID, until: toUtc(values.until), reason: values.reason });
+  const back = (values) => ({ action: "grace", filter: UNPAID, until: null, reason: values.reason });
+  return html`
+    <${Bulk} ...${words} route=${ROUTE} fields=${fields} body=${body} done=${done} />
+    <${Bulk} ...${said.amnestyBack} tone="bad" route=${ROUTE} fields=${[reason]} body=${back} done=${done} />
+  `;
 }
 
 /** Let go for everybody what a person may let go: a hold by hand, or the present disputes or refunds. */
