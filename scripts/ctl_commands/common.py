@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import update_wrapper
 from typing import Any, TypeVar
 
@@ -74,44 +75,97 @@ def filled(**fields: Any) -> dict[str, Any]:
 # --- whom -------------------------------------------------------------------------------------------------------------
 
 
+CUSTOMERS = ("cus_", "bank_transfer:", "cash_on_delivery:")
+"""How the id of a customer begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """Whom an act is about."""
+
+    customer: str | None
+    """None for a subscription that only Stripe knows yet."""
+    email: str | None
+    subscription: str | None = None
+    """That one alone; None is everything of the customer."""
+
+    @property
+    def field(self) -> dict[str, str]:
+        """The field of a request that says to whom."""
+        return filled(subscriptionId=self.subscription) or filled(customerId=self.customer)
+
+    def __str__(self) -> str:
+        theirs = named(self.customer, self.email)
+        return f"{self.subscription}{f' of {theirs}' if theirs else ''}" if self.subscription else theirs
+
+
+def named(customer: str | None, email: str | None) -> str:
+    """A customer by what is known of them: the id and the e-mail address."""
+    return f"{customer} ({email})" if customer and email else customer or email or ""
+
+
 def customer_id(connection: Connection, word: str) -> str:
     """The customer that a word means.
 
     Raises:
         Failed: nobody is meant, or several are.
     """
-    if word.startswith(("cus_", "bank_transfer:", "cash_on_delivery:")):
-        return word
+    return word if word.startswith(CUSTOMERS) else str(_one(connection, word)["customerId"])
+
+
+def whom(connection: Connection, word: str) -> Whom:
+    """Whom an act by this word would reach. An id that is not remembered here is left to the API, which asks Stripe.
+
+    Raises:
+        Failed: nobody is meant, or several are.
+    """
+    subscription = word if word.startswith("sub_") else None
+    if subscription is None and not word.startswith(CUSTOMERS):
+        one = _one(connection, word)
+        return Whom(one["customerId"], one["email"])
+    known = connection.get("admin/customers", identifier=word, limit=2)["data"]
+    if subscription is None:
+        return Whom(word, next((one["email"] for one in known if one["customerId"] == word), None))
+    one = known[0] if len(known) == 1 else {"customerId": None, "email": None}
+    return Whom(one["customerId"], one["email"], subscription)
+
+
+def _one(connection: Connection, word: str) -> dict[str, Any]:
+    """The customer of a word; a list of the API takes it as a beginning, and only the whole of it counts here."""
     field = "identifier" if word.startswith(("sub_", "org_")) else "email" if "@" in word else "domain"
-    found = connection.get("admin/customers", **{field: word}, limit=50)["data"]
+    like = connection.get("admin/customers", **{field: word}, limit=50)["data"]
+    found = like
     if field == "email":
-        found = [one for one in found if (one["email"] or "").lower() == word.lower()] or found
+        found = [one for one in like if (one["email"] or "").lower() == word.lower()]
     elif field == "domain":
-        found = [one for one in found if word.lower() in one["domains"]] or found
+        found = [one for one in like if word.lower() in one["domains"]]
     if not found:
-        raise Failed(f"Nobody is known by {word}. Look further: ./scripts/ctl customers find --help")
+        said = f"Nobody is known by {word}."
+        if like:
+            raise Failed(f"{said} What begins so (name one whole, or by its id):\n{_listed(like)}")
+        raise Failed(f"{said} Look further: ./scripts/ctl customers find --help")
     if len(found) > 1:
-        listed = "\n".join(f"  {one['customerId']}  {one['email'] or ''}  {' '.join(one['domains'])}" for one in found)
-        raise Failed(f"{word} means {len(found)} customers: name one by its id.\n{listed}")
-    return str(found[0]["customerId"])
+        raise Failed(f"{word} means {len(found)} customers: name one by its id.\n{_listed(found)}")
+    one: dict[str, Any] = found[0]
+    return one
 
 
-def subject(connection: Connection, word: str) -> dict[str, str]:
-    """The field of a request that says to whom: one subscription, or all of a customer."""
-    return {"subscriptionId": word} if word.startswith("sub_") else {"customerId": customer_id(connection, word)}
+def _listed(found: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(f"  {one['customerId']}  {one['email'] or ''}  {' '.join(one['domains'])}" for one in found)
 
 
 # --- before something is done -----------------------------------------------------------------------------------------
 
 
 def confirm(question: str, *, said_yes: bool) -> None:
-    """Go on only by a person's yes.
+    """Go on only by a person's yes. The question names what would be done, and to whom.
 
     Raises:
         Failed: they said no, or nobody is there to ask.
     """
     if said_yes:
         return
+    question = show.clean(question)
     if not sys.stdin.isatty():
         raise Failed(f"{question} Nobody is here to answer: add --yes.", USAGE)
     if not click.confirm(question, err=True):
@@ -158,12 +212,13 @@ def _follow(connection: Connection, batch: str, *, quiet: bool) -> dict[str, Any
 # --- after something was done -----------------------------------------------------------------------------------------
 
 
-def tell_pass(done: Mapping[str, Any]) -> None:
-    """What a pass did, and how the customer stands.
+def tell_pass(done: Mapping[str, Any], about: Whom) -> None:
+    """Whom it was done to, what their pass did, and how they stand.
 
     Raises:
         Failed: it waits for a person, or for another try.
     """
+    show.line(f"{replace(about, customer=done['customerId'])}:")
     for action in done["actions"]:
         show.line(f"  {action['kind']}  {action['service'] or ''}  ({action['rule']})")
     outcome = done["outcome"]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from scripts.ctl_commands import show
-from scripts.ctl_commands.common import asks, customer_id, example, limit, who
+from scripts.ctl_commands.common import asks, customer_id, example, limit, who, whom
 from scripts.ctl_commands.connection import Connection
 
 
@@ -157,5 +157,7 @@ def _facts(one: Mapping[str, Any]) -> str:
 @asks
 def login(connection: Connection, who: str, as_json: bool) -> None:
     """Print a link that logs you in to the panel as the customer. It is for one use: treat it as a password."""
-    answer = connection.post("admin/customers", {"action": "login", "customerId": customer_id(connection, who)})
+    about = whom(connection, customer_id(connection, who))
+    answer = connection.post("admin/customers", {"action": "login", **about.field})
+    click.echo(show.clean(f"As {about}:"), err=True)
     show.as_json(answer) if as_json else click.echo(answer["url"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +11,26 @@ from typing import Any
 import click
 
 from scripts.ctl_commands import show
-from scripts.ctl_commands.common import asks, confirm, customer_id, example, filled, limit, reason, yes
-from scripts.ctl_commands.connection import USAGE, Connection, Failed
+from scripts.ctl_commands.common import asks, confirm, customer_id, example, filled, limit, named, reason, yes
+from scripts.ctl_commands.connection import UNREACHABLE, USAGE, Connection, Failed
 
 ROUTE = "admin/orders"
+FAULT_OF_THEIRS = 500
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def _key(_: click.Context, __: click.Parameter, typed: str | None) -> str:
+    """The key that the act is done once under: a new one, if none was typed."""
+    if typed is None:
+        return str(uuid.uuid4())
+    if not typed or not typed.isascii() or not typed.isprintable():
+        raise click.BadParameter("write the key as it was printed.")
+    return typed
+
+
+once = click.option(
+    "--key", callback=_key, metavar="KEY", help="Printed where no answer came: the same act, and not a second one."
+)
 
 
 @click.group()
@@ -113,22 +129,23 @@ def show_order(connection: Connection, order: str, as_json: bool) -> None:
 @click.argument("amount")
 @click.option("--external-id", metavar="ID", help="The bank's or the courier's own id of the money: it counts once.")
 @click.option("--anyway", is_flag=True, help="Although the order has expired or was cancelled.")
+@once
 @yes
 @asks
 def collect(
-    connection: Connection, order: str, amount: str, external_id: str | None, anyway: bool, yes: bool, as_json: bool
-) -> None:
+    connection: Connection, order: str, amount: str, external_id: str | None, anyway: bool, key: str, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Take in money that came without Stripe. ORDER is its id or its payment reference."""
     one = _order(connection, order)
     minor = _minor(amount, one)
-    whose = one["email"] or one["customerId"]
     confirm(
-        f"{show.money(minor, one)} came for the order of {whose} ({show.money(one['missing'], one)} missing)?",
+        f"{show.money(minor, one)} came for the order of {_whose(one)} ({show.money(one['missing'], one)} missing)?",
         said_yes=yes,
     )
     body = {"action": "collect", "orderId": one["id"], "amount": minor, "currency": one["currency"]}
     body |= filled(externalId=external_id, anyway=anyway or None)
-    done = connection.post(ROUTE, body, key=str(uuid.uuid4()))
+    done = _done_once(connection, body, key)
     _tell(done, as_json=as_json)
 
 
@@ -137,20 +154,39 @@ def collect(
 @click.argument("amount", required=False)
 @click.option("--payment", metavar="ID", help="Of which payment; the newest, if nothing is said.")
 @reason
+@once
 @yes
 @asks
 def refund(
-    connection: Connection, order: str, amount: str | None, payment: str | None, reason: str | None, yes: bool,
-    as_json: bool,
+    connection: Connection, order: str, amount: str | None, payment: str | None, reason: str | None, key: str,
+    yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Give money back: the whole payment, or AMOUNT. Offline you pay it out yourself."""
     one = _order(connection, order)
     minor = _minor(amount, one) if amount is not None else None
     what = show.money(minor, one) if minor is not None else "all that is left"
-    confirm(f"Give {what} back to {one['email'] or one['customerId']}?", said_yes=yes)
+    confirm(f"Give {what} back to {_whose(one)}?", said_yes=yes)
     body = {"action": "refund", "orderId": one["id"], **filled(amount=minor, reason=reason, paymentId=payment)}
-    done = connection.post(ROUTE, body, key=str(uuid.uuid4()))
+    done = _done_once(connection, body, key)
     _tell(done, as_json=as_json)
+
+
+def _done_once(connection: Connection, body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Move money; where it is open whether it was moved, say how to ask for the same again."""
+    again = f"Run it again with --key {shlex.quote(key)}: the same act, and not a second one."
+    try:
+        return connection.post(ROUTE, body, key=key)
+    except KeyboardInterrupt:
+        click.echo(f"\n{again}", err=True)
+        raise
+    except Failed as failed:
+        if failed.code != UNREACHABLE and int((failed.document or {}).get("status", 0)) < FAULT_OF_THEIRS:
+            raise
+        raise Failed(f"{failed}\n{again}", failed.code, failed.document) from None
+
+
+def _whose(order: Mapping[str, Any]) -> str:
+    return named(order["customerId"], order["email"]) or "nobody yet"
 
 
 def _details(connection: Connection, word: str) -> dict[str, Any]:
@@ -187,6 +223,6 @@ def _tell(done: Mapping[str, Any], *, as_json: bool) -> None:
         return
     one = done["order"]
     again = " (it had been done before)" if done["repeated"] else ""
-    show.line(f"The order is {one['state']}{again}." + "".join(f" {note}." for note in _unusual(one)))
+    show.line(f"The order of {_whose(one)} is {one['state']}{again}." + "".join(f" {note}." for note in _unusual(one)))
     if done["refund"]:
         show.line(f"Refund: {done['refund'].get('status')}")

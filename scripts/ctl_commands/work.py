@@ -9,6 +9,7 @@ import click
 
 from scripts.ctl_commands import show
 from scripts.ctl_commands.common import (
+    Whom,
     asks,
     confirm,
     customer_id,
@@ -17,9 +18,9 @@ from scripts.ctl_commands.common import (
     limit,
     on_many,
     reason,
-    subject,
     tell_pass,
     who,
+    whom,
     yes,
 )
 from scripts.ctl_commands.connection import USAGE, Connection, Failed
@@ -63,13 +64,13 @@ def work(
         show.line(f"There are more than {limit}: --limit, or --csv for all.")
 
 
-def _one_or_all(connection: Connection, who: str | None, many: bool, filters: dict[str, Any]) -> dict[str, Any] | None:
-    """The field that names one, or None for all that match; refuses both and neither."""
+def _one_or_all(connection: Connection, who: str | None, many: bool, filters: dict[str, Any]) -> Whom | None:
+    """The one who is named, or None for all that match; refuses both and neither."""
     if (who is None) == (not many):
         raise Failed("Name somebody, or say --all (with --state, --reason ...).", USAGE)
     if who is not None and any(filters.values()):
         raise Failed("Filters go with --all.", USAGE)
-    return subject(connection, who) if who is not None else None
+    return whom(connection, who) if who is not None else None
 
 
 def _many(command: Any) -> Any:
@@ -96,12 +97,9 @@ def _act(
         on_many(connection, ROUTE, {**wanted, "filter": chosen}, what, said_yes=yes, as_json=as_json)
         return
     if asks_first:
-        confirm(f"{what} {who}?", said_yes=yes)
-    done = connection.post(ROUTE, wanted | one)
-    if as_json:
-        show.as_json(done)
-    else:
-        tell_pass(done)
+        confirm(f"{what} {'' if one.subscription else 'everything of '}{one}?", said_yes=yes)
+    done = connection.post(ROUTE, wanted | one.field)
+    show.as_json(done) if as_json else tell_pass(done, one)
 
 
 @click.command(
@@ -200,9 +198,10 @@ def amnesty(
 @asks
 def recreate(connection: Connection, who: str, reason: str | None, yes: bool, as_json: bool) -> None:
     """Make anew what was deleted in the panel by hand."""
-    confirm(f"Make anew what {who} has lost in the panel?", said_yes=yes)
-    done = connection.post(ROUTE, {"action": "recreate", **subject(connection, who), **filled(reason=reason)})
-    show.as_json(done) if as_json else tell_pass(done)
+    one = whom(connection, who)
+    confirm(f"Make anew what {one} has lost in the panel?", said_yes=yes)
+    done = connection.post(ROUTE, {"action": "recreate", **one.field, **filled(reason=reason)})
+    show.as_json(done) if as_json else tell_pass(done, one)
 
 
 @click.command(epilog=example("undo shop.example", "undo sub_... --yes"))
@@ -210,18 +209,32 @@ def recreate(connection: Connection, who: str, reason: str | None, yes: bool, as
 @yes
 @asks
 def undo(connection: Connection, who: str, yes: bool, as_json: bool) -> None:
-    """Take back the newest act of a person that can be taken back: a hold, a lift, a date."""
-    whom = customer_id(connection, who)
-    timeline = connection.get("admin/customers", id=whom, limit=200)["timeline"]["data"]
-    about = [one for one in timeline if not who.startswith("sub_") or (one["service"] or who).startswith(who)]
-    found = next((one for one in about if one["undo"]), None)
+    """Take back a person's newest act that can be taken back: a hold, a lift, a date. sub_...: of that one only."""
+    theirs = connection.get("admin/customers", id=customer_id(connection, who), limit=200)
+    acts = [one for one in theirs["timeline"]["data"] if one["undo"]]
+    found = next(iter(_of_one(acts, who) if who.startswith("sub_") else acts), None)
     if found is None:
-        raise Failed(f"Nothing that was done to {who} can be taken back: ./scripts/ctl customer show {who}")
+        alone = " alone" if acts else ""
+        raise Failed(f"Nothing that was done to {who}{alone} can be taken back: ./scripts/ctl customer show {who}")
     act = found["undo"]
     when = f"{found['kind']} by {found['actor']}, {show.ago(found['at'])}"
-    confirm(f"{act['label']} ({when})?", said_yes=yes)
+    about = Whom(theirs["customerId"], theirs["email"], act["body"].get("subscriptionId"))
+    confirm(f"{act['label']} ({when}): {'' if about.subscription else 'everything of '}{about}?", said_yes=yes)
     done = connection.send(act["method"], act["route"].removeprefix("/api/"), body=act["body"])
-    show.as_json(done) if as_json else tell_pass(done)
+    show.as_json(done) if as_json else tell_pass(done, about)
+
+
+def _of_one(acts: list[dict[str, Any]], subscription: str) -> list[dict[str, Any]]:
+    """The acts on one subscription, unless a newer act on the whole customer is what is in effect by now."""
+    found, on_all = [], set()
+    for act in acts:
+        body = act["undo"]["body"]
+        whose = body.get("subscriptionId")
+        if whose is None:
+            on_all.add(body["action"])
+        elif whose == subscription and body["action"] not in on_all:
+            found.append(act)
+    return found
 
 
 @click.command(epilog=example("sync cus_...", "sync shop.example --dry-run"))
@@ -230,8 +243,9 @@ def undo(connection: Connection, who: str, yes: bool, as_json: bool) -> None:
 @asks
 def sync(connection: Connection, who: str, dry_run: bool, as_json: bool) -> None:
     """Run a customer's pass now, and say what it did."""
-    done = connection.post("admin/sync", {**subject(connection, who), "dryRun": dry_run})
-    show.as_json(done) if as_json else tell_pass(done)
+    one = whom(connection, who)
+    done = connection.post("admin/sync", {**one.field, "dryRun": dry_run})
+    show.as_json(done) if as_json else tell_pass(done, one)
 
 
 def _date(until: str | None, days: int | None) -> str:

@@ -172,12 +172,38 @@ def test_hold_and_lift(ctl: Ctl, desk: Desk) -> None:
     """Somebody is suspended after a question, with the reason in the ledger, and live again."""
     ended = ctl("hold", desk.ada_sub, "--reason", "content")
     assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"Suspend {desk.ada_sub} of {desk.ada} (ada@example.com)? ")
     assert "add --yes" in ended.err
+    assert ctl("hold", "ada@example.com").err.startswith(f"Suspend everything of {desk.ada} (ada@example.com)? ")
     ended = ctl("hold", desk.ada_sub, "--reason", "content", "--yes")
-    assert ended.code == 0
+    assert (ended.code, ended.out.splitlines()[0]) == (0, f"{desk.ada_sub} of {desk.ada} (ada@example.com):")
     assert re.search(r"suspend +sub_", ended.out)
     assert desk.world.service(desk.ada_sub)["holds"] == ["admin"]
     assert ctl("lift", "ada@example.com").code == 0
+    assert desk.world.service(desk.ada_sub)["holds"] == []
+
+
+@pytest.mark.parametrize(("word", "whole"), [("shop.exampl", "shop.example"), ("ada@example.co", "ada@example.com")])
+def test_the_beginning_of_a_name_reaches_nobody(ctl: Ctl, desk: Desk, word: str, whole: str) -> None:
+    """It may be another's whole name: nothing is done, and who begins so is listed."""
+    ended = ctl("hold", word, "--yes")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"Nobody is known by {word}. ")
+    assert desk.ada in ended.err
+    assert whole in ended.err
+    assert desk.world.service(desk.ada_sub)["holds"] == []
+
+
+def test_an_act_on_everything_is_not_taken_back_by_one_subscription(ctl: Ctl, desk: Desk) -> None:
+    """By the customer's name it is, after a question that says so."""
+    assert ctl("hold", "ada@example.com", "--yes").code == 0
+    refused = ctl("undo", desk.ada_sub, "--yes")
+    assert (refused.code, refused.out) == (1, "")
+    assert f"to {desk.ada_sub} alone can be taken back" in refused.err
+    assert desk.world.service(desk.ada_sub)["holds"] == ["admin"]
+    asked = ctl("undo", desk.ada)
+    assert re.match(r"Lift this hold \(hold by admin, .+\): everything of \S+ \(ada@example\.com\)\?", asked.err)
+    assert ctl("undo", desk.ada, "--yes").out.startswith(f"{desk.ada} (ada@example.com):\n")
     assert desk.world.service(desk.ada_sub)["holds"] == []
 
 
@@ -274,14 +300,22 @@ def test_orders_money_and_its_return(ctl: Ctl, desk: Desk, monkeypatch: pytest.M
     more = {"currency": "eur", "email": "cy@example.com", "name": "Cy Example", "domain": "cy.example"}
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     made = httpx.post(f"{desk.url}/api/admin/orders", json=asked | more, headers=headers, timeout=60).json()["order"]
-    ended = ctl("collect", made["reference"], "9.00", "--yes")
-    assert (ended.code, ended.out) == (0, "The order is paying. missing 10.00 EUR.\n")
+    whose = f"{made['customerId']} (cy@example.com)"
+    assert f"came for the order of {whose} (" in ctl("collect", made["reference"], "9.00").err
+    ended = ctl("collect", made["reference"], "9.00", "--key", "fake-key", "--yes")
+    assert (ended.code, ended.out) == (0, f"The order of {whose} is paying. missing 10.00 EUR.\n")
+    again = ctl("collect", made["reference"], "9.00", "--key", "fake-key", "--yes")
+    assert (again.code, again.out) == (
+        0,
+        f"The order of {whose} is paying (it had been done before). missing 10.00 EUR.\n",
+    )
+    assert ctl("collect", made["id"], "9.00", "--key", "", "--yes").code == 2
     assert ctl("collect", made["id"], "9.001", "--yes").code == 2
     assert ctl("collect", made["id"], "0", "--yes").code == 2
     assert "write it such as 19 or 19.00" in ctl("collect", made["id"], "1,5", "--yes").err
     monkeypatch.setenv("CTL_KEY", "courier_fake_key")
     assert made["reference"].replace(" ", "") in ctl("orders", "list", "--open-offline", "--json").out.replace(" ", "")
-    assert ctl("collect", made["reference"], "10", "--yes").out.startswith("The order is paid")
+    assert ctl("collect", made["reference"], "10", "--yes").out.startswith(f"The order of {whose} is paid")
     beyond = ctl("work")
     assert (beyond.code, beyond.out) == (1, "")
     assert beyond.err

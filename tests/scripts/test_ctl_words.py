@@ -99,6 +99,31 @@ def test_a_moment_without_an_answer_ends_no_following(ctl: Ctl, monkeypatch: pyt
     assert (ended.code, ended.err) == (1, "the key is no more\n")
 
 
+@pytest.mark.parametrize("words", [("collect", "9.00"), ("refund",)])
+def test_money_without_an_answer_is_asked_for_again_under_its_key(
+    ctl: Ctl, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """The failure prints the key that the act went out with, and a run with it sends the same one."""
+    order = {"id": "8f14e45f-ceea-467f-a8d4-1f8ddd2ad6c1", "currency": "eur", "exponent": 2, "missing": 900}
+    order |= {"customerId": "cus_1", "email": "ada@example.com"}
+    keys = []
+
+    async def answer(request: Request) -> Response:
+        if request.method == "GET":
+            return JSONResponse(order)
+        keys.append(request.headers["idempotency-key"])
+        return Response("<html>", 504)
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])) as url:
+        monkeypatch.setenv("CTL_URL", url)
+        command = [words[0], str(order["id"]), *words[1:], "--yes"]
+        ended = ctl(*command)
+        printed = re.findall(r"again with --key (\S+):", ended.err)
+        ctl(*command, "--key", printed[0])
+    assert (ended.code, ended.out) == (3, "")
+    assert keys == printed * 2
+
+
 def test_ctrl_c_while_it_waits_says_so() -> None:
     """No traceback, and what was asked for may be under way."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
