@@ -150,3 +150,23 @@ def test_an_amount_is_read_by_stripes_table_of_currencies(desk: Desk) -> None:
     desk.open("/buy.html")
     digits = "async (all) => { const {digits} = await import('/app/currencies.js'); return all.map(digits); }"
     assert desk.page.evaluate(digits, currencies) == [server.digits(currency) for currency in currencies]
+
+
+def test_what_an_act_changed_is_read_even_while_an_older_answer_is_on_its_way(desk: Desk, world: World) -> None:
+    """An answer from before an act doesn't stay on the screen: after it the order is read once more."""
+    order = world.transfer("Lou Example")
+    desk.page.clock.install()
+    desk.come_in()
+    desk.see("orders", id=order["id"])
+    cancel = desk.page.locator("main").get_by_role("button", name="Cancel the order", exact=True)
+    held: list[Route] = []
+    desk.page.route("**/api/admin/orders?id=*", lambda route: route.continue_() if held else held.append(route))
+    desk.page.clock.fast_forward(16_000)
+    desk.page.wait_for_timeout(50)
+    before = held[0].fetch()
+    cancel.click()
+    desk.confirm("Cancel the order")
+    expect(desk.dialog.locator("li.done")).to_have_count(3)
+    desk.confirm("Close")
+    held[0].fulfill(response=before)
+    expect(cancel).to_have_count(0)

@@ -72,8 +72,10 @@ function watching(read, tell, poll) {
   const life = new AbortController();
   let timer;
   let busy = false;
+  let wanted = false;
   let last = 0;
   const load = async () => {
+    wanted = busy; // what is on its way may be older than what was done since: it is read once more
     if (busy || life.signal.aborted) return;
     busy = true;
     clearTimeout(timer);
@@ -84,13 +86,14 @@ function watching(read, tell, poll) {
     }
     busy = false;
     last = Date.now();
+    if (wanted) return void load();
     if (poll && !life.signal.aborted) timer = setTimeout(look, POLL);
   };
   const look = () => {
     if (!document.hidden) load();
   };
   const seen = () => {
-    if (poll && !document.hidden && Date.now() - last >= POLL) load();
+    if (poll && !busy && !document.hidden && Date.now() - last >= POLL) load();
   };
   document.addEventListener("visibilitychange", seen);
   load();

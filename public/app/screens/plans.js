@@ -31,7 +31,7 @@ export default function Plans({ params, go }) {
     if (all && params.price) open(changeOf(params.price, all, list.rows));
   }, [Boolean(all), params.price]);
   return html`
-    <div class="head"><h1>${say.title}</h1><button type="button" onClick=${() => open({ draft: drafted({}), waiting: 0 })}>${say.mapped.add}</button></div>
+    <div class="head"><h1>${say.title}</h1><button type="button" disabled=${!all} onClick=${() => open({ draft: drafted({}), waiting: 0 })}>${say.mapped.add}</button></div>
     <div class="stack">
     ${all && Object.entries(all.away).map(([side, why]) => html`<p key=${side} class="notice warn" role="status">${say.away(side, why)}</p>`)}
     ${all && html`<${Unmapped} all=${all} open=${open} />`}

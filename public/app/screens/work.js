@@ -76,7 +76,7 @@ function UpcomingList({ params, reload }) {
     <div class="bar">
       <${ForAll} state="upcoming" done=${again} />
       <span class="space"></span>
-      ${list.rows && html`<${Stake} rows=${list.rows} />`}
+      ${list.rows && html`<${Stake} rows=${list.rows} more=${Boolean(list.more)} />`}
       <${UpcomingFiles} query=${query} />
     </div>
     <${List} list=${list} what=${texts.overview.upcoming.what} empty=${{ says: said.empty.upcoming }}>

@@ -111,6 +111,8 @@ export const events = {
       skip: (count) => `Skip ${many(count, "event", "events")}`,
     },
     pickEndpoint: "Choose an endpoint in the filters first.",
+    noState: "What is done to all asks for no state: take this filter away first.",
+    pickFrom: "Choose in the filters from when on, too.",
   },
   endpoints: {
     caption: "Where outgoing events go",

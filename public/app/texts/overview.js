@@ -124,6 +124,7 @@ export const overview = {
     delete: "delete",
     none: "Nobody is suspended or deleted in the next 7 days.",
     stake: (amount) => `${amount} at stake`,
+    first: (count) => `of the first ${count}: there are more`,
     count: (suspended, deleted) => [suspended && plural(suspended, "suspension", "suspensions"), deleted && plural(deleted, "deletion", "deletions")].filter(Boolean).join(", "),
     ics: "Calendar",
     icsHint: "As an .ics file for your calendar",

@@ -74,8 +74,8 @@ export function appliedBy(answer) {
   return { state: "waiting", lines: [...lines, ...outcome.problems.flatMap((problem) => [texts.act.outcome.parked(problem.detail), problem.remedy])] };
 }
 
-/** How an action can end. What is only applied is read back by the pass as a whole, which looks until both sides are equal. */
-const ENDS = { verified: "done", applied: "done", noted: "done", failed: "failed", unknown: "waiting" };
+/** How an action can end. What is only applied has not been seen in the panel yet: it waits for its proof. */
+const ENDS = { verified: "done", applied: "waiting", noted: "done", failed: "failed", unknown: "waiting" };
 
 /** What somebody may wait for that a person's word lets pass. */
 export const RELEASABLE = ["double_purchase", "never_paid", "quantity_unusual", "mapping_changed"];
@@ -87,8 +87,8 @@ export const verifying = (customerId) => async (answer, signal) => {
     const did = timeline.data.filter((entry) => entry.source === "action" && entry.passId === answer.passId);
     const note = timeline.data.find((entry) => entry.kind === answer.action && entry.state === "noted");
     const mine = [note, ...did.reverse()].filter(Boolean);
-    if (mine.every((entry) => entry.state in ENDS)) return ended(mine);
-    if (look === LOOKS) return { state: "waiting", lines: [texts.act.notYet] };
+    if (mine.every((entry) => entry.state in ENDS && entry.state !== "applied")) return ended(mine);
+    if (look === LOOKS) return mine.every((entry) => entry.state in ENDS) ? ended(mine) : { state: "waiting", lines: [texts.act.notYet] };
     await new Promise((go) => setTimeout(go, LOOK));
     if (signal.aborted) return { state: "waiting", lines: [] };
   }
@@ -97,6 +97,6 @@ export const verifying = (customerId) => async (answer, signal) => {
 function ended(entries) {
   const states = entries.map((entry) => ENDS[entry.state]);
   const state = states.includes("failed") ? "failed" : states.includes("waiting") ? "waiting" : "done";
-  const lines = entries.map((entry) => `${texts.kinds[entry.kind] ?? words(entry.kind)}: ${texts.customers.one.timeline.steps[entry.state] ?? entry.state}${entry.steps.at(-1)?.error ? `, ${entry.steps.at(-1).error}` : ""}`);
+  const lines = entries.map((entry) => `${texts.kinds[entry.kind] ?? words(entry.kind)}: ${entry.state === "applied" ? texts.act.unproven : (texts.customers.one.timeline.steps[entry.state] ?? entry.state)}${entry.steps.at(-1)?.error ? `, ${entry.steps.at(-1).error}` : ""}`);
   return { state, lines: lines.length ? lines : [texts.act.nothing] };
 }

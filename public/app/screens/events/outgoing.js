@@ -33,7 +33,8 @@ const fields = (endpoints) => [
   { name: "to", label: say.filters.to, hint: say.filters.toHint },
 ];
 const NAMES = fields([]).map(({ name }) => name);
-const OF_MANY = ["type", "customer", "from", "to"]; // what an act on many takes; its endpoint stands apart
+const OF_MANY = ["type", "customer", "from", "to"]; // what an act on many takes; its endpoint stands apart, and it knows no states
+const SHOWN = "-7d"; // what the list shows where no time is chosen
 
 const only = (params, names) => Object.fromEntries(names.map((name) => [name, params[name]]).filter(([, value]) => value));
 
@@ -45,13 +46,14 @@ export function Outgoing({ params }) {
   const endpoints = list.answer?.endpoints ?? [];
   const all = fields(endpoints);
   const named = activeOf(all, params);
+  const why = whyNotAll(params);
   const next = named.length ? said.filteredNext : said.noneNext;
   return html`
     ${list.answer && html`<${Endpoints} endpoints=${endpoints} reload=${list.reload} />`}
     <${Filters} fields=${all} params=${params} />
     <div class="bar">
-      ${["resend", "skip"].map((act) => html`<${OnAll} key=${act} act=${act} endpoint=${params.endpoint} filter=${only(params, OF_MANY)} named=${named} none=${!params.endpoint} done=${list.reload} />`)}
-      ${!params.endpoint && html`<span class="soft">${say.all.pickEndpoint}</span>`}
+      ${["resend", "skip"].map((act) => html`<${OnAll} key=${act} act=${act} endpoint=${params.endpoint} filter=${{ from: SHOWN, ...only(params, OF_MANY) }} named=${activeOf(all, { from: SHOWN, ...params })} none=${Boolean(why)} done=${list.reload} />`)}
+      ${why && html`<span class="soft">${why}</span>`}
       <span class="space"></span>
       <${Shown} list=${list} />
       <${Download} path=${PATH} query=${query} name="outgoing.csv" />
@@ -65,6 +67,13 @@ export function Outgoing({ params }) {
       ${params.sel && html`<${One} key=${params.sel} id=${params.sel} endpoints=${endpoints} params=${params} changed=${list.reload} />`}
     </div>
   `;
+}
+
+/** Why nothing can be done to all that the list shows, where it is so. */
+function whyNotAll({ endpoint, state, from, to }) {
+  if (!endpoint) return say.all.pickEndpoint;
+  if (state) return say.all.noState;
+  return to && !from ? say.all.pickFrom : null;
 }
 
 const urlOf = (endpoints, id) => endpoints.find((one) => one.id === id)?.url ?? id;

@@ -29,8 +29,8 @@ export function UpcomingFiles({ query }) {
   `;
 }
 
-/** "12 suspensions, 3 deletions · 240.00 EUR at stake". */
-export function Stake({ rows }) {
+/** "12 suspensions, 3 deletions · 240.00 EUR at stake"; `more`: there are others, which these numbers leave out. */
+export function Stake({ rows, more }) {
   const sums = new Map();
   for (const { amount, currency, exponent } of rows) {
     if (amount === null) continue;
@@ -39,7 +39,7 @@ export function Stake({ rows }) {
   }
   const of = (what) => rows.filter((row) => row.what === what).length;
   const money = [...sums.values()].map((sum) => format.money(sum.amount, sum.currency, sum.exponent)).join(" + ");
-  return html`<span class="soft">${[said.count(of("suspend"), of("delete")), money && said.stake(money)].filter(Boolean).join(" · ")}</span>`;
+  return html`<span class="soft">${[said.count(of("suspend"), of("delete")), money && said.stake(money), more && said.first(rows.length)].filter(Boolean).join(" · ")}</span>`;
 }
 
 const FIRST = 10; // rows on the overview; the rest is one click away
@@ -51,7 +51,7 @@ export function Upcoming() {
     <section class="card">
       <header>
         <h2>${said.title}</h2>
-        ${list.rows && html`<${Stake} rows=${list.rows} />`}
+        ${list.rows && html`<${Stake} rows=${list.rows} more=${Boolean(list.more)} />`}
         <${UpcomingFiles} query=${QUERY} />
         <a href=${href({ view: "work", state: "upcoming" })}>${said.all}</a>
       </header>
