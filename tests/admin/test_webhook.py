@@ -511,7 +511,7 @@ async def test_before_the_answer_there_is_one_statement_and_no_other_call(world:
         await app(scope, receive, send)
     ((ran, stripe_calls, panel_calls),) = at_answer
     assert len(ran) == 1, ran
-    assert "WITH incoming AS" in ran[0]
+    assert "accept_events(" in ran[0]
     assert (stripe_calls, panel_calls) == (0, 0)
     assert world.panel.world()["websites"] == 1
 
