@@ -63,7 +63,8 @@ def _services(choice: Choice) -> str:
     if choice.action != "grace":
         return " OR ".join(parts)
     if choice.until is None:
-        return f"({' OR '.join(parts)}) AND s.grace_override IS NOT NULL"
+        # A date that was promised to one customer is theirs: only what an act on many has set is taken back by one.
+        return f"({' OR '.join(parts)}) AND s.amnesty"
     # No date that is later already is made sooner.
     later = "(s.grace_override IS NULL OR s.grace_override < %(until)s)"
     sooner = " AND s.grace_until < %(until)s"

@@ -96,8 +96,21 @@ async def test_an_amnesty_makes_no_date_sooner(world: World) -> None:
         assert world.service(found["gone"][1])["amnesty"] is True
 
 
+async def test_who_was_promised_a_date_alone_keeps_it_when_an_amnesty_is_taken_back(world: World) -> None:
+    """Taking it back takes what it gave: a date that one customer got by a person's word is theirs."""
+    async with world.functions(**TWO_KEYS) as client:
+        found = await several(world, client)
+        customer, subscription = found["held"]
+        later = until(60)
+        assert (await send(client, "grace", customerId=customer, until=later)).status_code == 200
+        await made(client, "grace", 2, filter=OWING, until=until(10))
+        await made(client, "grace", 2, filter=OWING, until=None)
+        assert world.service(subscription)["grace_override"] == datetime.fromisoformat(later)
+        assert states(world, found) == {"live": "live", "grace": "live", "held": "live", "gone": "suspended"}
+
+
 async def test_an_amnesty_is_taken_back(world: World) -> None:
-    """With a date of null whoever has one loses it, and is held as before."""
+    """With a date of null whoever got one by it loses it, and is held as before."""
     async with world.functions(**TWO_KEYS) as client:
         found = await several(world, client)
         await made(client, "grace", 3, filter=OWING, until=until(10))

@@ -65,7 +65,7 @@ export const work = {
     amnestyBack: {
       label: "Take grace back from all",
       title: "Take grace back from everybody who is unpaid",
-      says: "The dates that grace was given until, for all or for one alone, no longer count: whose own grace is over is switched off now.",
+      says: "Dates that were given to all no longer count: whose own grace is over is switched off now. A date that one customer was promised alone stays.",
       go: (count) => `Take grace back from ${count}`,
       what: "Taking grace back",
     },
