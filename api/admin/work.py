@@ -118,7 +118,7 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     """`{"action", "customerId" | "subscriptionId", "reason", "until", "hold", "confirm"}`: what the pass then did."""
     bridge, given = current(), ask.given
     if isinstance(given, bodies.ReleaseBrake):
-        released = await hand.release_brake(bridge, ask.actor)
+        released = await hand.release_brake(bridge, ask.actor, given)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
         return Answer(BrakeReleased(action="releaseBrake", released=released), background=background)
     if not isinstance(given, bodies.Recreate | bodies.HardDelete) and given.filter is not None:

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from uuid import uuid4
 
 from psycopg.rows import DictRow
 
 from lib.database import ledger
 from lib.database.connection import Connection, Database
 from lib.database.keys import as_text, id_in, whose
+from lib.errors import Declined
 from lib.model import ActionKind
+from lib.model.reason import Rule
 from lib.policy import UNASKED_MOVES
 
 Counts = Literal["suspensions", "moves"]
@@ -201,14 +204,18 @@ async def let_pass(connection: Connection, provider: str, moves: Sequence[Mappin
     )
 
 
+_WAITING = f"""
+    SELECT b.* FROM braked b JOIN due d ON d.kind = 'customer' AND d.key = {as_text("b.")}
+    WHERE b.released_at IS NULL AND d.waits_for = 'brake'
+"""
+"""Services that are shown as waiting."""
+
+
 async def read(db: Database) -> dict[Counts, Brake]:
     """How the brake stands, by what it counts."""
     rows = await db.rows(
         f"""
-        WITH waiting AS (
-            SELECT b.* FROM braked b JOIN due d ON d.kind = 'customer' AND d.key = {as_text("b.")}
-            WHERE b.released_at IS NULL AND d.waits_for = 'brake'
-        )
+        WITH waiting AS ({_WAITING})
         SELECT counts, engaged_at, reason, released_at, released_by,
             (SELECT count(*) FROM waiting w WHERE w.counts = brake.counts) AS waiting,
             (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()},
@@ -222,26 +229,62 @@ async def read(db: Database) -> dict[Counts, Brake]:
     return {row.pop("counts"): Brake(**row) for row in rows}
 
 
-async def release(db: Database, actor: str) -> int:
+async def release(
+    db: Database, actor: str, *, counts: Counts | None = None, expected: int | None = None, reason: str | None = None
+) -> int:
     """Release the brake, let pass whom it has shown as waiting, and make those due; how many. Nothing, when it is off.
 
     Whoever has a pass just now may have met the brake a moment ago, and is made due as well. For everybody else it
-    counts anew.
+    counts anew. Who released what and why is a line of the ledger, under `brake`: it is about no one customer.
+
+    Args:
+        counts: only the brake that counts these; `None`: each one that is engaged.
+        expected: how many services were shown as waiting for it.
+        reason: the person's own words.
+
+    Raises:
+        Declined: it is another number by now; nothing is released.
     """
     async with db.transaction() as connection:
         # What was stopped a moment ago is written by then, and what comes after finds the brake released.
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        cursor = await connection.execute(_RELEASE, {"actor": actor, "for": LET_PASS_FOR})
-        return len(await cursor.fetchall())
+        waiting = await _waiting(connection, counts)
+        if expected not in (None, waiting):
+            detail = f"{waiting} wait for it by now, not {expected}: look at them again"
+            raise Declined("changed_meanwhile", detail, field="expected")
+        cursor = await connection.execute(_RELEASE, {"actor": actor, "counts": counts, "for": LET_PASS_FOR})
+        row = await cursor.fetchone()
+        assert row is not None
+        if row["released"]:
+            facts = {"reason": reason, "counts": row["released"], "services": waiting, "customers": row["marked"]}
+            note = ledger.Entry(
+                str(uuid4()), "noted", "release_brake", "brake", rule=Rule.BY_HAND, facts=facts, actor=actor
+            )
+            await ledger.add(connection, [note])
+        return int(row["marked"])
+
+
+async def _waiting(connection: Connection, counts: Counts | None) -> int:
+    """Services that are shown as waiting for one of the brakes, or for any."""
+    cursor = await connection.execute(
+        f"SELECT count(*) AS services FROM ({_WAITING}) AS w WHERE %(counts)s::text IS NULL OR counts = %(counts)s",
+        {"counts": counts},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["services"])
 
 
 _RELEASE = f"""
     WITH released AS (
         UPDATE brake SET engaged_at = NULL, reason = NULL, released_at = clock_timestamp(), released_by = %(actor)s
-        WHERE engaged_at IS NOT NULL RETURNING counts
+        WHERE engaged_at IS NOT NULL AND (%(counts)s::text IS NULL OR counts = %(counts)s) RETURNING counts
     ), waiting AS (
         SELECT kind, key FROM due
         WHERE (waits_for = 'brake' OR lease_id IS NOT NULL) AND EXISTS (SELECT FROM released)
+            -- Who waits for the other brake alone goes on waiting.
+            AND (%(counts)s::text IS NULL OR kind = 'customer' AND EXISTS (SELECT FROM braked
+                WHERE braked.released_at IS NULL AND braked.counts = %(counts)s AND {as_text("braked.")} = due.key))
         ORDER BY kind, key FOR UPDATE
     ), forgotten AS (
         DELETE FROM braked WHERE released_at < clock_timestamp() - %(for)s
@@ -249,7 +292,10 @@ _RELEASE = f"""
         UPDATE braked SET released_at = clock_timestamp() FROM waiting, released
         WHERE braked.released_at IS NULL AND braked.counts = released.counts
             AND waiting.kind = 'customer' AND waiting.key = {as_text("braked.")}
+    ), marked AS (
+        UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
+        FROM waiting WHERE (due.kind, due.key) = (waiting.kind, waiting.key) RETURNING 1
     )
-    UPDATE due SET due_at = least(due_at, now()), generation = generation + 1, updated_at = now()
-    FROM waiting WHERE (due.kind, due.key) = (waiting.kind, waiting.key) RETURNING 1
+    SELECT (SELECT count(*) FROM marked) AS marked,
+        (SELECT coalesce(jsonb_agg(counts ORDER BY counts), '[]') FROM released) AS released
 """

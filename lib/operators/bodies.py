@@ -209,8 +209,14 @@ class HardDelete(_OfSomebody, tag_field="action", tag="hardDelete"):
 
 
 class ReleaseBrake(Given, tag_field="action", tag="releaseBrake"):
-    """Let suspensions go on, for all."""
+    """Let go on what the brake has stopped, for all.
 
+    With `counts` only suspensions and terminations, or only moves to another plan; without it both. `expected` is how
+    many services were shown as waiting: when it is another number by now, nothing is released.
+    """
+
+    counts: Literal["suspensions", "moves"] | None = None
+    expected: Annotated[int, msgspec.Meta(ge=0, description="a whole number")] | None = None
     reason: Sentence | None = None
 
 

@@ -34,6 +34,7 @@ from lib.subscription_manager.write_ahead import Step
 if TYPE_CHECKING:
     from lib.bridge import Bridge
     from lib.database.connection import Connection
+    from lib.operators.bodies import ReleaseBrake
 
 log = get_logger()
 
@@ -184,10 +185,14 @@ async def grace(bridge: Bridge, hand: Hand, until: datetime | None) -> PassRepor
     return report
 
 
-async def release_brake(bridge: Bridge, actor: str) -> int:
-    """Release the brake; how many customers go on."""
-    marked = await brake.release(bridge.db, actor)
-    log.warning("brake_released", actor=actor, customers=marked)
+async def release_brake(bridge: Bridge, actor: str, given: ReleaseBrake) -> int:
+    """Release the brake; how many customers go on.
+
+    Raises:
+        Declined: others wait by now than were shown; nothing is released.
+    """
+    marked = await brake.release(bridge.db, actor, counts=given.counts, expected=given.expected, reason=given.reason)
+    log.warning("brake_released", actor=actor, counts=given.counts, customers=marked)
     return marked
 
 

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from tests.admin.hand import ADMIN, ANNA, BOB, TWO_KEYS, WORK, by_hand, done, suspended
+from tests.admin.hand import ADMIN, ANNA, BOB, TWO_KEYS, WORK, assert_problem, by_hand, done, suspended
+from tests.database.test_brake import EDIT
 from tests.world import World
 
 
@@ -104,3 +105,72 @@ async def test_releasing_a_brake_that_is_not_engaged_releases_nobody(world: Worl
     """It is no error: what was asked for is true already."""
     async with world.functions() as client:
         assert (await done(client, "releaseBrake"))["released"] == 0
+
+
+async def both_engaged(world: World, client: httpx.AsyncClient) -> tuple[list[str], list[str]]:
+    """Both brakes are on: one customer waits to be suspended, another to be moved; (who runs, who is on which plan)."""
+    customers = [world.customer(f"C{n}", f"c{n}@example.com") for n in range(4)]
+    subscriptions = [world.buy(customer, domain=None) for customer in customers]
+    for customer in customers:
+        await world.sync(customer)
+    for subscription in subscriptions[:2]:
+        world.stripe.mark_unpaid(subscription)
+    world.sql(EDIT)
+    for customer in customers:
+        assert (
+            await client.post(WORK, json={"action": "retry", "customerId": customer}, headers=ANNA)
+        ).status_code == 200
+    assert engaged(world) == ["moves", "suspensions"]
+    return subscriptions[:2], subscriptions[2:]
+
+
+def engaged(world: World) -> list[str]:
+    """Which brakes are on."""
+    return [row["counts"] for row in world.sql("SELECT counts FROM brake WHERE engaged_at IS NOT NULL ORDER BY counts")]
+
+
+def on_the_big_plan(world: World, subscriptions: list[str]) -> int:
+    """How many of these were moved."""
+    numbers = [world.service(one)["panel_subscription_id"] for one in subscriptions]
+    return sum(world.panel.subscriptions[number].plan_id == world.big_plan_id for number in numbers)
+
+
+@pytest.mark.parametrize(("counts", "left"), [("suspensions", "moves"), ("moves", "suspensions")])
+async def test_one_brake_is_released_and_the_other_stays_on(world: World, counts: str, left: str) -> None:
+    """Who waits for the other one goes on waiting, and the ledger says who released which, why, and for how many."""
+    async with world.functions(BRAKE_MAX="1", **TWO_KEYS) as client:
+        unpaid, moving = await both_engaged(world, client)
+        body = {"action": "releaseBrake", "counts": counts, "expected": 1, "reason": "looked at each"}
+        answer = await client.post(WORK, json=body, headers=BOB)
+        assert (answer.status_code, answer.json()["released"]) == (200, 1), answer.text
+    assert engaged(world) == [left]
+    off, moved = sum(suspended(world, one) for one in unpaid), on_the_big_plan(world, moving)
+    assert (off, moved) == ((2, 1) if counts == "suspensions" else (1, 2))
+    (line,) = by_hand(world, "release_brake")
+    assert (line["state"], line["actor"]) == ("noted", "bob")
+    assert line["facts"] == {"reason": "looked at each", "counts": [counts], "services": 1, "customers": 1}
+
+
+async def test_a_release_without_a_name_releases_both_brakes_and_says_so(world: World) -> None:
+    """Nobody waits any more, and it is one line of the ledger."""
+    async with world.functions(BRAKE_MAX="1", **TWO_KEYS) as client:
+        unpaid, moving = await both_engaged(world, client)
+        answer = await client.post(WORK, json={"action": "releaseBrake", "expected": 2}, headers=BOB)
+        assert (answer.status_code, answer.json()["released"]) == (200, 2), answer.text
+    assert engaged(world) == []
+    assert (sum(suspended(world, one) for one in unpaid), on_the_big_plan(world, moving)) == (2, 2)
+    (line,) = by_hand(world, "release_brake")
+    assert line["facts"]["counts"] == ["moves", "suspensions"]
+
+
+async def test_another_number_than_was_shown_releases_nothing(world: World) -> None:
+    """Somebody came to wait after they were looked at: it is refused, and the brake, the queue and the ledger stay."""
+    async with world.functions(BRAKE_MAX="1", **TWO_KEYS) as client:
+        await both_engaged(world, client)
+        for counts, expected in (("suspensions", 0), ("moves", 2), (None, 1)):
+            body = {"action": "releaseBrake", "counts": counts, "expected": expected}
+            answer = await client.post(WORK, json=body, headers=BOB)
+            assert_problem(answer, 409, "changed_meanwhile", "expected")
+        assert (await client.get(f"{WORK}?state=waiting", headers=ANNA)).json()["data"]
+    assert engaged(world) == ["moves", "suspensions"]
+    assert by_hand(world, "release_brake") == []
