@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -145,42 +145,60 @@ async def given_to(db: Database, batch_id: str) -> tuple[batches.Batch, Choice] 
     )
 
 
-async def edit(connection: Connection, customer: CustomerKey, choice: Choice) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What the ledger is told of an act on one of many."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] | None = None
+
+
+async def edit(connection: Connection, customer: CustomerKey, choice: Choice) -> Edited | None:
     """Make an act true of one customer, under their lease; what of it the ledger is told, `None`: nothing to change.
 
     They may have changed since they were counted: who has paid meanwhile is given no date.
     """
     match choice.action:
         case "hold":
-            await operator_edits.hold(connection, customer, None)
-            return {}
+            changed = await operator_edits.hold(connection, customer, None)
+            return Edited(before=operator_edits.noted(changed))
         case "lift":
             if choice.lifts == "admin":
-                await operator_edits.lift(connection, customer, None)
-            else:
-                table: Literal["disputes", "refunds"] = "disputes" if choice.lifts == "dispute" else "refunds"
-                await operator_edits.waive(connection, customer, None, table)
-            return {"hold": choice.lifts}
+                changed = await operator_edits.lift(connection, customer, None)
+                return Edited({"hold": choice.lifts}, operator_edits.noted(changed))
+            table: Literal["disputes", "refunds"] = "disputes" if choice.lifts == "dispute" else "refunds"
+            await operator_edits.waive(connection, customer, None, table)
+            return Edited({"hold": choice.lifts})
         case "release":
             await operator_edits.release(connection, customer, None)
-            return {"waited": [choice.reason]}
+            return Edited({"waited": [choice.reason]})
         case "grace":
             return await _grace(connection, customer, choice)
         case _:
-            return {}
+            return Edited()
 
 
-async def _grace(connection: Connection, customer: CustomerKey, choice: Choice) -> dict[str, Any] | None:
+async def _grace(connection: Connection, customer: CustomerKey, choice: Choice) -> Edited | None:
     cursor = await connection.execute(
         f"""
+        WITH b AS (
+            SELECT provider, subscription_id, slot, grace_override, amnesty FROM services s
+            WHERE provider = %(provider)s AND customer_id = %(customer)s AND state IN ('live', 'suspended')
+                AND ({_services(choice)})
+            FOR UPDATE
+        )
         UPDATE services s SET grace_override = %(until)s, amnesty = %(until)s::timestamptz IS NOT NULL,
-            grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN grace_until END, updated_at = now()
-        WHERE provider = %(provider)s AND customer_id = %(customer)s AND state IN ('live', 'suspended')
-            AND ({_services(choice)})
-        RETURNING subscription_id
+            grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN s.grace_until END, updated_at = now()
+        FROM b WHERE (s.provider, s.subscription_id, s.slot) = (b.provider, b.subscription_id, b.slot)
+        RETURNING b.subscription_id, b.slot, b.grace_override, b.amnesty
         """,
         {**whose(customer), **choice.values},
     )
-    changed = sorted({row["subscription_id"] for row in await cursor.fetchall()})
-    until = choice.until.isoformat() if choice.until else None
-    return {"until": until, "subscriptions": changed} if changed else None
+    changed = [operator_edits.Before(**row) for row in await cursor.fetchall()]
+    if not changed:
+        return None
+    until, date = choice.until.isoformat() if choice.until else None, operator_edits.latest_date(changed)
+    return Edited(
+        {"until": until, "subscriptions": sorted({one.subscription_id for one in changed})},
+        {"until": date.isoformat() if date else None, **operator_edits.noted(changed)},
+    )

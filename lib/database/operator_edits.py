@@ -5,19 +5,49 @@ What changes something takes the connection of `leases.holding`: written under t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from lib.database.connection import Connection, Database
 from lib.database.keys import whose
 from lib.model import CustomerKey, ServiceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A service that an edit has changed, as it was before it."""
+
+    subscription_id: str
+    slot: int
+    grace_override: datetime | None
+    amnesty: bool
+
+
+def noted(changed: Iterable[Before]) -> dict[str, Any]:
+    """What the ledger keeps of them (`before`), for who takes the edit back: just these, each to its own date."""
+    return {
+        "services": [
+            {
+                "subscription_id": one.subscription_id,
+                "slot": one.slot,
+                "until": one.grace_override.isoformat() if one.grace_override else None,
+                "amnesty": one.amnesty,
+            }
+            for one in sorted(changed, key=lambda one: (one.subscription_id, one.slot))
+        ]
+    }
+
 
 _OF = """
     WHERE provider = %(provider)s AND customer_id = %(customer)s
         AND (%(id)s::text IS NULL OR subscription_id = %(id)s)
 """
 """The services of one subscription; without its id, all of the customer's."""
+
+_BEFORE = "subscription_id, slot, grace_override, amnesty"
+"""What `Before` is made of."""
 
 
 async def knows_services(db: Database, customer: CustomerKey, subscription_id: str | None) -> bool:
@@ -26,16 +56,18 @@ async def knows_services(db: Database, customer: CustomerKey, subscription_id: s
     return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", who) is not None
 
 
-async def hold(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
-    """Hold services by an admin's word."""
-    await connection.execute(
+async def hold(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> list[Before]:
+    """Hold services by an admin's word; which of them were not held so already."""
+    cursor = await connection.execute(
         f"""
         UPDATE services SET holds = ARRAY(SELECT DISTINCT h FROM unnest(holds || 'admin'::text) AS h ORDER BY h),
             updated_at = now()
-        {_OF}
+        {_OF} AND NOT 'admin' = ANY(holds)
+        RETURNING {_BEFORE}
         """,
         {**whose(customer), "id": subscription_id},
     )
+    return [Before(**row) for row in await cursor.fetchall()]
 
 
 async def held(db: Database, customer: CustomerKey, subscription_id: str | None) -> dict[ServiceKey, bool]:
@@ -50,12 +82,14 @@ async def held(db: Database, customer: CustomerKey, subscription_id: str | None)
     return {ServiceKey(row["subscription_id"], row["slot"]): row["off"] for row in rows}
 
 
-async def lift(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
-    """Lift an admin's hold."""
-    await connection.execute(
-        f"UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now() {_OF}",
+async def lift(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> list[Before]:
+    """Lift an admin's hold; which services had one."""
+    cursor = await connection.execute(
+        "UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now()"
+        f" {_OF} AND 'admin' = ANY(holds) RETURNING {_BEFORE}",
         {**whose(customer), "id": subscription_id},
     )
+    return [Before(**row) for row in await cursor.fetchall()]
 
 
 async def forgive(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> None:
@@ -81,23 +115,30 @@ async def waive(
 
 
 async def grace(
-    connection: Connection, customer: CustomerKey, subscription_id: str | None, until: datetime | None
-) -> None:
-    """Set, or take back, the one-off date until which what is unpaid stays on."""
-    await connection.execute(
+    connection: Connection,
+    customer: CustomerKey,
+    subscription_id: str | None,
+    until: datetime | None,
+) -> list[Before]:
+    """Set, or take back, the one-off date until which what is unpaid stays on; which services had another one."""
+    cursor = await connection.execute(
         # A date that was promised and is taken back is no promise any more.
-        "UPDATE services SET grace_override = %(until)s, amnesty = false, updated_at = now(),"
-        f" grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN grace_until END {_OF}",
+        f"""
+        WITH b AS (SELECT provider, {_BEFORE} FROM services {_OF} FOR UPDATE)
+        UPDATE services s SET grace_override = %(until)s, amnesty = false, updated_at = now(),
+            grace_until = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN s.grace_until END
+        FROM b WHERE (s.provider, s.subscription_id, s.slot) = (b.provider, b.subscription_id, b.slot)
+        RETURNING b.subscription_id, b.slot, b.grace_override, b.amnesty
+        """,
         {**whose(customer), "id": subscription_id, "until": until},
     )
+    found = [Before(**row) for row in await cursor.fetchall()]
+    return [one for one in found if one.grace_override != until or one.amnesty]
 
 
-async def one_off_date(db: Database, customer: CustomerKey, subscription_id: str | None) -> datetime | None:
-    """The latest one-off date that stands."""
-    row = await db.row(
-        f"SELECT max(grace_override) AS date FROM services {_OF}", {**whose(customer), "id": subscription_id}
-    )
-    return row["date"] if row else None
+def latest_date(changed: Iterable[Before]) -> datetime | None:
+    """The latest one-off date that one of them had."""
+    return max((one.grace_override for one in changed if one.grace_override), default=None)
 
 
 async def held_back(db: Database, customer: CustomerKey) -> set[str]:

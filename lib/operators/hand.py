@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from lib.database import brake, customer_memory, leases, ledger, operator_edits
@@ -107,8 +107,8 @@ async def release(bridge: Bridge, hand: Hand) -> PassReport:
 
     async def edit(lease_id: str) -> None:
         note = _note(hand, "release", waited=sorted(found))
-        async with _editing(bridge, hand, lease_id, note, known="quantity_unusual" in found) as connection:
-            await operator_edits.release(connection, hand.customer, hand.subscription_id)
+        async with _editing(bridge, hand, lease_id, note, known="quantity_unusual" in found) as editing:
+            await operator_edits.release(editing.connection, hand.customer, hand.subscription_id)
 
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
@@ -117,8 +117,9 @@ async def hold(bridge: Bridge, hand: Hand) -> tuple[PassReport, dict[str, list[s
     """Suspend by an admin's word, until it is lifted; what the pass did, and which services are off by now or not."""
 
     async def edit(lease_id: str) -> None:
-        async with _editing(bridge, hand, lease_id, _note(hand, "hold")) as connection:
-            await operator_edits.hold(connection, hand.customer, hand.subscription_id)
+        async with _editing(bridge, hand, lease_id, _note(hand, "hold")) as editing:
+            changed = await operator_edits.hold(editing.connection, hand.customer, hand.subscription_id)
+            editing.before = operator_edits.noted(changed)
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     found = await operator_edits.held(bridge.db, hand.customer, hand.subscription_id)
@@ -144,10 +145,12 @@ async def lift(bridge: Bridge, hand: Hand, hold_name: Literal["admin", "dispute"
             raise Declined("still_owed", detail)
 
     async def edit(lease_id: str) -> None:
-        async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as connection:
+        async with _editing(bridge, hand, lease_id, _note(hand, "lift", hold=hold_name)) as editing:
+            connection = editing.connection
             match hold_name:
                 case "admin":
-                    await operator_edits.lift(connection, hand.customer, hand.subscription_id)
+                    changed = await operator_edits.lift(connection, hand.customer, hand.subscription_id)
+                    editing.before = operator_edits.noted(changed)
                 case "unpaid":
                     await operator_edits.forgive(connection, hand.customer, hand.subscription_id)
                 case "dispute" | "refund":
@@ -172,11 +175,11 @@ async def grace(bridge: Bridge, hand: Hand, until: datetime | None) -> PassRepor
             raise Declined("not_behind", "nothing is owed just now, so there is nothing to wait for")
 
     async def edit(lease_id: str) -> None:
-        date = await operator_edits.one_off_date(bridge.db, hand.customer, hand.subscription_id)
         note = _note(hand, "grace", until=until.isoformat() if until else None)
-        note = replace(note, before={"until": date.isoformat() if date else None})
-        async with _editing(bridge, hand, lease_id, note) as connection:
-            await operator_edits.grace(connection, hand.customer, hand.subscription_id, until)
+        async with _editing(bridge, hand, lease_id, note) as editing:
+            changed = await operator_edits.grace(editing.connection, hand.customer, hand.subscription_id, until)
+            date = operator_edits.latest_date(changed)
+            editing.before = {"until": date.isoformat() if date else None, **operator_edits.noted(changed)}
 
     report = await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
     asked = _asked(report, hand)
@@ -393,10 +396,18 @@ def _named(hand: Hand) -> str:
     return "customerId" if hand.subscription_id is None else "subscriptionId"
 
 
+@dataclass(slots=True)
+class _Edit:
+    """A change under way, and how what it changes was before."""
+
+    connection: Connection
+    before: Mapping[str, Any] | None = None
+
+
 @asynccontextmanager
 async def _editing(
     bridge: Bridge, hand: Hand, lease_id: str, note: ledger.Entry, *, known: bool = False
-) -> AsyncIterator[Connection]:
+) -> AsyncIterator[_Edit]:
     """A transaction under the lease for a change to services that are remembered; `note` is written with it.
 
     Args:
@@ -409,8 +420,9 @@ async def _editing(
         detail = f"no service of {hand.subscription_id or hand.customer_id} is remembered"
         raise Declined("unknown_subscription", detail, field=_named(hand))
     async with leases.holding(bridge.db, lease_id) as connection:
-        yield connection
-        await ledger.add(connection, [note])
+        editing = _Edit(connection)
+        yield editing
+        await ledger.add(connection, [replace(note, before=editing.before)])
 
 
 def _note(hand: Hand, kind: str, **facts: object) -> ledger.Entry:

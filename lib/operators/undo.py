@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from lib.database.lists.timeline import Happened
-from lib.model import Hold, Memory, Service
+from lib.model import Hold, Memory, Service, ServiceKey
 from lib.model.reason import Rule
 from lib.operators.views.undo import Undo
 
@@ -17,38 +17,78 @@ PLANS: Final = "/api/admin/plans"
 Row = Mapping[str, Any]
 """A mapping, by its columns."""
 
+Changed = Mapping[ServiceKey, Mapping[str, Any]]
+"""The services that an act has changed, each as it was before: `until` and `amnesty`."""
+
 
 def of_happened(happened: Happened, memory: Memory) -> Undo | None:
-    """The inverse of an act on a customer.
+    """The inverse of an act on a customer: it reaches what the act has changed, and nothing else.
+
+    The request names one subscription. `None` where the act has changed several that stand so still, or where a line of
+    the ledger does not say which they were.
 
     Args:
         memory: as they are remembered now: what has been taken back already offers nothing.
     """
     if happened.source != "action" or happened.rule != Rule.BY_HAND:
         return None
-    name = happened.service.subscription_id if happened.service else None
-    meant = [s for s in memory.services if name in (None, s.key.subscription_id)]
-    body: dict[str, Any] = {"customerId": str(memory.key), **({"subscriptionId": name} if name else {})}
-    held = any(Hold.ADMIN in service.holds for service in meant)
+    changed = {
+        ServiceKey(one["subscription_id"], one["slot"]): one for one in (happened.before or {}).get("services", ())
+    }
     match happened.kind:
-        case "hold" if held:
-            return _by_work("lift", {**body, "hold": "admin"}, "Lift this hold")
-        case "lift" if meant and not held and happened.facts.get("hold") == "admin":
-            return _by_work("hold", body, "Hold again")
+        case "hold":
+            return _of_hold(changed, memory, held=True)
+        case "lift":
+            return _of_hold(changed, memory, held=False)
         case "grace":
-            return _of_grace(happened, meant, body)
+            return _of_grace(happened.facts.get("until"), changed, memory)
         case _:
             return None
 
 
-def _of_grace(happened: Happened, meant: list[Service], body: dict[str, Any]) -> Undo | None:
+def _of_hold(changed: Changed, memory: Memory, *, held: bool) -> Undo | None:
+    """Of a hold that stands, or of one that was lifted and is not there again."""
+    stand = [s for s in memory.services if s.key in changed and (Hold.ADMIN in s.holds) is held]
+    meant = _one_subscription(stand, memory)
+    # Others of the subscription are reached as well: they must be already as they would be made.
+    if meant is None or any((Hold.ADMIN in s.holds) is held for s in meant if s.key not in changed):
+        return None
+    body = _whom(memory, stand[0])
+    if held:
+        return _by_work("lift", {**body, "hold": "admin"}, "Lift this hold")
+    return _by_work("hold", body, "Hold again")
+
+
+def _of_grace(until: str | None, changed: Changed, memory: Memory) -> Undo | None:
     """The date before it, or none."""
-    dates = {service.grace_override for service in meant}
-    until, before = happened.facts.get("until"), (happened.before or {}).get("until")
-    if (datetime.fromisoformat(until) if until else None) not in dates or (until is None and before is None):
+    stand = [s for s in memory.services if s.key in changed and s.grace_override == _date(until)]
+    stand = [s for s in stand if s.grace_override != _date(changed[s.key]["until"])]  # paid since: it has none again
+    meant = _one_subscription(stand, memory)
+    if meant is None:
+        return None
+    before: str | None = changed[stand[0].key]["until"]
+    if any(changed[s.key]["until"] != before for s in stand):
+        return None
+    if before is not None and any(changed[s.key]["amnesty"] for s in stand):
+        return None  # by hand it would be a promise to one, which the end of the amnesty does not take back
+    if any(s not in stand and s.grace_override != _date(before) for s in meant):
         return None
     label = f"Set the date back to {before[:10]}" if before else "Take this date back"
-    return _by_work("grace", {**body, "until": before}, label)
+    return _by_work("grace", {**_whom(memory, stand[0]), "until": before}, label)
+
+
+def _one_subscription(stand: Sequence[Service], memory: Memory) -> list[Service] | None:
+    """All services of the subscription that these are of; `None`: they are of none, or of several."""
+    ids = {s.key.subscription_id for s in stand}
+    return [s for s in memory.services if s.key.subscription_id in ids] if len(ids) == 1 else None
+
+
+def _whom(memory: Memory, service: Service) -> dict[str, Any]:
+    return {"customerId": str(memory.key), "subscriptionId": service.key.subscription_id}
+
+
+def _date(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _by_work(action: str, body: Mapping[str, Any], label: str) -> Undo:

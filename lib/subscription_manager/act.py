@@ -53,12 +53,12 @@ async def _come_to(context: Context, batch: batches.Batch, choice: bulk.Choice, 
             connection = alone.connection
             if not await bulk.come_to(connection, batch.id, customer):
                 return True
-            facts = await bulk.edit(connection, customer, choice)
-            if facts is not None:
+            edited = await bulk.edit(connection, customer, choice)
+            if edited is not None:
                 note = ledger.Entry(
                     str(uuid5(NAMESPACE_URL, f"{batch.id}:{customer}")), "noted", batch.action, str(customer),
-                    rule=Rule.BY_HAND, actor=batch.actor,
-                    facts={"reason": batch.given.get("reason"), **facts, "batch": batch.id},
+                    rule=Rule.BY_HAND, actor=batch.actor, before=edited.before,
+                    facts={"reason": batch.given.get("reason"), **edited.facts, "batch": batch.id},
                 )  # fmt: skip
                 await ledger.add(connection, [note])
                 await batches.mark(connection, batch.id, [nudge("customer", str(customer))])

@@ -109,6 +109,31 @@ async def test_who_was_promised_a_date_alone_keeps_it_when_an_amnesty_is_taken_b
         assert states(world, found) == {"live": "live", "grace": "live", "held": "live", "gone": "suspended"}
 
 
+async def test_one_customers_part_of_an_amnesty_is_undone_to_the_date_they_were_promised(world: World) -> None:
+    """The earlier promise comes back, who had none has none again, and a date by an amnesty is not made anew."""
+    async with world.functions(**TWO_KEYS) as client:
+        found = await several(world, client)
+        customer, subscription = found["held"]
+        promised = until(5)
+        assert (await send(client, "grace", customerId=customer, until=promised)).status_code == 200
+        await made(client, "grace", 3, filter=OWING, until=until(10))
+        offered = await newest_undo(client, customer)
+        assert offered["subscriptionId"] == subscription
+        assert datetime.fromisoformat(offered["until"]) == datetime.fromisoformat(promised)
+        assert (await client.post(WORK, json=offered, headers=ANNA)).status_code == 200
+        assert world.service(subscription)["grace_override"] == datetime.fromisoformat(promised)
+        assert (await newest_undo(client, found["gone"][0]))["until"] is None
+        await made(client, "grace", 3, filter=OWING, until=until(20))
+        assert await newest_undo(client, found["gone"][0]) is None
+
+
+async def newest_undo(client: httpx.AsyncClient, customer: str) -> Any:
+    """What takes the newest date of a customer back, as it is sent; `None`: nothing does."""
+    answer = await client.get("/api/admin/customers", params={"id": customer}, headers=ANNA)
+    undo = next(one["undo"] for one in answer.json()["timeline"]["data"] if one["kind"] == "grace")
+    return undo and undo["body"]
+
+
 async def test_an_amnesty_is_taken_back(world: World) -> None:
     """With a date of null whoever got one by it loses it, and is held as before."""
     async with world.functions(**TWO_KEYS) as client:

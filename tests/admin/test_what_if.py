@@ -127,6 +127,98 @@ async def test_a_date_goes_back_to_the_one_before(world: World) -> None:
         assert world.service(subscription)["state"] == "live"
 
 
+async def two_bought(world: World, client: httpx.AsyncClient) -> tuple[str, str, str]:
+    """A customer with two services that run: (customer, first, second)."""
+    customer = world.customer()
+    first, second = (world.buy(customer, domain=f"{name}.example") for name in ("one", "two"))
+    await done(client, "retry", customerId=customer)
+    return customer, first, second
+
+
+def holds(world: World, *subscriptions: str) -> list[list[str]]:
+    """What holds each."""
+    return [world.service(one)["holds"] for one in subscriptions]
+
+
+async def test_lifting_all_is_taken_back_for_what_was_held_alone(world: World) -> None:
+    """One of two was held: to hold again suspends that one, not the other that never was."""
+    async with world.functions() as client:
+        customer, first, second = await two_bought(world, client)
+        await done(client, "hold", subscriptionId=first)
+        await done(client, "lift", customerId=customer)
+        (undo,) = await undos(client, customer)
+        assert (await take_back(client, undo)).status_code == 200
+        assert holds(world, first, second) == [["admin"], []]
+
+
+async def test_holding_all_is_taken_back_for_what_ran_alone(world: World) -> None:
+    """One of two was held before: taking the later hold of all back leaves it held."""
+    async with world.functions() as client:
+        customer, first, second = await two_bought(world, client)
+        await done(client, "hold", subscriptionId=first)
+        await done(client, "hold", customerId=customer)
+        undo = (await undos(client, customer))[0]
+        assert (await take_back(client, undo)).status_code == 200
+        assert holds(world, first, second) == [["admin"], []]
+
+
+async def test_what_has_changed_several_is_offered_no_inverse(world: World) -> None:
+    """A request names one subscription or all; until one of the two is taken back by hand, nothing is offered."""
+    async with world.functions() as client:
+        customer, first, second = await two_bought(world, client)
+        await done(client, "hold", customerId=customer)
+        assert await undos(client, customer) == []
+        await done(client, "lift", subscriptionId=first)
+        undo = (await undos(client, customer))[-1]  # of the hold: the second one stands still
+        assert (undo["body"]["action"], undo["body"]["subscriptionId"]) == ("lift", second)
+
+
+async def test_a_date_for_all_is_taken_back_to_what_each_was_promised(world: World) -> None:
+    """Two who had different dates, or none, are never given one for both; the one that is left gets its own."""
+    async with world.functions() as client:
+        customer, first, second = await two_bought(world, client)
+        for subscription in (first, second):
+            world.stripe.fail_payment(subscription, world.stripe.now() - 2 * DAY)
+        promised, later = [(datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (20, 40)]
+        await done(client, "grace", subscriptionId=first, until=promised)
+        await done(client, "grace", customerId=customer, until=later)
+        assert await undos(client, customer) == []
+        await done(client, "grace", subscriptionId=second, until=None)
+        undo = (await undos(client, customer))[-1]
+        assert undo["body"] == {
+            "action": "grace", "customerId": customer, "subscriptionId": first, "until": undo["body"]["until"],
+        }  # fmt: skip
+        assert datetime.fromisoformat(undo["body"]["until"]) == datetime.fromisoformat(promised)
+        assert (await take_back(client, undo)).status_code == 200
+        assert world.service(first)["grace_override"] == datetime.fromisoformat(promised)
+
+
+async def test_a_date_for_all_is_taken_back_where_one_owes(world: World) -> None:
+    """Who owes nothing has kept no date: to take it back names the one that has."""
+    async with world.functions() as client:
+        customer, first, second = await two_bought(world, client)
+        world.stripe.fail_payment(first, world.stripe.now() - 2 * DAY)
+        until = (datetime.now(UTC) + timedelta(days=20)).isoformat()
+        await done(client, "grace", customerId=customer, until=until)
+        (undo,) = await undos(client, customer)
+        assert (undo["body"]["subscriptionId"], undo["body"]["until"]) == (first, None)
+        assert (await take_back(client, undo)).status_code == 200
+        assert [world.service(one)["grace_override"] for one in (first, second)] == [None, None]
+
+
+async def test_a_line_that_names_no_services_is_offered_no_inverse(world: World) -> None:
+    """Lines of an older version do not say what the act has changed: nothing is guessed."""
+    async with world.functions() as client:
+        customer, first, _ = await two_bought(world, client)
+        world.sql("UPDATE services SET holds = ARRAY['admin'] WHERE subscription_id = %s", first)
+        world.sql(
+            "INSERT INTO actions (action_id, customer_id, kind, state, rule, actor)"
+            " VALUES (gen_random_uuid(), %s, 'hold', 'noted', 'by_hand', 'anna')",
+            customer,
+        )
+        assert await undos(client, customer) == []
+
+
 async def test_a_mapping_is_set_back_as_it_was(world: World) -> None:
     """The list of changes has both rows; what is still as it was made can be set back, by a preview like any change."""
     async with world.functions() as client:

@@ -282,12 +282,13 @@ async def test_an_edit_that_was_undone_is_made_again(world: World, monkeypatch: 
     await world.sync(customer)
     hold, undone = operator_edits.hold, 0
 
-    async def victim(*args: Any, **named: Any) -> None:
+    async def victim(*args: Any, **named: Any) -> list[operator_edits.Before]:
         nonlocal undone
-        await hold(*args, **named)
+        changed = await hold(*args, **named)
         undone += 1
         if undone == 1:
             raise psycopg.errors.DeadlockDetected("deadlock detected")
+        return changed
 
     monkeypatch.setattr(operator_edits, "hold", victim)
     headers = {"Authorization": "Bearer admin_fake_key"}
