@@ -9,6 +9,7 @@ from typing import Any
 from lib.config import Settings
 from lib.database import due
 from lib.database.connection import Database
+from lib.database.keys import as_text
 from lib.database.lists.orders import LATE, MEANS_HOSTING, NOT_LIVE, OVERDUE
 from lib.database.overview import ANSWER
 from lib.model.alert import (
@@ -72,7 +73,7 @@ _FACTS = f"""
         (SELECT min(paid_at) + %(not_live)s FROM orders WHERE {_UNSERVED} AND paid_at >= now() - %(not_live)s
         ) AS turns_not_live_at,
         (SELECT coalesce(jsonb_agg(l), '[]') FROM (
-            SELECT CASE WHEN provider = 'stripe' THEN customer_id ELSE provider || ':' || customer_id END AS customer,
+            SELECT {as_text()} AS customer,
                 subscription_id AS subscription, (facts ->> 'amount')::bigint AS amount,
                 facts ->> 'currency' AS currency, at
             FROM actions WHERE kind = 'paid_after_end' AND at > now() - %(recent)s

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from lib.database.connection import Database
+from lib.database.due import FREE
 from lib.database.keys import as_text
 from lib.model import Lane, Priority
-
-_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
 
 _NUMBERS = f"""
     SELECT
@@ -38,14 +37,14 @@ _NUMBERS = f"""
         (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
         (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{{}}') FROM (
             SELECT parked_reason, count(*) AS n FROM due
-            WHERE parked_reason IS NOT NULL AND {_FREE} GROUP BY 1) AS p) AS parked,
+            WHERE parked_reason IS NOT NULL AND {FREE} GROUP BY 1) AS p) AS parked,
         (SELECT coalesce(jsonb_object_agg(why, n), '{{}}') FROM (
             SELECT coalesce(waits_for, 'retry') AS why, count(*) AS n FROM due
-            WHERE parked_reason IS NULL AND {_FREE} AND due_at > statement_timestamp() GROUP BY 1) AS w) AS waiting,
+            WHERE parked_reason IS NULL AND {FREE} AND due_at > statement_timestamp() GROUP BY 1) AS w) AS waiting,
         (SELECT count(*) FROM unnest(%(lanes)s::text[]) AS l (lane)
             CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
             JOIN due d ON d.lane = l.lane AND d.priority = p.priority
-            WHERE d.parked_reason IS NULL AND {_FREE} AND d.due_at <= statement_timestamp()) AS due,
+            WHERE d.parked_reason IS NULL AND {FREE} AND d.due_at <= statement_timestamp()) AS due,
         (SELECT count(*) FROM unnest(%(lanes)s::text[]) AS l (lane)
             JOIN due d ON d.lane = l.lane WHERE d.leased_until > statement_timestamp()) AS working,
         (SELECT count(*) FROM shadow_plans) AS shadow_customers,

@@ -39,14 +39,15 @@ just then runs again."""
 KEPT_FOR = timedelta(minutes=1)
 """For how long a row that a person waits for is left to them alone."""
 
-_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
+FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
+"""What a row is that nobody works on."""
 
 _THIS = f"""
     FROM due WHERE kind = %(kind)s AND key = %(key)s AND lane = %(lane)s
-        AND (due_at <= statement_timestamp() OR %(force)s) AND {_FREE}
+        AND (due_at <= statement_timestamp() OR %(force)s) AND {FREE}
 """
 _OF_PRIORITY = (
-    f"FROM due WHERE lane = {{lane}} AND priority = {{priority}} AND due_at <= statement_timestamp() AND {_FREE}"
+    f"FROM due WHERE lane = {{lane}} AND priority = {{priority}} AND due_at <= statement_timestamp() AND {FREE}"
 )
 """Equal to each priority, and not just sorted by it: so the index finds where the due ones of it begin and end."""
 
@@ -346,7 +347,7 @@ async def load(db: Database) -> Load:
             count(*) FILTER (WHERE due_at <= statement_timestamp()) AS due,
             count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked,
             count(*) FILTER (WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
-        FROM (SELECT *, lane <> 'out' AND due_at <= statement_timestamp() AND {_FREE} AS waiting FROM due) AS d
+        FROM (SELECT *, lane <> 'out' AND due_at <= statement_timestamp() AND {FREE} AS waiting FROM due) AS d
         """
     )
     assert row is not None

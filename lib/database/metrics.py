@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lib.database.connection import Database
+from lib.database.due import FREE
+from lib.database.money_back import ENDED
 from lib.model import Lane, Priority
-
-_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
 
 _STATE = f"""
     SELECT
@@ -22,7 +22,7 @@ _STATE = f"""
             SELECT kind, due_at <= statement_timestamp() AS due, count(*) AS n FROM due
             WHERE due_at IS NOT NULL GROUP BY 1, 2) AS d) AS dated,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(kind, leased, due, n)), '[]') FROM (
-            SELECT kind, NOT {_FREE} AS leased, due_at <= statement_timestamp() AS due, count(*) AS n FROM due
+            SELECT kind, NOT {FREE} AS leased, due_at <= statement_timestamp() AS due, count(*) AS n FROM due
             WHERE parked_reason IS NOT NULL GROUP BY 1, 2, 3) AS p) AS parked,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(kind, n)), '[]') FROM (
             SELECT kind, count(*) AS n FROM unnest(%(lanes)s::text[]) AS l (lane) JOIN due USING (lane)
@@ -32,7 +32,7 @@ _STATE = f"""
             FROM unnest(%(lanes)s::text[]) AS l (lane) CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
             CROSS JOIN LATERAL (
                 SELECT due_at FROM due WHERE due.lane = l.lane AND due.priority = p.priority
-                    AND due_at <= statement_timestamp() AND {_FREE}
+                    AND due_at <= statement_timestamp() AND {FREE}
                 ORDER BY due_at LIMIT 1
             ) AS d GROUP BY 1) AS o) AS oldest,
         (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{{}}') FROM (
@@ -49,14 +49,19 @@ _STATE = f"""
             SELECT endpoint, count(*) AS n FROM outbox WHERE state = 'waiting' GROUP BY 1) AS o) AS outbox,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(state, provider, n)), '[]') FROM (
             SELECT state, provider, count(*) AS n FROM orders GROUP BY 1, 2) AS o) AS orders,
-        (SELECT count(*) FROM disputes WHERE status NOT IN ('won', 'lost', 'prevented', 'warning_closed')) AS disputes
+        (SELECT count(*) FROM disputes WHERE status <> ALL(%(ended)s)) AS disputes
 """
 
 
 async def read(db: Database) -> dict[str, Any]:
     """All of it in one statement."""
     row = await db.row(
-        _STATE, {"lanes": [lane.value for lane in Lane], "priorities": [priority.value for priority in Priority]}
+        _STATE,
+        {
+            "lanes": [lane.value for lane in Lane],
+            "priorities": [priority.value for priority in Priority],
+            "ended": list(ENDED["dispute"]),
+        },
     )
     assert row is not None
     return dict(row)

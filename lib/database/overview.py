@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Database
+from lib.database.due import FREE
 from lib.model import Lane, Priority
 
 HOURS = 48
@@ -17,13 +18,11 @@ MADE = 1000
 ANSWER = ("needs_response", "warning_needs_response", "appeal_needs_response")
 """Statuses of a dispute in which Stripe waits for the operator."""
 
-_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
-
 _GROUPS = f"""
     SELECT coalesce(jsonb_agg(jsonb_build_object('reason', reason, 'count', n, 'oldest_at', oldest)
         ORDER BY n DESC, reason), '[]')
     FROM (SELECT parked_reason AS reason, count(*) AS n, min(parked_at) AS oldest FROM due
-        WHERE parked_reason IS NOT NULL AND {_FREE} GROUP BY 1) AS p
+        WHERE parked_reason IS NOT NULL AND {FREE} GROUP BY 1) AS p
 """
 
 _OLDEST = f"""
@@ -31,7 +30,7 @@ _OLDEST = f"""
     FROM unnest(%(lanes)s::text[]) AS l (lane) CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
     CROSS JOIN LATERAL (
         SELECT due_at FROM due WHERE due.lane = l.lane AND due.priority = p.priority
-            AND due_at <= statement_timestamp() AND {_FREE}
+            AND due_at <= statement_timestamp() AND {FREE}
         ORDER BY due_at LIMIT 1
     ) AS d
 """

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from lib.database.connection import Connection, Database
+from lib.database.due import FREE
 from lib.database.keys import id_in, provider_in
 from lib.model import CustomerKey, Lane, Priority
 
@@ -43,13 +44,11 @@ _ROW = f"""
         AND c.provider = {provider_in("d.key")} AND c.customer_id = {id_in("d.key")}
 """
 
-_FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
-
 _STATES: dict[State, str] = {
     "working": "leased_until > statement_timestamp()",
-    "parked": f"parked_reason IS NOT NULL AND {_FREE}",
-    "due": f"parked_reason IS NULL AND due_at <= statement_timestamp() AND {_FREE}",
-    "waiting": f"parked_reason IS NULL AND due_at > statement_timestamp() AND {_FREE}",
+    "parked": f"parked_reason IS NOT NULL AND {FREE}",
+    "due": f"parked_reason IS NULL AND due_at <= statement_timestamp() AND {FREE}",
+    "waiting": f"parked_reason IS NULL AND due_at > statement_timestamp() AND {FREE}",
 }
 
 Place = tuple[Any, ...]
