@@ -10,7 +10,7 @@ import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lib import crash_report, environment, log
+from lib import environment, log
 from lib.config import Settings
 from lib.database import Database
 from lib.subscription_manager import SubscriptionManager
@@ -81,10 +81,19 @@ def current() -> Bridge:
     loop = asyncio.get_running_loop()
     if _current is None or _current[0] is not loop:
         settings = environment.current()
-        log.configure(settings.log_level, report=crash_report.of(settings))
+        log.configure(settings.log_level, report=_reporter(settings))
         # Connections belong to their loop; a loop that ended takes its own along.
         _current = (loop, Bridge(settings))
     return _current[1]
+
+
+def _reporter(settings: Settings) -> log.Report | None:
+    """What is told unforeseen errors; where nobody is to be told, a cold start does not pay for it."""
+    if settings.sentry_dsn is None:
+        return None
+    from lib import crash_report
+
+    return crash_report.of(settings)
 
 
 async def forget() -> None:

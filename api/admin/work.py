@@ -48,13 +48,13 @@ class Filter(Listing):
     days: Annotated[int, msgspec.Meta(ge=1, le=366, description="a whole number from 1 to 366")] = 7
     format: Literal["json", "ics"] = "json"
 
-    def faults(self) -> Iterable[Fault]:
-        if self.format == "ics" and self.view != "upcoming":
-            yield Fault("format", "invalid", "format=ics goes with view=upcoming: a queue is no calendar")
-
     state: bodies.QueueState | None = None
     reason: Text | None = None
     batch: Uuid | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        if self.format == "ics" and self.view != "upcoming":
+            yield Fault("format", "invalid", "format=ics goes with view=upcoming: a queue is no calendar")
 
 
 async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Page[UpcomingItem] | Progress | Response:

@@ -35,9 +35,6 @@ _NUMBERS = f"""
             SELECT * FROM services WHERE waits_for = 'domain_differs'
             ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS v) AS domains_differ_of,
         (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
-        (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{{}}') FROM (
-            SELECT parked_reason, count(*) AS n FROM due
-            WHERE parked_reason IS NOT NULL AND {FREE} GROUP BY 1) AS p) AS parked,
         (SELECT coalesce(jsonb_object_agg(why, n), '{{}}') FROM (
             SELECT coalesce(waits_for, 'retry') AS why, count(*) AS n FROM due
             WHERE parked_reason IS NULL AND {FREE} AND due_at > statement_timestamp() GROUP BY 1) AS w) AS waiting,

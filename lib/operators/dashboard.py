@@ -10,7 +10,6 @@ from lib.database import (
     alert_facts,
     brake,
     dashboard_numbers,
-    due,
     latest_version,
     notices,
     overview,
@@ -40,9 +39,7 @@ SAMPLE = 20
 class _Found(NamedTuple):
     """What is read for the dashboard."""
 
-    now: datetime
     counts: Mapping[str, Any]
-    load: due.Load
     stopped: Mapping[brake.Counts, brake.Brake]
     newest: sweeps.Sweep | None
     """The newest sweep."""
@@ -51,6 +48,8 @@ class _Found(NamedTuple):
     newest_unsent: Sequence[Written]
     outgoing: OutgoingNumbers | None
     overview: overview.Overview
+    oldest_seconds: float
+    """How long the oldest row that was asked for waits."""
     causes: Sequence[Cause]
     """What calls for a person."""
     told: Mapping[str, AlertRow]
@@ -58,15 +57,14 @@ class _Found(NamedTuple):
 
     @property
     def parked(self) -> int:
-        return sum(self.counts["parked"].values())
+        return sum(group["count"] for group in self.overview.groups)
 
 
 async def _read(bridge: Bridge) -> _Found:
     unsent, newest_unsent = await notices.trouble(bridge.db, SAMPLE)
+    facts = await alert_facts.of(bridge.db, bridge.settings)
     return _Found(
-        now=await bridge.db.now(),
         counts=await dashboard_numbers.read(bridge.db),
-        load=await due.load(bridge.db),
         stopped=await brake.read(bridge.db),
         newest=await sweeps.newest(bridge.db),
         money=await orders.numbers(bridge.db),
@@ -74,7 +72,8 @@ async def _read(bridge: Bridge) -> _Found:
         newest_unsent=newest_unsent,
         outgoing=await _outgoing(bridge),
         overview=await overview.read(bridge.db),
-        causes=causes(await alert_facts.of(bridge.db, bridge.settings), alert_facts.limits(bridge.settings)),
+        oldest_seconds=facts.oldest_seconds,
+        causes=causes(facts, alert_facts.limits(bridge.settings)),
         told=await told.every(bridge.db),
     )
 
@@ -98,7 +97,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
         organisations_suspended_in_panel=counts["orgs_suspended"],
         websites_gone=_refs(counts["websites_gone"], counts["websites_gone_from"]),
         domains_differ=_refs(counts["domains_differ"], counts["domains_differ_of"]),
-        queue=_queue(counts, found.load, found.overview),
+        queue=_queue(found),
         brake=_brakes(bridge.settings, found.stopped),
         shadow=_shadow(counts),
         sweep=_sweep(found.newest) if found.newest else None,
@@ -187,7 +186,7 @@ async def _outgoing(bridge: Bridge) -> OutgoingNumbers | None:
     return await outgoing.numbers(bridge)
 
 
-def _queue(counts: Mapping[str, Any], load: due.Load, found: overview.Overview) -> views.QueueView:
+def _queue(found: _Found) -> views.QueueView:
     groups = [
         views.ParkedGroup(
             reason=one["reason"],
@@ -195,15 +194,17 @@ def _queue(counts: Mapping[str, Any], load: due.Load, found: overview.Overview) 
             oldest_at=datetime.fromisoformat(one["oldest_at"]),
             remedy=remedy(one["reason"]),
         )
-        for one in found.groups
+        for one in found.overview.groups
     ]
     return views.QueueView(
-        due=counts["due"],
-        oldest_seconds=round(load.oldest_seconds, 1),
-        oldest_due_at=found.oldest_due_at,
-        working=counts["working"],
-        waiting=counts["waiting"],
-        parked=views.Parked(total=sum(counts["parked"].values()), by_reason=counts["parked"], groups=groups),
+        due=found.counts["due"],
+        oldest_seconds=round(found.oldest_seconds, 1),
+        oldest_due_at=found.overview.oldest_due_at,
+        working=found.counts["working"],
+        waiting=found.counts["waiting"],
+        parked=views.Parked(
+            total=found.parked, by_reason={group.reason: group.count for group in groups}, groups=groups
+        ),
     )
 
 
