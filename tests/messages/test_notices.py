@@ -15,12 +15,6 @@ from tests.world import World
 DAY = 86400
 
 
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine."""
-    return certificate(tmp_path_factory.mktemp("mail"))
-
-
 @pytest.fixture
 def office(pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[PostOffice, str]]:
     """A mail server whose certificate this machine trusts, and its address."""

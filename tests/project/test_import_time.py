@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HEAVY = (
     "stripe", "httpx", "requests", "tenacity", "lib.stripe_client", "lib.enhance_client", "msgspec", "smtplib",
     "lib.checkout", "lib.ledger", "lib.messages", "lib.subscription_manager.customer",
-    "lib.model.money", "sentry_sdk", "prometheus_client",
+    "lib.crash_report", "lib.model.money", "sentry_sdk", "prometheus_client",
 )  # fmt: skip
 
 
