@@ -18,9 +18,11 @@ BEGIN
         INSERT INTO events (provider, source, event_id, type, livemode, object_id, customer_id, subscription_id,
             created_at, outcome, error, body)
         SELECT 'stripe', given_source, e.event_id, e.type, e.livemode, e.object_id, e.customer_id, e.subscription_id,
-            e.created_at, e.outcome, e.error, CASE WHEN EXISTS (  -- of whom was erased no body is kept again
-                SELECT FROM customers c WHERE c.provider = 'stripe' AND c.customer_id = e.customer_id
-                    AND c.erased_at IS NOT NULL) THEN '{}' ELSE e.body END
+            -- Of whom was erased no body is kept again. One value is looked up by its key: for EXISTS the plan that is
+            -- kept, which reckons with a hundred events at a time, went through all customers at each event.
+            e.created_at, e.outcome, e.error, CASE WHEN (
+                SELECT c.erased_at FROM customers c WHERE c.provider = 'stripe' AND c.customer_id = e.customer_id
+            ) IS NOT NULL THEN '{}' ELSE e.body END
         FROM incoming e ORDER BY e.event_id
         ON CONFLICT (provider, event_id) DO NOTHING
         RETURNING events.event_id

@@ -7,5 +7,5 @@ ALTER TABLE sweeps
     -- And for the one that follows it.
     ADD COLUMN again_by text;
 
-INSERT INTO schema_migrations (version, name) VALUES (36, 'sweep_asked');
+INSERT INTO schema_migrations (version, name) VALUES (35, 'sweep_asked');
 COMMIT;
