@@ -19,8 +19,9 @@ from lib.errors import Declined, Incomplete, OutcomeUnknown, Refused, Unavailabl
 from lib.kinds import nudge
 from lib.model import Priority
 from lib.model.money import FrozenRequest, Order, OrderFact, OrderState, Step, StepKind, StepState
+from lib.model.stripe_money import SeenSession
+from lib.policy import learnt
 from lib.policy.purchases import LookFirst, Send, how_to_ask
-from lib.stripe_client import Session
 
 CAUSE = "checkout"
 
@@ -116,7 +117,7 @@ async def _ask(desk: Desk, order: Order, how: Send) -> Order:
     return await remember(desk, order.id, session)
 
 
-async def look(desk: Desk, order: Order) -> Session | None:
+async def look(desk: Desk, order: Order) -> SeenSession | None:
     """The session of an order whose answer was lost; `None`: there is certainly none under the present key."""
     return await desk.stripe.session_of(order.id, order.created_at - SKEW, await desk.db.now() + SKEW)
 
@@ -151,13 +152,14 @@ async def _refused(desk: Desk, order_id: str, why: str) -> None:
     await desk.db.transact(work)
 
 
-async def remember(desk: Desk, order_id: str, session: Session) -> Order:
+async def remember(desk: Desk, order_id: str, session: SeenSession) -> Order:
     """Write down the session of an order; the order as it is then.
 
     An order that was given up meanwhile keeps the session's id, so that it is seen to be ended.
+
+    Raises:
+        Incomplete: it is not the session that we asked for.
     """
-    if session.reference != order_id or session.livemode is not desk.settings.livemode:
-        raise Incomplete(f"Stripe's Checkout session {session.id} is not that of order {order_id}")
 
     async def work(connection: Connection) -> Order:
         order = await orders.locked(connection, order_id)
@@ -165,6 +167,8 @@ async def remember(desk: Desk, order_id: str, session: Session) -> Order:
             raise Declined("order_over", "this purchase is over: begin anew")
         if order.session_id is not None:
             return order
+        if not learnt.is_session_of(order, session):
+            raise Incomplete(f"Stripe's Checkout session {session.id} is not that of order {order_id}")
         known = replace(order, session_id=session.id, session_url=session.url, expires_at=session.expires_at)
         await orders.save(connection, known)
         await orders.log(connection, order_id, Step(StepKind.SESSION, StepState.SUCCEEDED, CAUSE, subject=session.id))
@@ -173,7 +177,7 @@ async def remember(desk: Desk, order_id: str, session: Session) -> Order:
     return await desk.db.transact(work)
 
 
-async def ended(desk: Desk, session_id: str) -> Session:
+async def ended(desk: Desk, session_id: str) -> SeenSession:
     """End a session if it is open; it as it is then: expired, or complete because the buyer was faster."""
     try:
         return await desk.stripe.expire_session(session_id)
@@ -184,7 +188,7 @@ async def ended(desk: Desk, session_id: str) -> Session:
         return found
 
 
-async def give_up(desk: Desk, order: Order, cause: str = CAUSE) -> Session | None:
+async def give_up(desk: Desk, order: Order, cause: str = CAUSE) -> SeenSession | None:
     """End an open order because its buyer wants something else, or pays otherwise: nobody can pay it any more then.
 
     Returns:
@@ -225,7 +229,7 @@ async def _given_up_unsent(desk: Desk, order_id: str, cause: str) -> bool:
     return await desk.db.transact(work)
 
 
-async def _lost(desk: Desk, order_id: str) -> Session | None:
+async def _lost(desk: Desk, order_id: str) -> SeenSession | None:
     """The session of an order that somebody asked for, whose answer nobody has written down; `None`: there is none.
 
     Under a key that still holds, asking once more is the only way to be certain that nobody makes it afterwards.

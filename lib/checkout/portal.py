@@ -55,7 +55,7 @@ async def _buyer(shop: Shop, session_id: str) -> str:
     except NotFound:
         raise _not_good() from None
     # When it was completed only our own record says; while that waits for the event, when it was made is what counts.
-    fresh = order.paid_at is not None or now < session.created_at + GOOD_FOR
+    fresh = order.paid_at is not None or now < session.created + GOOD_FOR
     if session.status != "complete" or session.reference != order.id or session.customer_id is None or not fresh:
         raise _not_good()
     return session.customer_id

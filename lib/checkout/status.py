@@ -16,7 +16,8 @@ from lib.database.selling import Made
 from lib.errors import Declined, NotFound, Retryable
 from lib.log import get_logger
 from lib.model.money import Order, OrderState
-from lib.stripe_client import Session
+from lib.model.stripe_money import SeenSession
+from lib.policy import learnt
 
 log = get_logger()
 
@@ -57,7 +58,7 @@ async def show(shop: Shop, session_id: str, caller: Caller) -> Shown:
     return Shown(told, nudges)
 
 
-def progress(state: OrderState, session: Session | None, made: Sequence[Made]) -> Progress:
+def progress(state: OrderState, session: SeenSession | None, made: Sequence[Made]) -> Progress:
     """What a buyer is told. Never more than is certain: what is not paid is not called so.
 
     Args:
@@ -124,7 +125,7 @@ def _urls(shop: Shop, order: Order, state: Progress, made: Sequence[Made]) -> Ur
     )
 
 
-async def _read(shop: Shop, session_id: str, caller: Caller) -> Session | None:
+async def _read(shop: Shop, session_id: str, caller: Caller) -> SeenSession | None:
     """What Stripe says of a session, if it may be asked once more; `None`: nothing new."""
     if not await limits.may_read(shop, caller, session_id):
         return None
@@ -137,15 +138,15 @@ async def _read(shop: Shop, session_id: str, caller: Caller) -> Session | None:
         return None
 
 
-async def _begun_here(shop: Shop, session: Session) -> Order | None:
+async def _begun_here(shop: Shop, session: SeenSession) -> Order | None:
     """The order of a session whose answer was lost on its way to us; `None`: somebody else began it."""
-    order = await orders.find(shop.db, session.reference) if session.reference else None
-    if order is None or order.session_id is not None:
+    order = await orders.find(shop.db, session.order_id) if session.order_id else None
+    if order is None or order.session_id is not None or not learnt.is_session_of(order, session):
         return None
     return await making.remember(shop, order.id, session)
 
 
-def _is_news(order: Order, session: Session) -> bool:
+def _is_news(order: Order, session: SeenSession) -> bool:
     return session.status != "open" and (order.state is OrderState.PENDING or session.paid)
 
 

@@ -49,6 +49,11 @@ class SeenSession:
     """(price, quantity) of what is bought; empty where they were not asked for."""
     json: Json | None = None
 
+    @property
+    def paid(self) -> bool:
+        """Whether the buyer is through with it, and nothing is left to pay."""
+        return self.status == "complete" and self.payment_status in ("paid", "no_payment_required")
+
 
 @dataclass(frozen=True, slots=True)
 class SeenIntent:

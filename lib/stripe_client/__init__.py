@@ -1,6 +1,6 @@
 """Stripe: the truth, read through the official SDK and handed on as model objects; and the few things we ask for."""
 
-from lib.stripe_client.checkout import CheckoutWrites, Session
+from lib.stripe_client.checkout import CheckoutWrites
 from lib.stripe_client.mailing import MailingReads
 from lib.stripe_client.money import MoneyReads
 from lib.stripe_client.purchases import PurchaseReads
@@ -8,7 +8,7 @@ from lib.stripe_client.refunds import RefundWrites
 from lib.stripe_client.shapes import Price
 from lib.stripe_client.truth import TruthReads
 
-__all__ = ["Price", "Session", "StripeClient"]
+__all__ = ["Price", "StripeClient"]
 
 
 class StripeClient(TruthReads, MoneyReads, PurchaseReads, MailingReads, CheckoutWrites, RefundWrites):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from lib.model.stripe_money import SeenCharge, SeenIntent, SeenInvoice, SeenSession, SeenShare
 from lib.reading import Answer
-from lib.stripe_client.checkout import PAYMENT_STATUSES, SESSION_STATUSES, SESSIONS
 from lib.stripe_client.shapes import INVOICE_STATUSES, read_domain
 from lib.stripe_client.transport import Json, Transport, page_of
 
+SESSIONS = "/v1/checkout/sessions"
+
+SESSION_STATUSES = frozenset({"open", "complete", "expired"})
+PAYMENT_STATUSES = frozenset({"paid", "unpaid", "no_payment_required"})
 MODES = frozenset({"subscription", "payment", "setup"})
 
 

@@ -157,6 +157,36 @@ async def test_an_answer_that_was_lost_on_its_way_to_us_is_found_by_its_buyer(wo
     assert orders(world)[0]["session_id"] == purchase["sessionId"]
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"payment_link": "plink_1", "metadata": {}},
+        {"payment_link": "plink_1"},
+        {"metadata": {}},
+        {"metadata": {"order_id": "another"}},
+        {"mode": "payment"},
+        {"currency": "usd"},
+    ],
+)
+async def test_a_leaked_order_id_binds_no_other_session(world: World, at_once: None, forged: dict[str, Any]) -> None:
+    """Who types an order's id into a cheap Payment Link has paid for that, and for nothing dearer."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        world.sql("UPDATE orders SET session_id = NULL, session_url = NULL")
+        cheap = world.stripe.create_checkout(
+            mode="subscription", line_items=[{"price": "price_basic_monthly"}], success_url="https://x.test",
+            client_reference_id=purchase["orderId"], metadata={"order_id": purchase["orderId"]},
+        )  # fmt: skip
+        world.stripe.complete_checkout(cheap["id"], email="mallory@example.com")
+        world.stripe.get(cheap["id"]).update(forged)
+        answer = await client.get(f"/api/checkout?session_id={cheap['id']}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_session")
+        await world.drain()
+        assert (await client.post("/api/portal", json={"sessionId": cheap["id"]})).status_code == 404
+    dear = world.sql("SELECT state, session_id FROM orders WHERE order_id = %s", purchase["orderId"])
+    assert [(row["state"], row["session_id"] != cheap["id"]) for row in dear] == [("pending", True)]
+
+
 async def test_a_page_without_a_script_renews_itself_for_two_minutes(world: World) -> None:
     """And says then that the buyer need not wait; what can't change any more is not renewed."""
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

@@ -45,7 +45,7 @@ def asked(reference: str = "order-1", **others: Any) -> dict[str, Any]:
     line = {"price": "price_basic_monthly", "quantity": 1}
     return {
         "mode": "subscription", "line_items": [line], "success_url": "https://shop.example/done",
-        "client_reference_id": reference, "expires_at": NOW + 7200, **others,
+        "client_reference_id": reference, "metadata": {"order_id": reference}, "expires_at": NOW + 7200, **others,
     }  # fmt: skip
 
 
@@ -128,6 +128,8 @@ async def test_a_payment_link_with_the_same_reference_hides_nothing(client: Stri
     made = await client.create_session(asked(), "order-1")
     copied = sim.create_checkout(**asked())
     copied["payment_link"] = "plink_1"
+    assert await client.session_of("order-1", SINCE, UNTIL) == made
+    sim.create_checkout(**asked(metadata={}))  # by another program of the account, which counts its orders by itself
     assert await client.session_of("order-1", SINCE, UNTIL) == made
     sim.tables["checkout.session"][made.id]["client_reference_id"] = "another"
     assert await client.session_of("order-1", SINCE, UNTIL) is None
