@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
 from lib.checkout.shop import Caller, Shop
 from lib.database import checkout_limits, orders
@@ -12,7 +12,6 @@ from lib.database.connection import Connection
 from lib.errors import Declined
 from lib.model.money import Order
 from lib.policy.counted import mailbox
-from lib.policy.purchases import is_by_address
 
 WINDOW = timedelta(minutes=10)
 
@@ -24,6 +23,9 @@ READS = 12
 
 READ_EVERY = timedelta(seconds=4)
 
+LOOKS = 60
+"""How often Stripe is asked within `WINDOW` for sessions that nobody here knows, whoever looks."""
+
 
 async def may_ask(shop: Shop, caller: Caller) -> None:
     """Count a request.
@@ -34,7 +36,7 @@ async def may_ask(shop: Shop, caller: Caller) -> None:
     if caller.actor:
         return
     subject, most = shop.digest(f"ask:{caller.network}"), shop.settings.checkout_limit * ASKS_FOR_EACH_PURCHASE
-    if await checkout_limits.count(shop.db, subject, await shop.db.now(), window=WINDOW) > most:
+    if not await checkout_limits.count(shop.db, subject, await shop.db.now(), window=WINDOW, most=most):
         raise _too_many(most)
 
 
@@ -57,21 +59,21 @@ async def begins(connection: Connection, shop: Shop, caller: Caller, order: Orde
             raise _too_many(most)
 
 
-async def shares(shop: Shop, caller: Caller, order: Order) -> None:
-    """Remember that an open page is given to somebody who asks from elsewhere, by nothing but the buyer's e-mail.
+async def shares(shop: Shop, order: Order, elsewhere: Collection[str]) -> None:
+    """Remember that an open page is given to somebody who asks from elsewhere.
 
-    An address can be typed by anybody, so that the session's id is no credential any more: it opens no billing portal,
-    and leads to no address.
+    An address can be typed by anybody, and a reference be guessed, so that the session's id is no credential any more:
+    it opens no billing portal, and leads to no address.
     """
-    if not order.shared and order.id in await elsewhere(shop, caller, [order]):
+    if order.id in elsewhere and not order.shared:
         await orders.give_away(shop.db, order.id)
 
 
 async def elsewhere(shop: Shop, caller: Caller, known: Iterable[Order]) -> frozenset[str]:
-    """Orders of a buyer that are joined to this caller by nothing but an e-mail, and were begun in another network."""
+    """Which of these orders were begun in another network than this caller's, who may be anybody."""
     if caller.actor:
         return frozenset()
-    mine = {_from(shop, caller, order.id): order.id for order in known if is_by_address(order.buyer)}
+    mine = {_from(shop, caller, order.id): order.id for order in known}
     begun_here = await checkout_limits.known(shop.db, list(mine)) if mine else set()
     return frozenset(order_id for subject, order_id in mine.items() if subject not in begun_here)
 
@@ -80,14 +82,35 @@ def _from(shop: Shop, caller: Caller, order_id: str) -> str:
     return shop.digest(f"from:{order_id}:{caller.network}")
 
 
-async def may_read(shop: Shop, caller: Caller, session_id: str) -> bool:
+async def may_read(shop: Shop, caller: Caller, order: Order) -> bool:
     """Whether Stripe may be read once more for whoever looks at this purchase."""
-    now = await shop.db.now()
-    if await checkout_limits.count(shop.db, shop.digest(f"lately:{session_id}"), now, window=READ_EVERY) > 1:
+    now, session_id = await shop.db.now(), order.session_id
+    lately, ever = shop.digest(f"lately:{session_id}"), shop.digest(f"read:{session_id}")
+    return (
+        await checkout_limits.count(shop.db, lately, now, window=READ_EVERY, most=1)
+        and await _reads(shop, caller, now)
+        and await checkout_limits.count(shop.db, ever, now, window=timedelta(days=1), most=READS)
+    )
+
+
+async def may_look(shop: Shop, caller: Caller) -> bool:
+    """Whether Stripe may be asked for a session that nobody here knows.
+
+    Anybody can make up an id. So Stripe is asked only while the answer to a request of ours is missing, and for all
+    strangers together no more than `LOOKS` times; nothing is kept of an id.
+    """
+    if not await orders.some_unanswered(shop.db):
         return False
-    ever = await checkout_limits.count(shop.db, shop.digest(f"read:{session_id}"), now, window=timedelta(days=1))
-    mine = await checkout_limits.count(shop.db, shop.digest(f"read:{caller.network}"), now, window=WINDOW)
-    return ever <= READS and mine <= shop.settings.checkout_limit * ASKS_FOR_EACH_PURCHASE
+    now = await shop.db.now()
+    everybody = shop.digest("look")
+    return await _reads(shop, caller, now) and await checkout_limits.count(
+        shop.db, everybody, now, window=WINDOW, most=LOOKS
+    )
+
+
+async def _reads(shop: Shop, caller: Caller, now: datetime) -> bool:
+    subject, most = shop.digest(f"read:{caller.network}"), shop.settings.checkout_limit * ASKS_FOR_EACH_PURCHASE
+    return await checkout_limits.count(shop.db, subject, now, window=WINDOW, most=most)
 
 
 def _too_many(most: int) -> Declined:

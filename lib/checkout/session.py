@@ -42,49 +42,53 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
     """
     page = shop.page
     await limits.may_ask(shop, caller)
-    wanted = await goods.goods_of(shop, wish, caller)
+    wanted, key = await goods.goods_of(shop, wish, caller), shop.own_key(caller)
     for _ in range(ROUNDS):
         now = await shop.db.now()
         known = await orders.known_of(
             shop.db,
             buyer_of(wanted.terms),
-            key=caller.key,
+            key=key,
             livemode=shop.settings.livemode,
             since=now - JUST_BOUGHT,
         )
         elsewhere = await limits.elsewhere(shop, caller, known)
-        match decide(wanted.terms, known, now, again=wish.again, key=caller.key, elsewhere=elsewhere):
+        match decide(wanted.terms, known, now, again=wish.again, key=key, elsewhere=elsewhere):
             case KeyTaken(order):
                 detail = "this Idempotency-Key stands for another purchase: send a new one"
                 raise Declined("key_reused", detail, about={"orderId": order.id})
             case JustBought(order, may_repeat):
-                _just_bought(order, may_repeat=may_repeat)
+                _just_bought(order, may_repeat=may_repeat, named=order.id not in elsewhere)
             case Share(order):
-                await limits.shares(shop, caller, order)
-                return await _session(shop, order)
-            case Begin(expire):
+                await limits.shares(shop, order, elsewhere)
+                return await _session(shop, order, named=order.id not in elsewhere)
+            case Begin(expire, alone):
                 await goods.must_be_free(shop, wanted.terms)
                 for old in expire:
                     await _give_up(shop, old)
-                written = await _written(shop, wanted, page, caller)
+                written = await _written(shop, wanted, page, caller, alone=alone)
                 if written is not None:
                     log.info("order_begun", order=written.id, price=written.terms.billing_plan_id)
                     return await _session(shop, written)
     raise Declined("busy", "several purchases of this buyer begin at one time: try again in a moment")
 
 
-async def _session(shop: Shop, order: Order) -> Begun:
-    """Where the buyer of an order pays."""
+async def _session(shop: Shop, order: Order, *, named: bool = True) -> Begun:
+    """Where the buyer of an order pays.
+
+    Args:
+        named: whether the caller may learn its id where it is over.
+    """
     if order.state is OrderState.PENDING:
         order = await making.made(shop, order.id)
     if order.state is OrderState.PENDING and order.session_id and order.session_url:
         return Begun(order_id=order.id, session_id=order.session_id, url=order.session_url)
     if order.state in (OrderState.PAYING, OrderState.PAID):
-        _just_bought(order, may_repeat=False)
+        _just_bought(order, may_repeat=False, named=named)
     if order.session_id is not None:  # given up while it was being made: nobody is to pay it
         await making.ended(shop, order.session_id)
     detail = f"this purchase is {order.state.value}: begin anew, with a new Idempotency-Key if you send one"
-    raise Declined("order_over", detail, about={"orderId": order.id})
+    raise Declined("order_over", detail, about={"orderId": order.id} if named else {})
 
 
 async def _give_up(shop: Shop, old: Order) -> None:
@@ -94,10 +98,16 @@ async def _give_up(shop: Shop, old: Order) -> None:
         _just_bought(old, may_repeat=False)
 
 
-async def _written(shop: Shop, wanted: Goods, page: Page, caller: Caller) -> Order | None:
-    """The order, written with all that is frozen; `None`: another one stands in its place."""
+async def _written(shop: Shop, wanted: Goods, page: Page, caller: Caller, *, alone: bool) -> Order | None:
+    """The order, written with all that is frozen; `None`: another one stands in its place.
+
+    Args:
+        alone: nobody ever shares it.
+    """
     now = await shop.db.now()
     order = await _frozen(shop, wanted, page, caller, now)
+    if alone:
+        order = replace(order, buyer=None)
 
     async def work(connection: Connection) -> bool:
         if not await orders.begin(connection, order, _cause(caller)):
@@ -130,7 +140,7 @@ async def _frozen(shop: Shop, wanted: Goods, page: Page, caller: Caller, now: da
         livemode=shop.settings.livemode,
         buyer=buyer_of(terms),
         fingerprint=fingerprint(terms),
-        idempotency_key=caller.key,
+        idempotency_key=shop.own_key(caller),
         request=FrozenRequest(session_request(order_id, terms, page, expires_at, on_page)),
         expires_at=expires_at.replace(microsecond=0),
         currency=currency,
@@ -146,10 +156,11 @@ def _cause(caller: Caller) -> str:
     return f"admin:{caller.actor}" if caller.actor else making.CAUSE
 
 
-def _just_bought(order: Order, *, may_repeat: bool) -> NoReturn:
+def _just_bought(order: Order, *, may_repeat: bool, named: bool = True) -> NoReturn:
     detail = (
         'this was bought a moment ago: send "again": true if it is meant to be bought once more'
         if may_repeat
         else "this has been paid, or its payment is under way: look at the order before buying it once more"
     )
-    raise Declined("just_bought", detail, about={"orderId": order.id, "mayRepeat": may_repeat})
+    about: dict[str, str | bool] = {"orderId": order.id} if named else {}
+    raise Declined("just_bought", detail, about={**about, "mayRepeat": may_repeat})

@@ -75,6 +75,16 @@ class Shop(Desk):
         """A word for an address or a mailbox from which nobody gets back to it."""
         return digest(self.settings.cron_secret, subject)
 
+    def own_key(self, caller: Caller) -> str | None:
+        """A caller's `Idempotency-Key` as it is kept: who is somebody else, or elsewhere, has another one.
+
+        A stranger who guesses a key joins nothing by it, and who claims keys beforehand keeps nobody from using them.
+        """
+        if caller.key is None:
+            return None
+        whose = f"admin:{caller.actor}" if caller.actor else caller.network
+        return f"checkout:{self.digest(f'key:{whose}:{caller.key}')}"
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

@@ -43,7 +43,7 @@ async def show(shop: Shop, session_id: str, caller: Caller) -> Shown:
     if session_id.startswith("cs_live_") is not shop.settings.livemode:
         raise _unknown()
     order = await orders.find_by_session(shop.db, session_id)
-    session = await _read(shop, session_id, caller) if order is None or order.state in _OPEN else None
+    session = await _read(shop, session_id, caller, order)
     if order is None and session is not None:
         order = await _begun_here(shop, session)
     if order is None:
@@ -125,9 +125,13 @@ def _urls(shop: Shop, order: Order, state: Progress, made: Sequence[Made]) -> Ur
     )
 
 
-async def _read(shop: Shop, session_id: str, caller: Caller) -> SeenSession | None:
-    """What Stripe says of a session, if it may be asked once more; `None`: nothing new."""
-    if not await limits.may_read(shop, caller, session_id):
+async def _read(shop: Shop, session_id: str, caller: Caller, order: Order | None) -> SeenSession | None:
+    """What Stripe says of a session, if it is to be asked and may be once more; `None`: nothing new."""
+    if order is None:
+        may = await limits.may_look(shop, caller)
+    else:
+        may = order.state in _OPEN and await limits.may_read(shop, caller, order)
+    if not may:
         return None
     try:
         return await shop.stripe.session(session_id)

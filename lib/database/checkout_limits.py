@@ -19,20 +19,24 @@ _COUNT = """
 """
 
 
-async def count(db: Database, subject: str, now: datetime, *, window: timedelta) -> int:
-    """Count one more request of a subject; how many there were since its window began, this one included.
+async def count(db: Database, subject: str, now: datetime, *, window: timedelta, most: int) -> bool:
+    """Count one more request of a subject; whether it is one of the `most` that its window takes.
+
+    Once it is more, nothing is written until the window is over, so that who goes on asking costs one look.
 
     Args:
         subject: a digest of the address or mailbox, never itself.
     """
-    row = await db.row(_COUNT, {"subject": subject, "now": now, "over": now - window})
-    assert row is not None
-    asked: int = row["asked"]
-    return asked
+    over = now - window
+    row = await db.row(
+        _COUNT.replace("RETURNING", "WHERE l.begun_at <= %(over)s OR l.asked < %(most)s RETURNING"),
+        {"subject": subject, "now": now, "over": over, "most": most},
+    )
+    return row is not None
 
 
 async def count_with(connection: Connection, subject: str, now: datetime, *, window: timedelta) -> int:
-    """As `count`, together with what is counted: undone with it."""
+    """Count one more request together with what is counted: undone with it. How many there were in its window."""
     cursor = await connection.execute(_COUNT, {"subject": subject, "now": now, "over": now - window})
     row = await cursor.fetchone()
     assert row is not None

@@ -114,6 +114,16 @@ async def known_of(db: Database, buyer: str | None, *, key: str | None, livemode
     return [_order(row) for row in found]
 
 
+async def some_unanswered(db: Database) -> bool:
+    """Whether Stripe was asked for a session that may still be paid, and its answer is not written down."""
+    row = await db.row(
+        "SELECT 1 FROM orders WHERE state = 'pending' AND provider = 'stripe' AND session_id IS NULL"
+        " AND sent_at IS NOT NULL LIMIT 1",
+        {},
+    )
+    return row is not None
+
+
 async def of_customer(db: Database, customer: CustomerKey) -> list[Order]:
     """All orders of a customer, oldest first."""
     found = await db.rows(

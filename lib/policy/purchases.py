@@ -29,11 +29,6 @@ def buyer_of(terms: Terms) -> str | None:
     return f"mail:{address}" if address else None
 
 
-def is_by_address(buyer: str | None) -> bool:
-    """Whether nothing but an e-mail says who is buying."""
-    return buyer is not None and buyer.startswith("mail:")
-
-
 def fingerprint(terms: Terms) -> str:
     """A digest of everything that makes two purchases different."""
     facts = astuple(replace(terms, email=address_of(terms.email)))
@@ -51,6 +46,8 @@ class Begin:
 
     expire: tuple[Order, ...] = ()
     """Orders of the same buyer with other parameters: their sessions are expired first, and seen to be."""
+    alone: bool = False
+    """It shares with nobody: who wants it says the word of a buyer, and is not seen to be that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +87,16 @@ def decide(
 ) -> Purchase:
     """What becomes of a wish to buy.
 
-    Who only typed the e-mail of a buyer, and is not where that one is, ends nothing of theirs: a stranger would take
-    the page away under somebody's hands. The two pages then stand side by side until each is ended by its own buyer or
-    its date; and where the unique index allows only one, it is shared.
+    Anybody can type an e-mail, and guess a reference. Who is not where a page was begun ends none by that: a stranger
+    would take it away under its buyer's hands. The two pages then stand side by side until each is ended by its own
+    buyer or its date. And they share one only where it shows nothing that they have not typed: who wants the very same
+    or, since the unique index allows only one of it, the same thing for the same e-mail.
 
     Args:
         known: the orders of this buyer that are open or were paid within `JUST_BOUGHT`, and the one with this key.
         again: the buyer was asked, and means it.
         key: the caller's idempotency key; it joins its own repetitions even where nobody knows who is buying.
-        elsewhere: ids of those of `known` that were begun in another network, by whoever has the same e-mail.
+        elsewhere: ids of those of `known` that were begun in another network.
     """
     same = fingerprint(terms)
     if key is not None:
@@ -115,14 +113,20 @@ def decide(
     pending = [order for order in theirs if order.state is OrderState.PENDING]
     live = [order for order in pending if not _is_over(order, now)]
     fresh = [order for order in live if order.fingerprint == same]
-    fresh += [order for order in live if order.id in elsewhere and _guarded(order, terms)]
+    beside = [order for order in live if order.id in elsewhere]
+    guarded = [order for order in beside if _guarded(order, terms)]
+    fresh += [order for order in guarded if _shows_nothing_new(order, terms)]
     if fresh:
         return Share(fresh[0])
     bought = [order for order in theirs if order.fingerprint == same and _just_paid(order, now)]
     if bought and not again:
         return JustBought(bought[0], may_repeat=True)
-    kept = [order for order in live if order.id in elsewhere]
-    return Begin(expire=tuple(order for order in pending if order not in kept))
+    return Begin(expire=tuple(order for order in pending if order not in beside), alone=bool(guarded))
+
+
+def _shows_nothing_new(order: Order, terms: Terms) -> bool:
+    """Whether the page of an order shows only what these terms say: Stripe fills in the e-mail that its buyer typed."""
+    return order.terms.customer_id is None and address_of(order.terms.email) in (None, address_of(terms.email))
 
 
 def _guarded(order: Order, terms: Terms) -> bool:

@@ -18,7 +18,7 @@ KEY = "Stripe: Developers > API keys > edit the restricted key: {name}: Write."
 
 async def check_selling(settings: Settings, stripe: StripeClient) -> AsyncIterator[Finding]:
     """Nothing where neither checkout nor portal is switched on: then the key needs no more than to read."""
-    from lib.stripe_client.checkout import SESSIONS
+    from lib.stripe_client.purchases import SESSIONS
     from lib.stripe_client.writes import PORTAL
 
     pages = {

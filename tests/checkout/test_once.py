@@ -17,7 +17,7 @@ from lib.checkout.entrance import shop
 from lib.checkout.shop import Caller
 from lib.checkout.views import Begun
 from lib.errors import Declined, OutcomeUnknown, Retryable
-from tests.checkout.shop import SELLS, moved, open_shop, orders, sessions, wish
+from tests.checkout.shop import ADMIN, SELLS, moved, open_shop, orders, sessions, wish
 from tests.killed import Killed
 from tests.money.till import came, order, sell
 from tests.world import World
@@ -99,8 +99,65 @@ async def test_a_stranger_who_types_an_address_ends_nobodys_page(world: World) -
         changed = await buy("192.0.2.1", quantity=3)
         assert {page["id"] for page in sessions(world, "open")} == {theirs, changed}
         known = await buy("192.0.2.1", clientReference="c-1", domain="own.example")
-        again = await buy("203.0.113.9", clientReference="c-1", domain="own.example", quantity=2)
-        assert known not in {page["id"] for page in sessions(world, "open")} and again != known
+        beside = await buy("203.0.113.9", clientReference="c-1", domain="own.example", quantity=2)
+        assert {known, beside} <= {page["id"] for page in sessions(world, "open")}
+
+
+async def test_who_guesses_a_reference_sees_nobodys_page(world: World) -> None:
+    """A page with somebody's e-mail, or a known customer's card, is given to nobody who has not typed the same."""
+    world.customer("Ada Example", "ada@example.com")
+    (customer,) = world.stripe.customers
+    async with open_shop(world, TRUSTED_PROXIES="1") as client:
+
+        async def buy(address: str, **others: Any) -> str:
+            sent = {"X-Forwarded-For": address, **(ADMIN if "customerId" in others else {})}
+            answer = await client.post("/api/checkout", json=wish(domain=None, **others), headers=sent)
+            assert answer.status_code == 200, answer.text
+            return str(answer.json()["sessionId"])
+
+        theirs = await buy("192.0.2.1", clientReference="17")
+        guesses = [await buy("203.0.113.9", clientReference="17", email=email) for email in ("m@example.com", None)]
+        assert len({theirs, *guesses}) == 3
+        assert await buy("192.0.2.1", clientReference="17") == theirs  # which the guesses have not ended
+        assert [row["shared"] for row in orders(world)] == [False, False, False]
+        prefilled = await buy("192.0.2.1", email="bob@example.com", customerId=customer)
+        assert await buy("203.0.113.9", email="bob@example.com") != prefilled
+        assert prefilled in {page["id"] for page in sessions(world, "open")}
+
+
+async def test_a_guessed_key_joins_nothing_and_keeps_nobody_out(world: World) -> None:
+    """Each network has keys of its own, and so has each name behind a key of ours."""
+    anonymous, other = Buy(price_id="price_basic_monthly"), Buy(price_id="price_big_monthly")
+    callers = [
+        Caller("192.0.2.1", key="cart-7"),
+        Caller("203.0.113.9", key="cart-7"),
+        Caller("203.0.113.9", actor="anna", key="cart-7"),
+        Caller("203.0.113.9", actor="bob", key="cart-7"),
+    ]
+    wanted = [anonymous, other, anonymous, other]
+    pages = [await ask(world, buy, caller) for buy, caller in zip(wanted, callers, strict=True)]
+    assert len({page.session_id for page in pages}) == 4
+    assert [await ask(world, buy, caller) for buy, caller in zip(wanted, callers, strict=True)] == pages
+    assert not [row for row in orders(world) if "cart-7" in row["idempotency_key"]]
+
+
+async def test_who_is_elsewhere_learns_no_order_of_a_buyers(world: World) -> None:
+    """A buyer is kept from buying twice wherever they ask; the order's id is told where it was begun."""
+    async with open_shop(world, TRUSTED_PROXIES="1") as client:
+
+        async def refused(address: str) -> dict[str, Any]:
+            sent = {"X-Forwarded-For": address}
+            answer = await client.post("/api/checkout", json=wish(domain=None), headers=sent)
+            assert (answer.status_code, answer.json()["code"]) == (409, "just_bought")
+            found: dict[str, Any] = answer.json()
+            return found
+
+        sent = {"X-Forwarded-For": "192.0.2.1"}
+        begun = (await client.post("/api/checkout", json=wish(domain=None), headers=sent)).json()
+        for state in ("paying", "paid"):
+            moved(world, begun["orderId"], state)
+            assert (await refused("192.0.2.1"))["orderId"] == begun["orderId"]
+            assert begun["orderId"] not in str(await refused("203.0.113.9"))
 
 
 async def test_a_wish_that_was_paid_while_it_was_changed_is_told(world: World) -> None:

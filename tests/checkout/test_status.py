@@ -111,6 +111,44 @@ async def test_reads_of_stripe_are_bounded(world: World, monkeypatch: pytest.Mon
         assert world.stripe.count("GET", LOOK) == limits.READS
 
 
+async def test_who_makes_ids_up_leaves_nothing_and_costs_no_read(world: World) -> None:
+    """Neither a row nor a read of Stripe for any of them, from wherever they are asked for."""
+    async with open_shop(world, TRUSTED_PROXIES="1") as client:
+        await begun(client)
+        kept = len(world.sql("SELECT subject FROM checkout_limits"))
+        for number in range(20):
+            answer = await client.get(
+                f"/api/checkout?session_id=cs_test_made{number}up",
+                headers={"X-Forwarded-For": f"2001:db8:0:{number}::1"},
+            )
+            assert (answer.status_code, answer.json()["code"]) == (404, "unknown_session")
+    assert len(world.sql("SELECT subject FROM checkout_limits")) == kept
+    assert world.stripe.count("GET", LOOK) == 0
+
+
+async def test_while_an_answer_is_missing_made_up_ids_are_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the half of an address that one customer of a provider has, and for all strangers together; no id is kept."""
+    monkeypatch.setattr(limits, "LOOKS", 12)
+    async with open_shop(world, TRUSTED_PROXIES="1", CHECKOUT_LIMIT="1") as client:
+        await begun(client)
+        world.sql("UPDATE orders SET session_id = NULL, session_url = NULL")
+        kept = len(world.sql("SELECT subject FROM checkout_limits"))
+
+        async def look(number: int, address: str) -> None:
+            path = f"/api/checkout?session_id=cs_test_made{number}up"
+            assert (await client.get(path, headers={"X-Forwarded-For": address})).status_code == 404
+
+        for number in range(20):
+            await look(number, f"2001:db8::{number:x}")
+        assert world.stripe.count("GET", LOOK) == 10
+        assert len(world.sql("SELECT subject FROM checkout_limits")) == kept + 2
+        for number in range(20):
+            await look(number, f"203.0.113.{number}")
+    assert world.stripe.count("GET", LOOK) == 12
+
+
 async def test_our_own_records_answer_while_stripe_is_away(world: World) -> None:
     """The page goes on with what is known."""
     async with open_shop(world) as client:
@@ -301,8 +339,10 @@ async def test_who_only_typed_an_e_mail_reaches_no_portal(world: World) -> None:
         mine, again, stranger = [await buy(address) for address in ("192.0.2.1", "192.0.2.1", "203.0.113.9")]
         assert mine == again == stranger
         assert await portal(mine) == 404
-        known = [await buy(a, clientReference="c-1", domain=None) for a in ("192.0.2.1", "203.0.113.9")]
-        assert known[0] == known[1]
+        guessed = [await buy(a, clientReference="c-1", domain=None) for a in ("192.0.2.1", "203.0.113.9")]
+        assert guessed[0] == guessed[1]
+        assert await portal(guessed[0]) == 404
+        known = [await buy("192.0.2.1", clientReference="c-2", domain=None) for _ in range(2)]
         assert await portal(known[0]) == 200
         twice = [await buy("192.0.2.1", email="bob@example.com", domain=None) for _ in range(2)]
         assert await portal(twice[0]) == 200
@@ -317,10 +357,15 @@ async def test_who_only_typed_an_e_mail_learns_no_address(world: World, at_once:
             answer = await client.post("/api/checkout", json=wish(**others), headers={"X-Forwarded-For": address})
             return str(answer.json()["sessionId"])
 
-        for others, shown in (({}, False), ({"clientReference": "c-1", "domain": "own.example"}, True)):
+        referred = {"clientReference": "c-1"}
+        for others, other_network, shown in (
+            ({}, "203.0.113.9", False),
+            ({**referred, "domain": "guessed.example"}, "203.0.113.9", False),
+            ({**referred, "domain": "own.example"}, "192.0.2.1", True),
+        ):
             session_id = await buy("192.0.2.1", **others)
             assert (await told(client, session_id))["urls"]["pay"] is not None
-            assert await buy("203.0.113.9", **others) == session_id
+            assert await buy(other_network, **others) == session_id
             world.sql("DELETE FROM checkout_limits")  # as after two days
             assert ((await told(client, session_id))["urls"]["pay"] is not None) is shown
             (order,) = [row for row in orders(world) if row["session_id"] == session_id]

@@ -106,6 +106,21 @@ def test_the_shops_own_word_says_who_buys() -> None:
     assert decide(terms(), [theirs], NOW) == Begin()
 
 
+def test_a_word_that_anybody_can_guess_shows_and_ends_nothing_elsewhere() -> None:
+    """The same page only for who types the same; beside it anything else, and what the index forbids shares no more."""
+    theirs = order(terms(client_reference="cart_1"))
+    away = frozenset({theirs.id})
+    same = terms(client_reference="cart_1")
+    assert decide(same, [theirs], NOW, elsewhere=away) == Share(theirs)
+    assert decide(replace(same, quantity=2), [theirs], NOW, elsewhere=away) == Begin()
+    assert decide(replace(same, email="m@example.com"), [theirs], NOW, elsewhere=away) == Begin(alone=True)
+    assert decide(replace(same, email=None), [theirs], NOW, elsewhere=away) == Begin(alone=True)
+    assert decide(replace(same, seller_id="acct_2"), [theirs], NOW, elsewhere=away) == Share(theirs)
+    known = replace(theirs, terms=replace(theirs.terms, customer_id="cus_1"))
+    assert decide(replace(same, seller_id="acct_2"), [known], NOW, elsewhere=away) == Begin(alone=True)
+    assert decide(replace(same, quantity=2), [theirs], NOW) == Begin(expire=(theirs,))
+
+
 @given(
     st.builds(
         Terms, *[st.sampled_from([None, "a", "b"])], quantity=st.integers(1, 2), domain=st.sampled_from(["a", None])
