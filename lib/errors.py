@@ -146,8 +146,9 @@ class SchemaOutdated(Retryable):
 class Refused(BridgeError):
     """The other side decided against it: a person must act. `reason` is stable, `message` is for people."""
 
-    def __init__(self, reason: Reason, message: str, *, status: int | None = None) -> None:
-        self.reason, self.status = reason, status
+    def __init__(self, reason: Reason, message: str, *, status: int | None = None, param: str | None = None) -> None:
+        self.reason, self.status, self.param = reason, status, param
+        """`param`: which part of the request it is about, where the other side says so."""
         super().__init__(foreign(message))
 
 

@@ -83,10 +83,13 @@ def is_problem(response: Response) -> bool:
 
 def _discreet(request: Request, response: Response) -> Response:
     """What another side said of our own account is a matter of the log, and of who has a key."""
-    if not is_problem(response) or response.status_code not in (502, 503) or bearer(request) is not None:
+    if not is_problem(response) or bearer(request) is not None:
         return response
     said = json.loads(bytes(response.body))
-    if said["code"] in _OURS:
+    if said["code"] == "checkout_refused" and "field" not in said:  # nothing that the buyer could mend
+        detail = "this can't be sold as things stand: ask for help (the log says why)"
+        return problem(response.status_code, "checkout_refused", detail)
+    if response.status_code not in (502, 503) or said["code"] in _OURS:
         return response
     detail = "this can't be done just now: try again in a moment (the log says why)"
     return problem(503, "unavailable", detail, headers={"Retry-After": "10"})

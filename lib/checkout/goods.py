@@ -12,12 +12,15 @@ from lib.checkout.shop import Caller, Shop
 from lib.database import selling
 from lib.database.plans import MappingRow
 from lib.errors import Declined, Fault, NotFound, Refused
+from lib.log import get_logger
 from lib.model.money import OrderMode, Terms
 from lib.policy import currencies
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.purchases import buyer_of
 from lib.stripe_client import Price, StripeClient
 from lib.web.typed import declined
+
+log = get_logger()
 
 PRICE_KNOWN_FOR = 60.0
 """Seconds that a price is not asked for again: reads at Stripe are counted. One that was switched off meanwhile is
@@ -100,7 +103,8 @@ async def _free_in_the_panel(shop: Shop, domain: str) -> bool:
     try:
         return await shop.enhance.domain_is_free(domain)
     except Refused as error:
-        detail = f"the panel takes no website with the domain {domain}: {error}"
+        log.warning("domain_refused", error=str(error))  # it names our organisation in the panel
+        detail = f"the panel takes no website with the domain {domain}: choose another"
         raise declined([Fault("domain", "invalid", detail)]) from error
 
 

@@ -17,11 +17,14 @@ from lib.database import due, orders
 from lib.database.connection import Connection
 from lib.errors import Declined, Incomplete, OutcomeUnknown, Refused, Unavailable
 from lib.kinds import nudge
+from lib.log import get_logger
 from lib.model import Priority
 from lib.model.money import FrozenRequest, Order, OrderFact, OrderState, Step, StepKind, StepState
 from lib.model.stripe_money import SeenSession
 from lib.policy import learnt
 from lib.policy.purchases import LookFirst, Send, how_to_ask
+
+log = get_logger()
 
 CAUSE = "checkout"
 
@@ -34,6 +37,9 @@ LOOK_EVERY = (0.05, 0.5)
 SKEW = timedelta(minutes=5)
 """How far Stripe's clock may be from the database's."""
 
+_TYPED = {"customer_email": "email", "line_items[0][quantity]": "quantity"}
+"""What a buyer typed, by Stripe's name of it in our request."""
+
 ROUNDS = 3
 """How often a stored failure is answered by another key, in one go."""
 
@@ -42,7 +48,7 @@ async def made(desk: Desk, order_id: str) -> Order:
     """The order with its open session; or as it is by now, when there is none to be had any more.
 
     Raises:
-        Declined: `checkout_refused`, with Stripe's words; the order has failed.
+        Declined: `checkout_refused`, with Stripe's words, and the field where they are about one; the order has failed.
         Retryable: it could not be made just now, and the same request may be sent again.
     """
     stored_error = False
@@ -113,7 +119,8 @@ async def _ask(desk: Desk, order: Order, how: Send) -> Order:
         session = await desk.stripe.create_session(order.request.parameters, how.key)
     except Refused as error:
         await _refused(desk, order.id, str(error))
-        raise Declined("checkout_refused", str(error)) from error
+        log.error("checkout_refused", order=order.id, error=str(error))
+        raise Declined("checkout_refused", str(error), field=_TYPED.get(error.param or "")) from error
     return await remember(desk, order.id, session)
 
 

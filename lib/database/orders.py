@@ -292,6 +292,17 @@ async def steps_of(db: Database, order_id: str) -> list[dict[str, Any]]:
     return list(found)
 
 
+async def left_open_at(db: Database, order_id: str) -> datetime | None:
+    """When an order was first seen to be more than an open page: its buyer was through with it by then."""
+    row = await db.row(
+        "SELECT min(at) AS at FROM order_steps WHERE order_id = %(id)s AND kind = 'order' AND from_state = 'pending'"
+        " AND to_state <> 'pending'",
+        {"id": order_id},
+    )
+    at: datetime | None = row["at"] if row else None
+    return at
+
+
 async def personal(
     connection: Connection, customer: CustomerKey | None, addresses: Sequence[str]
 ) -> list[dict[str, Any]]:

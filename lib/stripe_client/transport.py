@@ -146,6 +146,8 @@ def translated(error: stripe.StripeError) -> Retryable | Refused:
         case stripe.InvalidRequestError() if error.http_status == 404 or error.code == "resource_missing":
             return NotFound(Reason.STRIPE_NOT_FOUND, message, status=404)
         case stripe.InvalidRequestError() | stripe.IdempotencyError() | stripe.CardError():
-            return Refused(Reason.STRIPE_REFUSED, message, status=error.http_status)
+            return Refused(
+                Reason.STRIPE_REFUSED, message, status=error.http_status, param=getattr(error, "param", None)
+            )
         case _:
             return Unavailable(message, after=after)

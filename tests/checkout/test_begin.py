@@ -172,10 +172,36 @@ async def test_stripe_is_not_asked_for_what_it_has_refused(world: World) -> None
     async with open_shop(world) as client:
         refused = await client.post("/api/checkout", json=wish())
         assert (refused.status_code, refused.json()["code"]) == (422, "checkout_refused")
-        assert "Simulated failure 400" in refused.json()["detail"]
         assert [order["state"] for order in orders(world)] == ["failed"]
         assert (await client.post("/api/checkout", json=wish())).status_code == 200
     assert [order["state"] for order in orders(world)] == ["failed", "pending"]
+
+
+async def test_a_buyer_reads_stripes_words_about_what_they_typed(world: World) -> None:
+    """What is wrong with the account is for logs and for who has a key; an e-mail is the buyer's to mend."""
+    async with open_shop(world) as client:
+        typed = await client.post("/api/checkout", json=wish(email="ada@example..com"))
+        assert (typed.status_code, typed.json()["code"], typed.json()["field"]) == (422, "checkout_refused", "email")
+        assert "Invalid email address" in typed.json()["detail"]
+        for headers, told in (({}, False), (ADMIN, True)):
+            world.stripe.fail_next("POST", "/v1/checkout/sessions", 400)
+            refused = await client.post("/api/checkout", json=wish(), headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (422, "checkout_refused")
+            assert ("Simulated failure 400" in refused.text) is told
+    (step,) = world.sql(
+        "SELECT error FROM order_steps WHERE kind = 'session' AND error IS NOT NULL ORDER BY id LIMIT 1"
+    )
+    assert "Invalid email address" in step["error"]
+
+
+async def test_a_buyer_learns_nothing_of_our_place_in_the_panel(world: World) -> None:
+    """A domain that the panel does not take is refused with its name; the panel's words hold our organisation's id."""
+    world.panel.fail_next("POST", "/orgs/.*/domains/check", 400)
+    async with open_shop(world) as client:
+        refused = await client.post("/api/checkout", json=wish())
+    assert (refused.status_code, refused.json()["field"]) == (422, "domain")
+    assert world.environ["ENHANCE_ORG_ID"] not in refused.text
+    assert "/orgs/" not in refused.text
 
 
 async def test_what_stripe_says_of_our_account_is_for_the_log(world: World) -> None:

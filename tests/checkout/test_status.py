@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from lib.checkout import limits, pages
-from tests.checkout.shop import ADMIN, ROOT, moved, open_shop, orders, sessions, wish
+from tests.checkout.shop import ADMIN, ROOT, SELLS, moved, open_shop, orders, sessions, wish
 from tests.world import World
 
 LOOK = "/v1/checkout/sessions/.*"
@@ -301,6 +301,31 @@ async def test_who_has_just_paid_reaches_their_portal(world: World) -> None:
         (customer, "https://www.shop.test/account")
     }
     assert answer.json() == {"url": next(iter(portals))["url"]}
+
+
+async def told_of_all(world: World, client: httpx.AsyncClient) -> None:
+    """Every event that Stripe has, and what follows from it."""
+    for event in list(world.stripe.undelivered()):
+        await world.deliver(client, event)
+    await world.come_to_rest(**SELLS)
+
+
+async def test_a_debit_that_is_paid_days_later_opens_no_portal(world: World) -> None:
+    """The hour begins when the checkout was completed, and not when its money came."""
+    async with open_shop(world) as client:
+        purchase = await begun(client)
+        world.stripe.complete_checkout(purchase["sessionId"], payment="processing")
+        await told_of_all(world, client)
+        assert [order["state"] for order in orders(world)] == ["paying"]
+        body = {"sessionId": purchase["sessionId"]}
+        assert (await client.post("/api/portal", json=body)).status_code == 200
+        world.sql("ALTER TABLE order_steps DISABLE TRIGGER order_steps_append_only")
+        world.sql("UPDATE order_steps SET at = at - interval '4 days'")
+        world.stripe.settle_checkout(purchase["sessionId"])
+        await told_of_all(world, client)
+        assert [order["state"] for order in orders(world)] == ["paid"]
+        answer = await client.post("/api/portal", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_session")
 
 
 async def test_no_other_session_and_no_stranger_reaches_a_portal(world: World) -> None:

@@ -40,6 +40,8 @@ class Commerce(Billing):
             raise _bad("customer_email", "You may only specify one of these parameters: customer, customer_email.")
         if params.get("customer") and params["customer"] not in self.customers:
             raise missing("customer", params["customer"], "customer", 400)
+        if ".." in (typed := str(params.get("customer_email") or "")):
+            raise _bad("customer_email", f"Invalid email address: {typed}", "email_invalid")
         if not params.get("success_url") and params.get("ui_mode") not in EMBEDDED:
             raise _bad("success_url", "Missing required param: success_url.", "parameter_missing")
         expires_at = int(params.get("expires_at") or at + DAY)
