@@ -17,22 +17,27 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 import psycopg
+import uvloop
 
-from bench.stage import Sender, Server, request, serving
+from bench.stage import Sender, Server, event, request, serving
 from lib.config import Secret
 from lib.database import Database, migrate
 from scripts._postgres import programs, start
 
+T = TypeVar("T")
+
 LIMIT = """
 \\set n random(1, 1000000000)
 BEGIN;
-INSERT INTO limit_events (event_id, customer_id, body) VALUES ('evt_' || :n, 'cus_' || :n, repeat('x', 3500))
+INSERT INTO limit_events (event_id, customer_id, body) VALUES ('evt_' || :n, 'cus_' || :n, :body)
     ON CONFLICT DO NOTHING;
 INSERT INTO limit_due (key) VALUES ('cus_' || :n) ON CONFLICT (key) DO UPDATE SET generation = limit_due.generation + 1;
 COMMIT;
@@ -79,7 +84,7 @@ def main() -> int:
         script = folder / "limit.sql"
         script.write_text(LIMIT)
         server = running.enter_context(serving(url, "paused"))
-        asyncio.run(_send(server.port, "warm", 8, 1.5))
+        _run(_send(server.port, "warm", 8, 1.5))
         for number in range(options.rounds):
             for connections in options.connections:
                 rounds.append(_limit(url, script, connections, options.seconds))
@@ -150,6 +155,7 @@ def _limit(url: str, script: Path, connections: int, seconds: float) -> Round:
     meter = _Meter(url, None)
     length = str(max(1, round(seconds)))
     command = [str(programs() / "pgbench"), "-n", "-M", "prepared", "-c", str(connections), "-j", "2", "-T", length]
+    command += ["-D", f"body={event('limit').decode()}"]  # the same bytes cross the wire and are kept
     with tempfile.TemporaryDirectory() as logs:
         command += ["-l", "--log-prefix", f"{logs}/log", "-f", str(script), url]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -167,11 +173,16 @@ def _ours(url: str, server: Server, name: str, connections: int, seconds: float)
         meter = _Meter(url, server)
         began = time.perf_counter()
         again = sent if what == "serve again" else None
-        times, sent_now = asyncio.run(_send(server.port, name, connections, seconds, again))
+        times, sent_now = _run(_send(server.port, name, connections, seconds, again))
         took = time.perf_counter() - began
         sent = sent_now
         rounds.append(Round(what, connections, len(times) / took, *_cuts(sorted(times)), **meter.each(len(times))))
     return rounds
+
+
+def _run(sending: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # what the sender costs, the server lacks
+        return runner.run(sending)
 
 
 async def _send(
@@ -183,16 +194,16 @@ async def _send(
     stock = iter(again or [request(f"{name}_{n}") for n in range(int(seconds * 4000))])
     sent: list[bytes] = []
     times: list[float] = []
-    end = loop.time() + seconds
+    end = time.perf_counter() + seconds
 
     async def deliver() -> None:
         _, sender = await loop.create_connection(Sender, "127.0.0.1", port)
-        while loop.time() < end and (one := next(stock, None)) is not None:
-            began = loop.time()
+        while time.perf_counter() < end and (one := next(stock, None)) is not None:
+            began = time.perf_counter()
             status = await sender.send(one)
             if status != 200:
                 raise SystemExit(f"an event was answered with {status}")
-            times.append((loop.time() - began) * 1000)
+            times.append((time.perf_counter() - began) * 1000)
             sent.append(one)
         sender.close()
 

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
@@ -27,6 +28,30 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 _json = json.JSONEncoder(default=str)
+
+_pairs: ContextVar[Mapping[str, Any]] = ContextVar("pairs", default={})  # noqa: B039 - never changed, only replaced
+
+
+class bound:  # noqa: N801 - reads as what it does
+    """``with bound(customer="cus_1"): ...`` adds the pairs to every line logged inside, also by tasks begun there."""
+
+    # One variable for all pairs: structlog's own has one for each, and costs a webhook more than its signature.
+
+    def __init__(self, **pairs: Any) -> None:
+        self._given = pairs
+
+    def __enter__(self) -> None:
+        self._before = _pairs.set({**_pairs.get(), **self._given})
+
+    def __exit__(self, *_: object) -> None:
+        _pairs.reset(self._before)
+
+
+def _around(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
+    """Add what is bound."""
+    for key, value in _pairs.get().items():
+        entry.setdefault(key, value)
+    return entry
 
 
 def _as_text(entry: EventDict, **_: Any) -> str:
@@ -77,7 +102,7 @@ class _Relay(logging.Handler):
         arguments = record.args if isinstance(record.args, tuple) else ()
         if any(type(argument).__name__ == "ProgrammingError" for argument in arguments):
             said = "the address of the database can't be read"  # the driver's words repeat it, password and all
-        structlog.get_logger().warning("library_said", library=record.name, said=said)
+        _logger.warning("library_said", library=record.name, said=said)
 
 
 def configure(level: str = "info", *, stream: TextIO | None = None, report: Report | None = None) -> None:
@@ -94,7 +119,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None, report: Repo
     tail: list[Any] = [] if terminal else [structlog.processors.format_exc_info]
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _around,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([_reported(report)] if report is not None else []),
@@ -106,14 +131,29 @@ def configure(level: str = "info", *, stream: TextIO | None = None, report: Repo
         logger_factory=structlog.WriteLoggerFactory(file=stream or _Stdout()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
+    _logger.take(structlog.get_logger().bind())
     pool = logging.getLogger("psycopg.pool")  # tells of connections that were lost
     pool.handlers, pool.propagate = [_Relay(logging.WARNING)], False
 
 
+class _Logger:
+    """structlog's logger as it was configured last; its own stand-in would work that out anew for each line."""
+
+    def __init__(self) -> None:
+        self._configured: Any = structlog.get_logger()
+
+    def take(self, configured: Any) -> Any:
+        """Log by another one; the one before."""
+        before, self._configured = self._configured, configured
+        return before
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._configured, method)
+
+
+_logger = _Logger()
+
+
 def get_logger() -> Any:
-    """A logger: ``log.info("event_name", key=value)``; context variables bound by a request or a pass come along."""
-    return structlog.get_logger()
-
-
-bound = structlog.contextvars.bound_contextvars
-"""``with bound(customer="cus_1"): ...`` adds the pairs to every line logged inside."""
+    """A logger: ``log.info("event_name", key=value)``; what a request or a pass bound comes along."""
+    return _logger

@@ -4,13 +4,11 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -29,7 +27,7 @@ def functions_app(root: Path = ROOT) -> ASGIApp:
     """Return the app. A function sees the full path; `[name]` in its file name becomes a query parameter."""
     functions = [(_pattern(path), load_function(root, path)) for path in function_files(root)]
     functions.sort(key=lambda function: function[0].groups)  # an exact path wins over one with a parameter
-    rules = list(_header_rules(root / "vercel.json"))
+    headers = _Headers(root / "vercel.json")
     static = Starlette(routes=[Mount("/", StaticFiles(directory=root / "public", html=True))])
     unknown = PlainTextResponse("There is no such function.\n", status_code=404)
 
@@ -48,10 +46,9 @@ def functions_app(root: Path = ROOT) -> ASGIApp:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for source, name, value in rules:
-                    if source.fullmatch(path):
-                        headers.setdefault(name, value)
+                raw = message["headers"] = list(message["headers"])
+                there = {name for name, _ in raw}
+                raw.extend(header for header in headers.of(path) if header[0] not in there)
             await send(message)
 
         await target(scope, receive, send_with_headers)
@@ -77,7 +74,29 @@ def load_function(root: Path, path: Path) -> Any:
     return module.app
 
 
-def _header_rules(file: Path) -> Iterator[tuple[re.Pattern[str], str, str]]:
-    for rule in json.loads(file.read_text())["headers"]:
-        for header in rule["headers"]:
-            yield re.compile(rule["source"]), header["key"], header["value"]
+class _Headers:
+    """What vercel.json adds to the answers of a path."""
+
+    REMEMBERED = 1000
+    """Paths at most whose headers are kept: whoever asks for others makes us look, not remember."""
+
+    def __init__(self, file: Path) -> None:
+        self._rules = [
+            (re.compile(rule["source"]), header["key"].lower().encode(), header["value"].encode("latin-1"))
+            for rule in json.loads(file.read_text())["headers"]
+            for header in rule["headers"]
+        ]
+        self._known: dict[str, list[tuple[bytes, bytes]]] = {}
+
+    def of(self, path: str) -> list[tuple[bytes, bytes]]:
+        """Names in lower case and values; of one name the first rule counts."""
+        found = self._known.get(path)
+        if found is None:
+            first: dict[bytes, bytes] = {}
+            for source, name, value in self._rules:
+                if source.fullmatch(path):
+                    first.setdefault(name, value)
+            found = list(first.items())
+            if len(self._known) < self.REMEMBERED:
+                self._known[path] = found
+        return found

@@ -34,6 +34,7 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     config = uvicorn.Config(
         functions_app(), host=options.host, port=options.port, lifespan="off", log_level="warning",
+        access_log=False,  # at this level no line is written, and each would be put together all the same
         proxy_headers=False,  # who is believed is TRUSTED_PROXIES' to say; uvicorn would believe any neighbour
         # Work after an answer is cut off then; its lease runs out and another pass takes it up.
         timeout_graceful_shutdown=10,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
-from uuid import uuid4
 
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
@@ -53,6 +53,8 @@ Dress = Callable[[Request, Response], Response]
 
 FORM = "application/x-www-form-urlencoded"
 
+_IDS = (b"x-vercel-id", b"x-request-id")
+
 _WITH = {"unauthorized": {"WWW-Authenticate": "Bearer"}, "too_many_requests": {"Retry-After": "600"}}
 """Headers that a problem has by its code."""
 
@@ -97,19 +99,34 @@ def endpoint(
         if scope["type"] != "http":
             raise RuntimeError(f"unexpected {scope['type']} connection")
         request = Request(scope, receive)
-        request_id = request.headers.get("x-vercel-id") or request.headers.get("x-request-id") or str(uuid4())
+        request_id = _id_of(scope)
         began = time.monotonic()
-        with bound(request_id=request_id[:200], path=scope["path"]):
+        with bound(request_id=request_id, path=scope["path"]):
             response = await _answer(request, guard, table)
             response = dress(request, response) if dress else response
-            response.headers["X-Request-Id"] = request_id.encode("ascii", "replace").decode()[:200]
-            response.headers.setdefault("Cache-Control", "no-store")
+            _finish(response, request_id)
             log.debug("answered", status=response.status_code, ms=round((time.monotonic() - began) * 1000, 1))
             await response(scope, receive, send)
 
     app.guard = guard  # type: ignore[attr-defined]
     app.verbs = table  # type: ignore[attr-defined]
     return app
+
+
+def _id_of(scope: Scope) -> str:
+    """The request's id: Vercel's, that of a proxy before us, or one of our own."""
+    given = {name: value for name, value in scope["headers"] if name in _IDS}
+    found = next((given[name] for name in _IDS if given.get(name)), None)
+    # It has to be rare and not to be secret.
+    return found.decode("ascii", "replace")[:200] if found else f"{random.getrandbits(128):032x}"
+
+
+def _finish(response: Response, request_id: str) -> None:
+    """What every answer has."""
+    headers = response.raw_headers  # each look at `headers` decodes all of them
+    headers.append((b"x-request-id", request_id.encode("ascii", "replace")))
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"no-store"))
 
 
 def is_form(request: Request) -> bool:

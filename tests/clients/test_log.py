@@ -25,9 +25,12 @@ class Terminal(io.StringIO):
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     """Leave logging as it was found."""
-    before = structlog.get_config()
+    before, logger = structlog.get_config(), log.get_logger()
+    configured = logger.take(None)
+    logger.take(configured)
     yield
     structlog.configure(**before)
+    logger.take(configured)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
