@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from weakref import WeakKeyDictionary
 
+from lib.checkout import limits
 from lib.checkout.bodies import Buy
 from lib.checkout.shop import Caller, Shop
 from lib.database import selling
@@ -73,7 +74,7 @@ async def goods_of(shop: Shop, wish: Buy, caller: Caller) -> Goods:
     return Goods(price, terms)
 
 
-async def must_be_free(shop: Shop, terms: Terms) -> None:
+async def must_be_free(shop: Shop, terms: Terms, caller: Caller) -> None:
     """Make sure that the domain can be had: by our records, by what is being sold, and by the panel.
 
     Raises:
@@ -85,10 +86,7 @@ async def must_be_free(shop: Shop, terms: Terms) -> None:
         return
     holders = await selling.holders_of(shop.db, domain)
     theirs = [h for h in holders if h.ended and terms.customer_id is not None and h.customer_id == terms.customer_id]
-    since = await shop.db.now() - PROVISIONED_WITHIN
-    taken = len(theirs) < len(holders) or await selling.sold(
-        shop.db, domain, except_to=buyer_of(terms), since=since, livemode=shop.settings.livemode
-    )
+    taken = len(theirs) < len(holders) or await _sold_to_another(shop, domain, terms, caller)
     if not taken and not any(holder.made for holder in theirs):
         taken = not await _free_in_the_panel(shop, domain)
     if taken:
@@ -97,6 +95,16 @@ async def must_be_free(shop: Shop, terms: Terms) -> None:
             f"{domain} is in use here already: choose another, or ask for help if it is yours",
             field="domain",
         )
+
+
+async def _sold_to_another(shop: Shop, domain: str, terms: Terms, caller: Caller) -> bool:
+    """Whether it is being bought by somebody who is not seen to be this buyer: their word can be typed by anybody."""
+    since = await shop.db.now() - PROVISIONED_WITHIN
+    found = await selling.sold(shop.db, domain, since=since, livemode=shop.settings.livemode)
+    buyer = buyer_of(terms)
+    if any(other is None or other != buyer for other in found.values()):
+        return True
+    return bool(await limits.elsewhere(shop, caller, found))
 
 
 async def _free_in_the_panel(shop: Shop, domain: str) -> bool:

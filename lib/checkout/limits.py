@@ -69,11 +69,11 @@ async def shares(shop: Shop, order: Order, elsewhere: Collection[str]) -> None:
         await orders.give_away(shop.db, order.id)
 
 
-async def elsewhere(shop: Shop, caller: Caller, known: Iterable[Order]) -> frozenset[str]:
+async def elsewhere(shop: Shop, caller: Caller, order_ids: Iterable[str]) -> frozenset[str]:
     """Which of these orders were begun in another network than this caller's, who may be anybody."""
     if caller.actor:
         return frozenset()
-    mine = {_from(shop, caller, order.id): order.id for order in known}
+    mine = {_from(shop, caller, order_id): order_id for order_id in order_ids}
     begun_here = await checkout_limits.known(shop.db, list(mine)) if mine else set()
     return frozenset(order_id for subject, order_id in mine.items() if subject not in begun_here)
 

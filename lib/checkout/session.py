@@ -52,7 +52,7 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
             livemode=shop.settings.livemode,
             since=now - JUST_BOUGHT,
         )
-        elsewhere = await limits.elsewhere(shop, caller, known)
+        elsewhere = await limits.elsewhere(shop, caller, [order.id for order in known])
         match decide(wanted.terms, known, now, again=wish.again, key=key, elsewhere=elsewhere):
             case KeyTaken(order):
                 detail = "this Idempotency-Key stands for another purchase: send a new one"
@@ -63,7 +63,7 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
                 await limits.shares(shop, order, elsewhere)
                 return await _session(shop, order, named=order.id not in elsewhere)
             case Begin(expire, alone):
-                await goods.must_be_free(shop, wanted.terms)
+                await goods.must_be_free(shop, wanted.terms, caller)
                 for old in expire:
                     await _give_up(shop, old)
                 written = await _written(shop, wanted, page, caller, alone=alone)

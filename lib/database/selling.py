@@ -45,15 +45,14 @@ async def holders_of(db: Database, domain: str) -> list[Holder]:
     return [Holder(**row) for row in rows]
 
 
-async def sold(db: Database, domain: str, *, except_to: str | None, since: datetime, livemode: bool) -> bool:
-    """Whether somebody else is paying for this domain, or has paid for it since a time and is being provisioned."""
-    row = await db.row(
-        "SELECT 1 FROM orders WHERE domain = %(domain)s AND livemode = %(livemode)s"
-        " AND (state = 'paying' OR (state = 'paid' AND paid_at >= %(since)s))"
-        " AND buyer IS DISTINCT FROM %(buyer)s LIMIT 1",
-        {"domain": domain, "livemode": livemode, "since": since, "buyer": except_to},
+async def sold(db: Database, domain: str, *, since: datetime, livemode: bool) -> dict[str, str | None]:
+    """Orders that are being paid for this domain, or were paid since a time and are being provisioned, by whom."""
+    rows = await db.rows(
+        "SELECT order_id::text AS id, buyer FROM orders WHERE domain = %(domain)s AND livemode = %(livemode)s"
+        " AND (state = 'paying' OR (state = 'paid' AND paid_at >= %(since)s))",
+        {"domain": domain, "livemode": livemode, "since": since},
     )
-    return row is not None
+    return {row["id"]: row["buyer"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 
 from tests.checkout.shop import ADMIN, moved, open_shop, orders, sessions, wish
@@ -356,6 +357,23 @@ async def test_a_domain_that_somebody_else_is_paying_for_is_taken(world: World) 
         moved(world, first["orderId"], "paid")
         refused = await client.post("/api/checkout", json=wish(email="mal@example.com"))
         assert refused.json()["code"] == "domain_in_use"
+        nobody = wish(email=None, domain="nobody.example")
+        second = (await client.post("/api/checkout", json=nobody)).json()
+        moved(world, second["orderId"], "paid")
+        assert (await client.post("/api/checkout", json=nobody)).json()["code"] == "domain_in_use"
+
+
+async def test_a_typed_e_mail_gets_nobody_a_domain_that_is_being_paid(world: World) -> None:
+    """While a bank debit runs its buyer may buy more for it; who says to be them from another network may not."""
+    async with open_shop(world, TRUSTED_PROXIES="1") as client:
+
+        async def ask(address: str, **others: Any) -> httpx.Response:
+            return await client.post("/api/checkout", json=wish(**others), headers={"X-Forwarded-For": address})
+
+        first = (await ask("192.0.2.1")).json()
+        moved(world, first["orderId"], "paying")
+        assert (await ask("203.0.113.9", quantity=2)).json()["code"] == "domain_in_use"
+        assert (await ask("192.0.2.1", quantity=2)).status_code == 200
 
 
 async def test_where_the_panel_can_not_be_asked_nothing_is_sold(world: World) -> None:
