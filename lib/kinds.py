@@ -126,6 +126,7 @@ KINDS: dict[str, Kind] = {
     "refund": Kind(Lane.STRIPE, "lib.ledger.refund"),
     "charge": Kind(Lane.STRIPE, "lib.ledger.refund"),
     "offline": Kind(Lane.STRIPE, "lib.checkout.offline_line", about="line"),
+    "debt": Kind(Lane.STRIPE, "lib.checkout.one_debt", about="order"),
     "nudge": Kind(Lane.STRIPE, f"{_HERE}.postponed_nudge"),
     "act": Kind(Lane.STRIPE, f"{_HERE}.act", about="act"),
     "outbox": Kind(Lane.OUT, "lib.messages.outbox", about="stream"),

@@ -116,7 +116,8 @@ async def _take(manager: Bridge, fits: Sequence[Fit], who: str) -> list[Rest]:
     till, refused = Till(manager.settings, manager.db, who), list[Rest]()
     for line, order in fits:
         try:
-            await collect(till, order.id, Money(line.amount, line.currency, line.id, line.at), manager.stripe)
+            money = Money(line.amount, line.currency, line.id, line.at, exact=True)
+            await collect(till, order.id, money, manager.stripe)
         except Declined as declined:
             refused.append((line, declined.code, str(declined)))
     print(f"\nCollected: {len(fits) - len(refused)}. Who has paid is due: the next pass looks at each.")

@@ -1,17 +1,21 @@
 """Offline money that comes: taken in once, by whoever tells of it, and what is paid by it begins to run.
 
-One debt is paid once: what the same buyer has open at Stripe for it is closed before anything is written.
+One debt is paid once: what the same buyer has open at Stripe for it is closed before anything is written, and looked
+for once more afterwards (`checkout.one_debt`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from lib.checkout.offline import CAME, customer_of, offline_order
-from lib.checkout.paid_elsewhere import closed_elsewhere
+from lib.checkout.offline import CAME, OPEN, customer_of, offline_order
+from lib.checkout.one_debt import DESPITE
+from lib.checkout.paid_elsewhere import closed, declined
+from lib.checkout.shop import Desk
 from lib.checkout.till import Done, Till
 from lib.database import due, offline_money, orders, outbox, payments, plans
 from lib.database.services import grace_of
@@ -56,7 +60,9 @@ class Money:
     at: datetime | None = None
     """When it came, where that is known; else now."""
     anyway: bool = False
-    """Take it although the same debt is being paid at Stripe."""
+    """Take it although the same debt is paid, or can be paid, at Stripe. What is open there is ended all the same."""
+    exact: bool = False
+    """Take it only where it is just what an order waits for that nobody has cancelled: it was matched by a machine."""
 
 
 async def collect(till: Till, order_id: str, money: Money, stripe: StripeClient) -> Done:
@@ -65,19 +71,24 @@ async def collect(till: Till, order_id: str, money: Money, stripe: StripeClient)
     One debt is paid once: what the same buyer has open at Stripe for it is closed before anything is written.
 
     Raises:
-        Declined: it is no offline order, the money is of another currency, its line or key was used for other money, or
-            the same debt is paid, or being paid, at Stripe.
-        Retryable: Stripe can't say whether they are.
+        Declined: it is no offline order, the caller's key does not reach it, the money is of another currency, its line
+            or key was used for other money, or the same debt is paid, or can still be paid, at Stripe.
+        Retryable: Stripe can't say whether it is.
     """
     order = await offline_order(till, order_id)
     if await _repetition(till, order, money):
         return Done(order, repeated=True)
-    if order.state not in CAME and not money.anyway:
-        await closed_elsewhere(till, order, stripe)
+    _becomes(till, order, money)  # what is refused ends nobody's page
+    despite: list[str] = []
+    if order.state not in CAME:
+        found = await closed(Desk(till.settings, till.db, stripe), order, till.cause, anyway=money.anyway)
+        if found and not money.anyway:
+            raise declined(found[0])
+        despite = [one.order.id for one in found]
     now = await till.db.now()
 
     async def work(connection: Connection) -> Done:
-        return await _take(till, connection, order_id, money, now)
+        return await _take(till, connection, order_id, money, now, despite)
 
     done = await till.db.transact(work)
     if not done.repeated:
@@ -112,11 +123,18 @@ async def _taken(till: Till, connection: Connection, order: Order, money: Money)
     return bool(known)
 
 
-async def _take(till: Till, connection: Connection, order_id: str, money: Money, now: datetime) -> Done:
-    order = await orders.locked(connection, order_id)
-    assert order is not None and order.amount is not None and order.currency is not None
-    if await _taken(till, connection, order, money):
-        return Done(order, repeated=True)
+def _becomes(till: Till, order: Order, money: Money) -> offline.Collected:
+    """What an order is with this money, as it stands now.
+
+    Raises:
+        Declined: it is not to be taken in.
+    """
+    assert order.amount is not None and order.currency is not None
+    if till.collects is not None and (order.provider not in till.collects or order.state not in OPEN):
+        detail = (
+            f"the key {till.actor} (KEY_SCOPES) collects open orders of {' and '.join(sorted(till.collects))} alone"
+        )
+        raise Declined("forbidden", f"{detail}, and order {order.id} is none: use an operator's key for this")
     try:
         found = offline.collect(
             order.amount,
@@ -127,6 +145,20 @@ async def _take(till: Till, connection: Connection, order_id: str, money: Money,
         )
     except offline.WrongCurrency as error:
         raise Declined("wrong_currency", f"{error}: give it back; nothing was written", field="currency") from error
+    if money.exact and (order.state in CAME or order.cancelled or found.missing or found.too_much):
+        detail = f"order {order.id} was changed, cancelled or paid meanwhile: read the statement once more"
+        raise Declined("order_changed", detail)
+    return found
+
+
+async def _take(
+    till: Till, connection: Connection, order_id: str, money: Money, now: datetime, despite: Sequence[str]
+) -> Done:
+    order = await orders.locked(connection, order_id)
+    assert order is not None
+    if await _taken(till, connection, order, money):
+        return Done(order, repeated=True)
+    found = _becomes(till, order, money)
     line = Collection(
         order_id=order.id,
         provider=order.provider,
@@ -140,9 +172,12 @@ async def _take(till: Till, connection: Connection, order_id: str, money: Money,
     if not await offline_money.add(connection, line):  # somebody else wrote it a moment ago, for another order
         await _taken(till, connection, order, money)
         return Done(order, repeated=True)
-    detail = {"amount": money.amount, "currency": money.currency, "missing": found.missing, "too_much": found.too_much}
+    detail: dict[str, Any] = {"amount": money.amount, "currency": money.currency}
+    detail |= {"missing": found.missing, "too_much": found.too_much}
+    detail |= {DESPITE: list(despite)} if despite else {}
     step = Step(StepKind.COLLECTION, StepState.SUCCEEDED, till.cause, subject=money.external_id, detail=detail)
     await orders.log(connection, order.id, step)
+    await due.nudge(connection, [nudge("debt", order.id)])  # pages that begin just now are ended by it
     moved = await orders.apply(connection, order.id, found.fact, till.cause, now)
     assert moved is not None
     move, order = moved

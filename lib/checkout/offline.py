@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
+OPEN = (OrderState.PENDING, OrderState.PAYING)
 CAME = (OrderState.PAID, OrderState.REFUNDED)
 
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 from lib.checkout import goods, limits, making
 from lib.checkout.bodies import Buy
 from lib.checkout.goods import Goods
+from lib.checkout.paid_elsewhere import not_collected
 from lib.checkout.shop import Caller, Shop
 from lib.checkout.views import Begun
 from lib.database import fees, orders
@@ -69,6 +70,8 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
                 written = await _written(shop, wanted, page, caller, alone=alone)
                 if written is not None:
                     log.info("order_begun", order=written.id, price=written.terms.billing_plan_id)
+                    if not wish.again:
+                        await not_collected(shop, written, now - JUST_BOUGHT)
                     return await _session(shop, written)
     raise Declined("busy", "several purchases of this buyer begin at one time: try again in a moment")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lib.config import Settings
 from lib.database import Database, acts
 from lib.model.money import Order
+from lib.model.provider import Provider
 
 if TYPE_CHECKING:
     from lib.database.connection import Connection
@@ -28,6 +29,8 @@ class Till:
     """The name behind the key: an operator, a bank's import, a courier."""
     key: str | None = None
     """The caller's own `Idempotency-Key`."""
+    collects: frozenset[Provider] | None = None
+    """Of whose open orders alone they may tell that money came; `None`: of every offline order, as an operator may."""
 
     @property
     def cause(self) -> str:

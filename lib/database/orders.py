@@ -180,12 +180,19 @@ async def at_stripe_by(
     addresses: Sequence[str],
     customers: Sequence[str],
 ) -> list[Order]:
-    """What may be paid at Stripe, or has been since a time, by anybody with one of these words or for this domain."""
+    """What may take money at Stripe, or has since a time, of anybody with one of these words or for this domain.
+
+    What was paid before that time, has failed, expired or been refunded is among it as long as Stripe may have a bill
+    or a page of it open: that of a subscription always may.
+    """
     found = await db.rows(
         f"""
         {_READ} WHERE provider = 'stripe' AND livemode = %(livemode)s
-            AND (state IN ('pending', 'paying') OR (state = 'paid' AND paid_at >= %(since)s))
-            AND (domain = %(domain)s OR client_reference = ANY(%(references)s) OR customer_id = ANY(%(customers)s)
+            AND (state IN ('pending', 'paying') OR (state = 'paid' AND paid_at >= %(since)s)
+                OR subscription_id IS NOT NULL
+                OR (session_id IS NOT NULL AND (state = 'failed' OR (state = 'expired' AND expires_at > now()))))
+            AND (domain = %(domain)s OR client_reference = ANY(%(references)s)
+                OR (provider = 'stripe' AND customer_id = ANY(%(customers)s))
                 OR lower(btrim(email)) = ANY(%(addresses)s) OR buyer = ANY(%(buyers)s))
         ORDER BY created_at, order_id
         """,
@@ -197,6 +204,37 @@ async def at_stripe_by(
             "customers": list(customers),
             "addresses": list(addresses),
             "buyers": [f"mail:{address}" for address in addresses],
+        },
+    )
+    return [_order(row) for row in found]
+
+
+async def collected_since(
+    db: Database,
+    *,
+    livemode: bool,
+    since: datetime,
+    domain: str | None,
+    reference: str | None,
+    address: str | None,
+    customers: Sequence[str],
+) -> list[Order]:
+    """Offline orders for which money came since a time, of anybody with one of these words or for this domain."""
+    found = await db.rows(
+        f"""
+        {_READ} WHERE provider <> 'stripe' AND livemode = %(livemode)s AND state IN ('paying', 'paid')
+            AND (domain = %(domain)s OR client_reference = %(reference)s OR lower(btrim(email)) = %(address)s
+                OR (provider IN ('bank_transfer', 'cash_on_delivery') AND customer_id = ANY(%(customers)s)))
+            AND EXISTS (SELECT FROM collections c WHERE c.order_id = orders.order_id AND c.recorded_at >= %(since)s)
+        ORDER BY created_at, order_id
+        """,
+        {
+            "livemode": livemode,
+            "since": since,
+            "domain": domain,
+            "reference": reference,
+            "address": address,
+            "customers": list(customers),
         },
     )
     return [_order(row) for row in found]

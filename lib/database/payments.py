@@ -210,3 +210,13 @@ _PLAIN = (
     "attempt", "amount", "currency", "created_at", "payment_intent_id", "charge_id", "invoice_id", "failure_code",
     "failure_message", "paid_at", "settled_at", "part",
 )  # fmt: skip
+
+
+async def paid_since(db: Database, order_ids: Sequence[str], since: datetime) -> set[str]:
+    """Which of these orders have a payment that succeeded since a time."""
+    rows = await db.rows(
+        "SELECT DISTINCT order_id::text AS id FROM payments"
+        " WHERE order_id = ANY(%(ids)s::uuid[]) AND state = 'succeeded' AND paid_at >= %(since)s",
+        {"ids": list(order_ids), "since": since},
+    )
+    return {row["id"] for row in rows}

@@ -39,9 +39,14 @@ async def unsettled(db: Database) -> list[tuple[str, str]]:
             WHERE status = 'requested' AND created_at < now() - interval '5 minutes'
                 AND NOT EXISTS (SELECT FROM due WHERE kind = 'refund' AND key = request_id::text)
             ORDER BY created_at LIMIT %(page)s
+        ), twice AS (
+            SELECT kind, key FROM due
+            WHERE kind = 'debt' AND parked_reason IS NOT NULL AND updated_at < now() - interval '15 minutes'
+            ORDER BY updated_at LIMIT %(page)s
         )
         SELECT kind, key FROM open_orders UNION ALL SELECT kind, key FROM numberless
         UNION ALL SELECT kind, key FROM open_payments UNION ALL SELECT kind, key FROM unanswered
+        UNION ALL SELECT kind, key FROM twice
         """,
         {"page": PAGE},
     )

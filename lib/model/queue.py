@@ -14,7 +14,7 @@ class Lane(StrEnum):
     PANEL = "panel"
     """They change the panel."""
     STRIPE = "stripe"
-    """They only read Stripe and remember."""
+    """They read Stripe and remember; what they end there is a page on which the same would be paid twice."""
     OUT = "out"
     """They send something to somebody else's server."""
 

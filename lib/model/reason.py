@@ -201,6 +201,11 @@ class Reason(_Word):
         "an order that is paid once was paid by a second PaymentIntent; the amount that came too much is in the detail",
         "Give it back: POST /api/admin/orders, refund, with the paymentId of the order's newest payment.",
     )
+    DEBT_PAID_TWICE = (
+        "debt_paid_twice",
+        "money came without Stripe for what is paid, is being paid or can still be paid there; the detail names both",
+        "Refund one of the two orders, or void the open invoice in Stripe: it goes on by itself within a day.",
+    )
     PAYMENT_UNFIT = (
         "payment_unfit",
         "money came by a PaymentIntent whose metadata name an order that it does not fit; the detail says why",

@@ -402,7 +402,10 @@ class CreateOrder(Given, kw_only=True, tag_field="action", tag="create"):
 
 
 class CollectMoney(_OfOneOrder, kw_only=True, tag_field="action", tag="collect"):
-    """Money that came. `externalId` is the bank's or the courier's own id of it, and counts once."""
+    """Money that came. `externalId` is the bank's or the courier's own id of it, and counts once.
+
+    It is refused while the same debt is paid, or can be paid, at Stripe; `anyway` takes it in all the same.
+    """
 
     amount: Amount
     currency: Currency

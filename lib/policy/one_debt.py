@@ -1,7 +1,11 @@
 """Whether a purchase at Stripe is about the debt that offline money has just come for. Pure.
 
-One debt is paid once, so what the same person has open at Stripe for it is ended first. Two mistakes are possible: not
-to see the same debt makes somebody pay twice, and to see it where it is not ends a stranger's page. So both must fit:
+One debt is paid once, so what the same person has open at Stripe for it is ended first. A page is all that is ended: a
+bill that is open there, of a debit that failed or of a period that nobody paid, outlives the page, the order and even
+the subscription, and what its end would mean is a person's to say. Whether there is one only Stripe can tell.
+
+Two mistakes are possible: not to see the same debt makes somebody pay twice, and to see it where it is not ends a
+stranger's page. So both must fit:
 
 - *The same person*: any word that both sides have of them says so, since each was typed at another counter. The shop's
   own `clientReference`, the e-mail, and which customers share one account in the panel by an operator's word. Words
@@ -16,6 +20,7 @@ reason to end their page: a typed domain, or one that an operator mistyped, prov
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 
 from lib.model.money import Order, OrderState, Terms
@@ -59,6 +64,19 @@ class Same(Enum):
     DEBT = auto()
 
 
+class Stands(Enum):
+    """What of a purchase at Stripe can still take money, or has taken it, by our own record of it."""
+
+    OVER = auto()
+    """Nothing."""
+    PAGE = auto()
+    """Its page may be open: it can be ended."""
+    MONEY = auto()
+    """It is being paid, or was since the debt began."""
+    BILL = auto()
+    """Nothing by itself, but Stripe may have a bill of it open, or a payment under way."""
+
+
 def person(order: Order, addresses: frozenset[str] = frozenset(), customers: frozenset[str] = frozenset()) -> Person:
     """Who owes an offline order.
 
@@ -81,7 +99,7 @@ def compare(
         other: open at Stripe, or paid there.
         ware: what its plan means; `None`: nobody can tell.
     """
-    if other.livemode is not debt.livemode or not _concerns(debt, other):
+    if other.livemode is not debt.livemode:
         return Same.NO
     mine, theirs = _spelt(debt.terms.domain), _spelt(other.terms.domain)
     if not whose.is_buyer_of(other.terms):
@@ -91,11 +109,34 @@ def compare(
     return Same.DEBT if _may_be_the_same(ware, others_ware) else Same.NO
 
 
-def _concerns(debt: Order, other: Order) -> bool:
-    """Whether it can still be paid, or was paid since the debt was made: what was paid before is another purchase."""
-    if other.state in (OrderState.PENDING, OrderState.PAYING):
-        return True
-    return other.state is OrderState.PAID and other.paid_at is not None and other.paid_at >= debt.created_at
+def stands(debt: Order, other: Order, now: datetime, *, came: bool = False) -> Stands:
+    """What of a purchase at Stripe concerns an offline order. What was paid before that one began is another purchase.
+
+    A subscription has bills whatever became of its order: those that follow, and the first one where a debit failed.
+    One of them that was paid meanwhile is the same debt where both are for one domain: what runs for another domain
+    goes on being paid.
+
+    Args:
+        came: any payment of it has come since the debt began, that of a renewal too.
+    """
+    if other.state is OrderState.PAYING:
+        return Stands.MONEY
+    if other.state is OrderState.PAID and other.paid_at is not None and other.paid_at >= debt.created_at:
+        return Stands.MONEY
+    mine = _spelt(debt.terms.domain)
+    if came and mine is not None and mine == _spelt(other.terms.domain) and other.state is not OrderState.REFUNDED:
+        return Stands.MONEY
+    asked_for = other.session_id is not None or other.request is not None
+    if other.state is OrderState.PENDING and asked_for:
+        return Stands.PAGE
+    if other.subscription_id is not None:
+        return Stands.BILL
+    if other.session_id is None:
+        return Stands.OVER
+    if other.state is OrderState.FAILED:
+        return Stands.BILL
+    over = other.state is not OrderState.EXPIRED or other.expires_at is None or other.expires_at <= now
+    return Stands.OVER if over else Stands.PAGE  # made just when it was given up, and nobody lived to end it
 
 
 def _may_be_the_same(ware: Ware | None, other: Ware | None) -> bool:

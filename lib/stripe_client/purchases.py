@@ -6,6 +6,7 @@ https://docs.stripe.com/api/invoice-payment
 
 from __future__ import annotations
 
+from lib.errors import Incomplete
 from lib.model.stripe_money import SeenCharge, SeenIntent, SeenInvoice, SeenSession, SeenShare
 from lib.reading import Answer
 from lib.stripe_client.shapes import INVOICE_STATUSES, read_domain
@@ -47,6 +48,27 @@ class PurchaseReads(Transport):
         if more:
             shares = [share async for share in self.each("/v1/invoice_payments", invoice=invoice_id)]
         return read_bill(thing, shares)
+
+    async def payable(
+        self, *, customer_id: str | None = None, subscription_id: str | None = None
+    ) -> tuple[tuple[str, str | None], ...]:
+        """(invoice, its subscription) of all that can still be paid, of a customer or of one subscription.
+
+        An open one is tried again by Stripe, or paid on its page; one that was written off can be paid there, too. A
+        draft asks for nothing yet. https://docs.stripe.com/invoicing/overview
+        """
+        whose = {"customer": customer_id} if customer_id is not None else {"subscription": subscription_id}
+        found = []
+        for status in ("open", "uncollectible"):
+            async for thing in self.each("/v1/invoices", status=status, **whose):
+                invoice = Answer(thing, f"Stripe's invoice {thing['id']}")
+                if invoice.one_of("status", INVOICE_STATUSES) != status:
+                    raise Incomplete(f"{invoice.what} was asked for as {status}, and is another one")
+                parent = invoice.object_or_none("parent")
+                details = parent.object_or_none("subscription_details") if parent else None
+                if invoice.number("amount_remaining") > 0:
+                    found.append((invoice.text("id"), _reference(details, "subscription") if details else None))
+        return tuple(found)
 
     async def bill_of(self, intent_id: str) -> SeenInvoice | None:
         """The invoice that a PaymentIntent pays, with this payment of it; `None` for a one-time payment."""

@@ -128,7 +128,7 @@ def show_order(connection: Connection, order: str, as_json: bool) -> None:
 @click.argument("order")
 @click.argument("amount")
 @click.option("--external-id", metavar="ID", help="The bank's or the courier's own id of the money: it counts once.")
-@click.option("--anyway", is_flag=True, help="Although the order has expired or was cancelled.")
+@click.option("--anyway", is_flag=True, help="Although the same debt is paid, or can be paid, at Stripe.")
 @once
 @yes
 @asks
@@ -200,7 +200,8 @@ def _order(connection: Connection, word: str) -> dict[str, Any]:
         return connection.get(ROUTE, id=word)
     found = connection.get(ROUTE, reference=word, limit=2)["data"]
     if len(found) != 1:
-        said = f"{word} means several orders." if found else f"No order has the id or the payment reference {word}."
+        none = f"No order has the id or the payment reference {word} (a key that only collects sees open ones)."
+        said = f"{word} means several orders." if found else none
         raise Failed(said)
     order: dict[str, Any] = found[0]
     return order

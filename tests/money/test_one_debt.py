@@ -8,7 +8,7 @@ import pytest
 
 from lib.errors import Declined
 from lib.model.money import Order, OrderState
-from lib.policy.one_debt import Same, Ware, compare, person
+from lib.policy.one_debt import Same, Stands, Ware, compare, person, stands
 from tests.checkout.shop import moved, open_shop, orders, sessions, wish
 from tests.money.goods import NOW, offline, order, terms
 from tests.money.shop import Shop
@@ -85,13 +85,39 @@ def test_another_thing_of_the_same_person_is_another_debt() -> None:
         assert meant(debt(domain=None), at_stripe(), wares=unknown) is Same.DEBT
 
 
-def test_what_was_paid_before_the_debt_began_is_another_purchase() -> None:
-    """Paid since it began is the same money twice; over, refunded or older is not."""
-    for after, same in ((timedelta(), Same.DEBT), (timedelta(seconds=-1), Same.NO)):
-        paid = replace(at_stripe(), state=OrderState.PAID, paid_at=NOW + after)
-        assert meant(debt(), paid) is same
-    for state in (OrderState.EXPIRED, OrderState.FAILED, OrderState.REFUNDED):
-        assert meant(debt(), replace(at_stripe(), state=state, paid_at=NOW)) is Same.NO
+S = OrderState
+LATER, BEFORE = NOW + timedelta(hours=1), NOW - timedelta(seconds=1)
+STANDING: dict[str, tuple[dict[str, Any], Stands]] = {
+    "a page": ({"session_id": "cs_1"}, Stands.PAGE),
+    "a debit under way": ({"state": S.PAYING}, Stands.MONEY),
+    "paid since it began": ({"state": S.PAID, "paid_at": NOW}, Stands.MONEY),
+    "paid before": ({"state": S.PAID, "paid_at": BEFORE}, Stands.OVER),
+    "a subscription that runs": ({"state": S.PAID, "paid_at": BEFORE, "subscription_id": "sub_1"}, Stands.BILL),
+    "a debit that failed": ({"state": S.FAILED, "subscription_id": "sub_1", "session_id": "cs_1"}, Stands.BILL),
+    "one that failed, bought once": ({"state": S.FAILED, "session_id": "cs_1"}, Stands.BILL),
+    "a refund of a subscription": ({"state": S.REFUNDED, "subscription_id": "sub_1"}, Stands.BILL),
+    "a subscription that nobody began here": ({"subscription_id": "sub_1", "request": None}, Stands.BILL),
+    "a page that Stripe refused": ({"state": S.FAILED}, Stands.OVER),
+    "given up while it was made": ({"state": S.EXPIRED, "session_id": "cs_1", "expires_at": LATER}, Stands.PAGE),
+    "a page whose time is over": ({"state": S.EXPIRED, "session_id": "cs_1", "expires_at": NOW}, Stands.OVER),
+    "given up before": ({"state": S.EXPIRED}, Stands.OVER),
+    "a refund": ({"state": S.REFUNDED, "session_id": "cs_1"}, Stands.OVER),
+}
+
+
+@pytest.mark.parametrize(("columns", "as_"), STANDING.values(), ids=STANDING)
+def test_what_can_take_money_is_seen_in_every_state(columns: dict[str, Any], as_: Stands) -> None:
+    """A page, money, or a bill that outlives both; what was paid before the debt began is another purchase."""
+    assert stands(debt(), replace(at_stripe(), **columns), NOW) is as_
+
+
+def test_a_renewal_that_was_paid_meanwhile_counts_for_its_own_domain() -> None:
+    """It is the same money twice; the renewal of what runs for another domain, or where none is named, is none."""
+    runs = replace(at_stripe(), state=S.PAID, paid_at=BEFORE, subscription_id="sub_1")
+    assert stands(debt(), runs, NOW, came=True) is Stands.MONEY
+    assert stands(debt(domain=None), runs, NOW, came=True) is Stands.BILL
+    assert stands(debt(domain="second.example"), runs, NOW, came=True) is Stands.BILL
+    assert stands(debt(), replace(runs, state=S.REFUNDED), NOW, came=True) is Stands.BILL
 
 
 # --- with a shop, a bank and a database -------------------------------------------------------------------------------

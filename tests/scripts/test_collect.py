@@ -1,5 +1,6 @@
 """Bank statements: what is exact is collected, once; everything else is a person's, with the reason."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from lib.checkout.offline import cancel
 from lib.model.money import Order, OrderState
 from lib.policy.currencies import InvalidAmount
 from lib.policy.statement import Left, StatementLine, Unmatched, candidates, match
+from scripts._collect import _take
 from scripts._statement import BadStatementError, _amount, read
 from tests.money.goods import offline
-from tests.money.till import came, order, sell, states
+from tests.money.till import came, counter, order, sell, states
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -111,6 +114,35 @@ async def test_a_line_that_pays_what_is_paid_is_listed(world: World, tmp_path: P
     file.write_text(f"id,amount,text\n1,19.00,{made.reference}\n2,19.00,{made.reference}\n")
     done = run(world, file, "--apply", "--yes")
     assert (done.returncode, done.stdout.count("paid_already")) == (1, 2)
+
+
+async def test_what_changed_since_the_preview_is_left_for_a_person(world: World) -> None:
+    """Cancelled, paid by another line of a second reader, or paid in part: nothing is taken that was not shown."""
+    sell(world)
+    gone, paid, part = [await order(world, domain=f"s{n}.example") for n in range(3)]
+    fits = [
+        (StatementLine(f"b{n}", 1900, "eur", None, str(one.reference)), one) for n, one in enumerate((gone, paid, part))
+    ]
+    async with counter(world) as (bridge, till):
+        await cancel(till, gone.id)
+        await came(world, paid, 1900)
+        await came(world, part, 100)
+        left = await _take(bridge, fits, "anna")
+        assert [why for _, why, _ in left] == ["order_changed"] * 3
+    rows = world.sql("SELECT collected, overpaid FROM orders ORDER BY created_at")
+    assert [(row["collected"], row["overpaid"]) for row in rows] == [(0, 0), (1900, 0), (100, 0)]
+
+
+async def test_two_who_read_one_file_at_one_time_collect_once(world: World) -> None:
+    """Each sees the whole file as new; each line of it is there once, and nobody is told of a failure."""
+    sell(world)
+    made = [await order(world, domain=f"s{n}.example") for n in range(4)]
+    fits = [(StatementLine(f"b{n}", 1900, "eur", None, str(one.reference)), one) for n, one in enumerate(made)]
+    async with counter(world) as (one, _), counter(world) as (two, _):
+        left = await asyncio.gather(_take(one, fits, "anna"), _take(two, fits[::-1], "bob"))
+    assert list(left) == [[], []]
+    assert world.sql("SELECT DISTINCT collected, overpaid FROM orders") == [{"collected": 1900, "overpaid": 0}]
+    assert world.sql("SELECT count(*)::int AS n FROM collections") == [{"n": 4}]
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ export const shared = {
     mapping_changed: { link: "Plans", params: { view: "plans" } },
     event_refused: { link: "Outgoing events", params: { view: "events", direction: "out" } },
     order_move_unknown: { link: "Orders", params: { view: "orders" } },
+    debt_paid_twice: { link: "Orders", params: { view: "orders" } },
     payment_numbers_differ: { link: "Orders", params: { view: "orders" } },
   },
   holds: {
