@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from lib.operators.dispute_pack import dispute_pack
 from lib.operators.views.orders import DisputePack, OrderActed, OrderDetails, OrderView, ReconciledView
 from lib.policy import references
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
+from lib.web.guard import beyond
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import CustomerId, Id, Text, Uuid, declined
 
@@ -79,6 +81,8 @@ async def listing(ask: Ask[Query]) -> Any:
         pack = await dispute_pack(bridge, given.dispute)
         return pack if given.format == "json" else PlainTextResponse(pack.text)
     found = _filter(given, await bridge.db.now())
+    if ask.scope.collects is not None:
+        found = _of_theirs(ask, found, ask.scope.collects)
     if wants_csv(ask.request):
         return _csv(found, given.view)
     after = unpack_cursor("orders", given.cursor, str, str)
@@ -108,6 +112,18 @@ def _filter(given: Query, now: datetime) -> OrderFilter:
     )
 
 
+def _of_theirs(ask: Ask[Query], found: OrderFilter, providers: frozenset[Provider]) -> OrderFilter:
+    """What a key that only collects sees of what it asked for: open orders, of the ways to pay that it is for.
+
+    Raises:
+        Declined: 403; it names another way to pay.
+    """
+    if found.provider is not None and found.provider not in providers:
+        raise beyond(ask.actor, ask.scope)
+    only = next(iter(providers)) if len(providers) == 1 else found.provider
+    return replace(found, open_offline=True, provider=only)
+
+
 def _csv(found: OrderFilter, view: Literal["orders", "reconciliation"]) -> Response:
     bridge = current()
     read: Any = orders.reconciliation if view == "reconciliation" else orders.listing
@@ -124,7 +140,7 @@ def _csv(found: OrderFilter, view: Literal["orders", "reconciliation"]) -> Respo
 async def act(ask: Ask[bodies.OrderAct]) -> Answer:
     """Refund an order; or what a person, a bank or a courier says of an offline one, once for each key."""
     bridge, given = current(), ask.given
-    till = Till(bridge.settings, bridge.db, ask.actor, _key(ask.request))
+    till = Till(bridge.settings, bridge.db, ask.actor, _key(ask.request), ask.scope.collects)
     match given:
         case bodies.CreateOrder():
             acted = await orders.create(bridge, till, given)
@@ -153,13 +169,14 @@ def _key(request: Request) -> str | None:
 
 
 def _open_ones(given: Query) -> bool:
-    """Whether nothing is asked for but which offline orders are open, or one by its reference."""
+    """Whether nothing is asked for but which offline orders are open, or whether the one with a reference is."""
     narrow = given.open_offline or given.reference is not None
     return narrow and given.view == "orders" and given.id is None and given.dispute is None
 
 
 def _money_that_came(given: bodies.OrderAct) -> bool:
-    return isinstance(given, bodies.CollectMoney)
+    """Whether it is told that money came, and nothing is decided by it that only an operator may decide."""
+    return isinstance(given, bodies.CollectMoney) and not given.anyway
 
 
 app = endpoint(

@@ -10,6 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from lib.model.outgoing import OutgoingType
+from lib.model.provider import Provider
 
 
 class Secret:
@@ -45,6 +46,18 @@ class KeyScope(StrEnum):
     """To look, and to change nothing."""
     COLLECT = "collect"
     """To see which offline orders are open, and to tell that their money came."""
+    COLLECT_TRANSFERS = "collect:bank_transfer"
+    """The same, of bank transfers alone."""
+    COLLECT_CASH = "collect:cash_on_delivery"
+    """The same, of cash on delivery alone."""
+
+    @property
+    def collects(self) -> frozenset[Provider] | None:
+        """Whose open orders are all that it reaches; `None`: it is no scope of that kind."""
+        verb, colon, of = self.partition(":")
+        if verb != "collect":
+            return None
+        return frozenset({Provider(of)} if colon else {one for one in Provider if one.offline})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Ask(Generic[T]):
     """The name behind the bearer key; empty for a stranger."""
     given: T
     """The typed query or body; `None` where the route takes neither."""
+    scope: KeyScope = KeyScope.ALL
+    """How far the key reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Verb:
     limit: int = MAX_BODY
     """Bytes of the body."""
     collects: Callable[[Any], bool] | None = None
-    """Whether a key with the scope `collect` may ask for what was given; `None`: for nothing of this."""
+    """Whether a key that only collects may ask for what was given; `None`: for nothing of this. Of which orders, the
+    handler sees to (`Ask.scope`)."""
 
 
 def endpoint(
@@ -145,7 +148,7 @@ async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> 
             return actor
         scope = guard.scope(actor, environment.current) if actor else KeyScope.ALL
         given = await _within(request, verb, actor or "", scope)
-        found = await verb.handler(Ask(request, actor or "", given))
+        found = await verb.handler(Ask(request, actor or "", given, scope))
         return found if isinstance(found, Response) else _response(found)
     except Exception as error:  # noqa: BLE001 - told to the caller, and logged where it was not foreseen
         return _failed(error)
@@ -159,7 +162,7 @@ async def _within(request: Request, verb: Verb, name: str, scope: KeyScope) -> A
     """
     if scope is KeyScope.READ and request.method not in ("GET", "HEAD"):
         raise beyond(name, scope)
-    if scope is not KeyScope.COLLECT:
+    if scope.collects is None:
         return await _given(request, verb)
     if verb.collects is None:
         raise beyond(name, scope)

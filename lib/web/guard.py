@@ -57,15 +57,19 @@ def actor(request: Request, keys: Sequence[tuple[str, Secret]]) -> str:
     return names[0]
 
 
-_MAY = {
-    KeyScope.READ: "only looks: it sends no POST, PUT or DELETE",
-    KeyScope.COLLECT: 'only lists open offline orders (openOffline=true or reference=...) and sends "collect"',
-}
+_LOOKS = "only looks: it sends no POST, PUT or DELETE"
+_COLLECTS = (
+    'only lists open offline orders{} (openOffline=true or reference=...) and sends "collect" for them,'
+    ' without "anyway"'
+)
 
 
 def beyond(name: str, scope: KeyScope) -> Declined:
     """What is said to a key that reaches less far than what was asked for."""
-    return Declined("forbidden", f"the key {name} has the scope {scope.value} (KEY_SCOPES), which {_MAY[scope]}")
+    of = scope.partition(":")[2]
+    may = _LOOKS if scope.collects is None else _COLLECTS.format(f" of {of}" if of else "")
+    detail = f"the key {name} has the scope {scope.value} (KEY_SCOPES), which {may}: use an operator's key for this"
+    return Declined("forbidden", detail)
 
 
 def same(token: str, secret: Secret) -> bool:

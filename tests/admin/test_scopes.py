@@ -8,8 +8,10 @@ import pytest
 
 from lib.config import Settings
 from lib.errors import SettingsError
+from lib.model.provider import Provider
 from scripts._functions import ROOT, function_files, load_function
 from tests.admin.test_orders import CREATE, HEADERS, ROUTE, get, post
+from tests.money.shop import Shop
 from tests.money.till import sell
 from tests.world import ADMIN_KEY, World
 
@@ -79,6 +81,7 @@ async def test_a_courier_sees_what_is_open_and_tells_of_its_money(world: World) 
             {"id": made["id"], "openOffline": "true"},
             {"dispute": "dp_1", "reference": made["reference"]},
             {"view": "reconciliation", "provider": "bank_transfer", "openOffline": "true"},
+            {"provider": "stripe", "openOffline": "true"},
         ]
         for query in beyond:
             forbidden(await client.get(ROUTE, params=query, headers=COURIER), "collect")
@@ -102,6 +105,57 @@ async def test_a_courier_sees_what_is_open_and_tells_of_its_money(world: World) 
     assert (shown["state"], [line["actor"] for line in shown["collections"]]) == ("paying", ["courier", "courier"])
 
 
+async def test_a_courier_reaches_no_order_that_is_not_open(world: World) -> None:
+    """What is paid, expired or at Stripe is not shown and takes nothing of theirs; a repetition is answered."""
+    sell(world)
+    at_stripe, _ = await Shop(world).begin(domain="stripe.example")
+    async with world.functions(**KEYS) as client:
+        paid, gone = [(await post(client, {**CREATE, "domain": f"{n}.example"}))["order"] for n in ("a", "b")]
+        await post(client, {"action": "cancel", "orderId": gone["id"]})
+        whole = {"action": "collect", "amount": 1900, "currency": "eur"}
+        first = {**whole, "reference": paid["reference"], "externalId": "c1"}
+        for repeated in (False, True):
+            answer = await client.post(ROUTE, json=first, headers=COURIER)
+            assert (answer.status_code, answer.json()["repeated"]) == (200, repeated), answer.text
+        for order in (paid, gone):
+            seen = await client.get(ROUTE, params={"reference": order["reference"]}, headers=COURIER)
+            assert seen.json()["data"] == []
+        for order_id, refusal in ((paid["id"], "forbidden"), (gone["id"], "forbidden"), (at_stripe, "not_offline")):
+            more = {**whole, "orderId": order_id, "externalId": "c2"}
+            answer = await client.post(ROUTE, json=more, headers=COURIER)
+            assert answer.json()["code"] == refusal, answer.text
+            forbidden(await client.post(ROUTE, json={**more, "anyway": True}, headers=COURIER), "collect")
+        assert world.sql("SELECT sum(collected)::int AS came FROM orders") == [{"came": 1900}]
+        late = await post(client, {**whole, "orderId": gone["id"], "externalId": "c2"})
+    assert late["order"]["state"] == "paid", "an operator may"
+
+
+async def test_a_key_may_be_for_one_way_to_pay(world: World) -> None:
+    """A courier's sees and collects what is paid to couriers, and a bank's what is transferred."""
+    sell(world)
+    sell(world, provider=Provider.CASH_ON_DELIVERY)
+    keys = {**KEYS, "KEY_SCOPES": "courier=collect:cash_on_delivery, books=COLLECT:bank_transfer"}
+    async with world.functions(**keys) as client:
+        made = {
+            provider: (await post(client, {**CREATE, "provider": provider, "domain": f"{number}.example"}))["order"]
+            for number, provider in enumerate(("cash_on_delivery", "bank_transfer"))
+        }
+        cash, bank = made
+        for key, own, other in ((COURIER, cash, bank), (BOOKS, bank, cash)):
+            seen = await client.get(ROUTE, params={"openOffline": "true"}, headers=key)
+            assert [order["id"] for order in seen.json()["data"]] == [made[own]["id"]]
+            seen = await client.get(ROUTE, params={"reference": made[other]["reference"]}, headers=key)
+            assert seen.json()["data"] == []
+            asked = {"openOffline": "true", "provider": other}
+            forbidden(await client.get(ROUTE, params=asked, headers=key), f"collect:{own}")
+            part = {"action": "collect", "amount": 100, "currency": "eur"}
+            answer = await client.post(ROUTE, json={**part, "orderId": made[other]["id"]}, headers=key)
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+            assert "operator's key" in answer.json()["detail"]
+            answer = await client.post(ROUTE, json={**part, "orderId": made[own]["id"]}, headers=key)
+            assert answer.json()["order"]["collected"] == 100
+
+
 @pytest.mark.parametrize(
     ("scopes", "said"),
     [
@@ -111,6 +165,8 @@ async def test_a_courier_sees_what_is_open_and_tells_of_its_money(world: World) 
         ("courier=", "must be name=read or name=collect"),
         ("courier=all", "must be name=read or name=collect"),
         ("courier=write", "must be name=read or name=collect"),
+        ("courier=collect:stripe", "must be name=read or name=collect"),
+        ("courier=collect:", "must be name=read or name=collect"),
         ("courier=read,,books=read", "must be name=read or name=collect"),
         ("courier=read,courier=collect", "names one key twice"),
     ],
