@@ -75,6 +75,28 @@ async def test_a_wrong_form_is_answered_by_a_page(world: World) -> None:
     assert orders(world) == []
 
 
+MARKUP = '"><script>alert(1)</script>'
+
+
+async def test_nothing_that_is_typed_becomes_markup_or_a_header(world: World) -> None:
+    """Not a field, not the name of one, not an address, not a header: it comes back as text, or never."""
+    browser = {"Accept": "text/html", "X-Request-Id": "a\tb", "Origin": MARKUP}
+    form = {**browser, "Content-Type": "application/x-www-form-urlencoded"}
+    texts = ("plan", "priceId", "email", "domain", "quantity", "clientReference", "sellerId", "again", MARKUP)
+    async with open_shop(world) as client:
+        answers = [
+            *[await client.post("/api/checkout", content=urlencode({name: MARKUP}), headers=form) for name in texts],
+            *[await client.post("/api/portal", content=urlencode({name: MARKUP}), headers=form) for name in texts],
+            await client.get("/api/checkout", params={"session_id": MARKUP, MARKUP: "1"}, headers=browser),
+            await client.get("/api/checkout", params={"session_id": "cs_test_1", "round": MARKUP}, headers=browser),
+        ]
+    for answer in answers:
+        assert (answer.status_code, answer.headers["content-type"][:9]) == (422, "text/html")
+        assert "<script>" not in answer.text
+        assert "alert" not in str(answer.headers)
+        assert answer.headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
