@@ -31,7 +31,7 @@ COLUMNS = (
     "createdAt", "id", "provider", "origin", "state", "customerId", "email", "billingPlanId", "quantity", "domain",
     "currency", "amount", "total", "collected", "missing", "overpaid", "refunded", "disputed", "reference", "dueAt",
     "periodStart", "periodEnd", "paidAt", "servedAt", "subscriptionId", "sellerId", "sellerNet", "returned", "paidLate",
-    "escrow", "releasableAt",
+    "escrow", "releasableAt", "sellerDue", "released", "toClaimBack",
 )  # fmt: skip
 RECONCILED = (
     "reference", "orderId", "customerId", "provider", "state", "dueAt", "currency", "amount", "expected", "collected",

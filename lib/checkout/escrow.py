@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lib.checkout.till import Done, Till, done_before
 from lib.database import orders, outbox, payments
-from lib.database.order_trouble import trouble_of
+from lib.database.order_trouble import troubles_of
 from lib.errors import Declined
+from lib.log import get_logger
 from lib.model import CustomerKey
-from lib.model.money import EscrowState, Order, Payment, PaymentState, Step, StepKind, StepState
+from lib.model.money import EscrowState, Order, Step, StepKind, StepState
 from lib.model.outgoing import OutgoingType, Told
 from lib.policy.currencies import shown
-from lib.policy.escrow import Trouble, escrow, why_not_released
+from lib.policy.escrow import Pot, followed, net_of, pot_of, why_not_released
 
 if TYPE_CHECKING:
     from lib.config import Settings
     from lib.database import Database
     from lib.database.connection import Connection
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +35,54 @@ class Look:
     pass_id: str | None = None
 
 
-def came_of(order: Order, known: Sequence[Payment]) -> int:
-    """What an order brought in its own currency, before what went back of it as a refund."""
-    if order.provider.offline:
-        return order.collected - order.returned
-    return sum(one.came for one in known if one.state is PaymentState.SUCCEEDED and one.currency == order.currency)
+async def pot(connection: Connection, order: Order) -> Pot:
+    """The money that an order's escrow is about, with what happened to it; the caller holds the order's row."""
+    if order.terms.seller_id is None:
+        return Pot()
+    known = await payments.standing(connection, order.id)
+    return pot_of(order, known, await troubles_of(connection, order.id))
 
 
-async def follow(
-    connection: Connection, order: Order, came: int, trouble: Trouble, look: Look
-) -> tuple[Order, datetime | None]:
+async def follow(connection: Connection, order: Order, money: Pot, look: Look) -> tuple[Order, datetime | None]:
     """Let quiet days or trouble have their way with an order whose row the caller holds.
 
     The order afterwards, and when the clock alone changes it again.
     """
     if order.escrow is None or order.paid_at is None or order.terms.seller_id is None:
         return order, None
-    stands = escrow(order, came, trouble, look.settings.escrow_days, look.now)
-    at = stands.wake_at if stands.state is EscrowState.HELD else order.releasable_at
-    if stands.state is EscrowState.RELEASABLE is not order.escrow:
-        at = look.now
-    after = replace(order, escrow=stands.state, releasable_at=at)
-    if after != order:
-        await orders.save(connection, after)
-    if after.escrow is not order.escrow:
-        step = Step(StepKind.ESCROW, StepState.SUCCEEDED, look.cause, fact=stands.state.value)
-        await orders.log(connection, order.id, step)
-        if after.escrow is EscrowState.RELEASABLE:
-            await _tell(connection, after, look)
+    after, stands = followed(order, money, look.settings.escrow_days, look.now)
+    if after == order:
+        return order, stands.wake_at
+    await orders.save(connection, after)
+    if after.escrow is not order.escrow or stands.anew:
+        await _log(connection, after, money, stands.state.value, look.cause)
+    elif after.to_claim_back > order.to_claim_back:
+        log.warning("seller_owes", order=order.id, amount=after.to_claim_back, currency=order.currency)
+        await _log(connection, after, money, "to_claim_back", look.cause)
+    if stands.anew:
+        await _tell(connection, after, money, look)
     return after, stands.wake_at
 
 
-async def _tell(connection: Connection, order: Order, look: Look) -> None:
-    """Tell the operator's own systems that it may be paid out: anew where trouble had taken that back."""
+async def _log(connection: Connection, order: Order, money: Pot, fact: str, cause: str) -> None:
+    """A line with all numbers that it follows from."""
+    detail = {
+        "seller_net": net_of(order, money),
+        "seller_due": order.seller_due,
+        "came": money.came,
+        "went_back": money.went,
+        "released": order.released,
+        "to_claim_back": order.to_claim_back,
+        "currency": order.currency,
+        "payments": list(money.payments),
+        "shown": shown(order.seller_due or 0, order.currency or ""),
+    }
+    step = Step(StepKind.ESCROW, StepState.SUCCEEDED, cause, fact=fact, detail=detail)
+    await orders.log(connection, order.id, step)
+
+
+async def _tell(connection: Connection, order: Order, money: Pot, look: Look) -> None:
+    """Tell the operator's own systems what may be paid out: anew where trouble had taken that back, or some of it."""
     if not look.settings.outbox:
         return
     from lib.model.payloads import EscrowData
@@ -74,8 +91,12 @@ async def _tell(connection: Connection, order: Order, look: Look) -> None:
     data = EscrowData(
         order_id=order.id,
         seller_id=order.terms.seller_id,
-        seller_net=order.seller_net if order.seller_net is not None else order.amount or 0,
+        seller_net=net_of(order, money),
+        seller_due=order.seller_due or 0,
+        came=money.came,
+        went_back=money.went,
         currency=str(order.currency),
+        payment_ids=list(money.payments),
     )
     kind, customer = OutgoingType.ESCROW_RELEASABLE, order.terms.customer_id
     whom = CustomerKey(order.provider, customer) if customer else None
@@ -98,18 +119,13 @@ async def release(till: Till, order_id: str) -> Done:
             raise Declined("unknown_order", f"there is no order {order_id}", field="orderId")
         if await done_before(connection, till.act("releaseEscrow", order_id)) or order.escrow is EscrowState.RELEASED:
             return Done(order, repeated=True)
-        trouble = await trouble_of(connection, order.id)
-        came = came_of(order, await payments.standing(connection, order.id))
-        order, _ = await follow(connection, order, came, trouble, Look(till.settings, till.cause, now))
-        if (why := why_not_released(order, trouble)) is not None:
+        money = await pot(connection, order)
+        order, _ = await follow(connection, order, money, Look(till.settings, till.cause, now))
+        if (why := why_not_released(order, money)) is not None:
             raise Declined("not_releasable", f"the money of order {order.id} does not go to its seller now: {why}")
-        order = replace(order, escrow=EscrowState.RELEASED)
+        order = replace(order, escrow=EscrowState.RELEASED, released=order.seller_due)
         await orders.save(connection, order)
-        net = order.seller_net if order.seller_net is not None else order.amount or 0
-        detail = {"seller_net": net, "currency": order.currency, "shown": shown(net, order.currency or "")}
-        fact = EscrowState.RELEASED.value
-        step = Step(StepKind.ESCROW, StepState.SUCCEEDED, till.cause, fact=fact, detail=detail)
-        await orders.log(connection, order.id, step)
+        await _log(connection, order, money, EscrowState.RELEASED.value, till.cause)
         return Done(order)
 
     return await till.db.transact(work)
@@ -120,4 +136,4 @@ async def why_not(db: Database, order: Order) -> str | None:
     if order.terms.seller_id is None:
         return None
     async with db.transaction() as connection:
-        return why_not_released(order, await trouble_of(connection, order.id))
+        return why_not_released(order, await pot(connection, order))

@@ -320,6 +320,7 @@ async def returned(till: Till, order_id: str, amount: int) -> Done:
         await orders.log(
             connection, order_id, Step(StepKind.COLLECTION, StepState.SUCCEEDED, till.cause, detail=detail)
         )
+        await due.nudge(connection, [nudge("offline", order.line_id or order.id)])
         return Done(order)
 
     return await till.db.transact(work)

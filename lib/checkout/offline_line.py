@@ -12,16 +12,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from lib.checkout.escrow import Look, came_of, follow
+from lib.checkout.escrow import Look, follow, pot
 from lib.checkout.offline import customer_of, with_fees
 from lib.database import due, orders
-from lib.database.order_trouble import trouble_of
 from lib.kinds import Ended, nudge
 from lib.model import Settled
 from lib.model.money import Order, OrderFact, Origin
 from lib.model.reason import WaitReason
 from lib.policy import offline, references
-from lib.policy.escrow import Trouble
 
 if TYPE_CHECKING:
     from lib.config import Mail
@@ -47,9 +45,9 @@ async def run(claim: Claim, context: Context) -> Ended:
         look = Look(context.settings, cause, now, context.mandate.pass_id)
         dates = []
         for order in line:
-            trouble = await trouble_of(connection, order.id) if order.escrow is not None else Trouble()
-            _, date = await follow(connection, order, came_of(order, ()), trouble, look)
-            dates.append(date)
+            if order.escrow is not None:
+                _, date = await follow(connection, order, await pot(connection, order), look)
+                dates.append(date)
         return line, [date for date in dates if date is not None]
 
     line, dates = await context.db.transact(work)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lib.checkout import escrow
-from lib.checkout.escrow import Look, came_of
+from lib.checkout.escrow import Look
 from lib.checkout.learn import INVOICE, Subject, subject_of
 from lib.database import due, orders, outbox, payments
 from lib.database.connection import Connection
-from lib.database.order_trouble import trouble_of
+from lib.database.order_trouble import troubles_of
 from lib.errors import NotFound
 from lib.kinds import Context, Ended, nudge
 from lib.log import get_logger
@@ -37,7 +37,7 @@ from lib.model.reason import Reason, WaitReason
 from lib.model.stripe_money import SeenSession
 from lib.policy import learnt
 from lib.policy import orders as policy
-from lib.policy.escrow import Trouble
+from lib.policy.escrow import Trouble, pot_of, together
 
 log = get_logger()
 
@@ -92,7 +92,18 @@ class Known:
     """What is remembered of an order's money, all of it read under the lock of its row."""
 
     payments: list[Payment]
-    trouble: Trouble
+    troubles: dict[str, Trouble]
+    """Of each payment, by its id."""
+
+    @property
+    def trouble(self) -> Trouble:
+        """Of all of them together."""
+        return together(self.troubles.values())
+
+    def came(self, currency: str | None) -> int:
+        """What all of them brought in this currency, before what went back."""
+        succeeded = [payment for payment in self.payments if payment.state is PaymentState.SUCCEEDED]
+        return sum(payment.came for payment in succeeded if payment.currency == currency)
 
     @property
     def newest(self) -> Payment | None:
@@ -138,7 +149,7 @@ class Moving:
             return Ended(Settled())
         known = Known(
             await payments.standing(connection, order.id),
-            await trouble_of(connection, order.id),
+            await troubles_of(connection, order.id),
         )
         if self._session is not None and not _belongs(order, self._session):
             self._session = None
@@ -152,11 +163,12 @@ class Moving:
         await self._thank(connection, before, order)
         await self._tell(connection, before, order)
         look = Look(self._context.settings, self._cause, self._now, self._context.mandate.pass_id)
-        order, wake_at = await escrow.follow(connection, order, came_of(order, known.payments), known.trouble, look)
+        money = pot_of(order, known.payments, known.troubles)
+        order, wake_at = await escrow.follow(connection, order, money, look)
         facts = {"order": order.id, "state": order.state.value}
         if isinstance(moved, policy.NotAllowed):
             problem = Problem(Reason.ORDER_MOVE_UNKNOWN, moved.detail, order.id)
-            return Ended(Parked((problem,)), order.terms.customer_id, facts)
+            return Ended(Parked((problem,), wake_at), order.terms.customer_id, facts)
         rest = self._rest(order, wake_at)
         if self._key != order.id:  # what comes later is the order's own row's
             if at := rest.at if isinstance(rest, Waits) else rest.wake_at:
@@ -184,7 +196,7 @@ class Moving:
         seen = policy.Seen(
             session=(session.status, session.payment_status) if session is not None else None,
             intent=known.intent,
-            came=came_of(order, known.payments),
+            came=known.came(order.currency),
             went=order.refunded,
         )
         fact = policy.fact_of(seen, order.state)

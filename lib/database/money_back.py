@@ -52,7 +52,8 @@ async def remember_dispute(connection: Connection, dispute: Dispute, payment: Pa
             VALUES (%(provider)s, %(dispute_id)s, %(customer_id)s, %(subscription_id)s, %(charge_id)s, %(status)s,
                 %(reason)s, %(amount)s, %(currency)s, %(created_at)s, %(payment_intent_id)s, %(due_by)s,
                 %(has_evidence)s, %(submissions)s, %(network_reason)s, %(case_type)s, %(withdrawn)s, %(fee)s,
-                %(payment_id)s::uuid, %(order_id)s::uuid, CASE WHEN %(status)s = ANY(%(ended)s) THEN now() END)
+                %(payment_id)s::uuid, %(order_id)s::uuid,
+                CASE WHEN %(status)s = ANY(%(ended)s) THEN clock_timestamp() END)
             ON CONFLICT (provider, dispute_id) DO UPDATE SET
                 payment_intent_id = excluded.payment_intent_id, due_by = excluded.due_by,
                 has_evidence = excluded.has_evidence, submissions = excluded.submissions,
@@ -60,8 +61,8 @@ async def remember_dispute(connection: Connection, dispute: Dispute, payment: Pa
                 withdrawn = excluded.withdrawn, fee = excluded.fee,
                 payment_id = coalesce(disputes.payment_id, excluded.payment_id),
                 order_id = coalesce(disputes.order_id, excluded.order_id),
-                closed_at = CASE WHEN excluded.closed_at IS NULL THEN NULL
-                    ELSE coalesce(disputes.closed_at, excluded.closed_at) END,
+                closed_at = CASE WHEN excluded.status = disputes.status THEN disputes.closed_at
+                    ELSE excluded.closed_at END,
                 status = excluded.status, reason = excluded.reason, amount = excluded.amount, updated_at = now(),
                 customer_id = coalesce(excluded.customer_id, disputes.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, disputes.subscription_id)
@@ -95,21 +96,24 @@ async def remember_refunds(
                 WHERE provider = %(provider)s AND refund_id = %(refund_id)s
             ), nudged AS ({_NUDGED.format(same=same)})
             INSERT INTO refunds (provider, refund_id, customer_id, subscription_id, invoice_id, charge_id, status,
-                amount, currency, charge_refunded, created_at, failure, payment_id, order_id, invoice_paid)
+                amount, currency, charge_refunded, created_at, failure, payment_id, order_id, invoice_paid, ended_at)
             VALUES (%(provider)s, %(refund_id)s, %(customer_id)s, %(subscription_id)s, %(invoice_id)s, %(charge_id)s,
                 %(status)s, %(amount)s, %(currency)s, %(charge_refunded)s, %(created_at)s, %(failure)s,
-                %(payment_id)s::uuid, %(order_id)s::uuid, %(invoice_paid)s)
+                %(payment_id)s::uuid, %(order_id)s::uuid, %(invoice_paid)s,
+                CASE WHEN %(status)s = ANY(%(ended)s) THEN clock_timestamp() END)
             ON CONFLICT (provider, refund_id) DO UPDATE SET
                 failure = coalesce(excluded.failure, refunds.failure),
                 payment_id = coalesce(refunds.payment_id, excluded.payment_id),
                 order_id = coalesce(refunds.order_id, excluded.order_id), status = excluded.status,
+                ended_at = CASE WHEN excluded.status = refunds.status THEN refunds.ended_at
+                    ELSE excluded.ended_at END,
                 amount = excluded.amount, charge_refunded = excluded.charge_refunded,
                 customer_id = coalesce(excluded.customer_id, refunds.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, refunds.subscription_id),
                 invoice_id = coalesce(excluded.invoice_id, refunds.invoice_id),
                 invoice_paid = coalesce(excluded.invoice_paid, refunds.invoice_paid), updated_at = now()
             """,
-            {"provider": STRIPE, **asdict(refund), **_about(payment)},
+            {"provider": STRIPE, "ended": list(ENDED["refund"]), **asdict(refund), **_about(payment)},
         )
     return [refund for refund in refunds if before.get(refund.refund_id) != refund.status]
 

@@ -79,9 +79,9 @@ async def give_back(
     await connection.execute(
         """
         INSERT INTO refunds (provider, refund_id, customer_id, subscription_id, invoice_id, status, amount, currency,
-            charge_refunded, created_at, payment_id, order_id, requested_by, note)
+            charge_refunded, created_at, ended_at, payment_id, order_id, requested_by, note)
         VALUES (%(provider)s, %(id)s, %(customer)s, %(subscription)s, %(order)s::text, 'succeeded', %(amount)s,
-            %(currency)s, %(whole)s, %(at)s, %(payment)s, %(order)s::text::uuid, %(actor)s, %(note)s)
+            %(currency)s, %(whole)s, %(at)s, clock_timestamp(), %(payment)s, %(order)s::text::uuid, %(actor)s, %(note)s)
         """,
         {
             "provider": order.provider,

@@ -1,4 +1,4 @@
-"""What has happened to the money of an order since it came: its refunds and its disputes, by its charges."""
+"""What has happened to the money of an order since it came: refunds and disputes of each payment, by their charges."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from lib.database.money_back import ENDED
 from lib.policy.escrow import Trouble
 
 
-async def trouble_of(connection: Connection, order_id: str) -> Trouble:
-    """Refunds and disputes of an order's payments; the caller holds the order's row.
+async def troubles_of(connection: Connection, order_id: str) -> dict[str, Trouble]:
+    """Refunds and disputes of each payment of an order, by its id; the caller holds the order's row.
 
-    Only what is in the order's own currency is added up, which is all of it unless somebody refunds by hand.
+    Only what is in the order's own currency is added up, which is all of it unless somebody refunds by hand. A lost
+    dispute in another currency has taken all of its payment.
     """
     cursor = await connection.execute(
         """
-        WITH theirs AS (
-            SELECT p.payment_id, p.charge_id, o.currency FROM orders o JOIN payments p USING (order_id)
-            WHERE o.order_id = %(order)s
-        ), back AS (
-            SELECT r.status, r.amount, r.created_at FROM theirs t
-            JOIN refunds r ON r.payment_id = t.payment_id OR (r.provider = 'stripe' AND r.charge_id = t.charge_id)
-            WHERE r.currency = t.currency
-        ), quarrels AS (
-            SELECT d.status, d.closed_at FROM theirs t
-            JOIN disputes d ON d.payment_id = t.payment_id OR (d.provider = 'stripe' AND d.charge_id = t.charge_id)
-        )
-        SELECT
-            (SELECT coalesce(sum(amount), 0)::bigint FROM back WHERE status = 'succeeded') AS refunded,
-            EXISTS (SELECT FROM back WHERE status <> ALL(%(refund_ended)s)) AS refund_under_way,
-            EXISTS (SELECT FROM quarrels WHERE status <> ALL(%(dispute_ended)s)) AS dispute_open,
-            EXISTS (SELECT FROM quarrels WHERE status = 'lost') AS dispute_lost,
-            greatest((SELECT max(created_at) FROM back), (SELECT max(closed_at) FROM quarrels)) AS last
+        SELECT p.payment_id::text AS id, coalesce(back.refunded, 0)::bigint AS refunded,
+            coalesce(back.under_way, false) AS refund_under_way, coalesce(quarrels.open, false) AS dispute_open,
+            coalesce(quarrels.lost, 0)::bigint AS lost, greatest(back.last, quarrels.last) AS last
+        FROM orders o JOIN payments p USING (order_id)
+        CROSS JOIN LATERAL (
+            SELECT sum(r.amount) FILTER (WHERE r.status = 'succeeded') AS refunded,
+                bool_or(r.status <> ALL(%(refund_ended)s)) AS under_way, max(coalesce(r.ended_at, r.created_at)) AS last
+            FROM refunds r
+            WHERE (r.payment_id = p.payment_id OR (r.provider = 'stripe' AND r.charge_id = p.charge_id))
+                AND r.currency = o.currency
+        ) AS back
+        CROSS JOIN LATERAL (
+            SELECT sum(CASE WHEN d.currency = o.currency THEN d.amount ELSE p.amount END)
+                    FILTER (WHERE d.status = 'lost') AS lost,
+                bool_or(d.status <> ALL(%(dispute_ended)s)) AS open, max(d.closed_at) AS last
+            FROM disputes d
+            WHERE d.payment_id = p.payment_id OR (d.provider = 'stripe' AND d.charge_id = p.charge_id)
+        ) AS quarrels
+        WHERE o.order_id = %(order)s
         """,
         {"order": order_id, "refund_ended": list(ENDED["refund"]), "dispute_ended": list(ENDED["dispute"])},
     )
-    row = await cursor.fetchone()
-    assert row is not None
-    return Trouble(**row)
+    return {row.pop("id"): Trouble(**row) for row in await cursor.fetchall()}

@@ -42,8 +42,8 @@ _LATER = (
     "mode", "state", "billing_plan_id", "quantity", "domain", "buyer", "email", "name", "client_reference",
     "customer_id", "seller_id", "fingerprint", "request", "key_number", "sent_at", "session_id", "session_url",
     "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
-    "disputed", "returned", "escrow", "releasable_at", "reference", "due_at", "period_days", "period_start",
-    "period_end", "line_id", "renews", "paid_at", "paid_late", "ended_at", "cancelled",
+    "disputed", "returned", "escrow", "releasable_at", "quiet_since", "seller_due", "released", "reference", "due_at",
+    "period_days", "period_start", "period_end", "line_id", "renews", "paid_at", "paid_late", "ended_at", "cancelled",
 )  # fmt: skip
 
 _COLUMNS = (*_BEGIN, *_LATER)
@@ -437,8 +437,9 @@ def _one(rows: Sequence[dict[str, Any]]) -> Order | None:
 _PLAIN = (
     "created_at", "livemode", "buyer", "fingerprint", "idempotency_key", "name", "session_id", "session_url",
     "subscription_id", "hosted_invoice_url", "expires_at", "currency", "amount", "total", "attempt", "refunded",
-    "disputed", "collected", "returned", "seller_net", "releasable_at", "reference", "due_at", "period_days",
-    "period_start", "period_end", "paid_at", "paid_late", "ended_at", "cancelled", "served_at", "shared",
+    "disputed", "collected", "returned", "seller_net", "releasable_at", "quiet_since", "seller_due", "released",
+    "reference", "due_at", "period_days", "period_start", "period_end", "paid_at", "paid_late", "ended_at", "cancelled",
+    "served_at", "shared",
 )  # fmt: skip
 """Columns that are fields of the same name and need no reading."""
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from lib.database.connection import Connection, Database
+from lib.database.money_back import ENDED
 from lib.model import Refund
 from lib.model.money import Payment, RefundRequest, RefundState
 from lib.model.provider import Provider
@@ -103,16 +104,17 @@ async def answered(connection: Connection, request_id: str, refund: Refund, *, p
     )
     if await cursor.fetchone() is None:
         await connection.execute(
-            "UPDATE refunds SET refund_id = %(id)s, status = %(status)s, waived = false, updated_at = now()"
+            "UPDATE refunds SET refund_id = %(id)s, status = %(status)s, waived = false, updated_at = now(),"
+            " ended_at = CASE WHEN %(status)s = ANY(%(ended)s) THEN clock_timestamp() END"
             " WHERE request_id = %(request)s AND status = 'requested'",
-            names,
+            {**names, "ended": list(ENDED["refund"])},
         )
 
 
 async def refused(connection: Connection, request_id: str, failure: str) -> None:
     """Write down that Stripe did not refund, and why; the payment is free for another request."""
     await connection.execute(
-        "UPDATE refunds SET status = 'failed', failure = %(failure)s, updated_at = now()"
+        "UPDATE refunds SET status = 'failed', failure = %(failure)s, updated_at = now(), ended_at = clock_timestamp()"
         " WHERE request_id = %(request)s AND status = 'requested'",
         {"request": request_id, "failure": failure},
     )

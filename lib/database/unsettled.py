@@ -8,11 +8,12 @@ PAGE = 200
 """Rows of each kind at one time."""
 
 
-async def unsettled(db: Database) -> list[tuple[str, str]]:
+async def unsettled(db: Database, escrow_days: int) -> list[tuple[str, str]]:
     """(kind, key) of what nobody has looked at lately and of which no row of the queue is left; a page of each kind.
 
     What is looked at has a row of the queue from then on, or is at rest, or was seen just now: so the next page is
-    another one, and a payment that nothing more is heard of is asked about once a day, for a month.
+    another one, and a payment that nothing more is heard of is asked about once a day, for a month. What is held for a
+    seller is among them when its quiet days are over and its own date is another one, as where `ESCROW_DAYS` changed.
     """
     rows = await db.rows(
         """
@@ -43,11 +44,20 @@ async def unsettled(db: Database) -> list[tuple[str, str]]:
             SELECT kind, key FROM due
             WHERE kind = 'debt' AND parked_reason IS NOT NULL AND updated_at < now() - interval '15 minutes'
             ORDER BY updated_at LIMIT %(page)s
+        ), held AS (
+            SELECT 'order' AS kind, order_id::text AS key FROM (
+                SELECT order_id FROM orders WHERE escrow = 'held' AND provider = 'stripe'
+                    AND quiet_since < now() - interval '15 minutes' - make_interval(days => %(days)s)
+                UNION
+                SELECT order_id FROM orders WHERE escrow IN ('held', 'releasable') AND provider = 'stripe'
+                    AND seller_due IS NULL
+            ) AS o WHERE NOT EXISTS (SELECT FROM due WHERE kind = 'order' AND key = order_id::text AND due_at <= now())
+            LIMIT %(page)s
         )
         SELECT kind, key FROM open_orders UNION ALL SELECT kind, key FROM numberless
         UNION ALL SELECT kind, key FROM open_payments UNION ALL SELECT kind, key FROM unanswered
-        UNION ALL SELECT kind, key FROM twice
+        UNION ALL SELECT kind, key FROM twice UNION ALL SELECT kind, key FROM held
         """,
-        {"page": PAGE},
+        {"page": PAGE, "days": escrow_days},
     )
     return [(row["kind"], row["key"]) for row in rows]

@@ -255,8 +255,15 @@ class Order:
     # sold for somebody else
     fees: tuple[FeeLine, ...] = ()
     seller_net: int | None = None
+    """What is theirs by the frozen fees; never written again."""
     escrow: EscrowState | None = None
     releasable_at: datetime | None = None
+    quiet_since: datetime | None = None
+    """From when the quiet days of what is held count."""
+    seller_due: int | None = None
+    """What of `seller_net` is here for them: less what never came and what went back. `None`: nobody has looked."""
+    released: int | None = None
+    """What was paid out to them."""
     # offline
     reference: str | None = None
     due_at: datetime | None = None
@@ -288,6 +295,11 @@ class Order:
         if self.state in (OrderState.EXPIRED, OrderState.FAILED):
             return self.collected - self.returned
         return max(self.collected - self.amount - self.returned, 0)
+
+    @property
+    def to_claim_back(self) -> int:
+        """What was paid out to the seller and went back to the buyer since."""
+        return max((self.released or 0) - (self.seller_due or 0), 0)
 
     @property
     def missing(self) -> int:

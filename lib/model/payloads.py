@@ -196,8 +196,14 @@ class EscrowData(Payload):
 
     order_id: str
     seller_id: str
-    seller_net: Minor
+    seller_net: Annotated[int, _about("minor units: the price less the fees, frozen when the order began")]
+    seller_due: Annotated[
+        int, _about("minor units: what of that may be paid out, less what never came and what went back")
+    ]
+    came: Annotated[int, _about("minor units: what these payments brought of what was asked; no surplus")]
+    went_back: Annotated[int, _about("minor units: what of that went back by refunds and lost disputes")]
     currency: Currency
+    payment_ids: Annotated[list[str], _about("of a subscription those of its first bill: renewals are not held")]
 
 
 class EndpointTestData(Payload):

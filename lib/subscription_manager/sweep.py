@@ -41,6 +41,7 @@ from lib.model import CustomerKey, Priority, ReceivedEvent
 from lib.model.money import Order, OrderMode
 from lib.model.reason import SettingsFault
 from lib.policy import fingerprint
+from lib.policy.escrow import is_overdue
 from lib.policy.offline import acts_at
 from lib.policy.offline_lines import as_subscription
 from lib.stripe_events import subscribe_to
@@ -315,7 +316,8 @@ class Sweeper:
             if whom is not None and line[0].terms.mode is OrderMode.SUBSCRIPTION:
                 said = fingerprint(bought, self._settings.policy)
                 page.append((bought.id, CustomerKey(line[0].provider, whom), said))
-            if at is not None and at <= now:
+            held = any(is_overdue(order, self._settings.escrow_days, now) for order in line)
+            if held or (at is not None and at <= now):
                 late.append(nudge("offline", line_id))
         self._counts["offline"] += len(page)
         if page:
@@ -328,7 +330,7 @@ class Sweeper:
         """Make due what is not at rest and forgotten: our own records, in one statement for a page of each kind."""
         if not self._settings.keeps_orders:
             return None
-        found = await unsettled.unsettled(self._db)
+        found = await unsettled.unsettled(self._db, self._settings.escrow_days)
         self._counts["orders"] += len(found)
         if found:
             marks = [nudge(kind, key) for kind, key in found]

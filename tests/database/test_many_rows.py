@@ -343,7 +343,7 @@ async def test_passes_of_money_read_the_rows_of_their_order_only(world: World) -
             for event in world.stripe.undelivered():
                 world.stripe.mark_delivered(event)
             await bridge.drain(deadline=time.monotonic() + 120)
-        await unsettled.unsettled(bridge.db)
+        await unsettled.unsettled(bridge.db, 14)
     (row,) = world.sql("SELECT state, refunded, disputed FROM orders WHERE session_id = %s", session["id"])
     assert row == {"state": "paid", "refunded": 500, "disputed": True}
     after = read_in_sequence(world)

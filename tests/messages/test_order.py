@@ -26,7 +26,9 @@ from tests.messages.receiver import Receiver, outlet, receiving
 from tests.messages.test_settings import BASE
 
 CUSTOMERS = ("cus_a", "cus_b", "bank_transfer:c")
-TOLD = EscrowData(order_id="o", seller_id="s", seller_net=1, currency="eur")
+TOLD = EscrowData(
+    order_id="o", seller_id="s", seller_net=1, seller_due=1, came=1, went_back=0, currency="eur", payment_ids=["p"]
+)
 
 
 @dataclass

@@ -45,7 +45,10 @@ EXAMPLES: dict[type[Payload], Payload] = {
         dispute_id="dp_1", order_id=None, payment_id=None, charge_id="ch_1", subscription_id="sub_1",
         status="needs_response", reason="fraudulent", amount=1900, currency="eur", due_by=NOW,
     ),
-    EscrowData: EscrowData(order_id="o", seller_id="s", seller_net=1700, currency="eur"),
+    EscrowData: EscrowData(
+        order_id="o", seller_id="s", seller_net=1700, seller_due=1200, came=1900, went_back=500, currency="eur",
+        payment_ids=["p"],
+    ),
     ServiceData: ServiceData(
         subscription_id="sub_1", slot=1, state="live", price_id="price_1", plan="basic", domain="schön.example",
         holds=["unpaid"], organisation_id="org", panel_subscription_id=1, website_id=None, adopted=False,

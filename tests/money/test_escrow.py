@@ -13,7 +13,7 @@ from lib.checkout import offline_refund
 from lib.checkout.till import Till
 from lib.errors import Declined
 from lib.model.money import EscrowState, Order, OrderState
-from lib.policy.escrow import Escrow, Trouble, escrow, why_not_released
+from lib.policy.escrow import Escrow, Pot, Trouble, escrow, why_not_released
 from tests.admin.test_orders import HEADERS, ROUTE, get, post
 from tests.money import goods
 from tests.money.goods import NOW
@@ -32,67 +32,77 @@ def sold(state: EscrowState | None = EscrowState.HELD, since: datetime | None = 
     return replace(made, escrow=state, releasable_at=since)
 
 
+def pot(trouble: Trouble = Trouble(), came: int = 1900) -> Pot:  # noqa: B008
+    """Its money, all of which came when it was paid, with what happened to it."""
+    return Pot(came, min(trouble.refunded + trouble.lost, came), NOW, ("p",), trouble)
+
+
 # --- the policy -------------------------------------------------------------------------------------------------------
 
 
 def test_money_is_free_after_quiet_days() -> None:
     """It waits from the payment on, and from the last refund or dispute that came to nothing."""
     end = NOW + 14 * DAY
-    assert escrow(sold(None), 1900, Trouble(), 14, NOW) == Escrow(EscrowState.HELD, end)
-    assert escrow(sold(), 1900, Trouble(), 14, end) == Escrow(RELEASABLE)
-    disturbed = Trouble(refunded=500, last=NOW + 10 * DAY)
-    assert escrow(sold(), 1900, disturbed, 14, end) == Escrow(EscrowState.HELD, NOW + 24 * DAY)
+    assert escrow(sold(None), pot(), 14, NOW) == Escrow(EscrowState.HELD, NOW, end)
+    assert escrow(sold(), pot(), 14, end) == Escrow(RELEASABLE, anew=True)
+    disturbed = pot(Trouble(refunded=500, last=NOW + 10 * DAY))
+    assert escrow(sold(), disturbed, 14, end) == Escrow(EscrowState.HELD, NOW + 10 * DAY, NOW + 24 * DAY)
 
 
 def test_open_trouble_keeps_it_held() -> None:
     """While a dispute or a refund is under way no date is promised, also of what was releasable before."""
     for trouble in (Trouble(dispute_open=True), Trouble(refund_under_way=True)):
         for before in (sold(), sold(RELEASABLE, NOW + 14 * DAY)):
-            assert escrow(before, 1900, trouble, 14, NOW + 99 * DAY) == Escrow(EscrowState.HELD)
+            assert escrow(before, pot(trouble), 14, NOW + 99 * DAY) == Escrow(EscrowState.HELD)
 
 
 def test_what_is_releasable_stays_so_until_something_happens() -> None:
     """More days in the settings take nothing back; a refund or a dispute since then holds it anew, for as many days."""
     before = sold(RELEASABLE, NOW + 14 * DAY)
-    assert escrow(before, 1900, Trouble(), 60, NOW + 15 * DAY) == Escrow(RELEASABLE)
-    assert escrow(before, 1900, Trouble(refunded=1, last=NOW + DAY), 14, NOW + 15 * DAY) == Escrow(RELEASABLE)
-    since = Trouble(refunded=1, last=NOW + 20 * DAY)
-    assert escrow(before, 1900, since, 14, NOW + 21 * DAY) == Escrow(EscrowState.HELD, NOW + 34 * DAY)
+    assert escrow(before, pot(), 60, NOW + 15 * DAY) == Escrow(RELEASABLE)
+    early = pot(Trouble(refunded=1, last=NOW + DAY))
+    assert escrow(replace(before, seller_due=1899), early, 14, NOW + 15 * DAY) == Escrow(RELEASABLE)
+    since = pot(Trouble(refunded=1, last=NOW + 20 * DAY))
+    held_anew = Escrow(EscrowState.HELD, NOW + 20 * DAY, NOW + 34 * DAY)
+    assert escrow(before, since, 14, NOW + 21 * DAY) == held_anew
+    assert escrow(before, since, 14, NOW + 34 * DAY) == Escrow(RELEASABLE, anew=True)
 
 
 def test_what_comes_back_is_held_again() -> None:
     """All of it went back, and one of the refunds failed later: it is with us again."""
-    gone = escrow(sold(), 1900, Trouble(refunded=1900, last=NOW), 14, NOW)
+    gone = escrow(sold(), pot(Trouble(refunded=1900, last=NOW)), 14, NOW)
     assert gone == Escrow(EscrowState.RETURNED)
-    again = escrow(sold(gone.state), 1900, Trouble(last=NOW), 14, NOW + DAY)
-    assert again == Escrow(EscrowState.HELD, NOW + 14 * DAY)
+    again = escrow(sold(gone.state), pot(Trouble(last=NOW + DAY)), 14, NOW + DAY)
+    assert again == Escrow(EscrowState.HELD, NOW + DAY, NOW + 15 * DAY)
 
 
 @given(
     st.sampled_from([None, *EscrowState]),
-    st.builds(Trouble, st.integers(0, 2000), st.booleans(), st.booleans(), st.booleans(), st.none() | st.just(NOW)),
+    st.builds(Trouble, st.integers(0, 2000), st.booleans(), st.booleans(), st.sampled_from([0, 700, 1900])),
     st.integers(0, 30),
 )
 def test_an_end_is_an_end(state: EscrowState | None, trouble: Trouble, days: int) -> None:
     """Released stays released; else all that went back is returned, and nothing is releasable while it is in doubt."""
     now = NOW + days * DAY
-    later = escrow(sold(state, NOW), 1900, trouble, 14, now)
+    later = escrow(sold(state, NOW), pot(trouble), 14, now)
     assert (later.state is EscrowState.RELEASED) == (state is EscrowState.RELEASED)
     if state is not EscrowState.RELEASED:
-        gone = trouble.dispute_lost or trouble.refunded >= 1900
+        gone = trouble.lost + trouble.refunded >= 1900
         assert (later.state is EscrowState.RETURNED) == gone
         assert later.state is not RELEASABLE or not (trouble.dispute_open or trouble.refund_under_way)
     after = sold(later.state, NOW)
-    assert escrow(after, 1900, trouble, 14, now).state is later.state
-    assert (why_not_released(after, trouble) is None) == (
+    assert escrow(after, pot(trouble), 14, now).state is later.state
+    assert (why_not_released(after, pot(trouble)) is None) == (
         later.state is EscrowState.RELEASED or (later.state is RELEASABLE)
     )
 
 
 def test_a_release_names_what_stands_against_it() -> None:
     """An operator's word releases what is releasable, twice the same, and nothing else."""
-    assert why_not_released(sold(RELEASABLE), Trouble()) is None
-    assert why_not_released(sold(EscrowState.RELEASED), Trouble(dispute_open=True)) is None
+    assert why_not_released(sold(RELEASABLE), pot()) is None
+    assert why_not_released(sold(EscrowState.RELEASED), pot(Trouble(dispute_open=True))) is None
+    assert why_not_released(sold(), Pot()) == "nothing of its money has come yet"
+    assert why_not_released(replace(sold(), seller_net=-100), pot()) == "nothing of what came is the seller's"
     for order_, trouble, words in (
         (sold(RELEASABLE), Trouble(dispute_open=True), "a dispute is open"),
         (sold(RELEASABLE), Trouble(refund_under_way=True), "a refund is under way"),
@@ -102,14 +112,17 @@ def test_a_release_names_what_stands_against_it() -> None:
         (sold(None), Trouble(), "not paid yet"),
         (goods.order(), Trouble(), "not sold for somebody else"),
     ):
-        assert words in (why_not_released(order_, trouble) or "")
+        assert words in (why_not_released(order_, pot(trouble)) or "")
 
 
 # --- at work ----------------------------------------------------------------------------------------------------------
 
 
 async def test_an_operators_word_releases_what_is_releasable(world: World) -> None:
-    """Held it is refused with the date; releasable it is released, once, logged with who said so; that is the end."""
+    """Held it is refused with the date; releasable it is released, once, logged with who said so; that is the end.
+
+    What goes back to the buyer afterwards is shown as to be claimed back from the seller.
+    """
     sell(world)
     world.sql("INSERT INTO fee_rules (kind, percent, valid_from) VALUES ('platform', 10, now() - interval '1 day')")
     made = await order(world, seller_id="shop_1")
@@ -136,9 +149,10 @@ async def test_an_operators_word_releases_what_is_releasable(world: World) -> No
         await world.drain()
         shown = await get(client, id=made.id)
         assert (shown["state"], shown["escrow"], shown["whyNotReleased"]) == ("refunded", "released", None)
+        assert (shown["released"], shown["sellerDue"], shown["toClaimBack"]) == (1710, 0, 1710)
         assert (await get(client, escrow="releasable"))["data"] == []
     steps = [(step["fact"], step["cause"].partition(":")[0]) for step in shown["steps"] if step["kind"] == "escrow"]
-    assert steps == [("releasable", "pass"), ("released", "admin")]
+    assert steps == [("releasable", "pass"), ("released", "admin"), ("to_claim_back", "pass")]
 
 
 async def test_a_refund_takes_back_what_was_releasable(world: World) -> None:

@@ -102,7 +102,7 @@ async def test_what_is_at_rest_is_not_asked_about(shop: Shop, monkeypatch: pytes
     shop.world.sql("UPDATE orders SET updated_at = now() - interval '1 hour'")
     found: list[tuple[str, str]] = []
     async with hand(shop) as at:
-        while page := await unsettled.unsettled(at.db):
+        while page := await unsettled.unsettled(at.db, 14):
             assert len(page) <= 2
             found += page
             await due.mark(at.db, [nudge(kind, key) for kind, key in page])

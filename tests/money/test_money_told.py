@@ -7,6 +7,7 @@ import pytest
 
 from tests.messages.receiver import SECRET
 from tests.money.shop import ONCE, Shop
+from tests.money.till import past
 from tests.world import World
 
 OUT = {"OUTBOX_URL": "http://127.0.0.1:9/events", "OUTBOX_SECRET": SECRET, "OUTBOX_ALLOW_PRIVATE": "1"}
@@ -70,13 +71,13 @@ async def test_a_subscription_from_before_is_not_told_as_a_new_order(shop: Shop)
 
 
 async def test_the_sellers_money_is_told_when_it_may_be_paid_out(shop: Shop) -> None:
-    """With the seller, and what is theirs."""
+    """With the seller, what is theirs, and where it came from."""
     order_id, session = await shop.begin(ONCE, seller_id="acct_1", seller_net=5000)
     shop.stripe.complete_checkout(session, "ada@example.com")
     await shop.hear(**OUT)
-    shop.world.sql("UPDATE orders SET paid_at = paid_at - interval '15 days'")
+    past(shop.world, 15)
     await shop.rest(**OUT)
-    assert told(shop)[-1] == (
-        "escrow.releasable",
-        {"orderId": order_id, "sellerId": "acct_1", "sellerNet": 5000, "currency": "eur"},
-    )
+    (paid,) = shop.payments()
+    numbers = {"sellerNet": 5000, "sellerDue": 5000, "came": 5000, "wentBack": 0, "currency": "eur"}
+    whose = {"orderId": order_id, "sellerId": "acct_1", "paymentIds": [str(paid["payment_id"])]}
+    assert told(shop)[-1] == ("escrow.releasable", {**whose, **numbers})

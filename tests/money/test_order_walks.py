@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lib.checkout.escrow import came_of
 from lib.checkout.order import Known
 from lib.ledger.said import Said, numbers_of
 from lib.model import Problem
@@ -217,11 +216,11 @@ class OrderWalk(RuleBasedStateMachine):
             self._remember(intent_json, invoice_json, share_json, session)
         trouble = Trouble(refunded=self._went())
         self.order = replace(self.order, refunded=trouble.refunded)
-        known = Known(sorted(self.payments.values(), key=lambda payment: payment.attempt), trouble)
+        known = Known(sorted(self.payments.values(), key=lambda payment: payment.attempt), {"all": trouble})
         seen = policy.Seen(
             (session.status, session.payment_status),
             intent=known.intent,
-            came=came_of(self.order, known.payments),
+            came=known.came("eur"),
             went=trouble.refunded,
         )
         fact = policy.fact_of(seen, self.order.state)

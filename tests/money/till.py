@@ -67,9 +67,12 @@ def past(world: World, days: float) -> None:
     world.sql("ALTER TABLE orders DISABLE TRIGGER orders_keep_their_word")
     world.sql(
         "UPDATE orders SET created_at = created_at - %s, due_at = due_at - %s, paid_at = paid_at - %s,"
-        " period_start = period_start - %s, period_end = period_end - %s, ended_at = ended_at - %s",
-        *[ago] * 6,
+        " period_start = period_start - %s, period_end = period_end - %s, ended_at = ended_at - %s,"
+        " quiet_since = quiet_since - %s",
+        *[ago] * 7,
     )
+    world.sql("UPDATE payments SET paid_at = paid_at - %s", ago)
+    world.sql("UPDATE refunds SET created_at = created_at - %s, ended_at = ended_at - %s", ago, ago)
     world.sql("ALTER TABLE orders ENABLE TRIGGER orders_keep_their_word")
     world.sql(
         "UPDATE services SET unpaid_since = unpaid_since - %s, grace_until = grace_until - %s,"

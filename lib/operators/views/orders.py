@@ -57,6 +57,13 @@ class OrderView(MoneyView):
     fees: list[FeeView]
     seller_id: str | None
     seller_net: int | None
+    """What is the seller's by the frozen fees."""
+    seller_due: int | None
+    """What of that is here for them: less what never came and what went back; `null`: nobody has looked yet."""
+    released: int | None
+    """What was paid out to them."""
+    to_claim_back: int
+    """What of that went back to the buyer since."""
     escrow: str | None
     releasable_at: datetime | None
     reference: str | None
