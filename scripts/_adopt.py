@@ -28,7 +28,7 @@ def main() -> None:
         epilog="The first line of the file names its columns: customer_id or email, org_id, and optionally "
         "subscription_id (Stripe), panel_subscription_id, and website or domain. Before: PROVISIONING_MODE=shadow or "
         "paused, because in live mode whoever has paid and is not linked is provisioned anew. Linking twice is "
-        "harmless. Exit code: 0 nothing was refused, 1 something was, 2 it could not be done.",
+        "harmless. Exit code: 0 nothing was refused, 1 something was, 2 it could not be done, 130 Ctrl-C.",
     )
     parser.add_argument("file", nargs="?", metavar="FILE.csv", help="who is linked to what; - reads standard input")
     parser.add_argument(

@@ -28,7 +28,7 @@ def main() -> None:
         "with why. Without --apply it only shows that. "
         "Settings come from the environment or from .env; the environment wins.",
         epilog="A line counts once, however often its file is read. Exit code: 0 nothing is left for a person, "
-        "1 something is, 2 it could not be done.",
+        "1 something is, 2 it could not be done, 130 Ctrl-C.",
     )
     parser.add_argument("file", metavar="FILE", help="the statement; - reads standard input")
     parser.add_argument("--apply", action="store_true", help="collect, after you have typed yes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
+
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code after Ctrl-C, as shells have it. What runs until Ctrl-C has come to its end with it, and says 0."""
 
 WIDEST = 60
 """Characters of one cell; what is longer is cut, except in the last column."""
@@ -36,7 +40,7 @@ async def bridge() -> AsyncIterator[Bridge]:
 
 
 def finish(work: Callable[[], Coroutine[Any, Any, int]], failed: str, interrupted: str) -> NoReturn:
-    """Run a program to its end: its own exit code, and 2 with one sentence for what could not be done.
+    """Run a program to its end: its own exit code, 2 with one sentence for what could not be done, 130 for Ctrl-C.
 
     Args:
         failed: how the sentence begins, before the reason.
@@ -53,7 +57,7 @@ def finish(work: Callable[[], Coroutine[Any, Any, int]], failed: str, interrupte
         code = 2
     except KeyboardInterrupt:
         print(f"\nInterrupted. {interrupted}", file=sys.stderr)
-        code = 2
+        code = INTERRUPTED
     raise SystemExit(code)
 
 

@@ -9,9 +9,10 @@ from typing import NoReturn
 import click
 from click.shell_completion import get_completion_class
 
+from scripts._console import INTERRUPTED
 from scripts.ctl_commands import show
 from scripts.ctl_commands.common import Said, example
-from scripts.ctl_commands.connection import REFUSED, USAGE, Failed
+from scripts.ctl_commands.connection import USAGE, Failed
 from scripts.ctl_commands.customers import customer, customers, login
 from scripts.ctl_commands.events import events
 from scripts.ctl_commands.orders import collect, orders, refund
@@ -28,8 +29,8 @@ CTL_URL and CTL_KEY say which deployment, or a profile of ~/.config/stripe-to-en
 (url and key under [default]; chmod 600). Times are in UTC.
 
 \b
-Exit code: 0 done, 1 refused, interrupted or something needs you, 2 a command line or setting that can't be used,
-3 the deployment can't be reached."""
+Exit code: 0 done, 1 refused or something needs you, 2 a command line or setting that can't be used,
+3 the deployment can't be reached, 130 Ctrl-C."""
 )
 
 
@@ -75,5 +76,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         raise SystemExit(USAGE) from None
     except (click.Abort, KeyboardInterrupt):
         print("\nInterrupted. What was asked for by then may be under way.", file=sys.stderr)
-        raise SystemExit(REFUSED) from None
+        raise SystemExit(INTERRUPTED) from None
     raise SystemExit(0)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from scripts._console import INTERRUPTED
 from scripts.demo_world import DemoError, menu, signals
 from scripts.demo_world.place import DEFAULT, Place
 from scripts.demo_world.say import bold, say, say_all, shown
@@ -31,7 +32,7 @@ def main() -> None:
     except DemoError as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def main() -> None:
         "token, that mapped prices and plans exist on both sides, and that OUTBOX_URL can be reached. "
         "Settings come from the environment or from "
         ".env; the environment wins. Only reads: nothing is created or changed anywhere, and no secret is printed.",
-        epilog="Exit code: 0 everything is fine, 1 there are warnings, 2 something does not work.",
+        epilog="Exit code: 0 everything is fine, 1 there are warnings, 2 something does not work, 130 Ctrl-C.",
     )
     parser.add_argument(
         "--url", help="address of the deployment, such as https://billing.example.com: its health and its own webhook"

@@ -32,7 +32,7 @@ def main() -> None:
         "wins.",
         epilog="While Stripe or the panel is away, the rest is shown with what is remembered. "
         "Exit code: 0 explained, 1 nobody is known by it, or several are (they are listed), 2 it could not be read, or"
-        " not all of it.",
+        " not all of it, 130 Ctrl-C.",
     )
     parser.add_argument(
         "wanted",

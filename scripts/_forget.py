@@ -27,7 +27,7 @@ def main() -> None:
         "Stripe and the panel are never touched: it says what to erase there by hand. "
         "Settings come from the environment or from .env; the environment wins.",
         epilog="Erasing twice is harmless. Exit code: 0 erased or previewed, 1 refused or unknown, 2 it could not be "
-        "done.",
+        "done, 130 Ctrl-C.",
     )
     parser.add_argument("customer", metavar="CUSTOMER|E-MAIL", help="a Stripe customer: cus_..., or an address")
     parser.add_argument("--yes", action="store_true", help="erase; there is no way back")

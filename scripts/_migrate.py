@@ -16,7 +16,7 @@ def main() -> None:
         prog="scripts/migrate",
         description="Applies the missing migrations, each in one transaction. Harmless to repeat, and to run twice at "
         "once. Reads DATABASE_URL_UNPOOLED, else DATABASE_URL, from the environment or from .env.",
-        epilog="Exit code: 0 the database is up to date, 2 it could not be brought up to date.",
+        epilog="Exit code: 0 the database is up to date, 2 it could not be brought up to date, 130 Ctrl-C.",
     )
     parser.add_argument(
         "--if-configured", action="store_true", help="without an address do nothing: the first cron will do it"

@@ -33,7 +33,7 @@ def main() -> None:
         "resend lets one of them go out once more with the next pass, if it still is true. "
         "Settings come from the environment or from .env; the environment wins.",
         epilog="Exit code: 0 all well, 1 a template or the mail server says no, or a mail was refused, 2 it could not "
-        "be done.",
+        "be done, 130 Ctrl-C.",
     )
     parser.add_argument("act", choices=("preview", "test", "list", "resend"), metavar="preview|test|list|resend")
     parser.add_argument("what", nargs="?", metavar="KIND|ID", help="one of the above; resend: the id of a mail")

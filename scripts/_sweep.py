@@ -40,7 +40,8 @@ def main() -> None:
         "websites in pages, and marks due what differs from what is remembered; then runs what is due. Goes on with a "
         "sweep that was interrupted. Settings come from the environment or from .env; the environment wins.",
         epilog="Exit code: 0 both sides are equal, 1 a part could not be compared, or some customers failed or wait "
-        "for a person (see ./scripts/explain), 2 the sweep did not come to its end; the next one goes on from there.",
+        "for a person (see ./scripts/explain), 2 the sweep did not come to its end, 130 Ctrl-C; the next "
+        "one goes on from there.",
     )
     parser.add_argument("--no-drain", action="store_true", help="only mark what differs; others run it")
     options = parser.parse_args()

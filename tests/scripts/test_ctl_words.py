@@ -140,7 +140,7 @@ def test_ctrl_c_while_it_waits_says_so() -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
             caller.close()
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (128 + signal.SIGINT, "")
     assert err.strip() == "Interrupted. What was asked for by then may be under way."
 
 

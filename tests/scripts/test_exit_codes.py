@@ -107,7 +107,7 @@ def test_a_database_that_can_not_be_reached_is_2_with_its_cause(
 
 
 @pytest.mark.parametrize("script", ARGUMENTS)
-def test_ctrl_c_is_2_without_a_traceback(world: World, script: str) -> None:
+def test_ctrl_c_is_130_without_a_traceback(world: World, script: str) -> None:
     """Interrupted while it waits for an answer, it says what is left behind."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
@@ -120,6 +120,6 @@ def test_ctrl_c_is_2_without_a_traceback(world: World, script: str) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
             caller.close()
-    assert process.returncode == 2, err
+    assert process.returncode == 128 + signal.SIGINT, err
     assert "Interrupted. " in err
     assert "Traceback" not in out + err
