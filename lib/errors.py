@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from lib.model.reason import Reason, SettingsFault
 
@@ -79,7 +79,7 @@ class Declined(BridgeError):
         *,
         field: str | None = None,
         faults: tuple[Fault, ...] = (),
-        about: Mapping[str, str | bool] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.code, self.detail, self.field, self.faults = code, detail, field, faults
         self.about = about or {}

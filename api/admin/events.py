@@ -18,6 +18,7 @@ from lib.database.lists.outgoing import OutgoingFilter
 from lib.database.outbox_edits import Choice
 from lib.errors import Declined, Fault
 from lib.operators import bodies, events, ledger, notices, outgoing
+from lib.operators.previews import Shown, or_show_anew
 from lib.operators.views.events import EventView, Grown, LedgerLine, Matches, Replayed
 from lib.operators.views.outgoing import Changed, Deliveries, OutgoingEventView, Tested
 from lib.operators.views.overview import NoticeView
@@ -154,16 +155,22 @@ async def _resend_or_skip(actor: str, given: bodies.Resend | bodies.Skip) -> Any
     choice = _choice(given, now)
     act: Literal["resend", "skip"] = "resend" if isinstance(given, bodies.Resend) else "skip"
     if given.dry_run:
-        return await outgoing.preview(bridge, act, given.endpoint, choice, now)
+        return await outgoing.preview(bridge, actor, act, given.endpoint, choice, now)
     does = outgoing.resend if act == "resend" else outgoing.skip
-    return _then_drain(await does(bridge, actor, given.endpoint, choice, given.expected))
+    done = await or_show_anew(
+        does(bridge, actor, given.endpoint, choice, Shown.of(given.expected, given.as_of)),
+        lambda: outgoing.preview(bridge, actor, act, given.endpoint, _choice(given, now, anew=True), now),
+    )
+    return _then_drain(done)
 
 
-def _choice(given: bodies.Resend | bodies.Skip, now: datetime) -> Choice:
+def _choice(given: bodies.Resend | bodies.Skip, now: datetime, *, anew: bool = False) -> Choice:
+    """Times are as of the preview that is sent back, unless it is to be shown anew."""
     if given.filter is None:
         return Choice(tuple(given.event_ids or ()))
     about = given.filter
-    ends = [moment("asOf", given.as_of, now) or now, moment("to", about.to, now) or now]
+    now = now if anew else moment("asOf", given.as_of, now) or now
+    ends = [now, moment("to", about.to, now) or now]
     return Choice(since=moment("from", about.from_, now), until=min(ends), type=about.type, customer=about.customer)
 
 
@@ -182,12 +189,16 @@ async def _replay(actor: str, given: bodies.ReplayThese) -> Answer:
     as_of = moment("asOf", given.as_of, now)
     found = _filter(given.meant, as_of or now, until=as_of)
     if given.dry_run:
-        return Answer(await events.preview(bridge, found))
+        return Answer(await events.preview(bridge, actor, found, as_of or now))
     if given.filter is not None and given.expected is None:
         raise Declined(
             "confirmation_needed", "send dryRun first, then expected and asOf as it answered", field="expected"
         )
-    replayed = await events.replay(bridge, actor, found, expected=given.expected)
+    shown = Shown.of(given.expected, given.as_of)
+    replayed = await or_show_anew(
+        events.replay(bridge, actor, found, shown),
+        lambda: events.preview(bridge, actor, _filter(given.meant, now), now),
+    )
     return Answer(replayed, 202, background)
 
 

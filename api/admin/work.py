@@ -18,6 +18,7 @@ from lib.model.reason import remedy
 from lib.model.report import PassReport
 from lib.operators import batches, bodies, hand, upcoming
 from lib.operators.calendar import calendar_answer
+from lib.operators.previews import Shown
 from lib.operators.views.customers import QueueItem
 from lib.operators.views.events import Begun, Matches, Progress
 from lib.operators.views.overview import BrakeReleased
@@ -121,6 +122,11 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
         released = await hand.release_brake(bridge, ask.actor, given)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
         return Answer(BrakeReleased(action="releaseBrake", released=released), background=background)
+    if isinstance(given, bodies.TakeBack):
+        whom = await hand.whose(bridge, given.customer_id, None)
+        by = hand.Hand(ask.actor, whom, reason=given.reason)
+        undone = await hand.undo(bridge, by, given.action_id, given.services)
+        return ActedView.of_report(undone, action="undo", held=UNSET, not_held=UNSET)
     if not isinstance(given, bodies.Recreate | bodies.HardDelete) and given.filter is not None:
         return await _to_many(ask.actor, given, given.filter)
     customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)
@@ -162,9 +168,10 @@ async def _to_many(
         until=given.when if isinstance(given, bodies.Grace) else None,
         lifts=lifts or "admin",
     )
-    if given.expected is None:
-        return Answer(await batches.preview(bridge, choice))
-    begun = await batches.begin(bridge, actor, choice, given.reason, expected=given.expected)
+    shown = Shown.of(given.expected, given.as_of)
+    if shown is None:
+        return Answer(await batches.preview(bridge, actor, choice))
+    begun = await batches.begin(bridge, actor, choice, given.reason, shown)
     return Answer(begun, 202, BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
 
 

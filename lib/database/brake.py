@@ -18,6 +18,7 @@ from psycopg.rows import DictRow
 from lib.database import ledger
 from lib.database.connection import Connection, Database
 from lib.database.keys import as_text, id_in, whose
+from lib.database.previews import digest_of
 from lib.errors import Declined
 from lib.model import ActionKind
 from lib.model.reason import Rule
@@ -51,6 +52,8 @@ class Brake:
     released_by: str | None
     waiting: int
     """Services."""
+    digest: str
+    """Of these, and of what is to be done to each."""
     services: list[dict[str, Any]]
     """The first of these: customer_id, subscription_id, slot, kind, plan."""
 
@@ -210,6 +213,8 @@ _WAITING = f"""
 """
 """Services that are shown as waiting."""
 
+_DIGEST = digest_of("concat_ws(' ', w.provider, w.subscription_id, w.slot, w.kind, w.plan)")
+
 
 async def read(db: Database) -> dict[Counts, Brake]:
     """How the brake stands, by what it counts."""
@@ -218,6 +223,7 @@ async def read(db: Database) -> dict[Counts, Brake]:
         WITH waiting AS ({_WAITING})
         SELECT counts, engaged_at, reason, released_at, released_by,
             (SELECT count(*) FROM waiting w WHERE w.counts = brake.counts) AS waiting,
+            (SELECT {_DIGEST} FROM waiting w WHERE w.counts = brake.counts) AS digest,
             (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()},
                 'subscription_id', subscription_id, 'slot', slot, 'kind', kind, 'plan', nullif(plan, ''))), '[]') FROM (
                 SELECT * FROM waiting w WHERE w.counts = brake.counts
@@ -229,29 +235,41 @@ async def read(db: Database) -> dict[Counts, Brake]:
     return {row.pop("counts"): Brake(**row) for row in rows}
 
 
-async def release(
-    db: Database, actor: str, *, counts: Counts | None = None, expected: int | None = None, reason: str | None = None
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What somebody was shown as waiting before they said to let it go on."""
+
+    counts: Counts | None = None
+    """Only the brake that counts these; `None`: each one that is engaged."""
+    expected: int | None = None
+    """How many services."""
+    digest: str | None = None
+    """Of these; it goes with `counts`."""
+
+
+async def release(db: Database, actor: str, shown: Shown, *, reason: str | None = None) -> int:
     """Release the brake, let pass whom it has shown as waiting, and make those due; how many. Nothing, when it is off.
 
     Whoever has a pass just now may have met the brake a moment ago, and is made due as well. For everybody else it
     counts anew. Who released what and why is a line of the ledger, under `brake`: it is about no one customer.
 
     Args:
-        counts: only the brake that counts these; `None`: each one that is engaged.
-        expected: how many services were shown as waiting for it.
         reason: the person's own words.
 
     Raises:
-        Declined: it is another number by now; nothing is released.
+        Declined: others wait by now than were shown; nothing is released.
     """
     async with db.transaction() as connection:
         # What was stopped a moment ago is written by then, and what comes after finds the brake released.
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        waiting = await _waiting(connection, counts)
-        if expected not in (None, waiting):
-            detail = f"{waiting} wait for it by now, not {expected}: look at them again"
+        counts = shown.counts
+        waiting, digest = await _waiting(connection, counts)
+        if shown.expected not in (None, waiting):
+            detail = f"{waiting} wait for it by now, not {shown.expected}: look at them again"
             raise Declined("changed_meanwhile", detail, field="expected")
+        if shown.digest not in (None, digest):
+            detail = f"{waiting} wait for it as before, but others than were shown: look at them again"
+            raise Declined("changed_meanwhile", detail, field="digest")
         cursor = await connection.execute(_RELEASE, {"actor": actor, "counts": counts, "for": LET_PASS_FOR})
         row = await cursor.fetchone()
         assert row is not None
@@ -264,15 +282,16 @@ async def release(
         return int(row["marked"])
 
 
-async def _waiting(connection: Connection, counts: Counts | None) -> int:
-    """Services that are shown as waiting for one of the brakes, or for any."""
+async def _waiting(connection: Connection, counts: Counts | None) -> tuple[int, str]:
+    """Services that are shown as waiting for one of the brakes, or for any: how many, and their digest."""
     cursor = await connection.execute(
-        f"SELECT count(*) AS services FROM ({_WAITING}) AS w WHERE %(counts)s::text IS NULL OR counts = %(counts)s",
+        f"SELECT count(*) AS services, {_DIGEST} AS digest FROM ({_WAITING}) AS w"
+        " WHERE %(counts)s::text IS NULL OR counts = %(counts)s",
         {"counts": counts},
     )
     row = await cursor.fetchone()
     assert row is not None
-    return int(row["services"])
+    return int(row["services"]), str(row["digest"])
 
 
 _RELEASE = f"""

@@ -5,14 +5,17 @@ What changes something takes the connection of `leases.holding`: written under t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from psycopg.types.json import Jsonb
+
 from lib.database.connection import Connection, Database
 from lib.database.keys import whose
 from lib.model import CustomerKey, ServiceKey
+from lib.model.grace import Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +27,24 @@ class Before:
     grace_override: datetime | None
     amnesty: bool
 
+    @property
+    def key(self) -> ServiceKey:
+        """Which one."""
+        return ServiceKey(self.subscription_id, self.slot)
 
-def noted(changed: Iterable[Before]) -> dict[str, Any]:
-    """What the ledger keeps of them (`before`), for who takes the edit back: just these, each to its own date."""
-    return {
-        "services": [
-            {
-                "subscription_id": one.subscription_id,
-                "slot": one.slot,
-                "until": one.grace_override.isoformat() if one.grace_override else None,
-                "amnesty": one.amnesty,
-            }
-            for one in sorted(changed, key=lambda one: (one.subscription_id, one.slot))
-        ]
-    }
+
+def noted(changed: Iterable[Before], to: Mapping[ServiceKey, Promise] | None = None) -> dict[str, Any]:
+    """What the ledger keeps of them (`before`), for who takes the edit back: just these, each to its own date.
+
+    Args:
+        to: the date that each was given, where they were not given the same.
+    """
+    lines = []
+    for one in sorted(changed, key=lambda one: (one.subscription_id, one.slot)):
+        promise = Promise(one.grace_override, amnesty=one.amnesty)
+        line = {"subscription_id": one.subscription_id, "slot": one.slot, **promise.noted}
+        lines.append(line | ({"to": to[one.key].noted} if to is not None else {}))
+    return {"services": lines}
 
 
 _OF = """
@@ -45,6 +52,12 @@ _OF = """
         AND (%(id)s::text IS NULL OR subscription_id = %(id)s)
 """
 """The services of one subscription; without its id, all of the customer's."""
+
+_THESE = """
+    WHERE provider = %(provider)s AND customer_id = %(customer)s
+        AND (subscription_id, slot) IN (SELECT * FROM unnest(%(subscriptions)s::text[], %(slots)s::integer[]))
+"""
+"""These services of a customer."""
 
 _BEFORE = "subscription_id, slot, grace_override, amnesty"
 """What `Before` is made of."""
@@ -56,16 +69,29 @@ async def knows_services(db: Database, customer: CustomerKey, subscription_id: s
     return await db.row(f"SELECT 1 FROM services {_OF} LIMIT 1", who) is not None
 
 
-async def hold(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> list[Before]:
+Which = str | Collection[ServiceKey] | None
+"""The services of a subscription, these, or all of the customer's."""
+
+
+def _which(customer: CustomerKey, which: Which) -> tuple[str, dict[str, Any]]:
+    """The condition, and what it is filled with."""
+    if which is None or isinstance(which, str):
+        return _OF, {**whose(customer), "id": which}
+    subscriptions, slots = [key.subscription_id for key in which], [key.slot for key in which]
+    return _THESE, {**whose(customer), "subscriptions": subscriptions, "slots": slots}
+
+
+async def hold(connection: Connection, customer: CustomerKey, which: Which) -> list[Before]:
     """Hold services by an admin's word; which of them were not held so already."""
+    condition, values = _which(customer, which)
     cursor = await connection.execute(
         f"""
         UPDATE services SET holds = ARRAY(SELECT DISTINCT h FROM unnest(holds || 'admin'::text) AS h ORDER BY h),
             updated_at = now()
-        {_OF} AND NOT 'admin' = ANY(holds)
+        {condition} AND NOT 'admin' = ANY(holds)
         RETURNING {_BEFORE}
         """,
-        {**whose(customer), "id": subscription_id},
+        values,
     )
     return [Before(**row) for row in await cursor.fetchall()]
 
@@ -82,12 +108,13 @@ async def held(db: Database, customer: CustomerKey, subscription_id: str | None)
     return {ServiceKey(row["subscription_id"], row["slot"]): row["off"] for row in rows}
 
 
-async def lift(connection: Connection, customer: CustomerKey, subscription_id: str | None) -> list[Before]:
+async def lift(connection: Connection, customer: CustomerKey, which: Which) -> list[Before]:
     """Lift an admin's hold; which services had one."""
+    condition, values = _which(customer, which)
     cursor = await connection.execute(
         "UPDATE services SET holds = array_remove(holds, 'admin'), updated_at = now()"
-        f" {_OF} AND 'admin' = ANY(holds) RETURNING {_BEFORE}",
-        {**whose(customer), "id": subscription_id},
+        f" {condition} AND 'admin' = ANY(holds) RETURNING {_BEFORE}",
+        values,
     )
     return [Before(**row) for row in await cursor.fetchall()]
 
@@ -134,6 +161,27 @@ async def grace(
     )
     found = [Before(**row) for row in await cursor.fetchall()]
     return [one for one in found if one.grace_override != until or one.amnesty]
+
+
+async def set_dates(connection: Connection, customer: CustomerKey, dates: Mapping[ServiceKey, Promise]) -> list[Before]:
+    """Give services back the one-off date that each had, or none; as they were."""
+    lines = [
+        {"subscription_id": key.subscription_id, "slot": key.slot, **promise.noted} for key, promise in dates.items()
+    ]
+    condition, values = _which(customer, dates.keys())
+    cursor = await connection.execute(
+        f"""
+        WITH b AS (SELECT provider, {_BEFORE} FROM services {condition} FOR UPDATE)
+        UPDATE services s SET grace_override = t.until, amnesty = t.amnesty, updated_at = now(),
+            grace_until = CASE WHEN t.until IS NOT NULL THEN s.grace_until END
+        FROM b JOIN jsonb_to_recordset(%(dates)s) AS t (subscription_id text, slot integer, until timestamptz,
+            amnesty boolean) ON (b.subscription_id, b.slot) = (t.subscription_id, t.slot)
+        WHERE (s.provider, s.subscription_id, s.slot) = (b.provider, b.subscription_id, b.slot)
+        RETURNING b.subscription_id, b.slot, b.grace_override, b.amnesty
+        """,
+        {**values, "dates": Jsonb(lines)},
+    )
+    return [Before(**row) for row in await cursor.fetchall()]
 
 
 def latest_date(changed: Iterable[Before]) -> datetime | None:

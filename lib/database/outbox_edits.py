@@ -10,6 +10,7 @@ from typing import Any
 from lib.config import Endpoint
 from lib.database import due
 from lib.database.connection import Connection, Database
+from lib.database.previews import digest_of
 from lib.model import Priority
 
 
@@ -111,9 +112,10 @@ _SKIP = f"""
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How many events an act would be about, and some of them."""
+    """How many events an act would be about, the digest of them, and some of them."""
 
     matches: int
+    digest: str
     sample: list[str] = field(default_factory=list)
 
 
@@ -164,12 +166,13 @@ def _types(endpoint: Endpoint) -> list[str]:
 async def _found(connection: Connection, about: str, parameters: Mapping[str, Any], sample: int) -> Found:
     cursor = await connection.execute(
         f"WITH found AS ({about}), few AS (SELECT event_id FROM found LIMIT %(sample)s)"
-        " SELECT (SELECT count(*) FROM found) AS n, (SELECT coalesce(array_agg(event_id), '{}') FROM few) AS few",
+        f" SELECT count(*) AS n, {digest_of('event_id')} AS digest,"
+        " (SELECT coalesce(array_agg(event_id), '{}') FROM few) AS few FROM found",
         {**parameters, "sample": sample},
     )
     row = await cursor.fetchone()
     assert row is not None
-    return Found(row["n"], row["few"])
+    return Found(row["n"], row["digest"], row["few"])
 
 
 async def _count(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> int:

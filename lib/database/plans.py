@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from lib.database.connection import Connection, Database
 from lib.database.keys import provider_in
+from lib.database.previews import digest_of
 from lib.model import CustomerKey
 from lib.model.provider import Provider
 
@@ -53,6 +54,8 @@ class Preview:
     change: dict[str, Any]
     before: dict[str, Any] | None
     moves: list[dict[str, Any]]
+    concerned: str
+    """The digest of those who lived by it then."""
 
 
 WRITTEN = (
@@ -162,17 +165,29 @@ async def waiting_for(db: Database) -> dict[str, int]:
 async def living_by(db: Database, provider: str, price_id: str, limit: int) -> list[str]:
     """Customers who have bought a price and are not through with it, as the text of their keys; at most so many."""
     rows = await db.rows(
-        """
-        SELECT customer_id FROM (
-            SELECT customer_id FROM services
-            WHERE provider = %(provider)s AND price_id = %(price)s AND state <> 'terminated'
-            UNION
-            SELECT customer_id FROM subscriptions WHERE provider = %(provider)s AND prices @> ARRAY[%(price)s]::text[]
-        ) AS found ORDER BY customer_id LIMIT %(limit)s
-        """,
+        f"SELECT customer_id FROM ({_LIVING}) AS found ORDER BY customer_id LIMIT %(limit)s",
         {"provider": provider, "price": price_id, "limit": limit},
     )
     return [str(CustomerKey(Provider(provider), row["customer_id"])) for row in rows]
+
+
+_LIVING = """
+    SELECT customer_id FROM services
+    WHERE provider = %(provider)s AND price_id = %(price)s AND state <> 'terminated'
+    UNION
+    SELECT customer_id FROM subscriptions WHERE provider = %(provider)s AND prices @> ARRAY[%(price)s]::text[]
+"""
+
+
+async def concerned(connection: Connection, provider: str, price_id: str) -> tuple[int, str]:
+    """How many customers live by a price, and the digest of them."""
+    cursor = await connection.execute(
+        f"SELECT count(*) AS n, {digest_of('customer_id')} AS digest FROM ({_LIVING}) AS found",
+        {"provider": provider, "price": price_id},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["n"]), str(row["digest"])
 
 
 async def put(connection: Connection, row: dict[str, Any]) -> None:
@@ -198,14 +213,19 @@ async def delete(connection: Connection, provider: str, price_id: str) -> bool:
 
 
 async def keep_preview(
-    db: Database, actor: str, change: dict[str, Any], before: dict[str, Any] | None, moves: Sequence[dict[str, Any]]
+    db: Database,
+    actor: str,
+    change: dict[str, Any],
+    before: dict[str, Any] | None,
+    moves: Sequence[dict[str, Any]],
+    concerned: str,
 ) -> datetime:
     """Remember what was shown, and forget what was shown long ago; as of when."""
     row = await db.row(
         """
         WITH old AS (DELETE FROM plan_previews WHERE as_of < now() - %(kept)s::interval)
-        INSERT INTO plan_previews (as_of, actor, change, before, moves)
-        VALUES (clock_timestamp(), %(actor)s, %(change)s, %(before)s, %(moves)s) RETURNING as_of
+        INSERT INTO plan_previews (as_of, actor, change, before, moves, concerned)
+        VALUES (clock_timestamp(), %(actor)s, %(change)s, %(before)s, %(moves)s, %(concerned)s) RETURNING as_of
         """,
         {
             "kept": PREVIEW_KEPT,
@@ -213,6 +233,7 @@ async def keep_preview(
             "change": Jsonb(change),
             "before": Jsonb(before) if before is not None else None,
             "moves": Jsonb(list(moves)),
+            "concerned": concerned,
         },
     )
     assert row is not None
@@ -223,7 +244,7 @@ async def keep_preview(
 async def preview(connection: Connection, as_of: datetime) -> Preview | None:
     """What was shown then."""
     cursor = await connection.execute(
-        "SELECT as_of, change, before, moves FROM plan_previews WHERE as_of = %(as_of)s", {"as_of": as_of}
+        "SELECT as_of, change, before, moves, concerned FROM plan_previews WHERE as_of = %(as_of)s", {"as_of": as_of}
     )
     row = await cursor.fetchone()
     return Preview(**row) if row else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from lib.database import batches, bulk, due
+from lib.database import batches, bulk, due, previews
 from lib.database.bulk import Choice
 from lib.database.lists import queue
 from lib.errors import Declined
 from lib.kinds import nudge
 from lib.log import get_logger
 from lib.model import CustomerKey
+from lib.operators.previews import Shown, insist, or_show_anew
 from lib.operators.views.events import Begun, Matches, Progress
 
 if TYPE_CHECKING:
@@ -22,29 +24,34 @@ log = get_logger()
 SAMPLE = 20
 
 
-async def preview(bridge: Bridge, choice: Choice) -> Matches:
+async def preview(bridge: Bridge, actor: str, choice: Choice) -> Matches:
     """How many an act would be about: customers, or of a retry by the queue alone its rows."""
     now = await bridge.db.now()
     async with bridge.db.transaction() as connection:
-        found = [key for _, key in await _found(connection, choice)]
-    return Matches(matches=len(found), sample=found[:SAMPLE], as_of=now)
+        found = await _found(connection, choice)
+        await previews.keep(connection, now, actor, _act(choice), _digest(found))
+    return Matches(matches=len(found), sample=[key for _, key in found[:SAMPLE]], as_of=now)
 
 
-async def begin(bridge: Bridge, actor: str, choice: Choice, reason: str | None, *, expected: int) -> Begun:
+async def begin(bridge: Bridge, actor: str, choice: Choice, reason: str | None, shown: Shown) -> Begun:
     """Write an act down; a pass of its own then comes to everybody. A retry makes them due at once.
 
     Args:
         reason: the person's own words.
 
     Raises:
-        Declined: there are not as many as were shown; nothing is done.
+        Declined: it is not about those who were shown; nothing is done.
     """
+    return await or_show_anew(_begin(bridge, actor, choice, reason, shown), lambda: preview(bridge, actor, choice))
+
+
+async def _begin(bridge: Bridge, actor: str, choice: Choice, reason: str | None, shown: Shown) -> Begun:
     until = choice.until.isoformat() if choice.until is not None else None
     given = {"reason": reason, "until": until, "hold": choice.lifts if choice.action == "lift" else None}
     given = {name: value for name, value in given.items() if value is not None}
     async with bridge.db.transaction() as connection:
         found = await _found(connection, choice)
-        refuse_other_number(len(found), expected)
+        await insist(connection, shown, _act(choice), len(found), _digest(found))
         batch_id = await batches.begin(connection, actor, choice.action, choice.about, len(found), given)
         if choice.action == "retry":
             await batches.mark(connection, batch_id, [nudge(kind, key) for kind, key in found])
@@ -62,15 +69,14 @@ async def _found(connection: Connection, choice: Choice) -> list[tuple[str, str]
     return [("customer", str(customer)) for customer in await bulk.matching(connection, choice)]
 
 
-def refuse_other_number(matches: int, expected: int) -> None:
-    """Do what was shown, or nothing.
+def _act(choice: Choice) -> dict[str, Any]:
+    """What the preview was of: all but the person's words."""
+    until = choice.until.isoformat() if choice.until is not None else None
+    return {"action": choice.action, "filter": choice.about, "until": until, "lifts": choice.lifts}
 
-    Raises:
-        Declined: it is another number by now.
-    """
-    if matches != expected:
-        detail = f"{matches} match by now, not {expected}: look at the preview again"
-        raise Declined("changed_meanwhile", detail, field="expected")
+
+def _digest(found: Sequence[tuple[str, str]]) -> str:
+    return previews.digest(f"{kind} {key}" for kind, key in found)
 
 
 async def progress(bridge: Bridge, batch_id: str) -> Progress:

@@ -208,19 +208,38 @@ class HardDelete(_OfSomebody, tag_field="action", tag="hardDelete"):
     confirm: Text | None = None
 
 
+class TakeBack(Given, kw_only=True, tag_field="action", tag="undo"):
+    """Take back one act on a customer's services, by its id in their timeline: each service that it changed and that is
+    as it left it becomes as it was before. Nothing else is touched.
+
+    `services` are those that the timeline has shown for it: where it would be others by now, nothing is done.
+    """
+
+    customer_id: CustomerId
+    action_id: Uuid
+    services: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=1000)]
+    reason: Sentence | None = None
+
+
 class ReleaseBrake(Given, tag_field="action", tag="releaseBrake"):
     """Let go on what the brake has stopped, for all.
 
     With `counts` only suspensions and terminations, or only moves to another plan; without it both. `expected` is how
-    many services were shown as waiting: when it is another number by now, nothing is released.
+    many services were shown as waiting, and `digest` (beside `counts`) which: when others wait by now, nothing is
+    released.
     """
 
     counts: Literal["suspensions", "moves"] | None = None
     expected: Annotated[int, msgspec.Meta(ge=0, description="a whole number")] | None = None
+    digest: Text | None = None
     reason: Sentence | None = None
 
+    def faults(self) -> Iterable[Fault]:
+        if self.digest is not None and self.counts is None:
+            yield Fault("counts", "missing", "digest is of one of the two brakes: name it in counts")
 
-Work = Retry | Release | HoldServices | Lift | Grace | Recreate | HardDelete | ReleaseBrake
+
+Work = Retry | Release | HoldServices | Lift | Grace | Recreate | HardDelete | TakeBack | ReleaseBrake
 """What only a person may decide."""
 
 

@@ -237,5 +237,7 @@ def _brake(found: brake.Brake) -> views.BrakeCount:
     return views.BrakeCount.of(
         found,
         engaged=found.engaged_at is not None,
-        waiting=views.Waiting(total=found.waiting, services=[views.Braked(**one) for one in found.services]),
+        waiting=views.Waiting(
+            total=found.waiting, digest=found.digest, services=[views.Braked(**one) for one in found.services]
+        ),
     )

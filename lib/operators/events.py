@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lib.database import batches, due
+from lib.database import batches, due, previews
 from lib.database.lists import events as lists
 from lib.database.lists.events import EventFilter, EventRow
 from lib.errors import Declined
 from lib.kinds import nudge
 from lib.model import Nudge
-from lib.operators.batches import refuse_other_number
+from lib.operators.previews import Shown, insist
 from lib.operators.views.events import EventView, EventWork, Matches, Replayed
 from lib.stripe_events import read_event
 
@@ -57,26 +57,32 @@ async def not_done(bridge: Bridge) -> tuple[int, list[EventView]]:
     return total, await _views(bridge, rows)
 
 
-async def preview(bridge: Bridge, found: EventFilter) -> Matches:
+async def preview(bridge: Bridge, actor: str, found: EventFilter, now: datetime) -> Matches:
     """How many events a replay would concern."""
     rows, _ = await lists.events(bridge.db, found, None, SAMPLE)
-    matches = await lists.count(bridge.db, found)
-    return Matches(matches=matches, sample=[row.event_id for row in rows], as_of=found.until)
+    async with bridge.db.transaction() as connection:
+        matches, digest = await lists.counted(connection, found)
+        await previews.keep(connection, now, actor, _act(found), digest)
+    return Matches(matches=matches, sample=[row.event_id for row in rows], as_of=now)
 
 
-async def replay(bridge: Bridge, actor: str, found: EventFilter, *, expected: int | None = None) -> Replayed:
+def _act(found: EventFilter) -> dict[str, Any]:
+    return {"action": "replay", "filter": lists.plain(found)}
+
+
+async def replay(bridge: Bridge, actor: str, found: EventFilter, shown: Shown | None) -> Replayed:
     """Make due again whatever the events speak of.
 
     Args:
-        expected: how many events the caller was shown.
+        shown: what the caller was shown; events that come in later do not match.
 
     Raises:
-        Declined: there are not as many as were shown; nothing is done.
+        Declined: it is not about those that were shown; nothing is done.
     """
-    matches = await lists.count(bridge.db, found)
-    if expected is not None:
-        refuse_other_number(matches, expected)
     async with bridge.db.transaction() as connection:
+        matches, digest = await lists.counted(connection, found)
+        if shown is not None:
+            await insist(connection, shown, _act(found), matches, digest)
         batch_id = await batches.begin(connection, actor, "replay", lists.plain(found), matches)
     marked, after = 0, None
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from lib.database import brake, customer_memory, leases, ledger, operator_edits
-from lib.database.lists import queue
+from lib.database.lists import queue, timeline
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
 from lib.model import (
@@ -26,6 +26,7 @@ from lib.model import (
 )
 from lib.model.reason import Rule, WaitReason
 from lib.model.report import PassReport
+from lib.operators.undo import Inverse, inverse
 from lib.policy import has_ended, with_service
 from lib.subscription_manager.news import tell_services
 from lib.subscription_manager.panel import awaited_in
@@ -188,13 +189,65 @@ async def grace(bridge: Bridge, hand: Hand, until: datetime | None) -> PassRepor
     return report
 
 
+async def undo(bridge: Bridge, hand: Hand, action_id: str, shown: Collection[str]) -> PassReport:
+    """Take back one act: what it has changed becomes as it was before, and the ledger says so under the inverse's kind.
+
+    Args:
+        shown: the services that it was shown to reach.
+
+    Raises:
+        Declined: it is not in effect any more, or reaches others by now; nothing is done.
+    """
+
+    async def edit(lease_id: str) -> None:
+        found = await _in_effect(bridge, hand, action_id)
+        reached = {str(key) for key in found.services}
+        if reached != set(shown):
+            detail = f"by now this takes back {', '.join(sorted(reached))}: look at the timeline again"
+            raise Declined("changed_meanwhile", detail, field="services")
+        async with leases.holding(bridge.db, lease_id) as connection:
+            await _take_back(connection, hand, action_id, found)
+
+    return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
+
+
+async def _in_effect(bridge: Bridge, hand: Hand, action_id: str) -> Inverse:
+    happened = await timeline.act(bridge.db, hand.customer, action_id)
+    if happened is None:
+        raise Declined("not_found", f"{hand.customer_id} has no act {action_id} in the ledger", field="actionId")
+    memory, _ = await customer_memory.load(bridge.db, hand.customer)
+    found = inverse(happened, memory)
+    if found is None:
+        detail = "nothing is any more as this act left it, so there is nothing to take back"
+        raise Declined("nothing_to_undo", detail, field="actionId")
+    return found
+
+
+async def _take_back(connection: Connection, hand: Hand, action_id: str, found: Inverse) -> None:
+    before: dict[str, Any]
+    facts: dict[str, object] = {"undoes": action_id}
+    match found.kind:
+        case "hold":
+            before = operator_edits.noted(await operator_edits.hold(connection, hand.customer, found.services.keys()))
+        case "lift":
+            before = operator_edits.noted(await operator_edits.lift(connection, hand.customer, found.services.keys()))
+            facts["hold"] = "admin"
+        case "grace":
+            changed = await operator_edits.set_dates(connection, hand.customer, found.services)
+            before = operator_edits.noted(changed, to=found.services)
+            dates = [promise.until for promise in found.services.values()]
+            facts["until"] = dates[0].isoformat() if dates[0] and len(set(dates)) == 1 else None
+    await ledger.add(connection, [replace(_note(hand, found.kind, **facts), before=before)])
+
+
 async def release_brake(bridge: Bridge, actor: str, given: ReleaseBrake) -> int:
     """Release the brake; how many customers go on.
 
     Raises:
         Declined: others wait by now than were shown; nothing is released.
     """
-    marked = await brake.release(bridge.db, actor, counts=given.counts, expected=given.expected, reason=given.reason)
+    shown = brake.Shown(given.counts, given.expected, given.digest)
+    marked = await brake.release(bridge.db, actor, shown, reason=given.reason)
     log.warning("brake_released", actor=actor, counts=given.counts, customers=marked)
     return marked
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from lib.config import Endpoint
-from lib.database import outbox, outbox_edits
+from lib.database import outbox, outbox_edits, previews
 from lib.database.lists import outgoing as lists
 from lib.database.lists.outgoing import Delivery, EndpointRow, OutgoingFilter
 from lib.database.outbox_edits import Choice
@@ -17,7 +17,8 @@ from lib.log import get_logger
 from lib.messages.outbox import send
 from lib.messages.sender import Sender
 from lib.model.outgoing import OutgoingType, Told
-from lib.operators.batches import SAMPLE, refuse_other_number
+from lib.operators.batches import SAMPLE
+from lib.operators.previews import Shown, insist
 from lib.operators.views.events import Matches
 from lib.operators.views.outgoing import (
     AttemptView,
@@ -113,41 +114,51 @@ async def send_test(bridge: Bridge, actor: str, named: str) -> Tested:
     )
 
 
-async def preview(bridge: Bridge, act: Literal["resend", "skip"], named: str, choice: Choice, now: datetime) -> Matches:
+Act = Literal["resend", "skip"]
+
+
+async def preview(bridge: Bridge, actor: str, act: Act, named: str, choice: Choice, now: datetime) -> Matches:
     """How many events an act would be about."""
+    endpoint = _ours(bridge, named) if act == "resend" else None
+    endpoint_id = endpoint.id if endpoint else await _any(bridge, named)
     async with bridge.db.transaction() as connection:
-        if act == "resend":
-            found = await outbox_edits.to_resend(connection, _ours(bridge, named), choice, SAMPLE)
+        if endpoint:
+            found = await outbox_edits.to_resend(connection, endpoint, choice, SAMPLE)
         else:
-            found = await outbox_edits.to_skip(connection, await _any(bridge, named), choice, SAMPLE)
-    return Matches(matches=found.matches, sample=found.sample, as_of=choice.until or now)
+            found = await outbox_edits.to_skip(connection, endpoint_id, choice, SAMPLE)
+        await previews.keep(connection, now, actor, _act(act, endpoint_id, choice), found.digest)
+    return Matches(matches=found.matches, sample=found.sample, as_of=now)
 
 
-async def resend(bridge: Bridge, actor: str, named: str, choice: Choice, expected: int | None) -> Changed:
+async def resend(bridge: Bridge, actor: str, named: str, choice: Choice, shown: Shown | None) -> Changed:
     """Let events go out once more, or to an endpoint that was not there when they were written.
 
     Raises:
-        Declined: there are not as many as were shown, or one of those that are named is not kept; nothing is done.
+        Declined: they are not those that were shown, or one of those that are named is not kept; nothing is done.
     """
     endpoint = _ours(bridge, named)
     async with bridge.db.transaction() as connection:
         found = await outbox_edits.to_resend(connection, endpoint, choice)
-        _refuse(found.matches, expected, choice, "is kept with its body and has come to an end there")
+        if shown is not None:
+            await insist(connection, shown, _act("resend", endpoint.id, choice), found.matches, found.digest)
+        _refuse(found.matches, choice, "is kept with its body and has come to an end there")
         done = await outbox_edits.resend(connection, endpoint, choice)
     log.info("events_resent", endpoint=endpoint.id, events=done, actor=actor)
     return Changed(action="resend", endpoint=endpoint.id, events=done)
 
 
-async def skip(bridge: Bridge, actor: str, named: str, choice: Choice, expected: int | None) -> Changed:
+async def skip(bridge: Bridge, actor: str, named: str, choice: Choice, shown: Shown | None) -> Changed:
     """Send waiting events no more; what follows them goes on.
 
     Raises:
-        Declined: there are not as many as were shown, or one of those that are named does not wait; nothing is done.
+        Declined: they are not those that were shown, or one of those that are named does not wait; nothing is done.
     """
     endpoint_id = await _any(bridge, named)
     async with bridge.db.transaction() as connection:
         found = await outbox_edits.to_skip(connection, endpoint_id, choice)
-        _refuse(found.matches, expected, choice, "waits there")
+        if shown is not None:
+            await insist(connection, shown, _act("skip", endpoint_id, choice), found.matches, found.digest)
+        _refuse(found.matches, choice, "waits there")
         done = await outbox_edits.skip(connection, endpoint_id, choice)
     log.info("events_skipped", endpoint=endpoint_id, events=done, actor=actor)
     return Changed(action="skip", endpoint=endpoint_id, events=done)
@@ -163,9 +174,14 @@ async def enable(bridge: Bridge, actor: str, named: str) -> Changed:
     return Changed(action="enable", endpoint=endpoint.id, events=waiting)
 
 
-def _refuse(matches: int, expected: int | None, choice: Choice, wanted: str) -> None:
-    if expected is not None:
-        refuse_other_number(matches, expected)
+def _act(act: Act, endpoint_id: str, choice: Choice) -> dict[str, Any]:
+    """What the preview was of."""
+    since, until = (at.isoformat() if at else None for at in (choice.since, choice.until))
+    about = {"since": since, "until": until, "type": choice.type, "customer": choice.customer}
+    return {"action": act, "endpoint": endpoint_id, "filter": about}
+
+
+def _refuse(matches: int, choice: Choice, wanted: str) -> None:
     if choice.event_ids is not None and matches != len(set(choice.event_ids)):
         named = len(set(choice.event_ids))
         detail = f"of these {named} events {matches} {wanted}; nothing was done"

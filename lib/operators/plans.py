@@ -95,9 +95,10 @@ async def preview(bridge: Bridge, actor: str, row: Mapping[str, Any], *, delete:
     provider, price_id = row["billing_provider"], row["billing_plan_id"]
     if not delete:
         await _validate(bridge, row)
-    customers = await plans.living_by(bridge.db, provider, price_id, LOOKED_AT + 1)
-    total = len(customers)
-    reports = await _imagined(bridge, customers[:LOOKED_AT], row, delete=delete)
+    async with bridge.db.transaction() as connection:  # before they are named: whoever comes between makes it stale
+        total, digest = await plans.concerned(connection, provider, price_id)
+    customers = await plans.living_by(bridge.db, provider, price_id, LOOKED_AT)
+    reports = await _imagined(bridge, customers, row, delete=delete)
     seen = [report for report in reports.values() if isinstance(report, PassReport)]
     moves = [effect for report in seen for effect in _effects(report, ChangePlan)]
     before = await plans.mapping(bridge.db, provider, price_id)
@@ -107,6 +108,7 @@ async def preview(bridge: Bridge, actor: str, row: Mapping[str, Any], *, delete:
         _change(row, delete=delete),
         plans.written(before) if before else None,
         [_as_let_pass(move) for move in moves],
+        digest,
     )
     return views.ChangePreview(
         as_of=as_of,
@@ -141,20 +143,20 @@ async def apply(
         as_of: of the preview; needed where anybody lives by the mapping.
 
     Raises:
-        Declined: it was not shown, or not this, or the row was changed since; nothing is written.
+        Declined: it was not shown, or not this, or the row was changed since, or others live by it; nothing is written.
     """
     provider, price_id = row["billing_provider"], row["billing_plan_id"]
     if not delete:
         await _validate(bridge, row)
-    concerned = await plans.living_by(bridge.db, provider, price_id, 1)
     async with bridge.db.transaction() as connection:
         before = await plans.locked(connection, provider, price_id)
+        concerned, digest = await plans.concerned(connection, provider, price_id)
         if before is not None and concerned and as_of is None:  # what was never mapped is only waited for
             detail = "customers live by this mapping: send dryRun first, then its asOf"
             raise Declined("confirmation_needed", detail, field="asOf")
         shown = await plans.preview(connection, as_of) if as_of is not None else None
         if as_of is not None:
-            _refuse_other(shown, _change(row, delete=delete), before)
+            _refuse_other(shown, _change(row, delete=delete), before, digest)
         if delete:
             if before is None:
                 raise Declined("not_found", f"{price_id} is not mapped", field="billingPlanId")
@@ -171,11 +173,16 @@ async def apply(
     )
 
 
-def _refuse_other(shown: plans.Preview | None, change: dict[str, Any], before: dict[str, Any] | None) -> None:
+def _refuse_other(
+    shown: plans.Preview | None, change: dict[str, Any], before: dict[str, Any] | None, concerned: str
+) -> None:
     if shown is None or shown.change != change:
         raise Declined("not_shown", "no preview of just this change has this asOf: send dryRun again", field="asOf")
     if shown.before != before:
         raise Declined("changed_meanwhile", "the mapping was changed since: send dryRun again", field="asOf")
+    if shown.concerned != concerned:
+        detail = "others live by it than were shown: send dryRun again"
+        raise Declined("changed_meanwhile", detail, field="asOf")
 
 
 def _change(row: Mapping[str, Any], *, delete: bool) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from lib.database.lists.timeline import Happened
-from lib.model import Hold, Memory, Service, ServiceKey
+from lib.model import Hold, Memory, ServiceKey
+from lib.model.grace import Promise
 from lib.model.reason import Rule
 from lib.operators.views.undo import Undo
 
@@ -17,82 +18,78 @@ PLANS: Final = "/api/admin/plans"
 Row = Mapping[str, Any]
 """A mapping, by its columns."""
 
-Changed = Mapping[ServiceKey, Mapping[str, Any]]
-"""The services that an act has changed, each as it was before: `until` and `amnesty`."""
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """What an act is taken back by: the services that it changed and that are as it left them, and no other."""
+
+    kind: Literal["hold", "lift", "grace"]
+    services: Mapping[ServiceKey, Promise]
+    """Each with the date that it had before, and gets again by a `grace`."""
+
+    @property
+    def label(self) -> str:
+        """What it does, for people."""
+        several = f" of {len(self.services)} services" if len(self.services) > 1 else ""
+        if self.kind != "grace":
+            return ("Lift this hold" if self.kind == "lift" else "Hold again") + several
+        dates = {promise.until for promise in self.services.values()}
+        if dates == {None}:
+            return f"Take this date back{several}"
+        if len(dates) > 1:
+            return f"Set the dates back{several}"
+        (date,) = dates
+        assert date is not None
+        return f"Set the date{several} back to {date:%Y-%m-%d}"
 
 
-def of_happened(happened: Happened, memory: Memory) -> Undo | None:
-    """The inverse of an act on a customer: it reaches what the act has changed, and nothing else.
+def inverse(happened: Happened, memory: Memory) -> Inverse | None:
+    """The inverse of an act on a customer, as they are remembered now.
 
-    The request names one subscription. `None` where the act has changed several that stand so still, or where a line of
-    the ledger does not say which they were.
-
-    Args:
-        memory: as they are remembered now: what has been taken back already offers nothing.
+    `None`: it has none, or nothing is any more as it left it, or its line of the ledger does not say what it changed.
     """
     if happened.source != "action" or happened.rule != Rule.BY_HAND:
         return None
     changed = {
         ServiceKey(one["subscription_id"], one["slot"]): one for one in (happened.before or {}).get("services", ())
     }
-    match happened.kind:
-        case "hold":
-            return _of_hold(changed, memory, held=True)
-        case "lift":
-            return _of_hold(changed, memory, held=False)
-        case "grace":
-            return _of_grace(happened.facts.get("until"), changed, memory)
-        case _:
-            return None
-
-
-def _of_hold(changed: Changed, memory: Memory, *, held: bool) -> Undo | None:
-    """Of a hold that stands, or of one that was lifted and is not there again."""
-    stand = [s for s in memory.services if s.key in changed and (Hold.ADMIN in s.holds) is held]
-    meant = _one_subscription(stand, memory)
-    # Others of the subscription are reached as well: they must be already as they would be made.
-    if meant is None or any((Hold.ADMIN in s.holds) is held for s in meant if s.key not in changed):
+    stand: dict[ServiceKey, Promise] = {}
+    for service in memory.services:
+        line = changed.get(service.key)
+        if line is None:
+            continue
+        before, now = Promise.read(line), Promise(service.grace_override, amnesty=service.amnesty)
+        match happened.kind:
+            case "hold" | "lift":
+                as_left = (Hold.ADMIN in service.holds) is (happened.kind == "hold")
+            case "grace":  # who has paid since has none again
+                as_left = now == _left(happened.facts, line) and now != before
+            case _:
+                as_left = False
+        if as_left:
+            stand[service.key] = before
+    if not stand:
         return None
-    body = _whom(memory, stand[0])
-    if held:
-        return _by_work("lift", {**body, "hold": "admin"}, "Lift this hold")
-    return _by_work("hold", body, "Hold again")
+    kinds: Mapping[str, Literal["hold", "lift", "grace"]] = {"hold": "lift", "lift": "hold", "grace": "grace"}
+    return Inverse(kinds[happened.kind], stand)
 
 
-def _of_grace(until: str | None, changed: Changed, memory: Memory) -> Undo | None:
-    """The date before it, or none."""
-    stand = [s for s in memory.services if s.key in changed and s.grace_override == _date(until)]
-    stand = [s for s in stand if s.grace_override != _date(changed[s.key]["until"])]  # paid since: it has none again
-    meant = _one_subscription(stand, memory)
-    if meant is None:
+def _left(facts: Mapping[str, Any], line: Mapping[str, Any]) -> Promise:
+    """The date that a `grace` gave a service: its own where one was taken back, else the one for all."""
+    if line.get("to") is not None:
+        return Promise.read(line["to"])
+    by_many = "subscriptions" in facts
+    return Promise.read({"until": facts.get("until"), "amnesty": by_many and facts.get("until") is not None})
+
+
+def of_happened(happened: Happened, memory: Memory) -> Undo | None:
+    """What an entry of the timeline offers: the request that takes it back, while it is in effect."""
+    found = inverse(happened, memory)
+    if found is None:
         return None
-    before: str | None = changed[stand[0].key]["until"]
-    if any(changed[s.key]["until"] != before for s in stand):
-        return None
-    if before is not None and any(changed[s.key]["amnesty"] for s in stand):
-        return None  # by hand it would be a promise to one, which the end of the amnesty does not take back
-    if any(s not in stand and s.grace_override != _date(before) for s in meant):
-        return None
-    label = f"Set the date back to {before[:10]}" if before else "Take this date back"
-    return _by_work("grace", {**_whom(memory, stand[0]), "until": before}, label)
-
-
-def _one_subscription(stand: Sequence[Service], memory: Memory) -> list[Service] | None:
-    """All services of the subscription that these are of; `None`: they are of none, or of several."""
-    ids = {s.key.subscription_id for s in stand}
-    return [s for s in memory.services if s.key.subscription_id in ids] if len(ids) == 1 else None
-
-
-def _whom(memory: Memory, service: Service) -> dict[str, Any]:
-    return {"customerId": str(memory.key), "subscriptionId": service.key.subscription_id}
-
-
-def _date(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _by_work(action: str, body: Mapping[str, Any], label: str) -> Undo:
-    return Undo(route=WORK, method="POST", body={"action": action, **body}, label=label)
+    services = [str(key) for key in found.services]
+    body = {"action": "undo", "customerId": str(memory.key), "actionId": happened.id, "services": services}
+    return Undo(route=WORK, method="POST", body=body, label=found.label)
 
 
 def of_mapping(before: Row | None, after: Row | None, now: Row | None) -> Undo | None:

@@ -50,7 +50,7 @@ def problem(
     *,
     field: str | None = None,
     errors: Sequence[Fault] = (),
-    about: Mapping[str, str | bool] | None = None,
+    about: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem document.

@@ -152,18 +152,33 @@ def show_brake(connection: Connection, as_json: bool) -> None:
             show.line(f"{part['waiting']['total']} wait in all")
 
 
-@brake.command("release", epilog=example("brake release", "brake release --yes --reason 'the bank is back'"))
+GO_ON = {"suspensions": "be suspended or deleted", "moves": "be moved to another plan"}
+
+
+@brake.command(
+    "release", epilog=example("brake release", "brake release moves", "brake release --yes --reason 'the bank is back'")
+)
+@click.argument("counts", type=click.Choice([*GO_ON]), required=False)
 @reason
 @yes
 @asks
-def release_brake(connection: Connection, reason: str | None, yes: bool, as_json: bool) -> None:
-    """Let everybody whom it has stopped go on: they are suspended, deleted or moved then."""
+def release_brake(connection: Connection, counts: str | None, reason: str | None, yes: bool, as_json: bool) -> None:
+    """Let everybody whom one of the two brakes has stopped go on, and nobody who was not shown.
+
+    Which one, has to be said only where both are on.
+    """
     found = connection.get("admin/dashboard")["brake"]
-    waiting = found["waiting"]["total"] + found["moves"]["waiting"]["total"]
-    if not (found["engaged"] or found["moves"]["engaged"]):
-        raise Failed("The brake is off: there is nothing to release.")
-    confirm(f"Release the brake, and let {waiting} services be suspended, deleted or moved?", said_yes=yes)
-    done = connection.post("admin/work", {"action": "releaseBrake", **filled(reason=reason)})
+    engaged = {name: part for name, part in (("suspensions", found), ("moves", found["moves"])) if part["engaged"]}
+    if not engaged or (counts and counts not in engaged):
+        off = f"The brake of {counts}" if counts and engaged else "The brake"
+        raise Failed(f"{off} is off: there is nothing to release.")
+    if counts is None and len(engaged) > 1:
+        raise Failed("Both brakes are on: say brake release suspensions, or brake release moves.", USAGE)
+    name = counts or next(iter(engaged))
+    waiting = engaged[name]["waiting"]
+    confirm(f"Release the brake of {name}, and let {waiting['total']} services {GO_ON[name]}?", said_yes=yes)
+    shown = {"counts": name, "expected": waiting["total"], "digest": waiting["digest"]}
+    done = connection.post("admin/work", {"action": "releaseBrake", **shown, **filled(reason=reason)})
     show.as_json(done) if as_json else show.line(f"Released: {done['released']} customers go on.")
 
 

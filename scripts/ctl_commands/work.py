@@ -218,21 +218,20 @@ def undo(connection: Connection, who: str, yes: bool, as_json: bool) -> None:
         raise Failed(f"Nothing that was done to {who}{alone} can be taken back: ./scripts/ctl customer show {who}")
     act = found["undo"]
     when = f"{found['kind']} by {found['actor']}, {show.ago(found['at'])}"
-    about = Whom(theirs["customerId"], theirs["email"], act["body"].get("subscriptionId"))
-    confirm(f"{act['label']} ({when}): {'' if about.subscription else 'everything of '}{about}?", said_yes=yes)
+    about = Whom(theirs["customerId"], theirs["email"], ", ".join(act["body"]["services"]))
+    confirm(f"{act['label']} ({when}): {about}?", said_yes=yes)
     done = connection.send(act["method"], act["route"].removeprefix("/api/"), body=act["body"])
     show.as_json(done) if as_json else tell_pass(done, about)
 
 
 def _of_one(acts: list[dict[str, Any]], subscription: str) -> list[dict[str, Any]]:
-    """The acts on one subscription, unless a newer act on the whole customer is what is in effect by now."""
-    found, on_all = [], set()
+    """The acts on one subscription, unless a newer act on it and on others is what is in effect by now."""
+    found, on_several = [], set()
     for act in acts:
-        body = act["undo"]["body"]
-        whose = body.get("subscriptionId")
-        if whose is None:
-            on_all.add(body["action"])
-        elif whose == subscription and body["action"] not in on_all:
+        reached = {service.partition("/")[0] for service in act["undo"]["body"]["services"]}
+        if subscription in reached and len(reached) > 1:
+            on_several.add(act["kind"])
+        elif subscription in reached and act["kind"] not in on_several:
             found.append(act)
     return found
 

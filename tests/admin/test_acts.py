@@ -110,28 +110,31 @@ async def test_who_was_promised_a_date_alone_keeps_it_when_an_amnesty_is_taken_b
 
 
 async def test_one_customers_part_of_an_amnesty_is_undone_to_the_date_they_were_promised(world: World) -> None:
-    """The earlier promise comes back, who had none has none again, and a date by an amnesty is not made anew."""
+    """The earlier promise comes back, and a date by an earlier amnesty is the amnesty's again; else there is none."""
     async with world.functions(**TWO_KEYS) as client:
         found = await several(world, client)
         customer, subscription = found["held"]
         promised = until(5)
         assert (await send(client, "grace", customerId=customer, until=promised)).status_code == 200
         await made(client, "grace", 3, filter=OWING, until=until(10))
-        offered = await newest_undo(client, customer)
-        assert offered["subscriptionId"] == subscription
-        assert datetime.fromisoformat(offered["until"]) == datetime.fromisoformat(promised)
+        offered = (await undos(client, customer))[0]
+        assert offered["services"] == [subscription]
         assert (await client.post(WORK, json=offered, headers=ANNA)).status_code == 200
         assert world.service(subscription)["grace_override"] == datetime.fromisoformat(promised)
-        assert (await newest_undo(client, found["gone"][0]))["until"] is None
+        customer, subscription = found["gone"]
         await made(client, "grace", 3, filter=OWING, until=until(20))
-        assert await newest_undo(client, found["gone"][0]) is None
+        for place, left in ((0, True), (-1, False)):  # the later amnesty, then the earlier one that stands again
+            offered = (await undos(client, customer))[place]
+            assert (await client.post(WORK, json=offered, headers=ANNA)).status_code == 200
+            assert world.service(subscription)["amnesty"] is left
+        assert world.service(subscription)["grace_override"] is None
 
 
-async def newest_undo(client: httpx.AsyncClient, customer: str) -> Any:
-    """What takes the newest date of a customer back, as it is sent; `None`: nothing does."""
+async def undos(client: httpx.AsyncClient, customer: str) -> list[Any]:
+    """What takes dates of a customer back, newest first, as it is sent."""
     answer = await client.get("/api/admin/customers", params={"id": customer}, headers=ANNA)
-    undo = next(one["undo"] for one in answer.json()["timeline"]["data"] if one["kind"] == "grace")
-    return undo and undo["body"]
+    offered = [one["undo"] for one in answer.json()["timeline"]["data"] if one["kind"] == "grace"]
+    return [undo["body"] for undo in offered if undo]
 
 
 async def test_an_amnesty_is_taken_back(world: World) -> None:
@@ -268,6 +271,24 @@ async def test_what_could_mean_others_than_was_meant_is_refused(
     async with world.functions(**TWO_KEYS) as client:
         assert_problem(await send(client, action, dryRun=True, **body), 422, "invalid_field", field)
     assert world.sql("SELECT 1 FROM batches") == []
+
+
+async def test_as_many_others_by_then_get_no_grace(world: World) -> None:
+    """One of them has paid and another fell behind since: nobody gets the date, and who matches now is shown."""
+    async with world.functions(**TWO_KEYS) as client:
+        found = await several(world, client)
+        body = {"filter": OWING, "until": until(10)}
+        shown = (await send(client, "grace", dryRun=True, **body)).json()
+        world.sql("UPDATE services SET grace_until = NULL WHERE subscription_id = %s", found["grace"][1])
+        world.sql("UPDATE services SET holds = '{unpaid}' WHERE subscription_id = %s", found["live"][1])
+        refused = await send(client, "grace", expected=shown["matches"], asOf=shown["asOf"], **body)
+        assert_problem(refused, 409, "changed_meanwhile", "asOf")
+        anew = refused.json()["preview"]
+        assert (anew["matches"], found["live"][0] in anew["sample"]) == (shown["matches"], True)
+        other = await send(client, "grace", expected=anew["matches"], asOf=anew["asOf"], filter=OWING, until=until(20))
+        assert_problem(other, 409, "not_shown", "asOf")
+    assert world.sql("SELECT id FROM batches") == []
+    assert {row["grace_override"] for row in world.sql("SELECT grace_override FROM services")} == {None}
 
 
 async def test_another_number_by_then_does_nothing(world: World) -> None:

@@ -57,6 +57,42 @@ async def test_another_number_by_then_does_nothing(world: World) -> None:
     assert world.panel.world()["subscriptions"] == 0
 
 
+async def test_as_many_others_by_then_are_left_alone(world: World) -> None:
+    """One has left and another come: nothing runs, the refusal shows who matches now, and exactly that can be done."""
+    gone, stays = await parked(world, 2)
+    about = {"state": "parked", "reason": "unmapped_price"}
+    async with world.functions() as client:
+        shown = (await send(client, filter=about, dryRun=True)).json()
+        world.sql("DELETE FROM due WHERE key = %s", gone)
+        world.sql(
+            "INSERT INTO due (kind, key, lane, parked_reason, parked_at, problems)"
+            " SELECT 'customer', 'cus_new', lane, parked_reason, parked_at, problems FROM due WHERE key = %s",
+            stays,
+        )
+        refused = await send(client, filter=about, expected=2, asOf=shown["asOf"])
+        assert (refused.status_code, refused.json()["code"]) == (409, "changed_meanwhile")
+        assert world.panel.world()["subscriptions"] == 0
+        assert world.sql("SELECT id FROM batches") == []
+        anew = refused.json()["preview"]
+        assert (anew["matches"], sorted(anew["sample"])) == (2, sorted(["cus_new", stays]))
+        begun = await send(client, filter=about, expected=2, asOf=anew["asOf"])
+        assert begun.status_code == 202
+    assert world.panel.world()["subscriptions"] == 1
+
+
+async def test_a_preview_is_of_one_act(world: World) -> None:
+    """What was shown for another filter, or at no time at all, is no preview of this."""
+    await parked(world, 2)
+    async with world.functions() as client:
+        shown = (await send(client, filter={"state": "parked"}, dryRun=True)).json()
+        for about, as_of in (({"reason": "unmapped_price"}, shown["asOf"]), ({"state": "parked"}, "2026-01-01")):
+            refused = await send(client, filter=about, expected=2, asOf=as_of)
+            assert (refused.status_code, refused.json()["code"]) == (409, "not_shown")
+        refused = await send(client, filter={"state": "parked"}, expected=2, asOf="yesterday")
+        assert (refused.status_code, refused.json()["field"]) == (422, "asOf")
+    assert world.sql("SELECT id FROM batches") == []
+
+
 async def test_what_has_not_run_yet_is_left(world: World) -> None:
     """While passes are paused the act is under way, and its rows count as left."""
     await parked(world, 2)

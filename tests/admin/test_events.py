@@ -120,6 +120,28 @@ async def test_replay_of_many_does_what_it_showed_or_nothing(world: World) -> No
     assert (done.json()["events"], done.json()["subjects"]) == (shown["matches"], 2)
 
 
+async def test_as_many_other_events_by_then_are_not_played_again(world: World) -> None:
+    """One was erased and another came to match, with a time before the preview: nothing is done, and they are shown."""
+    async with world.functions() as client:
+        await bought(world, client)
+        body: dict[str, Any] = {"action": "replay", "filter": {"type": "invoice.*", "from": "-2h", "to": "-0m"}}
+        shown = (await client.post(EVENTS, json={**body, "dryRun": True}, headers=ADMIN)).json()
+        gone = shown["sample"][0]
+        world.sql("UPDATE events SET type = 'plan.created' WHERE event_id = %s", gone)
+        world.sql(
+            "UPDATE events SET type = 'invoice.late' WHERE event_id ="
+            " (SELECT event_id FROM events WHERE type LIKE 'customer.%%' ORDER BY received_at LIMIT 1)"
+        )
+        sent = {**body, "expected": shown["matches"], "asOf": shown["asOf"]}
+        refused = await client.post(EVENTS, json=sent, headers=ADMIN)
+        assert (refused.status_code, refused.json()["code"]) == (409, "changed_meanwhile")
+        anew = refused.json()["preview"]
+        assert (anew["matches"], gone in anew["sample"]) == (shown["matches"], False)
+        assert world.sql("SELECT id FROM batches") == []
+        done = await client.post(EVENTS, json={**sent, "asOf": anew["asOf"]}, headers=ADMIN)
+    assert (done.status_code, done.json()["events"]) == (202, shown["matches"])
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -101,16 +101,34 @@ async def test_a_change_is_shown_and_then_done_exactly_so(world: World) -> None:
     assert world.sql("SELECT count(*) AS n FROM brake WHERE engaged_at IS NOT NULL") == [{"n": 0}]
 
 
-async def test_who_was_not_shown_is_braked(world: World) -> None:
-    """Customers who came after the preview do not slip through with it: of two of them the brake stops one."""
-    await sold(world, 2)
+async def test_as_many_others_by_then_are_not_moved(world: World) -> None:
+    """One has ended and another bought since the preview: nothing is written until it was shown again."""
+    gone, _ = await sold(world, 2)
+    body: dict[str, Any] = {"billingPlanId": BASIC_PRICE, "enhancePlanId": "big-hosting-plan"}
+    async with world.functions() as client:
+        shown = (await send(client, "PUT", {**body, "dryRun": True})).json()
+        world.sql("UPDATE services SET state = 'terminated' WHERE customer_id = %s", gone)
+        world.sql("DELETE FROM subscriptions WHERE customer_id = %s", gone)
+        customer = world.customer("late", "late@example.com")
+        world.buy(customer, domain="late.example")
+        await world.sync(customer)
+        refused = await send(client, "PUT", {**body, "asOf": shown["asOf"]})
+        assert (refused.status_code, refused.json()["code"]) == (409, "changed_meanwhile")
+        (row,) = world.sql("SELECT enhance_plan_id AS plan FROM plan_mappings WHERE billing_plan_id = %s", BASIC_PRICE)
+        assert row["plan"] == BASIC
+        anew = (await send(client, "PUT", {**body, "dryRun": True})).json()
+        assert (anew["customers"], customer in {move["customerId"] for move in anew["moves"]}) == (2, True)
+        assert (await send(client, "PUT", {**body, "asOf": anew["asOf"]})).status_code == 200
+
+
+async def test_who_was_not_looked_at_is_braked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more customers than a preview looks at the others do not slip through: of two of them the brake stops one."""
+    monkeypatch.setattr("lib.operators.plans.LOOKED_AT", 2)
+    await sold(world, 4)
     body: dict[str, Any] = {"billingPlanId": BASIC_PRICE, "enhancePlanId": "big-hosting-plan"}
     async with world.functions(BRAKE_MAX="1") as client:
         shown = (await send(client, "PUT", {**body, "dryRun": True})).json()
-        for name in ("late", "later"):
-            customer = world.customer(name, f"{name}@example.com")
-            world.buy(customer, domain=f"{name}.example")
-            await world.sync(customer)
+        assert (shown["customers"], shown["lookedAt"]) == (4, 2)
         done = await send(client, "PUT", {**body, "asOf": shown["asOf"]})
         assert done.json()["moves"] == 2
     await world.come_to_rest(BRAKE_MAX="1")

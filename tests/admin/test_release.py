@@ -174,3 +174,21 @@ async def test_another_number_than_was_shown_releases_nothing(world: World) -> N
         assert (await client.get(f"{WORK}?state=waiting", headers=ANNA)).json()["data"]
     assert engaged(world) == ["moves", "suspensions"]
     assert by_hand(world, "release_brake") == []
+
+
+async def test_as_many_others_than_were_shown_are_not_released(world: World) -> None:
+    """One waits no more and another does: it is refused, and with the digest of now just these go on."""
+    async with world.functions(BRAKE_MAX="1", **TWO_KEYS) as client:
+        await both_engaged(world, client)
+        seen = (await client.get("/api/admin/dashboard", headers=ANNA)).json()["brake"]["moves"]["waiting"]
+        body = {"action": "releaseBrake", "counts": "moves", "expected": 1}
+        world.sql("UPDATE braked SET plan = 'another-plan' WHERE counts = 'moves'")
+        answer = await client.post(WORK, json={**body, "digest": seen["digest"]}, headers=BOB)
+        assert_problem(answer, 409, "changed_meanwhile", "digest")
+        assert engaged(world) == ["moves", "suspensions"]
+        unnamed = {"action": "releaseBrake", "digest": seen["digest"]}
+        assert_problem(await client.post(WORK, json=unnamed, headers=BOB), 422, "invalid_field", "counts")
+        now = (await client.get("/api/admin/dashboard", headers=ANNA)).json()["brake"]["moves"]["waiting"]
+        answer = await client.post(WORK, json={**body, "digest": now["digest"]}, headers=BOB)
+        assert (answer.status_code, answer.json()["released"]) == (200, 1), answer.text
+    assert engaged(world) == ["suspensions"]

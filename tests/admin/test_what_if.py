@@ -162,35 +162,82 @@ async def test_holding_all_is_taken_back_for_what_ran_alone(world: World) -> Non
         assert holds(world, first, second) == [["admin"], []]
 
 
-async def test_what_has_changed_several_is_offered_no_inverse(world: World) -> None:
-    """A request names one subscription or all; until one of the two is taken back by hand, nothing is offered."""
+async def test_an_act_on_several_is_taken_back_for_each_of_them(world: World) -> None:
+    """A hold of all is lifted from the two that it has held, not from the one that was held before; and held again."""
+    async with world.functions() as client:
+        customer, first, second = await two_bought(world, client)
+        third = world.buy(customer, domain="three.example")
+        await done(client, "retry", customerId=customer)
+        await done(client, "hold", subscriptionId=third)
+        await done(client, "hold", customerId=customer)
+        undo = (await undos(client, customer))[0]
+        assert (undo["label"], undo["body"]["services"]) == ("Lift this hold of 2 services", sorted([first, second]))
+        assert (await take_back(client, undo)).status_code == 200
+        assert holds(world, first, second, third) == [[], [], ["admin"]]
+        assert [world.service(one)["state"] for one in (first, second, third)] == ["live", "live", "suspended"]
+        again = (await undos(client, customer))[0]
+        assert again["label"] == "Hold again of 2 services"
+        assert (await take_back(client, again)).status_code == 200
+        assert holds(world, first, second, third) == [["admin"], ["admin"], ["admin"]]
+
+
+async def test_what_would_reach_others_by_now_takes_nothing_back(world: World) -> None:
+    """One of two was lifted since it was looked at: nothing is done, and what is left is offered; then it is over."""
     async with world.functions() as client:
         customer, first, second = await two_bought(world, client)
         await done(client, "hold", customerId=customer)
-        assert await undos(client, customer) == []
+        undo = (await undos(client, customer))[0]
         await done(client, "lift", subscriptionId=first)
-        undo = (await undos(client, customer))[-1]  # of the hold: the second one stands still
-        assert (undo["body"]["action"], undo["body"]["subscriptionId"]) == ("lift", second)
+        refused = await take_back(client, undo)
+        assert (refused.status_code, refused.json()["code"]) == (409, "changed_meanwhile")
+        assert holds(world, first, second) == [[], ["admin"]]
+        left = (await undos(client, customer))[-1]
+        assert left["body"]["services"] == [second]
+        assert (await take_back(client, left)).status_code == 200
+        refused = await take_back(client, left)
+        assert (refused.status_code, refused.json()["code"]) == (409, "nothing_to_undo")
+        other = world.customer("Other", "other@example.com")
+        refused = await take_back(client, {**left, "body": {**left["body"], "customerId": other}})
+        assert (refused.status_code, refused.json()["field"]) == (404, "actionId")
 
 
 async def test_a_date_for_all_is_taken_back_to_what_each_was_promised(world: World) -> None:
-    """Two who had different dates, or none, are never given one for both; the one that is left gets its own."""
+    """Of two that had different dates each gets its own again, the one that had none has none; and forth once more."""
     async with world.functions() as client:
         customer, first, second = await two_bought(world, client)
         for subscription in (first, second):
             world.stripe.fail_payment(subscription, world.stripe.now() - 2 * DAY)
-        promised, later = [(datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (20, 40)]
-        await done(client, "grace", subscriptionId=first, until=promised)
-        await done(client, "grace", customerId=customer, until=later)
-        assert await undos(client, customer) == []
-        await done(client, "grace", subscriptionId=second, until=None)
-        undo = (await undos(client, customer))[-1]
-        assert undo["body"] == {
-            "action": "grace", "customerId": customer, "subscriptionId": first, "until": undo["body"]["until"],
-        }  # fmt: skip
-        assert datetime.fromisoformat(undo["body"]["until"]) == datetime.fromisoformat(promised)
+        promised, later = [datetime.now(UTC) + timedelta(days=days) for days in (20, 40)]
+        await done(client, "grace", subscriptionId=first, until=promised.isoformat())
+        await done(client, "grace", customerId=customer, until=later.isoformat())
+        undo = (await undos(client, customer))[0]
+        assert undo["label"] == "Set the dates back of 2 services"
         assert (await take_back(client, undo)).status_code == 200
-        assert world.service(first)["grace_override"] == datetime.fromisoformat(promised)
+        assert dates(world, first, second) == [promised, None]
+        again = (await undos(client, customer))[0]
+        assert (await take_back(client, again)).status_code == 200
+        assert dates(world, first, second) == [later, later]
+
+
+async def test_taking_back_a_date_for_one_leaves_the_amnesty_before_it(world: World) -> None:
+    """What an amnesty gave is the amnesty's again, so that its end takes it back."""
+    async with world.functions() as client:
+        customer, first, second = await two_bought(world, client)
+        world.stripe.fail_payment(first, world.stripe.now() - 2 * DAY)
+        sooner, later = [datetime.now(UTC) + timedelta(days=days) for days in (20, 40)]
+        await done(client, "grace", customerId=customer, until=sooner.isoformat())
+        world.sql("UPDATE services SET amnesty = grace_override IS NOT NULL")
+        await done(client, "grace", subscriptionId=first, until=later.isoformat())
+        undo = (await undos(client, customer))[0]
+        assert undo["label"] == f"Set the date back to {sooner:%Y-%m-%d}"
+        assert (await take_back(client, undo)).status_code == 200
+    assert dates(world, first, second) == [sooner, None]
+    assert world.service(first)["amnesty"] is True
+
+
+def dates(world: World, *subscriptions: str) -> list[datetime | None]:
+    """The one-off date of each."""
+    return [world.service(one)["grace_override"] for one in subscriptions]
 
 
 async def test_a_date_for_all_is_taken_back_where_one_owes(world: World) -> None:
@@ -201,7 +248,7 @@ async def test_a_date_for_all_is_taken_back_where_one_owes(world: World) -> None
         until = (datetime.now(UTC) + timedelta(days=20)).isoformat()
         await done(client, "grace", customerId=customer, until=until)
         (undo,) = await undos(client, customer)
-        assert (undo["body"]["subscriptionId"], undo["body"]["until"]) == (first, None)
+        assert (undo["label"], undo["body"]["services"]) == ("Take this date back", [first])
         assert (await take_back(client, undo)).status_code == 200
         assert [world.service(one)["grace_override"] for one in (first, second)] == [None, None]
 

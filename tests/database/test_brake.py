@@ -26,7 +26,7 @@ async def drained(world: World, *, managers: int = 1, workers: int = 1, **enviro
 async def release(world: World) -> int:
     """An admin releases the brake; how many waited for it."""
     async with world.bridge() as manager:
-        return await brake.release(manager.db, "anna")
+        return await brake.release(manager.db, "anna", brake.Shown())
 
 
 def suspended(world: World) -> int:

@@ -145,6 +145,26 @@ async def test_a_new_endpoint_gets_what_was_told_before_it_was_there(world: Worl
     assert old.types(customer) == ["service.provisioned", "service.changed"]
 
 
+async def test_as_many_others_by_then_are_not_skipped(world: World) -> None:
+    """One was delivered and another came to wait since they were shown: nothing is skipped, and they are shown anew."""
+    with receiving(Receiver(status=500)) as url:
+        environ = outlet(url)
+        await bought(world, **environ)
+        body: dict[str, Any] = {"action": "skip", "endpoint": url, "filter": {"from": "-1h"}}
+        async with world.functions(**environ) as client:
+            first, second = [row["eventId"] for row in (await get(client, state="waiting"))["data"]]
+            world.sql("UPDATE outbox SET state = 'delivered', ended_at = now() WHERE event_id = %s", second)
+            shown = await post(client, 200, dryRun=True, **body)
+            assert shown["sample"] == [first]
+            world.sql("UPDATE outbox SET state = 'delivered', ended_at = now() WHERE event_id = %s", first)
+            world.sql("UPDATE outbox SET state = 'waiting', ended_at = NULL WHERE event_id = %s", second)
+            refused = await post(client, 409, expected=1, asOf=shown["asOf"], **body)
+            assert (refused["code"], refused["preview"]["sample"]) == ("changed_meanwhile", [second])
+            assert (await get(client, state="skipped"))["data"] == []
+            await post(client, expected=1, asOf=refused["preview"]["asOf"], **body)
+            assert [row["eventId"] for row in (await get(client, state="skipped"))["data"]] == [second]
+
+
 async def test_a_skipped_event_holds_up_nothing(world: World) -> None:
     """The one that the receiver can't take is left out, and what follows it arrives."""
     with receiving(found := Receiver()) as url:

@@ -347,8 +347,17 @@ def test_the_brake(ctl: Ctl, desk: Desk) -> None:
         "UPDATE brake SET engaged_at = now(), reason = '20 of them', released_at = NULL WHERE counts = 'suspensions'"
     )
     assert "suspensions: on since" in ctl("brake", "show").out
-    assert ctl("brake", "release", "--yes", "--reason", "looked at").code == 0
-    assert "suspensions: off" in ctl("brake", "show").out
+    assert ctl("brake", "release", "moves", "--yes").err.startswith("The brake of moves is off")
+    assert "let 0 services be suspended or deleted?" in ctl("brake", "release").err
+    desk.world.sql("UPDATE brake SET engaged_at = now(), reason = 'an edit' WHERE counts = 'moves'")
+    which = ctl("brake", "release", "--yes")
+    assert (which.code, "brake release moves" in which.err) == (2, True)
+    assert ctl("brake", "release", "suspensions", "--yes", "--reason", "looked at").code == 0
+    shown = ctl("brake", "show").out
+    assert "suspensions: off" in shown
+    assert "moves: on since" in shown
+    assert ctl("brake", "release", "--yes").code == 0
+    assert "moves: off" in ctl("brake", "show").out
 
 
 def test_a_sweep_is_waited_for(ctl: Ctl, desk: Desk) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database.connection import Database
+from lib.database.connection import Connection, Database
 from lib.database.keys import whose
 from lib.database.lists.like import prefix
+from lib.database.previews import digest_of
 from lib.model import CustomerKey
 
 
@@ -74,10 +75,14 @@ async def event(db: Database, event_id: str) -> EventRow | None:
     return EventRow(**row) if row else None
 
 
-async def count(db: Database, found: EventFilter) -> int:
-    """How many there are."""
-    row = await db.row(f"SELECT count(*) AS n FROM events WHERE {where(found)}", parameters(found))
-    return int(row["n"]) if row else 0
+async def counted(connection: Connection, found: EventFilter) -> tuple[int, str]:
+    """How many there are, and the digest of them."""
+    cursor = await connection.execute(
+        f"SELECT count(*) AS n, {digest_of('event_id')} AS digest FROM events WHERE {where(found)}", parameters(found)
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["n"]), str(row["digest"])
 
 
 COUNTED = 1000

@@ -87,6 +87,21 @@ async def _events(db: Database, customer: CustomerKey, after: Sequence[Any] | No
     ]  # fmt: skip
 
 
+async def act(db: Database, customer: CustomerKey, action_id: str) -> Happened | None:
+    """What a person did, by its id."""
+    row = await db.row(
+        "SELECT * FROM actions WHERE provider = %(provider)s AND customer_id = %(customer)s AND state = 'noted'"
+        " AND action_id = %(action)s::uuid",
+        {**whose(customer), "action": action_id},
+    )
+    if row is None:
+        return None
+    return Happened(
+        "action", row["at"], action_id, row["kind"], rule=row["rule"], actor=row["actor"],
+        facts=row["facts"] or {}, before=row["before"],
+    )  # fmt: skip
+
+
 async def _actions(
     db: Database, customer: CustomerKey, after: Sequence[Any] | None, limit: int, *, planned: bool
 ) -> list[Happened]:

@@ -105,6 +105,8 @@ class Waiting(View):
     """Whom the brake stopped: how many, and the first of them."""
 
     total: int
+    digest: str
+    """Of all of them, and of what is to be done to each: sent back, the release is of just these."""
     services: list[Braked]
 
 
