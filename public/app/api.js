@@ -11,7 +11,7 @@ const PATIENCE = { GET: 40_000, POST: 310_000 }; // ms; an act may take as long 
 
 /** Why something could not be read or done. */
 export class Problem extends Error {
-  /** @param {{code: string, status?: number, detail: string, field?: string, errors?: {field: string, detail: string}[]}} about */
+  /** @param {{code: string, status?: number, detail: string, field?: string, errors?: {field: string, detail: string}[], preview?: object}} about */
   constructor(about) {
     super(about.detail);
     this.code = about.code;
@@ -19,6 +19,7 @@ export class Problem extends Error {
     this.detail = about.detail;
     this.field = about.field ?? null;
     this.errors = about.errors ?? [];
+    this.preview = about.preview ?? null; // what matches now, where it is not what was shown
   }
 
   /** What to do about it. */

@@ -7,6 +7,7 @@ import { Frame } from "/app/parts/frame.js";
 import { Help } from "/app/parts/help.js";
 import { KeyDialog } from "/app/parts/keydialog.js";
 import { Empty, Failure } from "/app/parts/notice.js";
+import { Presented } from "/app/parts/presented.js";
 import { followLinks, go, useRoute } from "/app/router.js";
 import Customer from "/app/screens/customer.js";
 import Customers from "/app/screens/customers.js";
@@ -41,6 +42,7 @@ function Inside() {
     <${Frame} screens=${Object.keys(SCREENS)} here=${PART_OF[view] ?? view} dashboard=${dashboard.data} help=${() => setHelp(true)}>
       ${Screen ? html`<${Safely} key=${`${view} ${params.id ?? ""}`} screen=${Screen} params=${params} dashboard=${dashboard} />` : html`<${Empty} says=${texts.frame.unknown} next=${texts.frame.unknownNext} />`}
     </${Frame}>
+    <${Presented} place=${`${view} ${params.id ?? ""}`} />
     ${help && html`<${Help} close=${() => setHelp(false)} />`}
   `;
 }

@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from scripts import _browser
 from scripts.demo_world.place import Place
 from scripts.demo_world.stage import PLAN, PRICE, set_up
-from tests.page.desk import Desk, World
+from tests.page.desk import PATIENCE, Desk, World
 from tests.tools import unavailable
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def browser(world: World) -> Iterator[Browser]:
 def desk(browser: Browser, world: World) -> Iterator[Desk]:
     """A tab that was never here before; whatever the browser complains of fails the test."""
     world.count_anew()
+    expect.set_options(timeout=PATIENCE * 1000)
     with browser.new_context(base_url=world.stage.base, viewport={"width": 1280, "height": 800}) as context:
         desk = Desk(context.new_page(), world)
         yield desk

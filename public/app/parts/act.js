@@ -8,10 +8,12 @@ import { Dialog } from "/app/parts/dialog.js";
 import { complete, Fields, initial } from "/app/parts/fields.js";
 import { announce } from "/app/parts/live.js";
 import { Failure } from "/app/parts/notice.js";
+import { present } from "/app/parts/presented.js";
 import { texts } from "/app/texts.js";
 
 /**
- * @typedef {{state: "done"|"failed"|"waiting"|"doing", lines: any[]}} Step what came of a step, for people
+ * @typedef {{state: "done"|"later"|"failed"|"waiting"|"doing", lines: any[]}} Step what came of a step, for people;
+ *   "later": it is done, and read back by something that comes later
  *
  * @param {{
  *   label: string, title?: string, says: any, what: string, tone?: "bad", quiet?: boolean, disabled?: boolean,
@@ -25,11 +27,7 @@ import { texts } from "/app/texts.js";
  *   `go`: the words of the button that does it (`label` where there are no others); `done`: once the dialog is closed, to read anew
  */
 export function Act(props) {
-  const [open, setOpen] = useState(false);
-  return html`
-    <button type="button" class=${[props.tone, props.quiet && "quiet"].filter(Boolean).join(" ")} disabled=${props.disabled} aria-haspopup="dialog" onClick=${() => setOpen(true)}>${props.label}</button>
-    ${open && html`<${ActDialog} ...${props} close=${() => setOpen(false)} />`}
-  `;
+  return html`<button type="button" class=${[props.tone, props.quiet && "quiet"].filter(Boolean).join(" ")} disabled=${props.disabled} aria-haspopup="dialog" onClick=${() => present(ActDialog, props)}>${props.label}</button>`;
 }
 
 function ActDialog({ label, title = label, says, what, tone, fields = [], send, applied, verify, done, go = label, close }) {
@@ -39,6 +37,7 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
   useEffect(() => () => life.current?.abort(), []);
   const begin = async (event) => {
     event.preventDefault();
+    if (life.current) return; // asked for already
     life.current = new AbortController();
     const told = await perform({ values, send, applied, verify, signal: life.current.signal, show: setRun });
     if (told !== null) announce(heard(label, told));
@@ -47,7 +46,12 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
     close();
     if (run) done?.(); // not before: what is read anew may have no place for this button
   };
+  const again = () => {
+    life.current = null;
+    setRun(null);
+  };
   const words = typeof go === "function" ? go(values) : go;
+  const others = run?.problem?.code === "changed_meanwhile"; // what it would be done to now has to be looked at first
   return html`
     <${Dialog} title=${title} onClose=${end} busy=${run?.busy && run.applied === null}>
       ${run === null
@@ -65,8 +69,8 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
             <${Steps} run=${run} />
             ${run.problem && html`<${Failure} what=${what} problem=${run.problem} />`}
             <footer>
-              ${run.problem && html`<button type="button" class="quiet" onClick=${() => setRun(null)}>${texts.bulk.back}</button>`}
-              <button type="button" class="main" disabled=${run.busy} onClick=${end}>${texts.dialog.close}</button>
+              ${run.problem && !others && html`<button type="button" class="quiet" onClick=${again}>${texts.bulk.back}</button>`}
+              <button type="button" class="main" disabled=${run.busy} onClick=${end}>${others ? texts.table.refresh : texts.dialog.close}</button>
             </footer>
           `}
     </${Dialog}>

@@ -10,6 +10,7 @@ import { Dialog } from "/app/parts/dialog.js";
 import { complete, Fields, initial } from "/app/parts/fields.js";
 import { announce } from "/app/parts/live.js";
 import { Failure } from "/app/parts/notice.js";
+import { present } from "/app/parts/presented.js";
 import { Time } from "/app/parts/time.js";
 import { texts } from "/app/texts.js";
 
@@ -24,11 +25,7 @@ const LOOK = 2000; // ms between two looks at the progress
  *   `body`: the act without dryRun, expected and asOf, which are added; `go`: "Retry 14"
  */
 export function Bulk(props) {
-  const [open, setOpen] = useState(false);
-  return html`
-    <button type="button" class=${props.tone ?? ""} disabled=${props.disabled} aria-haspopup="dialog" onClick=${() => setOpen(true)}>${props.label}</button>
-    ${open && html`<${BulkDialog} ...${props} close=${() => setOpen(false)} />`}
-  `;
+  return html`<button type="button" class=${props.tone ?? ""} disabled=${props.disabled} aria-haspopup="dialog" onClick=${() => present(BulkDialog, props)}>${props.label}</button>`;
 }
 
 function BulkDialog({ title, says, what, tone, route, fields = [], body, go, done, close }) {
@@ -36,13 +33,18 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
   const [stage, setStage] = useState({ name: "form" });
   const life = useRef(new AbortController());
   useEffect(() => () => life.current.abort(), []);
+  const under = useRef(false);
   const during = async (name, work) => {
-    setStage((before) => ({ ...before, busy: true }));
+    if (under.current) return; // asked for already
+    under.current = true;
+    setStage((before) => ({ ...before, busy: true, problem: null }));
     try {
       const next = await work({ signal: life.current.signal });
       setStage({ ...next });
     } catch (problem) {
-      if (!life.current.signal.aborted) setStage((before) => ({ ...before, name, busy: false, problem }));
+      if (!life.current.signal.aborted) setStage((before) => ({ ...before, name, busy: false, problem, ...(problem.preview && { shown: problem.preview }) }));
+    } finally {
+      under.current = false;
     }
   };
   const preview = () => during("form", async (how) => ({ name: "shown", shown: await post(route, { ...body(values), dryRun: true }, how) }));
@@ -59,10 +61,15 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
   }, []);
   const acting = stage.busy && stage.name === "shown"; // its answer is waited for
   const change = (name, value) => setValues((before) => ({ ...before, [name]: value }));
+  const entered = (event) => {
+    event.preventDefault();
+    if (stage.name === "form" && complete(fields, values)) preview(); // what is done is never done by Enter in a field
+  };
   return html`
     <${Dialog} title=${title} onClose=${close} busy=${acting}>
+      <form onSubmit=${entered}>
       <p>${says}</p>
-      ${stage.name === "form" && fields.length > 0 && html`<${Fields} fields=${fields} values=${values} set=${change} />`}
+      ${stage.name === "form" && fields.length > 0 && html`<fieldset class="plain" disabled=${stage.busy}><${Fields} fields=${fields} values=${values} set=${change} /></fieldset>`}
       ${stage.name === "shown" && html`<${Shown} shown=${stage.shown} />`}
       ${stage.name === "begun" && html`<${Progress} begun=${stage.begun} matches=${stage.matches} done=${done} />`}
       ${stage.busy && html`<p class="soft" aria-busy="true">${stage.name === "form" ? texts.bulk.previewing : texts.act.sending}</p>`}
@@ -70,9 +77,10 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
       <footer>
         <button type="button" class="quiet" disabled=${acting} onClick=${close}>${stage.name === "begun" ? texts.dialog.close : texts.dialog.cancel}</button>
         ${stage.name === "shown" && html`<button type="button" class="quiet" disabled=${stage.busy} onClick=${fields.length ? () => setStage({ name: "form" }) : preview}>${fields.length ? texts.bulk.back : texts.table.refresh}</button>`}
-        ${stage.name === "form" && html`<button type="button" class="main" disabled=${stage.busy || !complete(fields, values)} onClick=${preview}>${texts.bulk.preview}</button>`}
+        ${stage.name === "form" && html`<button class="main" disabled=${stage.busy || !complete(fields, values)}>${texts.bulk.preview}</button>`}
         ${stage.name === "shown" && stage.shown.matches > 0 && html`<button type="button" class=${tone ?? "main"} disabled=${stage.busy} onClick=${act}>${go(stage.shown.matches, values)}</button>`}
       </footer>
+      </form>
     </${Dialog}>
   `;
 }

@@ -12,17 +12,27 @@ let number = 0;
 export function Dialog({ title, onClose, children, wide, fixed, busy }) {
   const box = useRef(null);
   const id = useRef(`dialog-${++number}`);
+  const over = useRef(false);
   useEffect(() => {
     const before = document.activeElement;
-    box.current.showModal();
-    box.current.querySelector("input, select, textarea")?.focus(); // what is asked for, not the cross that closes it
-    return () => before?.isConnected && before.focus?.();
+    const shown = box.current;
+    shown.showModal();
+    shown.querySelector("input, select, textarea")?.focus(); // what is asked for, not the cross that closes it
+    return () => {
+      over.current = true;
+      shown.close(); // while it is modal nothing else takes the focus
+      (before?.isConnected ? before : document.getElementById("content"))?.focus({ preventScroll: true });
+    };
   }, []);
   const cancel = (event) => {
     event.preventDefault();
     if (!fixed && !busy) onClose();
   };
-  const closed = () => (fixed || busy ? box.current.showModal() : onClose()); // a second Esc closes it whatever `cancel` says
+  const closed = () => {
+    if (over.current) return;
+    if (fixed || busy) box.current.showModal(); // a second Esc closes it whatever `cancel` says
+    else onClose();
+  };
   return html`
     <dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id.current} onCancel=${cancel} onClose=${closed}>
       <header>

@@ -79,9 +79,16 @@ export const overview = {
       begun: (count) => `${plural(count, "customer is", "customers are")} due, and the sweep is under way.`,
     },
     release: {
-      label: (count) => `Release ${count}`,
-      title: "Release the brake",
-      says: (count) => `${plural(count, "service goes", "services go")} on: they are suspended, deleted or moved now, as was stopped. Look at them first.`,
+      suspensions: {
+        label: (count) => `Release ${plural(count, "suspension", "suspensions")}`,
+        title: "Release the brake for suspensions",
+        says: (count) => `${plural(count, "service is", "services are")} suspended or deleted now, as was stopped. Look at them first.`,
+      },
+      moves: {
+        label: (count) => `Release ${plural(count, "move", "moves")}`,
+        title: "Release the brake for moves",
+        says: (count) => `${plural(count, "service is", "services are")} moved to another plan now, as was stopped. Look at them first.`,
+      },
       what: "Releasing the brake",
       done: (count) => `${plural(count, "customer goes", "customers go")} on.`,
       stopped: "Stopped by the brake",

@@ -68,14 +68,35 @@ function Login({ customerId, reload }) {
 export function appliedBy(answer) {
   const { outcome, actions } = answer;
   const did = actions.map((action) => `${texts.kinds[action.kind] ?? words(action.kind)} (${words(action.rule)})`);
-  const lines = did.length ? did : [texts.act.nothing];
-  if (outcome.state === "settled") return { state: "done", lines: [...lines, texts.act.outcome.settled] };
-  if (outcome.state === "again") return { state: "waiting", lines: [...lines, texts.act.outcome.again(outcome.error)] };
-  return { state: "waiting", lines: [...lines, ...outcome.problems.flatMap((problem) => [texts.act.outcome.parked(problem.detail), problem.remedy])] };
+  if (outcome.state === "settled") return { state: "done", lines: [...(did.length ? did : [texts.act.nothing]), texts.act.outcome.settled] };
+  if (outcome.state === "again") return { state: "waiting", lines: [...did, texts.act.outcome.again(outcome.error)] };
+  return { state: "waiting", lines: [...did, ...outcome.problems.flatMap((problem) => [texts.act.outcome.parked(problem.detail), problem.remedy])] };
 }
 
-/** How an action can end. What is only applied has not been seen in the panel yet: it waits for its proof. */
-const ENDS = { verified: "done", applied: "waiting", noted: "done", failed: "failed", unknown: "waiting" };
+/** How an action can end, by the last that the ledger knows of it. */
+const ENDS = { verified: "done", noted: "done", failed: "failed", unknown: "waiting" };
+
+/**
+ * What reads back what was applied: "pass" - the same pass, so that what is only applied waits for its proof; "sweep" -
+ * the next one, which looks at the panel as a whole; "word" - nothing can, and the panel's answer is all there is.
+ */
+export const READ_BACK = {
+  create_org: "sweep", create_login: "sweep", add_owner: "sweep", rename_org: "sweep", create_website: "sweep",
+  create_subscription: "pass", change_plan: "pass", mark: "pass", suspend: "pass", resume: "pass", terminate: "pass", move_website: "pass",
+  send_welcome: "word", hard_delete: "word",
+};
+const APPLIED = { pass: "waiting", sweep: "later", word: "later" };
+const UNPROVEN = { pass: texts.act.unproven, sweep: texts.act.bySweep, word: texts.act.byWord };
+
+/** How one entry of the ledger stands; null while it is under way. @returns {{state: string, line: string}|null} */
+export function standing({ kind, state, steps = [] }) {
+  const read = READ_BACK[kind] ?? "pass";
+  const ends = state === "applied" ? APPLIED[read] : ENDS[state];
+  if (!ends) return null;
+  const what = state === "applied" ? UNPROVEN[read] : (texts.customers.one.timeline.steps[state] ?? state);
+  const error = steps.at(-1)?.error;
+  return { state: ends, line: `${texts.kinds[kind] ?? words(kind)}: ${what}${error ? `, ${error}` : ""}` };
+}
 
 /** What somebody may wait for that a person's word lets pass. */
 export const RELEASABLE = ["double_purchase", "never_paid", "quantity_unusual", "mapping_changed"];
@@ -84,19 +105,26 @@ export const RELEASABLE = ["double_purchase", "never_paid", "quantity_unusual", 
 export const verifying = (customerId) => async (answer, signal) => {
   for (let look = 0; ; look += 1) {
     const { timeline } = await ask("/api/admin/customers", { query: { id: customerId, limit: 50 }, signal });
-    const did = timeline.data.filter((entry) => entry.source === "action" && entry.passId === answer.passId);
-    const note = timeline.data.find((entry) => entry.kind === answer.action && entry.state === "noted");
-    const mine = [note, ...did.reverse()].filter(Boolean);
-    if (mine.every((entry) => entry.state in ENDS && entry.state !== "applied")) return ended(mine);
-    if (look === LOOKS) return mine.every((entry) => entry.state in ENDS) ? ended(mine) : { state: "waiting", lines: [texts.act.notYet] };
+    const mine = entriesOf(timeline.data, answer).map(standing);
+    const open = mine.filter((one) => one === null || one.state === "waiting");
+    if (!open.length || (look === LOOKS && !mine.includes(null))) return ended(mine, answer.outcome);
+    if (look === LOOKS) return { state: "waiting", lines: [texts.act.notYet] };
     await new Promise((go) => setTimeout(go, LOOK));
     if (signal.aborted) return { state: "waiting", lines: [] };
   }
 };
 
-function ended(entries) {
-  const states = entries.map((entry) => ENDS[entry.state]);
-  const state = states.includes("failed") ? "failed" : states.includes("waiting") ? "waiting" : "done";
-  const lines = entries.map((entry) => `${texts.kinds[entry.kind] ?? words(entry.kind)}: ${entry.state === "applied" ? texts.act.unproven : (texts.customers.one.timeline.steps[entry.state] ?? entry.state)}${entry.steps.at(-1)?.error ? `, ${entry.steps.at(-1).error}` : ""}`);
-  return { state, lines: lines.length ? lines : [texts.act.nothing] };
+/** What an act wrote down, oldest first: its own line, what its pass did, and what was done by hand before the pass. */
+function entriesOf(timeline, answer) {
+  const actions = timeline.filter((entry) => entry.source === "action");
+  const note = actions.find((entry) => entry.state === "noted" && (answer.action === "undo" ? entry.facts.undoes : entry.kind === answer.action));
+  const byHand = answer.actions.map((did) => actions.find((entry) => entry.kind === did.kind && entry.service === did.service && !entry.passId));
+  const byPass = actions.filter((entry) => entry.passId && entry.passId === answer.passId);
+  return [...new Set([note, ...byHand, ...byPass.reverse()].filter(Boolean))];
+}
+
+function ended(found, outcome) {
+  if (!found.length) return outcome.state === "settled" ? { state: "done", lines: [texts.act.nothing] } : { state: "waiting", lines: [texts.act.noneYet] };
+  const state = ["failed", "waiting", "later"].find((one) => found.some((entry) => entry.state === one)) ?? "done";
+  return { state, lines: found.map((entry) => entry.line) };
 }

@@ -77,7 +77,7 @@ function Entry({ entry, customer, reload }) {
       <${Chain} entry=${entry} />
       ${error && html`<p class="fault">${error}</p>`}
       <div class="more-of">
-        ${entry.undo && html`<${Undo} undo=${entry.undo} customerId=${customer.customerId} done=${reload} />`}
+        ${entry.undo && html`<${Undo} undo=${entry.undo} customer=${customer} done=${reload} />`}
         <${Json} value=${entry} />
       </div>
     </li>

@@ -1,4 +1,4 @@
-/** The inverse of what stands in the ledger, where there is one. */
+/** The inverse of what stands in the ledger, where there is one: of just the services that it changed. */
 
 import { post } from "/app/api.js";
 import { html } from "/app/markup.js";
@@ -8,9 +8,17 @@ import { texts } from "/app/texts.js";
 
 const said = texts.customers.one.timeline.undo;
 
-/** @param {{undo: {route: string, method: "POST"|"PUT", body: object, label: string}, customerId: string, done: () => void}} props */
-export function Undo({ undo, customerId, done }) {
-  const verify = undo.route === "/api/admin/work" ? verifying(customerId) : undefined;
-  const says = html`<p>${undo.label}</p><p class="soft">${said.says}</p>`;
-  return html`<${Act} label=${said.title} title=${said.title} says=${says} what=${said.what} go=${said.title} quiet send=${(_, signal) => post(undo.route, undo.body, { method: undo.method, signal })} applied=${appliedBy} verify=${verify} done=${done} />`;
+/** @param {{undo: {route: string, method: "POST", body: {services: string[]}, label: string}, customer: any, done: () => void}} props */
+export function Undo({ undo, customer, done }) {
+  const says = html`
+    <p>${undo.label}</p>
+    <ul>${undo.body.services.map((id) => html`<li key=${id}>${named(id, customer)}</li>`)}</ul>
+    <p class="soft">${said.says}</p>
+  `;
+  return html`<${Act} label=${said.title} title=${undo.label} says=${says} what=${said.what} go=${said.title} quiet send=${(_, signal) => post(undo.route, undo.body, { method: undo.method, signal })} applied=${appliedBy} verify=${verifying(customer.customerId)} done=${done} />`;
+}
+
+function named(id, { services }) {
+  const domain = services.find((one) => one.service === id)?.domain;
+  return html`${domain && `${domain} `}<code class=${domain ? "soft" : ""}>${id}</code>`;
 }

@@ -20,8 +20,8 @@ export function Machine({ data, reload }) {
       <div class="body">
         <dl class="facts">
           <dt>${said.mode}</dt><dd><${Badge} word=${data.mode} label=${texts.frame.modes[data.mode]} tone=${data.mode === "live" ? "good" : "warn"} /> <span class="soft">${texts.frame.modeMeans[data.mode]}</span></dd>
-          <dt>${said.brake}</dt><dd><${Brake} found=${brake} reload=${reload} /><div class="soft">${said.brakeLimits(brake.max, brake.percent)}</div></dd>
-          ${brake.moves.engaged && html`<dt>${said.moves}</dt><dd><${Brake} found=${brake.moves} reload=${reload} /></dd>`}
+          <dt>${said.brake}</dt><dd><${Brake} counts="suspensions" found=${brake} reload=${reload} /><div class="soft">${said.brakeLimits(brake.max, brake.percent)}</div></dd>
+          ${brake.moves.engaged && html`<dt>${said.moves}</dt><dd><${Brake} counts="moves" found=${brake.moves} reload=${reload} /></dd>`}
           <dt>${said.sweep}</dt><dd><${Sweep} sweep=${data.sweep} /></dd>
           <dt>${said.migration}</dt><dd>${migration.applied === migration.wanted ? said.migrationDone(migration.applied) : html`<span class="fault">${said.migrationOld(migration.applied, migration.wanted)}</span>`}</dd>
           <dt>${said.version}</dt><dd><code>${data.version}</code></dd>
@@ -38,16 +38,18 @@ const WAITING = [
   { key: "kind", label: said.release.columns.kind, cell: (row) => texts.does[row.kind] ?? words(row.kind) },
 ];
 
-function Brake({ found, reload }) {
+/** How one of the two brakes stands; its button releases this one, for those who are shown. */
+function Brake({ counts, found, reload }) {
   const { waiting } = found;
+  const release = said.release[counts];
   if (!found.engaged) return html`<${Badge} word=${said.brakeOff} tone="good" />${found.releasedAt && html` <span class="soft">${said.released(found.releasedBy)} <${Time} at=${found.releasedAt} /></span>`}`;
-  const says = html`<p>${said.release.says(waiting.total)}</p><${Table} caption=${said.release.stopped} columns=${WAITING} rows=${waiting.services} id=${(row) => `${row.subscriptionId}/${row.slot}`} sortable=${false} />`;
+  const says = html`<p>${release.says(waiting.total)}</p><${Table} caption=${said.release.stopped} columns=${WAITING} rows=${waiting.services} id=${(row) => `${row.subscriptionId}/${row.slot}`} sortable=${false} />`;
   return html`
     <${Badge} word=${said.brakeOn(waiting.total)} tone="bad" /> <${Time} at=${found.engagedAt} />
     <p>${found.reason}</p>
-    <${Act} label=${said.release.label(waiting.total)} title=${said.release.title} says=${says} what=${said.release.what} tone="bad"
+    <${Act} label=${release.label(waiting.total)} title=${release.title} says=${says} what=${said.release.what} tone="bad"
       fields=${[{ name: "reason", label: texts.act.reason }]}
-      send=${({ reason }, signal) => post("/api/admin/work", { action: "releaseBrake", reason: reason || null }, { signal })}
+      send=${({ reason }, signal) => post("/api/admin/work", { action: "releaseBrake", counts, expected: waiting.total, digest: waiting.digest, reason: reason || null }, { signal })}
       applied=${(answer) => ({ state: "done", lines: [said.release.done(answer.released)] })} done=${reload} />
   `;
 }

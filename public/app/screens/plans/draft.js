@@ -1,7 +1,7 @@
 /** A mapping as it could be: drafted, then shown with all that it does, then applied exactly as it was shown. */
 
 import { ask } from "/app/api.js";
-import { html, useState } from "/app/markup.js";
+import { html, useEffect, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { Failure } from "/app/parts/notice.js";
 import { announce } from "/app/parts/live.js";
@@ -46,50 +46,77 @@ export function Change({ change, choices, close, done }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(null);
   const removed = change.remove;
+  const life = useRef(null);
+  const under = useRef(false); // at once, where `busy` is drawn a moment later
+  useEffect(() => () => life.current?.abort(), []);
   const price = removed ? removed.billingPlanId : draft.billingPlanId;
 
-  const send = (more) => (removed
-    ? ask(PATH, { method: "DELETE", query: { billingProvider: removed.billingProvider, billingPlanId: removed.billingPlanId, ...more } })
-    : ask(PATH, { method: "PUT", body: { ...body(draft), ...more } }));
+  const send = (more, signal) => (removed
+    ? ask(PATH, { method: "DELETE", query: { billingProvider: removed.billingProvider, billingPlanId: removed.billingPlanId, ...more }, signal })
+    : ask(PATH, { method: "PUT", body: { ...body(draft), ...more }, signal }));
 
-  async function attempt(doing, act) {
+  const rest = () => {
+    under.current = false;
+    setBusy(null);
+  };
+
+  /** Ask for one thing at a time; an answer that nobody waits for any more changes nothing. */
+  async function attempt(doing, what, act) {
+    const { signal } = (life.current = new AbortController());
+    under.current = true;
     setBusy(doing);
-    setProblem(null);
     try {
-      await act();
+      await act(signal);
     } catch (error) {
-      setProblem({ error, what: doing === "apply" ? say.effect.failed : say.effect.previewFailed });
-      if (error.status === 409) setShown(null);
+      if (!signal.aborted) setProblem({ error, what });
+      return error;
     } finally {
-      setBusy(null);
+      if (!signal.aborted) rest();
     }
+    return null;
   }
 
+  const look = () => attempt("preview", say.effect.previewFailed, async (signal) => {
+    const found = await send({ dryRun: true }, signal);
+    if (!signal.aborted) setShown(found);
+  });
   const preview = (event) => {
     event.preventDefault();
-    return attempt("preview", async () => setShown(await send({ dryRun: true })));
+    if (under.current) return;
+    setProblem(null);
+    look();
   };
-  const apply = () => attempt("apply", async () => {
-    const made = await send({ asOf: shown.asOf });
-    announce(removed ? say.effect.removed(price) : made.changed ? say.effect.made(price) : say.effect.same(price));
-    done();
-  });
+  const apply = async () => {
+    if (under.current) return;
+    setProblem(null);
+    const failed = await attempt("apply", say.effect.failed, async (signal) => {
+      const made = await send({ asOf: shown.asOf }, signal);
+      announce(removed ? say.effect.removed(price) : made.changed ? say.effect.made(price) : say.effect.same(price));
+      if (!signal.aborted) done();
+    });
+    if (failed?.status !== 409) return;
+    setShown(null);
+    if (failed.code === "changed_meanwhile") look(); // what it would do now, beside why it was not done
+  };
   const amend = (values) => {
+    life.current?.abort(); // a preview that is under way is of another draft
+    rest();
+    setProblem(null);
     edit({ ...draft, ...values });
     setShown(null);
   };
 
   const title = removed ? say.draft.removeTitle(price) : change.fixed ? say.draft.title(price) : say.draft.titleNew;
   return html`
-    <${Dialog} title=${title} onClose=${close} wide>
-      <form id=${FORM} onSubmit=${preview}>
+    <${Dialog} title=${title} onClose=${close} wide busy=${busy === "apply"}>
+      <form id=${FORM} onSubmit=${preview}><fieldset class="plain" disabled=${busy === "apply"}>
         ${removed ? html`<p>${say.draft.removeNote}</p>` : html`<${Fields} draft=${draft} change=${amend} choices=${choices} fixed=${change.fixed} faults=${problem?.error.errors ?? []} />`}
-      </form>
+      </fieldset></form>
       ${busy === "preview" && html`<p class="soft" role="status">${say.draft.previewing}</p>`}
       ${problem && html`<${Failure} what=${problem.what} problem=${problem.error} />`}
       ${shown && html`<${Effect} shown=${shown} waiting=${change.waiting} busy=${busy === "apply"} />`}
       <footer>
-        <button type="button" class="quiet" onClick=${close}>${say.draft.cancel}</button>
+        <button type="button" class="quiet" disabled=${busy === "apply"} onClick=${close}>${say.draft.cancel}</button>
         <button form=${FORM} class=${shown ? "" : "main"} disabled=${busy !== null}>${say.draft.preview}</button>
         ${shown && html`<button type="button" class=${removed ? "bad" : "main"} disabled=${busy !== null} onClick=${apply}>${say.effect.apply(shown.moves.length)}</button>`}
       </footer>

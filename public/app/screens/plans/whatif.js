@@ -2,7 +2,7 @@
 
 import { post } from "/app/api.js";
 import { href } from "/app/router.js";
-import { html, useState } from "/app/markup.js";
+import { html, useEffect, useRef, useState } from "/app/markup.js";
 import { Failure } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
 import { plans as say } from "/app/texts/plans.js";
@@ -20,20 +20,31 @@ export function WhatIf() {
   const [answer, setAnswer] = useState(null);
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
+  const life = useRef(null);
+  useEffect(() => () => life.current?.abort(), []);
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value.trim() !== ""));
 
   async function compute(event) {
     event.preventDefault();
+    life.current?.abort();
+    const { signal } = (life.current = new AbortController());
     setAnswer(null);
     setProblem(null);
     setBusy(true);
     try {
-      setAnswer(await post("/api/admin/dashboard", { action: "whatIf", settings: given }));
+      setAnswer(await post("/api/admin/dashboard", { action: "whatIf", settings: given }, { signal }));
     } catch (error) {
-      setProblem(error);
+      if (!signal.aborted) setProblem(error);
     } finally {
-      setBusy(false);
+      if (!signal.aborted) setBusy(false);
     }
+  }
+
+  function change(name, value) {
+    life.current?.abort(); // an answer that is there or under way is to another question
+    setAnswer(null);
+    setBusy(false);
+    edit({ ...settings, [name]: value });
   }
 
   return html`
@@ -45,7 +56,7 @@ export function WhatIf() {
         <div class="grid">
           ${Object.entries(said.settings).map(([name, [label, about]]) => html`
             <label key=${name} class="field"><span><code>${label}</code></span>
-              <${Setting} name=${name} value=${settings[name] ?? ""} change=${(value) => edit({ ...settings, [name]: value })} />
+              <${Setting} name=${name} value=${settings[name] ?? ""} change=${(value) => change(name, value)} />
               <small class="soft">${about}</small>
             </label>`)}
         </div>
