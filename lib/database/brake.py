@@ -19,6 +19,7 @@ from lib.database import ledger
 from lib.database.connection import Connection, Database
 from lib.database.keys import as_text, id_in, whose
 from lib.database.previews import digest_of
+from lib.database.tallies import LIVE
 from lib.errors import Declined
 from lib.model import ActionKind
 from lib.model.reason import Rule
@@ -144,10 +145,9 @@ async def _count(connection: Connection, counts: Counts, *, most: int, percent: 
 
 async def _engage(connection: Connection, counts: Counts, recent: int) -> str:
     cursor = await connection.execute(
-        """
+        f"""
         UPDATE brake SET engaged_at = clock_timestamp(),
-            reason = %(recent)s || ' ' || %(name)s || ' within an hour, '
-                || (SELECT count(*) FROM services WHERE state = 'live') || ' services live'
+            reason = %(recent)s || ' ' || %(name)s || ' within an hour, ' || {LIVE} || ' services live'
         WHERE counts = %(counts)s RETURNING reason
         """,
         {"counts": counts, "recent": str(recent), "name": _NAMES[counts]},

@@ -168,6 +168,7 @@ _SETTLE = """
         last_error = %(error)s,
         waits_for = %(waits_for)s,
         due_at = CASE WHEN %(nudged)s THEN clock_timestamp() ELSE %(due_at)s END,
+        dated = %(due_at)s::timestamptz IS NOT NULL,
         priority = CASE WHEN %(nudged)s OR NOT %(answered)s THEN priority ELSE %(routine)s END,
         parked_reason = CASE WHEN %(keeps)s THEN parked_reason ELSE %(reason)s END,
         problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
@@ -335,20 +336,33 @@ class Load:
     """Whose last pass failed, and is repeated by itself."""
 
 
+_OLDEST = f"""
+    (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(d.due_at)), 0)::float
+    FROM unnest(%(ours)s::text[]) AS l (lane) CROSS JOIN LATERAL (
+        SELECT due_at {_OF_PRIORITY.format(lane="l.lane", priority="{priority}")} ORDER BY due_at LIMIT 1) AS d)
+"""
+
+_LOAD = f"""
+    SELECT {_OLDEST.format(priority=Priority.ASKED.value)} AS oldest_seconds,
+        {_OLDEST.format(priority=Priority.ROUTINE.value)} AS backlog_seconds,
+        (SELECT count(*) FROM unnest(%(lanes)s::text[]) AS l (lane)
+            CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
+            JOIN due USING (lane, priority) WHERE due_at <= statement_timestamp()) AS due,
+        (SELECT count(*) FROM due WHERE parked_reason IS NOT NULL) AS parked,
+        (SELECT count(*) FROM due WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
+"""
+"""Ranges of indexes: of rows whose date has not come none is read, however many there are."""
+
+
 async def load(db: Database) -> Load:
     """How much is due and parked, and for how long the oldest waits."""
     row = await db.row(
-        f"""
-        SELECT
-            coalesce(extract(epoch FROM clock_timestamp() - min(due_at) FILTER (WHERE waiting AND priority = 0)),
-                0)::float AS oldest_seconds,
-            coalesce(extract(epoch FROM clock_timestamp() - min(due_at) FILTER (WHERE waiting AND priority = 1)),
-                0)::float AS backlog_seconds,
-            count(*) FILTER (WHERE due_at <= statement_timestamp()) AS due,
-            count(*) FILTER (WHERE parked_reason IS NOT NULL) AS parked,
-            count(*) FILTER (WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
-        FROM (SELECT *, lane <> 'out' AND due_at <= statement_timestamp() AND {FREE} AS waiting FROM due) AS d
-        """
+        _LOAD,
+        {
+            "ours": [lane.value for lane in Lane if lane is not Lane.OUT],
+            "lanes": [lane.value for lane in Lane],
+            "priorities": [priority.value for priority in Priority],
+        },
     )
     assert row is not None
     return Load(**row)

@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
+from lib.database import events_by_hour
 from lib.database.connection import Connection, Database
 from lib.database.overview import took
 
@@ -134,5 +135,7 @@ async def _fold(connection: Connection, name: str) -> bool:
     if page["upto"] is None or page["upto"] <= mark[column]:
         return False
     await connection.execute(_FOLD[name], {**given, "upto": page["upto"]})
+    if name == "events":
+        await connection.execute(events_by_hour.FOLD, {"at": mark["at"], "upto": page["upto"]})
     await connection.execute(f"UPDATE metric_marks SET {column} = %s WHERE name = %s", (page["upto"], name))
     return bool(page["rows"] == PAGE)

@@ -73,8 +73,8 @@ WRITTEN = (
 _ROWS = f"""
     SELECT {", ".join(f"m.{name}" for name in WRITTEN if name != "server_group_id")},
         m.server_group_id::text AS server_group_id, m.updated_at,
-        (SELECT count(*) FROM services s WHERE s.provider = m.billing_provider AND s.price_id = m.billing_plan_id
-            AND s.state <> 'terminated') AS services
+        (SELECT coalesce(sum(t.n), 0)::bigint FROM tallies t
+            WHERE t.name = 'prices' AND t.labels = ARRAY[m.billing_provider, m.billing_plan_id]) AS services
     FROM plan_mappings m
 """
 

@@ -32,6 +32,7 @@ from lib.database import (
     outbox,
     pulses,
     sweeps,
+    tallies,
     unsettled,
 )
 from lib.errors import BridgeError, DatabaseUnavailable, Denied, NotFound, Refused, SchemaOutdated
@@ -358,6 +359,8 @@ class Sweeper:
         if self._settings.alarm is not None:
             await alerts.remind(self._db)
         await self._look_at_token()
+        await tallies.fold(self._db, long=0)
+        await tallies.count_anew(self._db)
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
         return None
 

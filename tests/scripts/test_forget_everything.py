@@ -87,6 +87,7 @@ STAYS = {
         "disputes": "provider status reason currency network_reason case_type",
         "due": "kind waits_for parked_reason lane",
         "events": "provider type outcome source",
+        "events_by_hour": "source",
         "leases": "name",
         "metric_marks": "name",
         "metric_totals": "name labels",
@@ -103,6 +104,7 @@ STAYS = {
         "shadow_plans": "provider",
         "subscriptions": "provider",
         "sweeps": "phase counts",
+        "tallies": "name labels",
     },
     "what is sold, and who of the operator's did something": {
         "actions": "actor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lib.database.connection import Database
+from lib.database.tallies import LIVE
 from lib.model import CustomerKey, Hold, Service, ServiceKey, ServiceState
 from lib.model.provider import Provider
 from lib.policy.what_if import Remembered
@@ -69,5 +70,6 @@ async def concerned(
 
 async def live(db: Database) -> int:
     """How many services run."""
-    row = await db.row("SELECT count(*) AS n FROM services WHERE state = 'live'")
-    return int(row["n"]) if row else 0
+    row = await db.row(f"SELECT {LIVE} AS n")
+    assert row is not None
+    return int(row["n"])

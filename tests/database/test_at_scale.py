@@ -1,0 +1,143 @@
+"""With 100,000 customers and 1,000,000 rows of the ledger each screen's first answer comes from ranges of indexes."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from scripts._postgres import Postgres
+from tests.database.scale import BIG, CUSTOMERS, fill
+from tests.world import ADMIN_KEY, World, make_world
+
+BEARER = {"Authorization": f"Bearer {ADMIN_KEY}"}
+
+ROWS = 5_000
+"""More than one part of a first answer reads, sorts or hands on; a fiftieth of what any of these tables holds."""
+
+PAGES = 20_000
+"""More than a first answer touches of the database's pages, all of its parts together."""
+
+SCREENS = [
+    ("overview", ["dashboard", "work?view=upcoming&days=7", "orders?view=reconciliation&provider=bank_transfer"]),
+    ("customers", ["customers", "customers?email=many19", "customers?name=customer+7", "customers?domain=shop77",
+        "customers?identifier=sub_777", "customers?state=suspended", "customers?hold=unpaid",
+        "customers?reason=no_email"]),
+    ("customer", ["customers?id=cus_777", "events?customer=cus_777", "events?direction=ledger&customer=cus_777",
+        "orders?customer=cus_777"]),
+    ("work", ["work", "work?state=parked", "work?state=due", "work?state=waiting", "work?state=working",
+        "work?reason=no_email", "work?view=upcoming&days=60"]),
+    ("plans", ["plans"]),
+    ("events", ["events", "events?type=invoice.paid", "events?outcome=ignored", "events?from=-1h",
+        "events?direction=out", "events?direction=ledger", "events?direction=ledger&kind=resume",
+        "events?direction=ledger&state=failed", "events?direction=ledger&actor=anna"]),
+    ("orders", ["orders", "orders?state=paid", "orders?state=failed", "orders?provider=cash_on_delivery",
+        "orders?email=many777@example.com", "orders?notLive=true", "orders?overpaid=true", "orders?disputed=true",
+        "orders?openOffline=true", "orders?overdue=true", "orders?paidLate=true", "orders?escrow=releasable"]),
+    ("health", ["/api/health", "/api/health?detailed", "/api/health?format=prometheus"]),
+]  # fmt: skip
+"""What each screen asks for first, and each of its filters."""
+
+
+@pytest.fixture(scope="module")
+def big(postgres: Postgres, template_database: str) -> Iterator[World]:
+    """A world with many in it, for all tests of this module; they write nothing."""
+    url = postgres.create_database("at_scale", template_database)
+    with make_world(url) as world:
+        fill(world.connection)
+        yield world
+    postgres.drop_database("at_scale")
+
+
+Sent = tuple[str, Mapping[str, Any] | Sequence[Any] | None]
+
+
+@contextmanager
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sent]]:
+    """Every statement that is sent meanwhile, with its parameters."""
+    sent: list[Sent] = []
+    execute = psycopg.AsyncConnection.execute
+
+    async def listened(self: Any, query: Any, params: Any = None, **more: Any) -> Any:
+        sent.append((query, params))
+        return await execute(self, query, params, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.AsyncConnection, "execute", listened)
+        yield sent
+
+
+def plan(world: World, statement: str, parameters: Any) -> dict[str, Any]:
+    """How the database does it: what it really read of each part. What it wrote is undone."""
+    with world.connection.transaction(force_rollback=True):
+        cursor = world.connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters)
+        (row,) = cursor.fetchall()
+    found: dict[str, Any] = row["QUERY PLAN"][0]["Plan"]
+    return found
+
+
+def parts(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's parts, the whole first."""
+    yield node
+    for below in node.get("Plans", []):
+        yield from parts(below)
+
+
+def too_much(whole: dict[str, Any]) -> Iterator[str]:
+    """What of a plan grows with the number of customers."""
+    if (pages := whole["Shared Hit Blocks"] + whole["Shared Read Blocks"]) > PAGES:
+        yield f"{pages} pages"
+    for part in parts(whole):
+        kind, table = part["Node Type"], part.get("Relation Name") or part.get("Index Name") or ""
+        thrown = part.get("Rows Removed by Filter", 0) + part.get("Rows Removed by Index Recheck", 0)
+        rows = (part["Actual Rows"] + thrown) * part["Actual Loops"]
+        if kind == "Seq Scan" and table in BIG:
+            yield f"goes through {table}"
+        if rows > ROWS:
+            yield f"{kind} {table} of {rows:.0f} rows"
+
+
+PLANNED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
+
+
+@pytest.mark.parametrize(("screen", "asked"), SCREENS, ids=[name for name, _ in SCREENS])
+async def test_a_first_answer_is_a_range_of_an_index(
+    big: World, monkeypatch: pytest.MonkeyPatch, screen: str, asked: list[str]
+) -> None:
+    """No statement of any of them goes through a table, sorts much, or reads more than a page and what is wrong."""
+    wrong: dict[str, list[str]] = {}
+    read = 0
+    for address in asked:
+        with listening(monkeypatch) as sent:
+            async with big.functions(ORDERS="on") as client:
+                path, _, query = address.partition("?")
+                route = path if path.startswith("/") else f"/api/admin/{path}"
+                answer = await client.get(f"{route}?{query}", headers={} if address == "/api/health" else BEARER)
+        assert answer.status_code == 200, answer.text
+        for statement, parameters in sent:
+            if not statement.lstrip().startswith(PLANNED):
+                continue
+            read += 1
+            if found := list(too_much(plan(big, statement, parameters))):
+                wrong.setdefault(address, []).append(f"{' '.join(statement.split())[:90]}: {', '.join(found)}")
+    assert read >= len(asked)
+    assert wrong == {}, json.dumps(wrong, indent=1)
+
+
+async def test_what_it_shows_is_what_is_there(big: World) -> None:
+    """The numbers that are kept are those that counting finds, at any size."""
+    async with big.functions() as client:
+        shown = (await client.get("/api/admin/dashboard", headers=BEARER)).json()
+        plans = (await client.get("/api/admin/plans", headers=BEARER)).json()["data"]
+    states = big.sql("SELECT state, count(*) AS n FROM services GROUP BY 1")
+    assert {state: n for state, n in shown["services"].items() if n} == {row["state"]: row["n"] for row in states}
+    (due,) = big.sql("SELECT count(*) AS n FROM due WHERE parked_reason IS NULL AND due_at <= now()")
+    assert (shown["customers"], shown["queue"]["due"]) == (CUSTOMERS, due["n"])
+    waiting = big.sql("SELECT count(*) AS n FROM due WHERE parked_reason IS NULL AND due_at > now()")
+    assert sum(shown["queue"]["waiting"].values()) == waiting[0]["n"]
+    (day,) = big.sql("SELECT count(*) AS n FROM events WHERE received_at > now() - interval '1 day'")
+    assert abs(shown["events"]["lastDay"] - day["n"]) <= 2, "a second or two later"
+    live = big.sql("SELECT price_id, count(*) AS n FROM services WHERE state <> 'terminated' GROUP BY 1")
+    assert {row["billingPlanId"]: row["services"] for row in plans} == {row["price_id"]: row["n"] for row in live}
