@@ -154,7 +154,7 @@ class Moving:
         if self._session is not None and not _belongs(order, self._session):
             self._session = None
         before, order = order, await self._linked(connection, order, known)
-        fact = self._fact(order, known)
+        fact = self._fact(order, known, before.refunded)
         moved: policy.Move | None = None
         if fact is not None:
             order, moved = await self._apply(connection, order, fact, known)
@@ -191,13 +191,14 @@ class Moving:
             await orders.log(connection, order.id, step)
         return current
 
-    def _fact(self, order: Order, known: Known) -> OrderFact | None:
+    def _fact(self, order: Order, known: Known, went_before: int) -> OrderFact | None:
         session = self._session
         seen = policy.Seen(
             session=(session.status, session.payment_status) if session is not None else None,
             intent=known.intent,
             came=known.came(order.currency),
             went=order.refunded,
+            went_before=went_before,
         )
         fact = policy.fact_of(seen, order.state)
         end = order.expires_at if session is None and order.session_id is None else None

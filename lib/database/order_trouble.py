@@ -11,7 +11,8 @@ async def troubles_of(connection: Connection, order_id: str) -> dict[str, Troubl
     """Refunds and disputes of each payment of an order, by its id; the caller holds the order's row.
 
     Only what is in the order's own currency is added up, which is all of it unless somebody refunds by hand. A lost
-    dispute in another currency has taken all of its payment.
+    dispute in another currency has taken all of its payment. What was asked for and never made at Stripe has no id of
+    its own, and moved nothing.
     """
     cursor = await connection.execute(
         """
@@ -21,7 +22,9 @@ async def troubles_of(connection: Connection, order_id: str) -> dict[str, Troubl
         FROM orders o JOIN payments p USING (order_id)
         CROSS JOIN LATERAL (
             SELECT sum(r.amount) FILTER (WHERE r.status = 'succeeded') AS refunded,
-                bool_or(r.status <> ALL(%(refund_ended)s)) AS under_way, max(coalesce(r.ended_at, r.created_at)) AS last
+                bool_or(r.status <> ALL(%(refund_ended)s)) AS under_way,
+                max(coalesce(r.ended_at, r.created_at)) FILTER (WHERE r.refund_id IS DISTINCT FROM r.request_id::text)
+                    AS last
             FROM refunds r
             WHERE (r.payment_id = p.payment_id OR (r.provider = 'stripe' AND r.charge_id = p.charge_id))
                 AND r.currency = o.currency

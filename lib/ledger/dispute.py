@@ -54,7 +54,9 @@ class Quarrel:
             await ledger.add(connection, [_note(dispute, dispute.customer_id, before)])
         if payment is not None:
             await orders.log(connection, payment.order_id, self._step(payment))
-            await due.nudge(connection, [nudge("order", payment.order_id)])
+            later = await payments.that_may_be_too_much(connection, payment)
+            marks = [nudge("order", payment.order_id), *(nudge("payment", intent_id) for intent_id in later)]
+            await due.nudge(connection, marks)
         await self._tell(connection, before, payment)
 
     def _step(self, payment: Payment) -> Step:

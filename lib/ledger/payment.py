@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from lib.database import due, money_back, orders, outbox, payments, refund_requests
 from lib.database.connection import Connection
+from lib.database.order_trouble import troubles_of
 from lib.errors import NotFound
 from lib.kinds import Context, Ended, nudge
 from lib.ledger.said import Said, is_paid_otherwise, numbers_of
@@ -285,7 +286,11 @@ async def _paid_twice(connection: Connection, payment: Payment) -> Problem | Non
     if order is None or asked is None or order.terms.mode is not OrderMode.PAYMENT:
         return None
     known = [one for one in await payments.standing(connection, order.id) if one.state is PaymentState.SUCCEEDED]
-    rest = {one.id: left(one.came, await refund_requests.of_payment(connection, one.id)) for one in known}
+    troubles = await troubles_of(connection, order.id)
+    lost = {one.id: troubles[one.id].lost if one.id in troubles else 0 for one in known}
+    rest = {
+        one.id: left(one.came, await refund_requests.of_payment(connection, one.id)) - lost[one.id] for one in known
+    }
     before = [rest[one.id] for one in known if one.attempt < payment.attempt and one.currency == payment.currency]
     if not before or (found := surplus(asked, before, rest[payment.id])) <= 0:
         return None

@@ -265,6 +265,7 @@ async def _refused(at: Refunding, request: RefundRequest, why: str) -> None:
         await orders.locked(connection, request.order_id)
         await refund_requests.refused(connection, request.id, why)
         await orders.log(connection, request.order_id, _step(request, StepState.FAILED, at, error=why))
+        await due.nudge(connection, [nudge("order", request.order_id)])
 
     await at.db.transact(write)
 

@@ -83,6 +83,8 @@ class OrderFact(StrEnum):
     """Succeeded refunds equal the total."""
     REFUND_FAILED = "refund_failed"
     """A refund that had succeeded failed later: not all of the money is back any more."""
+    PAID_AGAIN = "paid_again"
+    """All of its money was back, and a later bill of it is paid."""
 
 
 class PaymentState(StrEnum):

@@ -28,6 +28,7 @@ _TO: Mapping[OrderFact, OrderState] = {
     OrderFact.GIVEN_UP: OrderState.FAILED,
     OrderFact.REFUNDED: OrderState.REFUNDED,
     OrderFact.REFUND_FAILED: OrderState.PAID,
+    OrderFact.PAID_AGAIN: OrderState.PAID,
 }
 """Each fact leads to one state only, so that the same fact twice is nothing new."""
 
@@ -46,6 +47,7 @@ _FROM: Mapping[OrderFact, frozenset[OrderState | None]] = {
     OrderFact.GIVEN_UP: frozenset({OrderState.PAYING}),
     OrderFact.REFUNDED: frozenset({OrderState.PAID}),
     OrderFact.REFUND_FAILED: frozenset({OrderState.REFUNDED}),
+    OrderFact.PAID_AGAIN: frozenset({OrderState.REFUNDED}),
 }
 """Where each fact is news (design section 7, row by row)."""
 
@@ -143,6 +145,8 @@ class Seen:
     """What succeeded payments brought."""
     went: int = 0
     """What succeeded refunds took."""
+    went_before: int = 0
+    """What they had taken when that was written down last."""
 
 
 def fact_of(seen: Seen, state: OrderState | None) -> OrderFact | None:
@@ -173,4 +177,6 @@ def _money_back(seen: Seen, state: OrderState) -> OrderFact | None:
         return None
     if seen.went >= seen.came:
         return OrderFact.REFUNDED
-    return OrderFact.REFUND_FAILED if state is OrderState.REFUNDED else None
+    if state is not OrderState.REFUNDED:
+        return None
+    return OrderFact.REFUND_FAILED if seen.went < seen.went_before else OrderFact.PAID_AGAIN

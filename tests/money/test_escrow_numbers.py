@@ -10,8 +10,12 @@ from lib.checkout import collecting, offline, offline_refund
 from lib.checkout import escrow as held
 from lib.checkout.collecting import Money
 from lib.checkout.till import Till
-from lib.errors import Declined
+from lib.database import due
+from lib.errors import Declined, Retryable
+from lib.kinds import nudge
+from lib.ledger.refunding import Refunding, refund
 from lib.policy.escrow import Pot, due_to_seller
+from lib.stripe_client import writes as stripe_writes
 from tests.killed import lives, writes
 from tests.money import goods
 from tests.money.shop import BASIC, ON, ONCE, OURS, Shop
@@ -132,11 +136,11 @@ async def test_what_was_lost_in_part_is_not_all(shop: Shop) -> None:
 async def test_a_refund_that_fails_later_is_held_anew(shop: Shop) -> None:
     """The money is back since it failed: the quiet days begin there, and not where the refund was asked for."""
     await bought(shop)
-    refund = shop.stripe.refund(shop.payments()[0]["charge_id"])
+    gone = shop.stripe.refund(shop.payments()[0]["charge_id"])
     await shop.hear(**OUT)
     await days_pass(shop, 40)
     assert shop.order()["escrow"] == "returned"
-    shop.stripe.fail_refund(refund["id"])
+    shop.stripe.fail_refund(gone["id"])
     await shop.hear(**OUT)
     assert (shop.order()["state"], shop.order()["escrow"]) == ("paid", "held")
     await days_pass(shop)
@@ -206,6 +210,25 @@ async def test_a_part_that_was_given_up_is_no_sellers(world: World) -> None:
         past(world, 15)
         done = await held.release(till, made.id)
     assert (done.order.released, done.order.collected, done.order.returned) == (1900, 2800, 900)
+
+
+async def test_a_refund_that_never_was_takes_nothing_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for and refused at last moved no money: it is free as it was, and held by nothing."""
+    monkeypatch.setattr(stripe_writes, "WRITE_RETRIES", 0)
+    order_id, _ = await bought(shop)
+    await days_pass(shop)
+    shop.stripe.fail_next("POST", "/v1/refunds", 503, times=99)
+    async with shop.world.bridge(**ON, **OUT) as bridge:
+        with pytest.raises(Retryable):
+            await refund(Refunding(bridge.settings, bridge.db, bridge.stripe, actor="anna"), order_id, 1000, None)
+        await due.mark(bridge.db, [nudge("order", order_id)])
+        await bridge.drain(deadline=time.monotonic() + 60, lanes=OURS)
+    assert shop.order()["escrow"] == "held"
+    shop.stripe.clear_faults()
+    shop.stripe.fail_next("POST", "/v1/refunds", 400)
+    await shop.rest(**OUT)
+    assert [row["status"] for row in shop.books()["refunds"]] == ["failed"]
+    assert (shop.order()["escrow"], free(shop)) == ("releasable", [(5000, 0)] * 2)
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------
@@ -289,7 +312,7 @@ def about(shop: Shop, order_id: str) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("came", "went", "due"),
+    ("came", "went", "left"),
     [
         (1900, 0, 1710),
         (1900, 500, 1210),
@@ -302,7 +325,7 @@ def about(shop: Shop, order_id: str) -> tuple[str, int]:
         (0, 0, 0),
     ],
 )
-def test_what_is_due_to_a_seller(came: int, went: int, due: int) -> None:
+def test_what_is_due_to_a_seller(came: int, went: int, left: int) -> None:
     """The frozen net of 17.10 less what never came and what went back, and never less than nothing."""
     made = replace(goods.order(goods.terms(seller_id=SELLER)), seller_net=1710)
-    assert due_to_seller(made, Pot(came=came, went=went)) == due
+    assert due_to_seller(made, Pot(came=came, went=went)) == left

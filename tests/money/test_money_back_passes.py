@@ -103,6 +103,17 @@ async def test_a_renewal_that_is_refunded_leaves_the_order_paid(shop: Shop) -> N
     assert shop.order(order_id)["state"] == "refunded"
 
 
+async def test_a_later_bill_of_a_refunded_order_is_said_as_what_it_is(shop: Shop) -> None:
+    """All of its money was back, and the next bill is paid: the order is paid again, and no refund has failed."""
+    order_id, session = await bought(shop, "price_basic_monthly")
+    shop.stripe.refund(shop.payments()[0]["charge_id"])
+    await shop.hear()
+    shop.stripe.renew(shop.stripe.get(session)["subscription"])
+    await shop.hear()
+    assert (shop.order(order_id)["state"], shop.order()["refunded"]) == ("paid", 1900)
+    assert [fact for _, fact in shop.steps()] == ["started", "paid", "refunded", "paid_again"]
+
+
 STATUSES = ["needs_response", "under_review", "warning_needs_response", "warning_under_review"]
 
 

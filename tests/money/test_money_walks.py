@@ -199,6 +199,8 @@ def to_ask(shop: Shop, session_id: str) -> list[tuple[str, str]]:
     for place, one in enumerate(sorted(intents, key=lambda one: int(known[one["id"]]))):
         back = [refund for refund in shop.stripe.refunds.values() if refund["charge"] == one["latest_charge"]]
         left = one["amount_received"] - sum(refund["amount"] for refund in back if refund["status"] == "succeeded")
+        quarrels = [quarrel for quarrel in shop.stripe.disputes.values() if quarrel["charge"] == one["latest_charge"]]
+        left -= sum(quarrel["amount"] for quarrel in quarrels if quarrel["status"] == "lost")
         if place > 0 and left > max(5000 - kept, 0):
             found.append((one["id"], "paid_twice"))
         kept += left

@@ -313,6 +313,24 @@ async def test_money_that_comes_twice_is_a_payment_and_a_persons_turn(shop: Shop
     assert asked(shop) == [("paid_twice", two["payment_intent_id"])]
 
 
+async def test_what_a_lost_dispute_took_may_come_again(shop: Shop) -> None:
+    """A buyer whose bank took the money back pays once more: the debt is paid once, and nobody is asked."""
+    order_id, session = await shop.begin(ONCE)
+    shop.stripe.complete_checkout(session, "ada@example.com")
+    await shop.hear()
+    dispute = shop.stripe.dispute(shop.payments()[0]["charge_id"])
+    await shop.hear()
+    intent = elsewhere(shop, order_id)
+    await shop.hear()
+    assert asked(shop) == [("paid_twice", intent)]
+    shop.stripe.close_dispute(dispute["id"], "lost")
+    await shop.hear()
+    assert asked(shop) == []
+    shop.stripe.close_dispute(dispute["id"], "won")
+    await shop.hear()
+    assert asked(shop) == [("paid_twice", intent)]
+
+
 async def test_money_for_what_was_refunded_is_a_persons_turn(shop: Shop) -> None:
     """No order comes back to life by it; once it is refunded at Stripe, too, nobody is asked any more."""
     order_id, session = await shop.begin(ONCE)

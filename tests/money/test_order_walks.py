@@ -215,13 +215,14 @@ class OrderWalk(RuleBasedStateMachine):
         for intent_json, invoice_json, share_json in read.payments:
             self._remember(intent_json, invoice_json, share_json, session)
         trouble = Trouble(refunded=self._went())
-        self.order = replace(self.order, refunded=trouble.refunded)
+        before, self.order = self.order.refunded, replace(self.order, refunded=trouble.refunded)
         known = Known(sorted(self.payments.values(), key=lambda payment: payment.attempt), {"all": trouble})
         seen = policy.Seen(
             (session.status, session.payment_status),
             intent=known.intent,
             came=known.came("eur"),
             went=trouble.refunded,
+            went_before=before,
         )
         fact = policy.fact_of(seen, self.order.state)
         if fact is None:

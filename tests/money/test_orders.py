@@ -23,7 +23,7 @@ TABLE = {
     (OrderState.FAILED, OrderState.PAID): {"paid", "collected"},
     (OrderState.EXPIRED, OrderState.PAID): {"paid", "collected"},
     (OrderState.PAID, OrderState.REFUNDED): {"refunded"},
-    (OrderState.REFUNDED, OrderState.PAID): {"refund_failed"},
+    (OrderState.REFUNDED, OrderState.PAID): {"refund_failed", "paid_again"},
 }
 """The contract, written down a second time."""
 
@@ -135,7 +135,8 @@ PAID, DEBIT, FREE = ("complete", "paid"), ("complete", "unpaid"), ("complete", "
         (Seen(PAID, came=1900, went=500), OrderState.PAID, None),
         (Seen(PAID, came=1900, went=1900), OrderState.PAID, OrderFact.REFUNDED),
         (Seen(PAID, came=1900, went=1900), OrderState.REFUNDED, OrderFact.REFUNDED),
-        (Seen(PAID, came=1900, went=500), OrderState.REFUNDED, OrderFact.REFUND_FAILED),
+        (Seen(PAID, came=1900, went=500, went_before=1900), OrderState.REFUNDED, OrderFact.REFUND_FAILED),
+        (Seen(PAID, came=3800, went=1900, went_before=1900), OrderState.REFUNDED, OrderFact.PAID_AGAIN),
         (Seen(PAID), OrderState.PAID, None),
         (Seen(PAID), OrderState.REFUNDED, None),
     ],
