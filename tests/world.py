@@ -41,15 +41,18 @@ class World:
         self.panel = panel
         self.stripe_says, self.panel_says = answers
         self.environ = environ
-        self.connection = psycopg.connect(
-            environ["DATABASE_URL"], autocommit=True, row_factory=dict_row, prepare_threshold=None
-        )
+        self.open(environ["DATABASE_URL"])
         self.plan_id = panel.add_plan(BASIC)
         self.big_plan_id = panel.add_plan("big-hosting-plan")
         stripe.create_price("price_basic_monthly")
         stripe.create_price("price_big_monthly", amount=4900)
         self.map_price("price_basic_monthly", BASIC)
         self.map_price("price_big_monthly", "big-hosting-plan")
+
+    def open(self, database_url: str) -> None:
+        """Go on in this database."""
+        self.environ["DATABASE_URL"] = database_url
+        self.connection = psycopg.connect(database_url, autocommit=True, row_factory=dict_row, prepare_threshold=None)
 
     # --- the operator ---
 

@@ -10,8 +10,8 @@ import pytest
 from lib.model.money import OrderFact, OrderState
 from lib.policy.orders import MOVES
 from scripts.sim.stripe_sim import ApiError
+from tests.money.happenings import MONTHLY
 from tests.money.shop import ONCE, Shop, adds_up
-from tests.money.test_money_killed import MONTHLY
 from tests.money.test_money_told import OUT, told
 from tests.world import World
 

@@ -13,8 +13,9 @@ from lib.checkout.offline import Change
 from lib.checkout.till import Done, Till
 from lib.ledger.refunding import Refunded, Refunding, refund
 from tests.killed import Killed, lives, writes
+from tests.money.deaths import Mortal
+from tests.money.happenings import bought, is_refunded_in_part
 from tests.money.shop import ON, Shop
-from tests.money.test_money_killed import bought, is_refunded_in_part, mortal
 from tests.money.test_money_told import OUT
 from tests.money.till import sale, sell
 from tests.world import World
@@ -138,7 +139,7 @@ async def test_an_order_that_is_killed_while_it_is_written_is_there_once(world: 
 async def test_a_refund_at_stripe_that_is_killed_is_made_once_when_it_is_said_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before each commit and call that it makes: said again with its key, one refund is there in the end."""
+    """Before each statement and call that it makes: said again with its key, one refund is there in the end."""
     shop = Shop(world)
 
     async def do(bridge: Bridge, order_id: str) -> Refunded:
@@ -146,20 +147,22 @@ async def test_a_refund_at_stripe_that_is_killed_is_made_once_when_it_is_said_ag
         at = Refunding(bridge.settings, bridge.db, bridge.stripe, actor="anna", act=act)
         return await refund(at, order_id, 2000, "asked by mail")
 
-    async def dies(number: int) -> tuple[str, list[str]]:
+    async def dies(number: int) -> tuple[str, Mortal]:
         order_id, _ = await bought(shop)
         async with world.bridge(**ON, **OUT) as bridge:
             with monkeypatch.context() as patch:
-                did = mortal(bridge, patch, dies_before=number)
+                mortal = Mortal(bridge, number)
+                mortal.begin(patch)
                 with contextlib.suppress(Killed):
                     await do(bridge, order_id)
-        return order_id, did
+        return order_id, mortal
 
-    order_id, everything = await dies(1000)
+    order_id, lived = await dies(1000)
     await shop.rest(**OUT)
     is_refunded_in_part(shop, order_id)
-    assert everything == ["commit", "POST /v1/refunds", "commit"]  # its row, the money, what Stripe has answered
-    for number in range(1, len(everything) + 1):
+    changes = [lived.done[number - 1] for number in lived.changed]
+    assert changes == ["commit", "POST /v1/refunds", "commit"]  # its row, the money, what Stripe has answered
+    for number in range(1, len(lived.done) + 1):
         order_id, _ = await dies(number)
         async with world.bridge(**ON, **OUT) as bridge:
             assert (await do(bridge, order_id)).amount == 2000
