@@ -1,4 +1,4 @@
-"""Read the mails that customers get as they would be sent, send one to yourself, and send again what was refused."""
+"""Read the mails that customers get as they would be sent, send one to yourself, and see to what did not arrive."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from lib.messages.templates import Facts, Text
 
 NOBODY = "Example Hosting"
+AGAIN = os.EX_TEMPFAIL
+"""What a mail server understands as: not now."""
+
 MOST = 50
 """Mails that `list` shows."""
 
 
 def main() -> None:
-    """Preview, or send a test; exit code 1 when a template can't be filled in, or the mail was not taken."""
+    """Do one of these; exit code 1 when a template can't be filled in, or a mail was not taken or came back."""
     from lib.model.notice import NoticeKind
 
     kinds = [kind.value for kind in NoticeKind]
@@ -29,18 +32,21 @@ def main() -> None:
         prog="scripts/notice",
         description="preview prints the mails to customers with made-up facts, all of them or one kind: "
         f"{', '.join(kinds)}. It needs no settings. test sends one of them to an address of yours over MAIL_URL; "
-        "nothing is written down. list names the mails that were refused for good, or whose answer was lost twice; "
-        "resend lets one of them go out once more with the next pass, if it still is true. "
+        "nothing is written down. list names the mails that were refused for good, came back, or whose answer was lost "
+        "twice; resend lets one of them go out once more with the next pass, if it still is true. bounce reads a mail "
+        "from standard input that says that one of them did not arrive, as a mail server's alias hands it on. "
         "Settings come from the environment or from .env; the environment wins.",
-        epilog="Exit code: 0 all well, 1 a template or the mail server says no, or a mail was refused, 2 it could not "
-        "be done, 130 Ctrl-C.",
+        epilog="Exit code: 0 all well, 1 a template or the mail server says no, or a mail did not arrive, 2 it could "
+        "not be done, 130 Ctrl-C. Of bounce: 0 also for a mail that says nothing of one of ours, 75 it could "
+        "not be done now: the mail server keeps it and tries again.",
     )
-    parser.add_argument("act", choices=("preview", "test", "list", "resend"), metavar="preview|test|list|resend")
+    acts = ("preview", "test", "list", "resend", "bounce")
+    parser.add_argument("act", choices=acts, metavar="|".join(acts))
     parser.add_argument("what", nargs="?", metavar="KIND|ID", help="one of the above; resend: the id of a mail")
     parser.add_argument("--language", help="such as de (default: NOTICE_LANGUAGE)")
     parser.add_argument("--html", action="store_true", help="print the HTML part instead of the text")
     parser.add_argument("--to", metavar="ADDRESS", help="test: where it is sent")
-    parser.add_argument("--actor", help="resend: the name in the ledger (default: $USER)")
+    parser.add_argument("--actor", help="resend, bounce: the name in the ledger (default: $USER)")
     options = parser.parse_args()
     if options.act == "test" and not options.to:
         parser.error("test needs --to: an address of your own")
@@ -51,14 +57,14 @@ def main() -> None:
 
     async def work() -> int:
         load_env_file()
-        if options.act in ("list", "resend"):
-            return await (_list() if options.act == "list" else _resend(options))
+        if options.act in ("list", "resend", "bounce"):
+            return await {"list": _list, "resend": _resend, "bounce": _bounce}[options.act](options)
         return _test(options) if options.act == "test" else _preview(options)
 
     finish(work, "It could not be done", "A mail that was on its way may have been sent.")
 
 
-async def _list() -> int:
+async def _list(_: argparse.Namespace) -> int:
     from lib.database import notices
 
     async with bridge() as manager:
@@ -74,7 +80,7 @@ async def _list() -> int:
             one.notice.kind,
             one.notice.customer or one.notice.order_id,
             one.status,
-            one.answer,
+            one.reported or one.answer,
         )
         for one in newest
     ]
@@ -97,6 +103,24 @@ async def _resend(options: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
             return 1
     print(f"{done.id} ({done.kind}) is due: it goes out with the next passes of the functions or of ./scripts/worker.")
+    return 0
+
+
+async def _bounce(options: argparse.Namespace) -> int:
+    from lib.errors import BridgeError
+    from lib.messages.bounce import LONGEST, of_message
+    from lib.operators import notices
+
+    raw = sys.stdin.buffer.read(LONGEST)
+    try:
+        async with bridge() as manager:
+            await manager.ensure_schema(migrates=False)
+            done = await notices.reported(manager, actor(options.actor), lambda: of_message(raw))
+    except (BridgeError, OSError) as error:
+        print(f"It could not be done: {error}", file=sys.stderr)
+        return AGAIN
+    about = f"{done.notice.id} ({done.notice.kind}): " if done.notice else ""
+    print(f"{about}{done.outcome.replace('_', ' ')}: {done.detail}")
     return 0
 
 

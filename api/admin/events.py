@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import msgspec
 from starlette.background import BackgroundTask
@@ -21,10 +21,13 @@ from lib.operators import bodies, events, ledger, notices, outgoing
 from lib.operators.previews import Shown, or_show_anew
 from lib.operators.views.events import EventView, Grown, LedgerLine, Matches, Replayed
 from lib.operators.views.outgoing import Changed, Deliveries, OutgoingEventView, Tested
-from lib.operators.views.overview import NoticeView
+from lib.operators.views.overview import NoticeReported, NoticeView
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
 from lib.web.typed import CustomerId, Id, Text
+
+if TYPE_CHECKING:
+    from lib.messages.bounce import Bounce
 
 COLUMNS = ("receivedAt", "eventId", "type", "outcome", "source", "customerId", "objectId", "work", "error")
 
@@ -132,8 +135,8 @@ async def _ledger(ask: Ask[Query]) -> Any:
 
 
 async def act(ask: Ask[bodies.Events]) -> Any:
-    """Play received events again; test, resend, skip or enable of outgoing ones; send a refused mail again. Of a
-    filter: `dryRun` first, then `expected` and `asOf`.
+    """Play received events again; test, resend, skip or enable of outgoing ones; send a refused mail again, or tell
+    that one came back. Of a filter: `dryRun` first, then `expected` and `asOf`.
     """
     bridge, given = current(), ask.given
     match given:
@@ -143,10 +146,24 @@ async def act(ask: Ask[bodies.Events]) -> Any:
             return await outgoing.send_test(bridge, ask.actor, given.endpoint)
         case bodies.EnableEndpoint():
             return _then_drain(await outgoing.enable(bridge, ask.actor, given.endpoint))
+        case bodies.ReportNotice():
+            return await notices.reported(bridge, ask.actor, lambda: _bounce(given))
         case bodies.ResendNotice():
             return _then_drain(await notices.resend(bridge, ask.actor, given.notice_id))
         case bodies.Resend() | bodies.Skip():
             return await _resend_or_skip(ask.actor, given)
+
+
+def _bounce(given: bodies.ReportNotice) -> Bounce:
+    from lib.messages.bounce import of_fields, of_message
+
+    if given.message is not None:
+        return of_message(given.message.encode(errors="replace"))
+    return of_fields(given.message_id, given.address, str(given.status), given.diagnostic)
+
+
+def _is_bounce(given: object) -> bool:
+    return isinstance(given, bodies.ReportNotice)
 
 
 async def _resend_or_skip(actor: str, given: bodies.Resend | bodies.Skip) -> Any:
@@ -266,6 +283,9 @@ app = endpoint(
         csv=True,
     ),
     POST=Verb(
-        act, body=bodies.Events, answers={200: Matches | Replayed | Tested, 202: Replayed | Changed | NoticeView}
+        act,
+        body=bodies.Events,
+        answers={200: Matches | Replayed | Tested | NoticeReported, 202: Replayed | Changed | NoticeView},
+        bounces=_is_bounce,
     ),
 )

@@ -130,8 +130,8 @@ def key_scopes(value: str) -> tuple[tuple[str, KeyScope], ...]:
         name, equals, scope = (text.strip() for text in part.partition("="))
         if not name or not equals or scope.lower() not in set(KeyScope) - {KeyScope.ALL}:
             raise ValueError(
-                "must be name=read or name=collect (or name=collect:cash_on_delivery, name=collect:bank_transfer),"
-                " separated by commas; a key without one may do all"
+                "must be name=read, name=bounce or name=collect (or name=collect:cash_on_delivery,"
+                " name=collect:bank_transfer), separated by commas; a key without one may do all"
             )
         found.append((name, KeyScope(scope.lower())))
     if len({name for name, _ in found}) < len(found):

@@ -109,8 +109,8 @@ class Settings:
         parsers.key_scopes,
         None,
         "How far named keys of ADMIN_API_KEY reach, comma-separated: `courier=collect` sees open offline orders and "
-        "tells of their money (`courier=collect:cash_on_delivery`: of one way to pay alone), `books=read` changes "
-        "nothing; all others may do all (docs/security.md).",
+        "tells of their money (`courier=collect:cash_on_delivery`: of one way to pay alone), `mailer=bounce` tells "
+        "of mails that came back, `books=read` changes nothing; all others may do all (docs/security.md).",
     )
     database_url_unpooled: Secret | None = _setting(
         "DATABASE_URL_UNPOOLED",

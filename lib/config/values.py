@@ -50,6 +50,8 @@ class KeyScope(StrEnum):
     """The same, of bank transfers alone."""
     COLLECT_CASH = "collect:cash_on_delivery"
     """The same, of cash on delivery alone."""
+    BOUNCE = "bounce"
+    """To tell that mails to customers came back."""
 
     @property
     def collects(self) -> frozenset[Provider] | None:

@@ -90,7 +90,7 @@ _FACTS = f"""
         CASE WHEN %(size)s THEN pg_database_size(current_database()) END AS database_bytes,
         n.refused AS mails_refused, n.since AS mails_refused_at
     FROM (SELECT count(*) AS refused, min(ended_at) AS since FROM notices
-        WHERE status IN ('refused', 'unsure') AND ended_at > now() - %(recent)s) AS n
+        WHERE status IN ('refused', 'bounced', 'unsure') AND ended_at > now() - %(recent)s) AS n
 """
 
 

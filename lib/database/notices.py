@@ -44,7 +44,7 @@ _WRITE = f"""
 """
 
 _READ = "notice_id::text, provider, customer_id, kind, about, subscription_id, slot, order_id::text, date, send_at"
-_STANDS = "status, attempts, lost, looked_again, answer, recipient, created_at, tried_at, ended_at"
+_STANDS = "status, attempts, lost, looked_again, answer, reported, report, recipient, created_at, tried_at, ended_at"
 
 
 async def write(connection: Connection, notices: Sequence[Notice]) -> None:
@@ -110,6 +110,8 @@ def _written(row: dict[str, Any]) -> Written:
         lost=row["lost"],
         looked_again=row["looked_again"],
         answer=row["answer"],
+        reported=row["reported"],
+        report=row["report"],
         recipient=row["recipient"],
         tried_at=row["tried_at"],
         ended_at=row["ended_at"],
@@ -200,8 +202,8 @@ async def resend(connection: Connection, notice_id: str) -> None:
     await connection.execute(
         f"""
         WITH again AS (
-            UPDATE notices SET status = 'pending', answer = NULL, ended_at = NULL, looked_again = false,
-                send_at = clock_timestamp()
+            UPDATE notices SET status = 'pending', answer = NULL, reported = NULL, reported_at = NULL, ended_at = NULL,
+                looked_again = false, send_at = clock_timestamp()
             WHERE notice_id::text = %(id)s RETURNING notice_id
         )
         INSERT INTO due (kind, key, lane, priority)
@@ -211,11 +213,39 @@ async def resend(connection: Connection, notice_id: str) -> None:
     )
 
 
+async def sent_to(connection: Connection, address: str, days: int) -> list[str]:
+    """The notices that were handed over for an address within so many days, newest first."""
+    cursor = await connection.execute(
+        """
+        SELECT notice_id::text AS id FROM notices
+        WHERE lower(recipient) = lower(%(address)s) AND status IN ('sent', 'unsure', 'bounced')
+            AND tried_at > clock_timestamp() - make_interval(days => %(days)s)
+        ORDER BY tried_at DESC, notice_id
+        """,
+        {"address": address, "days": days},
+    )
+    return [row["id"] for row in await cursor.fetchall()]
+
+
+async def report(connection: Connection, notice_id: str, said: str, digest: str | None, *, bounced: bool) -> None:
+    """Write down what was reported of a notice that the caller has read with `stands`; that it came back is its end."""
+    await connection.execute(
+        """
+        UPDATE notices SET reported = %(said)s, reported_at = clock_timestamp(),
+            report = coalesce(%(digest)s, report),
+            status = CASE WHEN %(bounced)s THEN 'bounced' ELSE status END,
+            ended_at = CASE WHEN %(bounced)s THEN clock_timestamp() ELSE ended_at END
+        WHERE notice_id::text = %(id)s
+        """,
+        {"id": notice_id, "said": said, "digest": digest, "bounced": bounced},
+    )
+
+
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 
 async def trouble(db: Database, limit: int) -> tuple[int, list[Written]]:
-    """How many were refused, or handed over without an answer, and the newest of them."""
+    """How many were refused, came back, or were handed over without an answer, and the newest of them."""
     rows = await db.rows(
         f"""
         SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, false AS erased, count(*) OVER () AS total
@@ -276,9 +306,11 @@ async def erase(connection: Connection, theirs: Mapping[str, Any]) -> int:
     """Forget to whom notices went, and what was answered; what has not been sent is not sent. How many were changed."""
     cursor = await connection.execute(
         f"""
-        UPDATE notices SET recipient = NULL, answer = NULL, ended_at = coalesce(ended_at, clock_timestamp()),
+        UPDATE notices SET recipient = NULL, answer = NULL, reported = NULL,
+            report = NULL, ended_at = coalesce(ended_at, clock_timestamp()),
             status = CASE WHEN status IN ('pending', 'sending') THEN 'obsolete' ELSE status END
-        WHERE {THEIRS} AND (recipient IS NOT NULL OR answer IS NOT NULL OR ended_at IS NULL)
+        WHERE {THEIRS} AND (recipient IS NOT NULL OR answer IS NOT NULL OR reported IS NOT NULL
+            OR ended_at IS NULL)
         """,
         theirs,
     )

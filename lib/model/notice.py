@@ -38,6 +38,8 @@ class NoticeStatus(StrEnum):
     """The server has taken it."""
     REFUSED = "refused"
     """The server refused it for good, or there is no address; `answer` says why."""
+    BOUNCED = "bounced"
+    """The server had taken it, and it came back; `reported` says why."""
     OBSOLETE = "obsolete"
     """It was no longer true when it was to be sent."""
     UNSURE = "unsure"
@@ -49,7 +51,7 @@ class NoticeStatus(StrEnum):
         return self not in (NoticeStatus.PENDING, NoticeStatus.SENDING)
 
 
-TROUBLE = (NoticeStatus.REFUSED, NoticeStatus.UNSURE)
+TROUBLE = (NoticeStatus.REFUSED, NoticeStatus.BOUNCED, NoticeStatus.UNSURE)
 """What a person should look at."""
 
 
@@ -86,6 +88,10 @@ class Written:
     looked_again: bool = False
     """The customer's own pass was asked already whether it is still true."""
     answer: str | None = None
+    reported: str | None = None
+    """What was reported of it after the server had taken it: that it came back, or takes its time."""
+    report: str | None = None
+    """A digest of that report."""
     recipient: str | None = None
     tried_at: datetime | None = None
     ended_at: datetime | None = None

@@ -335,12 +335,43 @@ class Skip(_OfOutgoing, tag_field="action", tag="skip"):
 
 
 class ResendNotice(Given, kw_only=True, tag_field="action", tag="resendNotice"):
-    """Send a mail to a customer once more that was refused, or whose answer was lost; if it still is true."""
+    """Send a mail to a customer once more that was refused or came back, or whose answer was lost; if still true."""
 
     notice_id: Id
 
 
-Events = ReplayThese | TestEndpoint | Resend | Skip | EnableEndpoint | ResendNotice
+Status = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[245]\.[0-9]{1,3}\.[0-9]{1,3}$(?!\n)", description="an enhanced status code (RFC 3463) such as 5.1.1"
+    ),
+]
+
+
+class ReportNotice(Given, kw_only=True, tag_field="action", tag="bounce"):
+    """A mail to a customer came back (`status` 5.x.x), or takes its time (4.x.x): the report as it came in `message`;
+    or what a mail provider's webhook tells of it, with `messageId`, or `address` where only one mail fits.
+    """
+
+    message: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    message_id: Text | None = None
+    address: Text | None = None
+    status: Status | None = None
+    diagnostic: Annotated[str, msgspec.Meta(max_length=5000)] | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        fields = (self.message_id, self.address, self.status, self.diagnostic)
+        if self.message is not None:
+            if any(field is not None for field in fields):
+                yield Fault("message", "invalid", "send the message, or what is told of it, and not both")
+            return
+        if self.message_id is None and self.address is None:
+            yield Fault("", "invalid", "send message, or messageId or address with status")
+        if self.status is None:
+            yield Fault("status", "missing", "send the status code that the mail server gave, such as 5.1.1")
+
+
+Events = ReplayThese | TestEndpoint | Resend | Skip | EnableEndpoint | ResendNotice | ReportNotice
 """What is done by hand about what goes in and out: received events, outgoing ones, mails to customers."""
 
 

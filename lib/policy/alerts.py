@@ -211,7 +211,7 @@ def _disputes(facts: AlertFacts) -> Iterator[Cause]:
 
 def _mails(facts: AlertFacts) -> Iterator[Cause]:
     if facts.mails_refused:
-        detail = "mails to customers were refused for good, or their answer was lost"
+        detail = "mails to customers were refused for good, came back, or their answer was lost"
         what_to_do = "noticesNotSent has the newest: correct the address in Stripe, then send resendNotice to"
         what_to_do += " /api/admin/events."
         title = "Mails are refused"

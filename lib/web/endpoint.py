@@ -83,6 +83,8 @@ class Verb:
     collects: Callable[[Any], bool] | None = None
     """Whether a key that only collects may ask for what was given; `None`: for nothing of this. Of which orders, the
     handler sees to (`Ask.scope`)."""
+    bounces: Callable[[Any], bool] | None = None
+    """The same, for a key that only tells which mails came back."""
 
 
 def endpoint(
@@ -162,12 +164,13 @@ async def _within(request: Request, verb: Verb, name: str, scope: KeyScope) -> A
     """
     if scope is KeyScope.READ and request.method not in ("GET", "HEAD"):
         raise beyond(name, scope)
-    if scope.collects is None:
+    if scope in (KeyScope.ALL, KeyScope.READ):
         return await _given(request, verb)
-    if verb.collects is None:
+    reaches = verb.bounces if scope is KeyScope.BOUNCE else verb.collects
+    if reaches is None:
         raise beyond(name, scope)
     given = await _given(request, verb)
-    if not verb.collects(given):
+    if not reaches(given):
         raise beyond(name, scope)
     return given
 

@@ -63,11 +63,14 @@ _COLLECTS = (
     ' without "anyway"'
 )
 
+_BOUNCES = 'only tells which mails came back: POST /api/admin/events with "bounce"'
+
 
 def beyond(name: str, scope: KeyScope) -> Declined:
     """What is said to a key that reaches less far than what was asked for."""
     of = scope.partition(":")[2]
-    may = _LOOKS if scope.collects is None else _COLLECTS.format(f" of {of}" if of else "")
+    collects = _COLLECTS.format(f" of {of}" if of else "")
+    may = _LOOKS if scope is KeyScope.READ else _BOUNCES if scope is KeyScope.BOUNCE else collects
     detail = f"the key {name} has the scope {scope.value} (KEY_SCOPES), which {may}: use an operator's key for this"
     return Declined("forbidden", detail)
 

@@ -32,7 +32,7 @@ ERASED = {
     "customers": "email name org_name panel_name panel_email",
     "due": "last_error problems",
     "events": "body error",
-    "notices": "answer recipient",
+    "notices": "answer recipient reported report",
     "order_steps": "detail error",
     "orders": "buyer email name domain client_reference fingerprint idempotency_key request session_url"
     " hosted_invoice_url",
@@ -130,7 +130,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "batches": {"given": {"reason": ABOUT}},
     "due": {"last_error": ABOUT, "problems": [{"reason": "login_not_found", "detail": ABOUT, "subject": "x"}]},
     "events": {"error": ABOUT},
-    "notices": {"answer": ABOUT, "recipient": "ada@example.com"},
+    "notices": {"answer": ABOUT, "recipient": "ada@example.com", "reported": ABOUT, "report": "0123abcd"},
     "order_steps": {"error": ABOUT, "detail": {"name": "Ada Example", "said": ABOUT}},
     "outbox": {"last_error": ABOUT},
     "outbox_attempts": {"error": ABOUT},

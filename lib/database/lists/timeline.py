@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -142,8 +142,9 @@ async def _notices(db: Database, customer: CustomerKey, after: Sequence[Any] | N
     """Mails, each by when it was written down, with what became of it."""
     rows = await db.rows(
         f"""
-        SELECT notice_id::text AS id, created_at, kind, subscription_id, slot, status, answer, recipient, language,
-            attempts, date, order_id::text AS order_id, CASE WHEN ended_at IS NULL THEN send_at END AS send_at,
+        SELECT notice_id::text AS id, created_at, kind, subscription_id, slot, status, answer, reported, recipient,
+            language, attempts, date, order_id::text AS order_id,
+            CASE WHEN ended_at IS NULL THEN send_at END AS send_at,
             coalesce(ended_at, tried_at, created_at) AS stands
         FROM notices WHERE provider = %(provider)s AND customer_id = %(customer)s
             {_behind(after, "notice", "created_at", "notice_id::text")}
@@ -157,10 +158,15 @@ async def _notices(db: Database, customer: CustomerKey, after: Sequence[Any] | N
             "notice", row["created_at"], row["id"], row["kind"],
             ServiceKey(row["subscription_id"], row["slot"]) if row["slot"] is not None else None,
             facts={name: row[name] for name in shown if row[name]},
-            steps=(Step(row["status"], row["stands"], {"answer": row["answer"]} if row["answer"] else None),),
+            steps=(Step(row["status"], row["stands"], _said(row) or None),),
         )
         for row in rows
     ]  # fmt: skip
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the mail server said as it took a mail, and what was reported of it later."""
+    return {name: row[name] for name in ("answer", "reported") if row[name]}
 
 
 def _behind(after: Sequence[Any] | None, source: Source, at: str, identifier: str) -> str:

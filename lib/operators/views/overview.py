@@ -200,6 +200,8 @@ class NoticeView(View):
     kind: str
     status: str
     answer: str | None
+    reported: str | None
+    """What was reported after the server had taken it: why it came back, or that it takes its time."""
     subscription_id: str | None
     order_id: str | None
     ended_at: datetime | None
@@ -217,8 +219,27 @@ class NoticeView(View):
         )
 
 
+ReportOutcome = Literal["bounced", "delayed", "unchanged", "unknown", "ambiguous", "not_recognised"]
+"""bounced: it came back. delayed: it is still tried, which is noted. unchanged: it was known, or the mail is sent once
+more anyway. unknown: no mail that is kept fits. ambiguous: several fit, and none is marked. not_recognised: it tells of
+no mail that did not arrive.
+"""
+
+
+class NoticeReported(View):
+    """What was made of a report about a mail to a customer, and the mail as it stands. Nothing of it is an error: who
+    sends reports on has nothing to send again.
+    """
+
+    outcome: ReportOutcome
+    detail: str
+    notice: NoticeView | None
+
+
 class NoticeNumbers(View):
-    """Mails to customers that were refused for good, or whose answer was lost twice: how many, and the newest."""
+    """Mails to customers that were refused for good, came back, or whose answer was lost twice: how many, and the
+    newest.
+    """
 
     total: int
     newest: list[NoticeView]

@@ -166,6 +166,8 @@ export const customers = {
         unknown: "answer lost",
         sent: "sent",
         refused: "refused",
+        bounced: "came back",
+        unsure: "answer lost",
         waiting: "waiting",
       },
     },

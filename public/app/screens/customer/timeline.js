@@ -65,7 +65,7 @@ function byDay(entries, how) {
 function Entry({ entry, customer, reload }) {
   const failed = entry.state === "failed" || entry.facts.error;
   const title = entry.source === "action" ? (texts.kinds[entry.kind] ?? words(entry.kind)) : entry.source === "event" ? entry.kind : words(entry.kind);
-  const error = entry.steps.findLast((step) => step.error)?.error ?? entry.facts.error;
+  const error = entry.steps.findLast((step) => step.error)?.error ?? entry.facts.error ?? notArrived(entry);
   return html`
     <li class=${`entry ${entry.source} ${failed ? "failed" : (entry.state ?? "")}`}>
       <p class="title">
@@ -82,6 +82,13 @@ function Entry({ entry, customer, reload }) {
       </div>
     </li>
   `;
+}
+
+/** What the mail server said of a mail that did not arrive. */
+function notArrived(entry) {
+  if (entry.source !== "notice" || !["refused", "bounced", "unsure"].includes(entry.state)) return undefined;
+  const said = entry.steps.at(-1)?.after;
+  return said?.reported ?? said?.answer;
 }
 
 /** facts -> rule -> steps, each only where there is one. */
