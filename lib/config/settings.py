@@ -125,7 +125,8 @@ class Settings:
         "PROVISIONING_MODE",
         parsers.one_of("live", "shadow", "paused"),
         "live",
-        "`live`; `shadow` decides and records, and writes nothing to the panel; `paused` stores events, no more.",
+        "`live`; `shadow` decides and records, and writes nothing to the panel; `paused` runs no passes: events are"
+        " stored, sweeps compare, alerts are told.",
     )
     welcome: Literal["panel_recovery", "none"] = _setting(
         "WELCOME",

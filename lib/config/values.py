@@ -166,6 +166,12 @@ class Alarm:
     allow_private: bool
 
     @property
+    def receivers(self) -> tuple[Literal["webhook", "mail"], ...]:
+        """Who is told, each for itself."""
+        names: tuple[tuple[Literal["webhook", "mail"], object], ...] = ("webhook", self.url), ("mail", self.email)
+        return tuple(name for name, there in names if there is not None)
+
+    @property
     def shown(self) -> str:
         """Who is told, for people; of an address its host alone."""
         return " and ".join(filter(None, (self.host, self.email)))

@@ -127,6 +127,18 @@ async def claim(
     return await _claim(db, lane, rows, _PICK_DUE, concurrency=concurrency, limit=limit, first=prefer.value)
 
 
+async def due_of(db: Database, kinds: Sequence[str]) -> list[Nudge]:
+    """The rows of these kinds that are due and free."""
+    rows = await db.rows(
+        f"""
+        SELECT kind, key, lane FROM due
+        WHERE kind = ANY(%(kinds)s) AND due_at <= statement_timestamp() AND {FREE} ORDER BY due_at, key
+        """,
+        {"kinds": list(kinds)},
+    )
+    return [Nudge(row["kind"], row["key"], Lane(row["lane"])) for row in rows]
+
+
 async def claim_this(db: Database, wanted: Nudge, *, concurrency: int, force: bool = False) -> Claim | None:
     """Lease this very row if it is due and free, while fewer than `concurrency` leases of its lane exist.
 

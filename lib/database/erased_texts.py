@@ -57,7 +57,8 @@ TEXTS = {
 """Table -> its columns of free text, and which rows are theirs."""
 
 SHARED = {
-    "alerts": ("title", "detail", "told_title", "delivery_error"),
+    "alert_receivers": ("told_title", "error"),
+    "alerts": ("title", "detail"),
     "batches": ("given",),
     "outbox_endpoints": ("last_error",),
     "pulses": ("error",),

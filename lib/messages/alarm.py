@@ -17,7 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 from lib.config import Alarm, Mail, Secret
 from lib.messages.mail import AnswerLost, NotNow, NotTaken, Server, ServerFails
 from lib.messages.sender import Sender
-from lib.model.alert import Severity, What
+from lib.model.alert import Receives, Severity, What
 
 SUMMARY = 1024
 """Characters of PagerDuty's summary."""
@@ -101,15 +101,12 @@ _FORMATS: Mapping[str, Callable[[Word, Alarm], dict[str, Any]]] = {
 }
 
 
-async def tell(alarm: Alarm, word: Word) -> Answer:
-    """Hand a word over to whoever is told; what became of it. Nothing is raised but for a cancellation.
-
-    Where there are two, it counts as taken once both have: after a refusal the other one hears it again.
-    """
-    posted = await _post(alarm, alarm.url, word) if alarm.url is not None else Answer()
-    mailed = await asyncio.to_thread(_mail, alarm, word) if alarm.email is not None else Answer()
-    errors = [answer.error for answer in (posted, mailed) if answer.error is not None]
-    return Answer("; ".join(errors) or None, posted.retry_after)
+async def tell(alarm: Alarm, receiver: Receives, word: Word) -> Answer:
+    """Hand a word over to one of those who are told; what became of it. Nothing is raised but for a cancellation."""
+    if receiver == "mail":
+        return await asyncio.to_thread(_mail, alarm, word)
+    assert alarm.url is not None
+    return await _post(alarm, alarm.url, word)
 
 
 async def _post(alarm: Alarm, url: Secret, word: Word) -> Answer:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 Severity = Literal["critical", "error", "warning"]
 """As receivers of alerts sort them; the words are PagerDuty's."""
+
+Receives = Literal["webhook", "mail"]
+"""Who is told: the address, and the mailbox."""
 
 What = Literal["open", "reminder", "over"]
 """What is told of a cause: that it is there, that it still is, that it is over."""
@@ -158,6 +161,18 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What one receiver has taken of a cause."""
+
+    at: datetime | None = None
+    """When it last took the word that it is so; `None`: it took none, or took that it is over."""
+    title: str | None = None
+    """As what it was told."""
+    error: str | None = None
+    """Why it did not take the last word."""
+
+
+@dataclass(frozen=True, slots=True)
 class AlertRow:
     """An open cause, and what has been told of it. What is over has none."""
 
@@ -168,11 +183,17 @@ class AlertRow:
     remedy: str
     severity: Severity
     opened_at: datetime
-    told_at: datetime | None = None
-    """When the receiver last took a word that it is so."""
-    told_title: str | None = None
-    """As what it was told."""
     clean_since: datetime | None = None
     """When it was looked for and not found any more, if it was not found since."""
-    delivery_error: str | None = None
-    """Why the receiver did not take the last word."""
+    told: Mapping[Receives, Told] = field(default_factory=dict)
+    """By receiver; without those to whom nothing was sent, or who took that it is over."""
+
+    @property
+    def told_at(self) -> datetime | None:
+        """When any of them last took the word that it is so."""
+        return max((told.at for told in self.told.values() if told.at is not None), default=None)
+
+    @property
+    def delivery_error(self) -> str | None:
+        """Why those who did not take the last word did not."""
+        return "; ".join(self.told[name].error or "" for name in sorted(self.told) if self.told[name].error) or None

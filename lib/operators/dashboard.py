@@ -89,7 +89,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
         version=bridge.settings.app_version,
         migration=views.Migration(applied=await schema_version(bridge.db), wanted=latest_version()),
         alerts=alerts,
-        open_alerts=[_open(one, found) for one in found.causes],
+        open_alerts=[*(_open(one, found) for one in found.causes), *_over(found)],
         customers=counts["customers"],
         services={state.value: services.get(state.value, 0) for state in ServiceState},
         holds={hold.value: counts["holds"].get(hold.value, 0) for hold in Hold},
@@ -161,6 +161,25 @@ def _open(cause: Cause, found: _Found) -> views.OpenAlert:
         last_told_at=row.told_at if row else None,
         delivery_error=row.delivery_error if row else None,
     )
+
+
+def _over(found: _Found) -> list[views.OpenAlert]:
+    """What is over, and a receiver refuses to hear it: else nobody would look at the receiver."""
+    names = {one.cause for one in found.causes}
+    return [
+        views.OpenAlert(
+            cause=row.cause,
+            title=row.title,
+            detail=row.detail,
+            remedy=row.remedy,
+            opened_at=row.opened_at,
+            last_told_at=row.told_at,
+            delivery_error=row.delivery_error,
+            over=True,
+        )
+        for row in found.told.values()
+        if row.cause not in names and row.delivery_error is not None
+    ]
 
 
 def _notices(unsent: int, newest: Sequence[Written]) -> views.NoticeNumbers:

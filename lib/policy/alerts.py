@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from lib.model.alert import AlertFacts, AlertLimits, AlertRow, Cause, Receiver, What
+from lib.model.alert import AlertFacts, AlertLimits, AlertRow, Cause, Receiver, Told, What
 from lib.model.reason import Reason, SettingsFault, remedy
 from lib.policy.currencies import shown
 
@@ -58,19 +58,23 @@ def turns_at(facts: AlertFacts) -> datetime | None:
     return min((date for date in dates if date is not None and date > facts.at), default=None)
 
 
-def next_word(row: AlertRow, found: Cause | None, now: datetime) -> What | datetime | None:
-    """What is to be told of a cause after a look; else when to look again; `None`: nothing more.
+def next_word(told: Told | None, row: AlertRow, found: Cause | None, now: datetime) -> What | datetime | None:
+    """What one receiver is to be told of a cause after a look; else when to look again; `None`: nothing more.
 
     Told once, reminded daily while it is found, and over after two looks `CLEAN` apart that did not find it. What has
     become another thing, such as a receiver that was failing and is disabled now, is told anew. What was never told is
-    over without a word.
+    over without a word; and who took that it is over is told anew if it comes back before all others have taken it.
+
+    Args:
+        told: what this receiver has taken of it.
     """
+    told_at = told.at if told is not None else None
     if found is not None:
-        if row.told_at is None or row.told_title != found.title:
+        if told is None or told_at is None or told.title != found.title:
             return "open"
-        again = row.told_at + REMIND
+        again = told_at + REMIND
         return "reminder" if again <= now else again
-    if row.told_at is None:
+    if told_at is None:
         return None
     second = (row.clean_since or now) + CLEAN
     return "over" if second <= now else second

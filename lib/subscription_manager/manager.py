@@ -150,7 +150,7 @@ class SubscriptionManager:
         """
         await self.ensure_schema(migrates=migrates)
         if self.settings.provisioning_mode == "paused":
-            return Drained()
+            return await self._watch(deadline, lanes)
         if self.settings.provisioning_mode == "live" and not self._went_live:
             if planned := await shadow.go_live(self.db):
                 log.info("went_live", customers=planned)
@@ -159,6 +159,26 @@ class SubscriptionManager:
         run = partial(self._run, deadline=deadline)
         drain = Drain(self.db, run, free, workers=workers, deadline=deadline)
         return await drain.to_the_end([nudge(kind, key) for kind, key in first])
+
+    async def _watch(self, deadline: float, lanes: Sequence[Lane]) -> Drained:
+        """Look for causes of alerts and tell them, and nothing else: a pause stops passes, and nobody's watch."""
+        drained, most = Drained(), places(self.settings)
+        while self.settings.alarm is not None:
+            passes = drained.passes
+            for subject in await due.due_of(self.db, (alerts.LOOK.kind, alerts.KIND)):
+                if time.monotonic() > deadline:
+                    drained.out_of_time = True
+                    return drained
+                if subject.lane not in lanes:
+                    continue
+                claim = await due.claim_this(self.db, subject, concurrency=most[subject.lane])
+                if claim is not None:
+                    ended = await self._run(claim, deadline=deadline)
+                    drained.passes += 1
+                    drained.outcomes[type(ended.outcome).__name__.lower() if ended else "lost"] += 1
+            if drained.passes == passes:
+                break
+        return drained
 
     async def _run(self, claim: Claim, **how: Any) -> Ended | None:
         began = time.monotonic()

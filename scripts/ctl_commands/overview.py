@@ -63,10 +63,10 @@ def _tell(board: Mapping[str, Any]) -> None:
         show.table(("reason", "how many", "oldest", "what to do"), rows, empty="")
     if board["openAlerts"]:
         show.heading("Alerts")
-        alerts = [(one["title"], one["detail"], one["remedy"]) for one in board["openAlerts"]]
+        alerts = [("Over: " * one["over"] + one["title"], one["detail"], one["remedy"]) for one in board["openAlerts"]]
         show.table(("alert", "what", "what to do"), alerts, empty="")
     for error in sorted({one["deliveryError"] for one in board["openAlerts"] if one["deliveryError"]}):
-        show.line(f"Nobody hears of alerts: the receiver said {error}")
+        show.line(f"Not everybody hears of alerts: the receiver said {error}")
 
 
 def _sweep(sweep: Mapping[str, Any]) -> str:

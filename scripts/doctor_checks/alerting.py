@@ -37,11 +37,16 @@ async def _tell(alarm: Alarm) -> Finding:
 
     now = datetime.now(UTC)
     said, remedy = "A test of the alerts", "Nothing is to be done: somebody asked for a test."
-    for what in ("open", "over"):
-        word = Word("test", "test", what, said, "Alerts arrive here.", remedy, "warning", now, now)
-        answer = await tell(alarm, word)
-        if answer.error is not None:
-            return fail(f"the test was not taken: {answer.error}", "Correct ALERT_WEBHOOK_URL or ALERT_EMAIL.")
+    errors = []
+    for receiver in alarm.receivers:
+        for what in ("open", "over"):
+            word = Word("test", "test", what, said, "Alerts arrive here.", remedy, "warning", now, now)
+            answer = await tell(alarm, receiver, word)
+            if answer.error is not None:
+                errors.append(answer.error)
+                break
+    if errors:
+        return fail(f"the test was not taken: {'; '.join(errors)}", "Correct ALERT_WEBHOOK_URL or ALERT_EMAIL.")
     return ok(f"{alarm.shown} took a test alert and its end; look whether they arrived")
 
 

@@ -12,6 +12,7 @@ from lib.database import alert_facts
 from lib.messages import alarm as formats
 from lib.messages.alarm import Word
 from lib.policy.alerts import causes
+from scripts.sim.server import serve
 from tests.killed import lives
 from tests.messages.postoffice import PostOffice, certificate, mail, open_office
 from tests.messages.receiver import Receiver, receiving
@@ -66,7 +67,7 @@ async def test_a_cause_is_told_once_reminded_daily_and_told_when_over(world: Wor
         await world.sync(customer, **environ)
         await run(world, environ)
         assert words(receiver) == [(CAUSE, "open")]
-        world.sql("UPDATE alerts SET told_at = told_at - interval '1 day'")
+        world.sql("UPDATE alert_receivers SET told_at = told_at - interval '1 day'")
         await run(world, environ)
         assert words(receiver)[1:] == [(CAUSE, "reminder")]
         world.map_price("price_big_monthly", "big-hosting-plan")
@@ -123,9 +124,9 @@ async def test_a_receiver_that_refuses_is_shown_on_the_page_and_tried_again(worl
 async def test_no_private_address_is_written_to(world: World) -> None:
     """The rules of outgoing events hold: https, and an address of the public internet."""
     await parked(world, {"ALERT_WEBHOOK_URL": "https://127.0.0.1:9/hook"})
-    (row,) = world.sql("SELECT told_at, delivery_error FROM alerts")
+    (row,) = world.sql("SELECT told_at, error FROM alert_receivers")
     assert row["told_at"] is None
-    assert "no address of the public internet" in row["delivery_error"]
+    assert "no address of the public internet" in row["error"]
 
 
 async def test_a_mailbox_is_told(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ async def test_a_mailbox_is_told(world: World, tmp_path: Path, monkeypatch: pyte
         environ = mail(url, ALERT_EMAIL="oncall@example.com")
         office.recipient_says = lambda address: "550 no such mailbox" if address.startswith("oncall") else "250 ok"
         await parked(world, environ)
-        assert "550" in world.sql("SELECT delivery_error FROM alerts")[0]["delivery_error"]
+        assert "550" in world.sql("SELECT error FROM alert_receivers")[0]["error"]
         office.recipient_says = None
         await run(world, environ)
     (letter,) = office.taken
@@ -144,6 +145,131 @@ async def test_a_mailbox_is_told(world: World, tmp_path: Path, monkeypatch: pyte
     assert letter["Subject"] == "Parked: unmapped_price"
     assert letter["Message-ID"].endswith("@example.com>")
     assert "plan_mappings" in office.plain()
+
+
+def refuse(_address: str) -> str:
+    """A mailbox that is not there."""
+    return "550 no such mailbox"
+
+
+async def test_two_receivers_are_told_each_for_themselves(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes a word hears it once, however long the other refuses it: open, reminded, over, and back again."""
+    pem = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    with open_office(office := PostOffice(), pem) as mails, receiving(receiver := Receiver()) as url:
+        environ = {**told(url), **mail(mails, ALERT_EMAIL="oncall@example.com")}
+        office.recipient_says = refuse
+        await parked(world, environ)
+        await run(world, environ)
+        assert words(receiver) == [(CAUSE, "open")]
+        assert office.taken == []
+        office.recipient_says = None
+        await run(world, environ)
+        assert (len(receiver.taken), len(office.taken)) == (1, 1)
+
+        world.sql("UPDATE alert_receivers SET told_at = told_at - interval '1 day'")
+        receiver.status = 503
+        await run(world, environ)
+        await run(world, environ)
+        assert (len(receiver.taken), [letter["Subject"] for letter in office.taken][1:]) == (
+            1, ["Still: Parked: unmapped_price"],
+        )  # fmt: skip
+        receiver.status = 200
+        await run(world, environ)
+        assert (words(receiver)[1:], len(office.taken)) == ([(CAUSE, "reminder")], 2)
+
+        world.map_price("price_big_monthly", "big-hosting-plan")
+        office.recipient_says = refuse
+        await run(world, environ)
+        world.sql("UPDATE alerts SET clean_since = clean_since - interval '6 minutes'")
+        await run(world, environ)
+        await run(world, environ)
+        assert (words(receiver)[2:], len(office.taken)) == ([(CAUSE, "over")], 2)
+        async with world.functions(**environ) as client:
+            (alert,) = (await client.get("/api/admin/dashboard", headers=BEARER)).json()["openAlerts"]
+        assert (alert["cause"], alert["over"]) == (CAUSE, True)
+        assert "550" in alert["deliveryError"]
+
+        rest = "due_at = '2100-01-01' WHERE kind = 'customer'"
+        world.sql("INSERT INTO due (kind, key) VALUES ('customer', 'cus_x') ON CONFLICT DO NOTHING")
+        world.sql(f"UPDATE due SET parked_reason = 'unmapped_price', parked_at = now(), {rest}")  # noqa: S608
+        await look(world, environ)
+        assert (words(receiver)[3:], len(office.taken)) == ([(CAUSE, "open")], 2), "not who knew all the time"
+        assert world.sql("SELECT error FROM alert_receivers WHERE error IS NOT NULL") == []
+        world.sql("DELETE FROM due WHERE key = 'cus_x'")
+        office.recipient_says = None
+        await look(world, environ)
+        world.sql("UPDATE alerts SET clean_since = clean_since - interval '6 minutes'")
+        await run(world, environ)
+        assert words(receiver)[4:] == [(CAUSE, "over")]
+        assert [letter["Subject"] for letter in office.taken][2:] == ["Over: Parked: unmapped_price"]
+        assert world.sql("SELECT cause FROM alerts") == []
+
+
+async def test_a_slow_receiver_keeps_nobody_waiting(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one takes its time the other has heard it, and it is written down; what dies meanwhile tells it once."""
+    pem = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    asked, release = asyncio.Event(), asyncio.Event()
+    slow = Receiver()
+    loop = asyncio.get_running_loop()
+
+    async def hang(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            loop.call_soon_threadsafe(asked.set)
+            while not release.is_set():  # noqa: ASYNC110 - it is another thread's loop
+                await asyncio.sleep(0.02)
+        await slow(scope, receive, send)
+
+    with open_office(office := PostOffice(), pem) as mails, serve(hang) as url:
+        environ = {**told(f"{url}/hook"), **mail(mails, ALERT_EMAIL="oncall@example.com")}
+        await parked_only(world, environ)
+        task = asyncio.create_task(look(world, environ))
+        await asked.wait()
+        while not world.sql("SELECT told_at FROM alert_receivers WHERE receiver = 'mail'"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert len(office.taken) == 1
+        task.cancel()  # the process dies while the slow one thinks
+        await asyncio.gather(task, return_exceptions=True)
+        release.set()
+        world.sql("UPDATE due SET lease_id = NULL, leased_until = NULL")
+        await run(world, environ)
+        assert len(office.taken) == 1
+        assert {what for _, what in words(slow)} == {"open"}
+        assert len(world.sql("SELECT told_at FROM alert_receivers WHERE told_at IS NOT NULL AND error IS NULL")) == 2
+
+
+async def parked_only(world: World, environ: dict[str, str]) -> None:
+    """A customer who waits for a mapping; nobody was told yet."""
+    world.sql("DELETE FROM plan_mappings WHERE billing_plan_id = 'price_big_monthly'")
+    world.buy(customer := world.customer(), "price_big_monthly", domain=None)
+    await world.sync(customer, **{**environ, "ALERT_WEBHOOK_URL": "", "ALERT_EMAIL": ""})
+
+
+async def test_a_pause_stops_no_alert(world: World) -> None:
+    """With PROVISIONING_MODE=paused what a sweep shows, a brake and a refused token are told and over; no pass runs."""
+    with receiving(receiver := Receiver()) as url:
+        environ = told(url, PROVISIONING_MODE="paused")
+        world.buy(customer := world.customer())
+        world.sql("INSERT INTO due (kind, key) VALUES ('customer', %s), ('payment', 'pi_1')", customer)
+        world.sql("UPDATE brake SET engaged_at = now(), reason = 'many' WHERE counts = 'suspensions'")
+        world.panel.knobs.token_expires = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+        async with world.bridge(**environ) as bridge:
+            assert (await bridge.sweep(deadline=asyncio.get_running_loop().time() + 1e9)).finished
+            drained = await bridge.drain(deadline=asyncio.get_running_loop().time() + 60)
+        assert sorted(words(receiver)) == [("brake", "open"), ("token_expires", "open")]
+        assert drained.passes == 3
+        assert (world.panel.orgs, world.sql("SELECT customer_id FROM customers WHERE org_id IS NOT NULL")) == ({}, [])
+        world.sql("UPDATE brake SET engaged_at = NULL")
+        await look(world, environ)
+        world.sql("UPDATE alerts SET clean_since = clean_since - interval '6 minutes'")
+        await run(world, environ)
+        assert words(receiver)[2:] == [("brake", "over")]
+        assert {row["kind"] for row in world.due()} >= {"customer", "payment"}
 
 
 async def test_without_a_receiver_nothing_is_written_or_woken(world: World) -> None:

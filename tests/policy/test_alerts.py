@@ -17,6 +17,7 @@ from lib.model.alert import (
     SideFault,
     Swept,
     ToAnswer,
+    Told,
 )
 from lib.policy.alerts import causes, next_word, turns_at
 
@@ -118,25 +119,28 @@ def test_time_alone_makes_a_cause_and_the_next_such_date_is_known() -> None:
 
 CAUSE = Cause("brake", "brake", "The brake is on", "too many", "Look.")
 OPEN = AlertRow("brake", "brake", "The brake is on", "too many", "Look.", "critical", NOW - 2 * DAY)
-TOLD = replace(OPEN, told_at=NOW - HOUR, told_title="The brake is on")
+KNOWS = Told(NOW - HOUR, "The brake is on")
 
 
 @pytest.mark.parametrize(
-    ("row", "found", "becomes"),
+    ("told", "clean_since", "found", "becomes"),
     [
-        (OPEN, CAUSE, "open"),
-        (OPEN, None, None),
-        (TOLD, CAUSE, NOW + 23 * HOUR),
-        (replace(TOLD, told_at=NOW - DAY), CAUSE, "reminder"),
-        (TOLD, replace(CAUSE, title="It is worse now"), "open"),
-        (TOLD, None, NOW + 5 * MINUTE),
-        (replace(TOLD, clean_since=NOW - 4 * MINUTE), None, NOW + MINUTE),
-        (replace(TOLD, clean_since=NOW - 5 * MINUTE), None, "over"),
-        (replace(TOLD, clean_since=NOW - 5 * MINUTE), CAUSE, NOW + 23 * HOUR),
+        (None, None, CAUSE, "open"),
+        (Told(error="it answered 403"), None, CAUSE, "open"),
+        (None, None, None, None),
+        (Told(error="it answered 403"), NOW - 5 * MINUTE, None, None),
+        (KNOWS, None, CAUSE, NOW + 23 * HOUR),
+        (replace(KNOWS, at=NOW - DAY), None, CAUSE, "reminder"),
+        (KNOWS, None, replace(CAUSE, title="It is worse now"), "open"),
+        (KNOWS, None, None, NOW + 5 * MINUTE),
+        (KNOWS, NOW - 4 * MINUTE, None, NOW + MINUTE),
+        (KNOWS, NOW - 5 * MINUTE, None, "over"),
+        (replace(KNOWS, error="it answered 403"), NOW - 9 * MINUTE, None, "over"),
+        (KNOWS, NOW - 5 * MINUTE, CAUSE, NOW + 23 * HOUR),
     ],
 )
 def test_told_once_reminded_daily_and_over_after_two_clean_looks(
-    row: AlertRow, found: Cause | None, becomes: object
+    told: Told | None, clean_since: datetime | None, found: Cause | None, becomes: object
 ) -> None:
     """What was never told is over without a word; what comes back between two looks goes on as if it had stayed."""
-    assert next_word(row, found, NOW) == becomes
+    assert next_word(told, replace(OPEN, clean_since=clean_since), found, NOW) == becomes

@@ -88,11 +88,12 @@ def test_status_says_what_needs_somebody(ctl: Ctl, desk: Desk) -> None:
     board = ctl("status", "--json").json
     assert board["verdict"]["state"] == "attention"
     desk.world.sql(
-        "INSERT INTO alerts (cause, code, title, detail, remedy, severity, delivery_error)"
-        " VALUES (%s, 'parked', 't', 'd', 'r', 'error', 'no: 403')",
+        "WITH opened AS (INSERT INTO alerts (cause, code, title, detail, remedy, severity)"
+        " VALUES (%s, 'parked', 't', 'd', 'r', 'error') RETURNING cause)"
+        " INSERT INTO alert_receivers (cause, receiver, error) SELECT cause, 'webhook', 'no: 403' FROM opened",
         board["openAlerts"][0]["cause"],
     )
-    assert "Nobody hears of alerts: the receiver said no: 403" in ctl("status").out
+    assert "Not everybody hears of alerts: the receiver said no: 403" in ctl("status").out
     desk.world.sql("DELETE FROM alerts")
 
 

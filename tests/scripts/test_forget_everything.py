@@ -27,7 +27,8 @@ ABOUT = "about Ada Example <ada@example.com> of shop.example"
 
 ERASED = {
     "actions": "before after facts error",
-    "alerts": "title detail told_title delivery_error",
+    "alert_receivers": "told_title error",
+    "alerts": "title detail",
     "batches": "given",
     "customers": "email name org_name panel_name panel_email",
     "due": "last_error problems",
@@ -108,6 +109,7 @@ STAYS = {
     },
     "what is sold, and who of the operator's did something": {
         "actions": "actor",
+        "alert_receivers": "cause receiver",
         "alerts": "cause code remedy severity",
         "batches": "actor filter",
         "brake": "released_by",

@@ -34,7 +34,9 @@ class OpenAlert(View):
     last_told_at: datetime | None
     """When the receiver last took a word of it; null: nobody is told, or not yet."""
     delivery_error: str | None
-    """Why the receiver did not take the last word."""
+    """Why those who did not take the last word did not."""
+    over: bool = False
+    """It is over, and who was told of it has not taken that yet."""
 
 
 class Migration(View):

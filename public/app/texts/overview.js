@@ -21,6 +21,7 @@ export const overview = {
     notices: { does: "Correct the addresses in Stripe, then send the mails again." },
   },
   notTold: "The alert could not be delivered:",
+  over: (title) => `Over: ${title}`,
   people: {
     title: "Waits for a person",
     caption: "Parked customers, grouped by reason",

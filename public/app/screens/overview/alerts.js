@@ -7,7 +7,7 @@ import { texts } from "/app/texts.js";
 
 const said = texts.overview;
 
-/** @param {{alerts: {cause: string, title: string, detail: string, remedy: string, openedAt: string|null, lastToldAt: string|null, deliveryError: string|null}[]}} props */
+/** @param {{alerts: {cause: string, title: string, detail: string, remedy: string, openedAt: string|null, lastToldAt: string|null, deliveryError: string|null, over: boolean}[]}} props */
 export function Alerts({ alerts }) {
   const shown = alerts.filter(({ cause, deliveryError }) => !cause.startsWith("parked") || deliveryError); // the others stand below
   if (!shown.length) return null;
@@ -22,9 +22,9 @@ function Alert({ alert }) {
   const here = said.codes[alert.cause.split(":")[0]];
   return html`
     <li>
-      <p><strong>${alert.title}</strong> ${alert.openedAt && html`<span class="soft"><${Time} at=${alert.openedAt} /></span>`}</p>
-      <p>${alert.detail}</p>
-      <p class="soft">${here?.does ?? alert.remedy} ${here?.link && html`<a href=${href(here.params)}>${here.link}</a>`}</p>
+      <p><strong>${alert.over ? said.over(alert.title) : alert.title}</strong> ${alert.openedAt && html`<span class="soft"><${Time} at=${alert.openedAt} /></span>`}</p>
+      ${!alert.over && html`<p>${alert.detail}</p>`}
+      ${!alert.over && html`<p class="soft">${here?.does ?? alert.remedy} ${here?.link && html`<a href=${href(here.params)}>${here.link}</a>`}</p>`}
       ${alert.deliveryError && html`<p class="fault">${said.notTold} ${alert.deliveryError}</p>`}
     </li>
   `;
