@@ -105,8 +105,11 @@ async def _tell(connection: Connection, order: Order, money: Pot, look: Look) ->
     await outbox.write(connection, look.settings.outbox, [told])
 
 
-async def release(till: Till, order_id: str) -> Done:
+async def release(till: Till, order_id: str, amount: int | None = None) -> Done:
     """Write down that the money of an order was paid out to the seller. Nothing is paid out from here.
+
+    Args:
+        amount: what was paid out, in minor units; `None`: as much as there was.
 
     Raises:
         Declined: it may not go to them (any more), and why; or the key stands for another act.
@@ -117,18 +120,31 @@ async def release(till: Till, order_id: str) -> Done:
         order = await orders.locked(connection, order_id)
         if order is None:
             raise Declined("unknown_order", f"there is no order {order_id}", field="orderId")
-        if await done_before(connection, till.act("releaseEscrow", order_id)) or order.escrow is EscrowState.RELEASED:
+        words = {} if amount is None else {"amount": amount}
+        before = await done_before(connection, till.act("releaseEscrow", order_id, **words))
+        if before or order.escrow is EscrowState.RELEASED:
+            _must_be(order, order.released, amount)
             return Done(order, repeated=True)
         money = await pot(connection, order)
         order, _ = await follow(connection, order, money, Look(till.settings, till.cause, now))
         if (why := why_not_released(order, money)) is not None:
             raise Declined("not_releasable", f"the money of order {order.id} does not go to its seller now: {why}")
+        _must_be(order, order.seller_due, amount)
         order = replace(order, escrow=EscrowState.RELEASED, released=order.seller_due)
         await orders.save(connection, order)
         await _log(connection, order, money, EscrowState.RELEASED.value, till.cause)
         return Done(order)
 
     return await till.db.transact(work)
+
+
+def _must_be(order: Order, there: int | None, amount: int | None) -> None:
+    if amount is None or there in (None, amount):
+        return
+    currency = order.currency or ""
+    verb = "were released" if order.escrow is EscrowState.RELEASED else "may go to the seller"
+    detail = f"{shown(there, currency)} of order {order.id} {verb}, and not {shown(amount, currency)}"
+    raise Declined("not_releasable", detail, field="amount")
 
 
 async def why_not(db: Database, order: Order) -> str | None:

@@ -11,8 +11,9 @@ async def troubles_of(connection: Connection, order_id: str) -> dict[str, Troubl
     """Refunds and disputes of each payment of an order, by its id; the caller holds the order's row.
 
     Only what is in the order's own currency is added up, which is all of it unless somebody refunds by hand. A lost
-    dispute in another currency has taken all of its payment. What was asked for and never made at Stripe has no id of
-    its own, and moved nothing.
+    dispute in another currency has taken all of its payment. A prevented one, which Stripe settled before it was a
+    chargeback, is lost where its money is missing from the balance. What was asked for and never made at Stripe has no
+    id of its own, and moved nothing.
     """
     cursor = await connection.execute(
         """
@@ -31,7 +32,7 @@ async def troubles_of(connection: Connection, order_id: str) -> dict[str, Troubl
         ) AS back
         CROSS JOIN LATERAL (
             SELECT sum(CASE WHEN d.currency = o.currency THEN d.amount ELSE p.amount END)
-                    FILTER (WHERE d.status = 'lost') AS lost,
+                    FILTER (WHERE d.status = 'lost' OR (d.status = 'prevented' AND d.withdrawn > 0)) AS lost,
                 bool_or(d.status <> ALL(%(dispute_ended)s)) AS open, max(d.closed_at) AS last
             FROM disputes d
             WHERE d.payment_id = p.payment_id OR (d.provider = 'stripe' AND d.charge_id = p.charge_id)

@@ -500,7 +500,12 @@ class RefundOrder(_OfOneOrder, kw_only=True, tag_field="action", tag="refund"):
 
 
 class ReleaseEscrow(_OfOneOrder, tag_field="action", tag="releaseEscrow"):
-    """The money of an order that was sold for somebody else was paid out to them. Only what is `releasable` is."""
+    """The money of an order that was sold for somebody else was paid out to them. Only what is `releasable` is.
+
+    With `amount`, what was paid out, it is refused where another sum is there.
+    """
+
+    amount: Amount | None = None
 
 
 OrderAct = CreateOrder | CollectMoney | CancelOrder | ChangeOrder | ReturnMoney | RefundOrder | ReleaseEscrow

@@ -134,7 +134,7 @@ async def refund(bridge: Bridge, till: Till, given: bodies.RefundOrder) -> Order
 async def release_escrow(bridge: Bridge, till: Till, given: bodies.ReleaseEscrow) -> OrderActed:
     """Write down that the seller has their money."""
     order_id = await which(bridge, given.order_id, given.reference)
-    return await _acted(bridge, "releaseEscrow", await escrow.release(till, order_id))
+    return await _acted(bridge, "releaseEscrow", await escrow.release(till, order_id, given.amount))
 
 
 async def which(bridge: Bridge, order_id: str | None, reference: str | None) -> str:

@@ -16,6 +16,7 @@ from lib.kinds import nudge
 from lib.ledger.refunding import Refunding, refund
 from lib.policy.escrow import Pot, due_to_seller
 from lib.stripe_client import writes as stripe_writes
+from tests.admin.test_orders import HEADERS, ROUTE
 from tests.killed import lives, writes
 from tests.money import goods
 from tests.money.shop import BASIC, ON, ONCE, OURS, Shop
@@ -131,6 +132,33 @@ async def test_what_was_lost_in_part_is_not_all(shop: Shop) -> None:
     await shop.hear(**OUT)
     await days_pass(shop)
     assert (shop.order()["escrow"], free(shop)) == ("releasable", [(3000, 2000)])
+
+
+async def test_another_sum_than_is_there_is_not_released(shop: Shop) -> None:
+    """Who says what they paid out is told where it is another sum, before and after it is written down."""
+    order_id, _ = await bought(shop)
+    shop.stripe.refund(shop.payments()[0]["charge_id"], 2000)
+    await shop.hear(**OUT)
+    await days_pass(shop)
+    body = {"action": "releaseEscrow", "orderId": order_id}
+    async with shop.world.functions(**OUT) as client:
+        for amount, code in ((5000, "not_releasable"), (3000, None), (3000, None), (5000, "not_releasable")):
+            answer = await client.post(ROUTE, json={**body, "amount": amount}, headers=HEADERS)
+            assert answer.json().get("code") == code
+            assert code is None or "30.00 EUR" in answer.json()["detail"]
+        answer = await client.post(ROUTE, json=body, headers=HEADERS)
+        assert (answer.json()["repeated"], answer.json()["order"]["released"]) == (True, 3000)
+
+
+@pytest.mark.parametrize(("status", "left"), [("needs_response", 0), ("warning_needs_response", 5000)])
+async def test_a_prevented_dispute_took_what_is_missing(shop: Shop, status: str, left: int) -> None:
+    """Stripe settles some before they are chargebacks, also by giving the money back: its balance tells which."""
+    await bought(shop)
+    dispute = shop.stripe.dispute(shop.payments()[0]["charge_id"], status)
+    shop.stripe.close_dispute(dispute["id"], "prevented")
+    await shop.hear(**OUT)
+    await days_pass(shop)
+    assert (shop.order()["escrow"], shop.order()["seller_due"]) == ("releasable" if left else "returned", left)
 
 
 async def test_a_refund_that_fails_later_is_held_anew(shop: Shop) -> None:
