@@ -31,13 +31,15 @@ class Inverse:
     def label(self) -> str:
         """What it does, for people."""
         several = f" of {len(self.services)} services" if len(self.services) > 1 else ""
-        if self.kind != "grace":
-            return ("Lift this hold" if self.kind == "lift" else "Hold again") + several
+        if self.kind == "hold":
+            return f"Hold {len(self.services)} services again" if several else "Hold again"
+        if self.kind == "lift":
+            return f"Lift this hold{several}"
         dates = {promise.until for promise in self.services.values()}
         if dates == {None}:
             return f"Take this date back{several}"
         if len(dates) > 1:
-            return f"Set the dates back{several}"
+            return f"Set the dates{several} back"
         (date,) = dates
         assert date is not None
         return f"Set the date{several} back to {date:%Y-%m-%d}"

@@ -176,7 +176,7 @@ async def test_an_act_on_several_is_taken_back_for_each_of_them(world: World) ->
         assert holds(world, first, second, third) == [[], [], ["admin"]]
         assert [world.service(one)["state"] for one in (first, second, third)] == ["live", "live", "suspended"]
         again = (await undos(client, customer))[0]
-        assert again["label"] == "Hold again of 2 services"
+        assert again["label"] == "Hold 2 services again"
         assert (await take_back(client, again)).status_code == 200
         assert holds(world, first, second, third) == [["admin"], ["admin"], ["admin"]]
 
@@ -211,7 +211,7 @@ async def test_a_date_for_all_is_taken_back_to_what_each_was_promised(world: Wor
         await done(client, "grace", subscriptionId=first, until=promised.isoformat())
         await done(client, "grace", customerId=customer, until=later.isoformat())
         undo = (await undos(client, customer))[0]
-        assert undo["label"] == "Set the dates back of 2 services"
+        assert undo["label"] == "Set the dates of 2 services back"
         assert (await take_back(client, undo)).status_code == 200
         assert dates(world, first, second) == [promised, None]
         again = (await undos(client, customer))[0]

@@ -111,7 +111,7 @@ def test_a_hold_of_several_is_undone_for_those_it_held(desk: Desk, world: World)
     desk.see_customer(zed)
     desk.act("Hold", Reason="by mistake")
     assert holds(world, first, second, third) == [["admin"]] * 3
-    desk.page.locator("main").get_by_role("button", name="Undo").first.click()
+    desk.page.locator("main").get_by_role("button", name="Undo", exact=True).first.click()
     expect(desk.dialog).to_contain_text("Lift this hold of 2 services")
     expect(desk.dialog).to_contain_text("zed-two.example")
     expect(desk.dialog).not_to_contain_text("zed-three.example")
@@ -177,7 +177,7 @@ def test_a_result_stays_when_its_button_has_gone(desk: Desk, world: World) -> No
     desk.come_in()
     desk.page.clock.install()
     desk.see_customer(una)
-    desk.page.locator("main").get_by_role("button", name="Undo").click()
+    desk.page.locator("main").get_by_role("button", name="Undo", exact=True).click()
     desk.confirm("Undo")
     expect(desk.dialog.locator("li.done")).to_have_count(3)
     with desk.page.expect_response("**/api/admin/customers?*"):

@@ -88,6 +88,30 @@ def test_a_hold_and_its_undoing_are_seen_applied_and_verified(desk: Desk, world:
     assert world.service(bo)["holds"] == []
 
 
+def test_why_somebody_is_off_is_said_with_what_ends_it(desk: Desk, world: World) -> None:
+    """Since when, by what, by whom and with which words, and what makes it run again; events can be left out."""
+    owes, spam = world.buy("Vic Example"), world.buy("Wes Example")
+    world.fall_unpaid(owes)
+    world.settle()
+    body = {"action": "hold", "customerId": spam.customer, "reason": "sends spam"}
+    world.admin("POST", "/api/admin/work", json=body)
+    desk.come_in()
+    desk.see_customer(owes)
+    service = desk.page.locator(".service")
+    expect(service).to_contain_text(re.compile(r"Offsince .*unpaid.*Runs again by itself once what is owed is paid"))
+    timeline = desk.page.locator(".timeline")
+    expect(timeline).to_contain_text("invoice.payment_failed")
+    desk.page.get_by_label("without events").check()
+    desk.at_rest()
+    expect(timeline).not_to_contain_text("invoice.payment_failed")
+    expect(timeline).to_contain_text("Suspended")
+    desk.see_customer(spam)
+    expect(service).to_contain_text(re.compile(r"by hand by admin: sends spam, .*no payment lifts it"))
+    desk.act("Undo this hold", go="Undo")
+    assert not world.suspended(spam)
+    expect(service).not_to_contain_text("Off")
+
+
 def test_a_dispute_is_seen_and_waived(desk: Desk, world: World) -> None:
     """A disputed payment holds its service, the page says by what, and waiving it lets the service run again."""
     cy = world.order("Cy Example")

@@ -9,6 +9,7 @@ from lib.database.lists.customers import CustomerRow
 from lib.database.lists.queue import WorkRow
 from lib.database.lists.timeline import Happened
 from lib.model import Memory, Service
+from lib.operators.views.money import exponent_of
 from lib.operators.views.orders import OrderView
 from lib.operators.views.passes import ProblemView, problem_views
 from lib.operators.views.undo import Undo
@@ -140,10 +141,16 @@ class TimelineEntry(View):
         return cls.of(
             happened,
             undo=undo,
+            facts=_with_exponent(happened.facts),
             state=happened.steps[-1].state if happened.steps else None,
             service=str(happened.service) if happened.service else None,
             steps=[StepView.of(step) for step in happened.steps],
         )
+
+
+def _with_exponent(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts about money tell the exponent beside the currency, as all amounts do."""
+    return {**facts, "exponent": exponent_of(facts["currency"])} if "amount" in facts and "currency" in facts else facts
 
 
 class PanelIds(View):

@@ -37,7 +37,7 @@ export default function Customer({ params, dashboard }) {
       <${Both} live=${live} queue=${customer.queue}>
         <${Acts} customer=${customer} reload=${reload} />
       </${Both}>
-      <${Services} services=${customer.services} links=${dashboard.data?.links} />
+      <${Services} customer=${customer} links=${dashboard.data?.links} reload=${reload} />
       <div class="two wide-left">
         <${Timeline} customer=${customer} params=${params} reload=${reload} />
         <${Orders} customer=${customer} />

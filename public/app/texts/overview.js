@@ -12,8 +12,8 @@ export const overview = {
   },
   alerts: "Alerts",
   codes: {
-    brake: { does: "Look at who waits, then release it: Machine, below." },
-    brake_moves: { does: "Put the mappings right, or release it: Machine, below.", link: "Plans", params: { view: "plans" } },
+    brake: { does: "Look at who waits, then release it.", part: "machine", there: "To the brake" },
+    brake_moves: { does: "Put the mappings right, or look at who waits and release it.", part: "machine", there: "To the brake", link: "Plans", params: { view: "plans" } },
     endpoint: { does: "Mend the receiver, then enable it. Nothing is lost.", link: "Outgoing events", params: { view: "events", direction: "out" } },
     paid_not_live: { does: "See what stops them.", link: "Those orders", params: { view: "orders", only: "notLive" } },
     to_return: { does: "Give it back, and write that down.", link: "Those orders", params: { view: "orders", only: "overpaid" } },

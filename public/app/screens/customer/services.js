@@ -6,21 +6,23 @@ import { Id } from "/app/parts/id.js";
 import { Empty } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
 import { Badge, Holds } from "/app/parts/words.js";
+import { Undo } from "/app/screens/customer/undo.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.customers.one.services;
 
-/** @param {{services: any[], links?: {stripe: string}}} props */
-export function Services({ services, links }) {
+/** @param {{customer: any, links?: {stripe: string}, reload: () => void}} props */
+export function Services({ customer, links, reload }) {
+  const { services } = customer;
   return html`
     <section class="card">
       <header><h2>${said.title}</h2></header>
-      ${services.length ? html`<div class="services">${services.map((service) => html`<${Service} key=${service.service} service=${service} links=${links} />`)}</div>` : html`<${Empty} says=${said.none} next=${said.noneNext} />`}
+      ${services.length ? html`<div class="services">${services.map((service) => html`<${Service} key=${service.service} service=${service} customer=${customer} links=${links} reload=${reload} />`)}</div>` : html`<${Empty} says=${said.none} next=${said.noneNext} />`}
     </section>
   `;
 }
 
-function Service({ service, links }) {
+function Service({ service, customer, links, reload }) {
   const url = links?.stripe && service.subscriptionId.startsWith("sub_") ? `${links.stripe}/subscriptions/${service.subscriptionId}` : null;
   return html`
     <article class="service">
@@ -28,6 +30,7 @@ function Service({ service, links }) {
       <dl class="facts">
         <dt>${texts.customers.one.subscription}</dt><dd><${Id} value=${service.service} what=${texts.customers.one.subscription} url=${url} at=${texts.customers.one.atStripe} /></dd>
         <dt>${said.plan}</dt><dd>${service.plan ?? service.panelPlanId} <span class="soft">${service.priceId}</span></dd>
+        <${Off} service=${service} customer=${customer} reload=${reload} />
         <${NextDate} service=${service} />
         ${service.waitsFor && html`<dt>${said.waits}</dt><dd>${words(service.waitsFor)}</dd>`}
         ${service.endedAt && html`<dt>${said.ended}</dt><dd><${Time} at=${service.endedAt} /></dd>`}
@@ -35,6 +38,21 @@ function Service({ service, links }) {
       ${service.panelSuspended && html`<p class="notice warn">${said.panelSuspended}</p>`}
       ${service.adopted && html`<p class="soft">${said.adopted}</p>`}
     </article>
+  `;
+}
+
+/** Why it is off, since when and by whom, and what makes it run again: as far as the loaded part of the timeline tells. */
+function Off({ service, customer, reload }) {
+  if (service.state === "terminated" || !service.holds.length) return null;
+  const done = customer.timeline.data.filter((entry) => entry.source === "action");
+  const since = service.state === "suspended" && done.find((entry) => entry.kind === "suspend" && entry.service === service.service && entry.state !== "failed");
+  const held = done.find((entry) => entry.kind === "hold" && entry.undo?.body.services.includes(service.service));
+  return html`
+    <dt>${said.off}</dt>
+    <dd>
+      ${since && html`<div>${said.offSince} <${Time} at=${since.at} /></div>`}
+      ${service.holds.map((hold) => html`<div key=${hold}><strong>${texts.holds[hold] ?? words(hold)}</strong> ${hold === "admin" && held && html`<span>${said.heldBy(held.actor, held.facts.reason)} <${Time} at=${held.at} /></span>`} <span class="soft">${said.why[hold]}</span> ${hold === "admin" && held && html`<${Undo} undo=${held.undo} label=${said.undoHold} customer=${customer} done=${reload} />`}</div>`)}
+    </dd>
   `;
 }
 

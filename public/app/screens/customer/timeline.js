@@ -31,15 +31,20 @@ export function Timeline({ customer, params, reload }) {
       setFurther((before) => ({ ...before, problem }));
     }
   };
-  const entries = unique([...first.data, ...further.entries]);
-  const plan = (event) => go({ ...params, planned: event.target.checked ? "true" : undefined });
+  const loaded = unique([...first.data, ...further.entries]);
+  const quiet = params.quiet === "true";
+  const entries = quiet ? loaded.filter((entry) => entry.source !== "event") : loaded;
+  const set = (name) => (event) => go({ ...params, [name]: event.target.checked ? "true" : undefined });
   return html`
     <section class="card timeline">
       <header>
         <h2>${said.title}</h2>
-        <label class="soft"><input type="checkbox" checked=${params.planned === "true"} onChange=${plan} /> ${said.planned}</label>
+        <span class="row">
+          <label class="soft"><input type="checkbox" checked=${quiet} onChange=${set("quiet")} /> ${said.quiet}</label>
+          <label class="soft"><input type="checkbox" checked=${params.planned === "true"} onChange=${set("planned")} /> ${said.planned}</label>
+        </span>
       </header>
-      ${entries.length === 0 && html`<${Empty} says=${said.none} />`}
+      ${entries.length === 0 && html`<${Empty} says=${loaded.length ? said.onlyEvents : said.none} />`}
       ${byDay(entries, how).map(([day, some]) => html`
         <h3 key=${day} class="day">${day}</h3>
         <ol class="rows">${some.map((entry) => html`<${Entry} key=${`${entry.source} ${entry.id}`} entry=${entry} customer=${customer} reload=${reload} />`)}</ol>
@@ -93,7 +98,7 @@ function notArrived(entry) {
 
 /** facts -> rule -> steps, each only where there is one. */
 function Chain({ entry }) {
-  const facts = Object.entries(entry.facts).filter(([name, value]) => name !== "error" && value !== null && value !== "" && typeof value !== "object");
+  const facts = told(entry);
   const by = entry.actor && entry.actor !== "bridge" ? said.by(entry.actor) : null;
   return html`
     <div class="chain">
@@ -103,6 +108,18 @@ function Chain({ entry }) {
       ${entry.steps.length > 0 && html`<span class="states">${entry.steps.map((step, place) => html`<${Step} key=${place} step=${step} began=${entry.steps[0].at} first=${place === 0} />`)}</span>`}
     </div>
   `;
+}
+
+const USUAL = { outcome: "accepted", source: "webhook" };
+const LATE = 600_000; // ms after which an event's own time is worth telling beside when it came
+
+/** The facts that say something to a person; all of them are in the JSON. */
+function told({ source, at, facts }) {
+  const { error, token, amount, currency, exponent, created_at: happened, ...more } = facts;
+  const found = Object.entries(more).filter(([name, value]) => value !== null && value !== "" && typeof value !== "object" && !(source === "event" && USUAL[name] === value));
+  if (amount !== undefined) found.unshift(["amount", format.money(amount, currency, exponent)]);
+  if (happened && new Date(at) - new Date(happened) > LATE) found.push([said.happened, happened]);
+  return found;
 }
 
 const shown = (value) => (/^\d{4}-\d\d-\d\dT/.test(value) ? html`<${Time} at=${value} />` : String(value).length > 60 ? `${String(value).slice(0, 60)}…` : String(value));

@@ -24,7 +24,7 @@ function Alert({ alert }) {
     <li>
       <p><strong>${alert.over ? said.over(alert.title) : alert.title}</strong> ${alert.openedAt && html`<span class="soft"><${Time} at=${alert.openedAt} /></span>`}</p>
       ${!alert.over && html`<p>${alert.detail}</p>`}
-      ${!alert.over && html`<p class="soft">${here?.does ?? alert.remedy} ${here?.link && html`<a href=${href(here.params)}>${here.link}</a>`}</p>`}
+      ${!alert.over && html`<p class="soft">${here?.does ?? alert.remedy} ${here?.part && html`<a href=${`#${here.part}`}>${here.there}</a> `}${here?.link && html`<a href=${href(here.params)}>${here.link}</a>`}</p>`}
       ${alert.deliveryError && html`<p class="fault">${said.notTold} ${alert.deliveryError}</p>`}
     </li>
   `;

@@ -15,7 +15,7 @@ const said = texts.overview.machine;
 export function Machine({ data, reload }) {
   const { brake, migration } = data;
   return html`
-    <section class="card">
+    <section id="machine" class="card">
       <header><h2>${said.title}</h2><${SweepNow} reload=${reload} /></header>
       <div class="body">
         <dl class="facts">
