@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -20,7 +22,7 @@ from lib.model.money import EscrowState, OrderState
 from lib.model.provider import Provider
 from lib.operators import bodies, orders
 from lib.operators.dispute_pack import dispute_pack
-from lib.operators.views.orders import DisputePack, OrderActed, OrderDetails, OrderView, ReconciledView
+from lib.operators.views.orders import DisputePack, DisputeView, OrderActed, OrderDetails, OrderView, ReconciledView
 from lib.policy import references
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.guard import beyond
@@ -38,17 +40,33 @@ RECONCILED = (
     "returned", "refunded", "kept", "difference", "lastCameAt", "externalIds",
 )  # fmt: skip
 
+NOT_LIVE = ("invoiceId", "paymentIntentId", "reason", "detail", "remedy")
+"""Of orders that were paid and have never run: what paid them, why, and what to do."""
+DISPUTES = (
+    "dueBy", "id", "status", "reason", "currency", "amount", "createdAt", "closedAt", "customerId", "email",
+    "subscriptionId", "orderId", "paymentId", "chargeId", "paymentIntentId", "hasEvidence", "waived", "remedy",
+)  # fmt: skip
+
 LONGEST_KEY = 255
+
+_OF_ORDERS = {
+    "state": "state", "provider": "provider", "email": "email", "reference": "reference", "disputed": "disputed",
+    "notLive": "not_live", "overpaid": "overpaid", "openOffline": "open_offline", "overdue": "overdue",
+    "paidLate": "paid_late", "escrow": "escrow", "from": "from_", "to": "to",
+}  # fmt: skip
+"""Filters that ask about orders alone, and their fields."""
 
 
 class Query(Listing):
     """Which orders; with `id`: one with everything. `view=reconciliation`: expected against collected.
 
+    `view=disputes`: the open ones by when they are due, of a `customer` or all; with `over=true` those that are over.
     `dispute=dp_...`: what there is to say about a dispute; with `format=text` as plain text, to paste at Stripe.
     """
 
     id: Uuid | None = None
-    view: Literal["orders", "reconciliation"] = "orders"
+    view: Literal["orders", "reconciliation", "disputes"] = "orders"
+    over: bool = False
     state: OrderState | None = None
     provider: Provider | None = None
     customer: CustomerId | None = None
@@ -70,16 +88,23 @@ class Query(Listing):
         if self.view == "reconciliation" and self.provider in (None, Provider.STRIPE):
             detail = "provider must be bank_transfer or cash_on_delivery: each is reconciled by itself"
             yield Fault("provider", "missing" if self.provider is None else "invalid", detail)
+        if self.over and self.view != "disputes":
+            yield Fault("over", "invalid", "over goes with view=disputes")
+        if self.view == "disputes":
+            given = [name for name, field in _OF_ORDERS.items() if getattr(self, field)]
+            yield from (Fault(name, "invalid", f"{name} is no filter of disputes") for name in given)
 
 
 async def listing(ask: Ask[Query]) -> Any:
-    """A page of orders, newest first; the whole list as CSV; one order; the reconciliation list; a dispute's pack."""
+    """A page of orders, newest first; the whole list as CSV; one order; reconciliation; disputes; a dispute's pack."""
     bridge, given = current(), ask.given
     if given.id is not None:
         return await orders.show(bridge, given.id)
     if given.dispute is not None:
         pack = await dispute_pack(bridge, given.dispute)
         return pack if given.format == "json" else PlainTextResponse(pack.text)
+    if given.view == "disputes":
+        return await _disputes(ask)
     found = _filter(given, await bridge.db.now())
     if ask.scope.collects is not None:
         found = _of_theirs(ask, found, ask.scope.collects)
@@ -91,6 +116,19 @@ async def listing(ask: Ask[Query]) -> Any:
         return Page[ReconciledView](data=lines, next_cursor=pack_cursor("orders", key) if key else None)
     rows, key = await orders.listing(bridge, found, after, given.limit)
     return Page[OrderView](data=rows, next_cursor=pack_cursor("orders", key) if key else None)
+
+
+async def _disputes(ask: Ask[Query]) -> Any:
+    """A page of the disputes that are open, or over; all of them as CSV."""
+    bridge, given = current(), ask.given
+    customer = CustomerKey.read(given.customer) if given.customer is not None else None
+    read = partial(orders.disputes, bridge, over=given.over, customer=customer)
+    if wants_csv(ask.request):
+        rows = every(lambda after: read(after=after, limit=1000))
+        return csv_answer("disputes", DISPUTES, _plain(rows, DISPUTES))
+    of = "disputes over" if given.over else "disputes"
+    views, key = await read(after=unpack_cursor(of, given.cursor, str, str), limit=given.limit)
+    return Page[DisputeView](data=views, next_cursor=pack_cursor(of, key) if key else None)
 
 
 def _filter(given: Query, now: datetime) -> OrderFilter:
@@ -124,17 +162,19 @@ def _of_theirs(ask: Ask[Query], found: OrderFilter, providers: frozenset[Provide
     return replace(found, open_offline=True, provider=only)
 
 
-def _csv(found: OrderFilter, view: Literal["orders", "reconciliation"]) -> Response:
+def _csv(found: OrderFilter, view: str) -> Response:
     bridge = current()
     read: Any = orders.reconciliation if view == "reconciliation" else orders.listing
-    columns = RECONCILED if view == "reconciliation" else COLUMNS
+    columns = RECONCILED if view == "reconciliation" else (*COLUMNS, *(NOT_LIVE if found.not_live else ()))
+    return csv_answer(view, columns, _plain(every(lambda after: read(bridge, found, after, 1000)), columns))
 
-    async def rows() -> Any:
-        async for one in every(lambda after: read(bridge, found, after, 1000)):
-            plain = msgspec.to_builtins(one, builtin_types=(datetime,))
-            yield tuple(plain[column] for column in columns)
 
-    return csv_answer(view, columns, rows())
+async def _plain(rows: AsyncIterator[Any], columns: Sequence[str]) -> AsyncIterator[Sequence[Any]]:
+    """Each row's columns; why an order is not live stands among its own."""
+    async for one in rows:
+        plain = msgspec.to_builtins(one, builtin_types=(datetime,))
+        plain = {**(plain.get("notLive") or {}), **plain}
+        yield tuple(plain.get(column) for column in columns)
 
 
 async def act(ask: Ask[bodies.OrderAct]) -> Answer:
@@ -184,7 +224,7 @@ app = endpoint(
     GET=Verb(
         listing,
         query=Query,
-        answers={200: Page[OrderView] | Page[ReconciledView] | OrderDetails | DisputePack},
+        answers={200: Page[OrderView] | Page[ReconciledView] | Page[DisputeView] | OrderDetails | DisputePack},
         csv=True,
         plain=True,
         collects=_open_ones,

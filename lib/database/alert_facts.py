@@ -11,7 +11,6 @@ from lib.database import due
 from lib.database.connection import Database
 from lib.database.keys import as_text
 from lib.database.lists.orders import LATE, MEANS_HOSTING, NOT_LIVE, OVERDUE
-from lib.database.overview import ANSWER
 from lib.model.alert import (
     AlertFacts,
     AlertLimits,
@@ -23,6 +22,7 @@ from lib.model.alert import (
     Swept,
     ToAnswer,
 )
+from lib.policy.disputes import ANSWER
 
 NOT_LIVE_AFTER = timedelta(minutes=15)
 """So long after its payment an order may be without hosting."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lib.database import batches, operator_edits
 from lib.database.connection import Connection, Database
 from lib.database.keys import as_text, whose
-from lib.database.lists.queue import State, condition
+from lib.database.lists.queue import Part, condition
 from lib.model import CustomerKey
 from lib.model.provider import Provider
 
@@ -25,7 +25,7 @@ class Choice:
     """Whom an act is about, and what it does. Customers match who match in everything that is given."""
 
     action: Action
-    state: State | None = None
+    state: Part | None = None
     reason: str | None = None
     hold: str | None = None
     """They have a service with this hold."""

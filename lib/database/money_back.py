@@ -12,11 +12,12 @@ from lib.database.connection import Connection, Database
 from lib.database.keys import STRIPE
 from lib.model import Dispute, Refund
 from lib.model.money import Payment
+from lib.policy.disputes import OVER
 
 Kind = Literal["dispute", "refund"]
 
 ENDED: Mapping[Kind, Sequence[str]] = {
-    "dispute": ("won", "lost", "prevented", "warning_closed"),
+    "dispute": OVER,
     "refund": ("succeeded", "failed", "canceled"),
 }
 """Statuses that Stripe does not change any more."""

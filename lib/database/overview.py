@@ -10,14 +10,12 @@ from lib.database.connection import Database
 from lib.database.due import FREE
 from lib.database.events_by_hour import CHART
 from lib.model import Lane, Priority
+from lib.policy.disputes import ANSWER
 
 HOURS = 48
 SWEEPS = 48
 MADE = 200
 """Of so many that were made last it is told how long they took: each costs two look-ups."""
-
-ANSWER = ("needs_response", "warning_needs_response", "appeal_needs_response")
-"""Statuses of a dispute in which Stripe waits for the operator."""
 
 _GROUPS = f"""
     SELECT coalesce(jsonb_agg(jsonb_build_object('reason', reason, 'count', n, 'oldest_at', oldest)

@@ -408,6 +408,23 @@ def remedy(word: str) -> str:
     return known.remedy if known else "Read the detail, mend its cause, then retry."
 
 
+def what_to_do(*, parked: str | None, waits_for: str | None, error: str | None) -> str | None:
+    """What to do about a row of the queue, whatever it stands for; `None` where it only has its turn before it."""
+    if parked is not None:
+        return remedy(parked)
+    if error is not None:
+        fault = _FAULTS.get(error.partition(":")[0])
+        return fault.remedy if fault else FAILED_ONCE_MORE
+    if waits_for is None:
+        return None
+    known = waited_for(waits_for)
+    return known.remedy if known else NOTHING_UNTIL_THEN
+
+
+FAILED_ONCE_MORE = "Nothing: it is tried again by itself. Where the other side is well again, retry tries at once."
+NOTHING_UNTIL_THEN = "Nothing: it is looked at again on that date, or with the next event."
+
+
 def means(word: str) -> str | None:
     """What a word says has happened; `None` for one of another version."""
     known = _REASONS.get(word) or _WAITS.get(word) or _RULES.get(word)
@@ -417,3 +434,4 @@ def means(word: str) -> str | None:
 _REASONS = {reason.value: reason for reason in Reason}
 _WAITS = {reason.value: reason for reason in WaitReason}
 _RULES = {rule.value: rule for rule in Rule}
+_FAULTS = {fault.value: fault for fault in SettingsFault}

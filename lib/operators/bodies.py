@@ -45,7 +45,8 @@ class WhatIf(Given, kw_only=True, tag_field="action", tag="whatIf"):
     settings: dict[str, str]
 
 
-QueueState = Literal["due", "parked", "waiting", "working"]
+QueueState = Literal["due", "parked", "waiting", "working", "failing", "braked"]
+"""A state of rows of the queue; failing: whose last pass failed; braked: what a brake keeps as it is."""
 
 
 class _ToMany(Protocol):

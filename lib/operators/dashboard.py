@@ -103,7 +103,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
         sweep=_sweep(found.newest) if found.newest else None,
         events=await _events(bridge, counts),
         outgoing=found.outgoing,
-        orders=_orders(found.money),
+        orders=_orders(found.money, kept=bridge.settings.keeps_orders),
         actions_last_day=counts["actions_day"],
         notices_not_sent=_notices(found.unsent, found.newest_unsent),
         paid_to_live=views.PaidToLive(**found.overview.paid_to_live) if found.overview.paid_to_live["count"] else None,
@@ -112,10 +112,10 @@ async def show(bridge: Bridge) -> views.Dashboard:
     )
 
 
-def _orders(money: Mapping[str, Any]) -> views.OrderNumbers:
+def _orders(money: Mapping[str, Any], *, kept: bool) -> views.OrderNumbers:
     exponents = {currency: digits(currency) for currency in {**money["missing"], **money["to_return"]}}
-    named = {name: money[name] for name in views.OrderNumbers.__struct_fields__ if name != "exponents"}
-    return views.OrderNumbers(**named, exponents=exponents)
+    told = {**money, "kept": kept, "exponents": exponents}
+    return views.OrderNumbers(**{name: told[name] for name in views.OrderNumbers.__struct_fields__})
 
 
 def _verdict(found: _Found, alerts: Sequence[views.Alert]) -> views.Verdict:

@@ -76,7 +76,7 @@ async def whose(bridge: Bridge, customer_id: str | None, subscription_id: str | 
 async def listing(
     bridge: Bridge,
     *,
-    state: queue.State | None,
+    state: queue.Part | None,
     reason: str | None,
     cursor: queue.Place | None,
     limit: int,

@@ -11,16 +11,29 @@ from lib.checkout.collecting import Money
 from lib.checkout.offline import Sale
 from lib.checkout.till import Done, Till
 from lib.database import offline_money, orders, payments
+from lib.database.lists import disputes as dispute_list
+from lib.database.lists import not_live
 from lib.database.lists import orders as lists
 from lib.database.lists.orders import OrderFilter
 from lib.errors import Declined
 from lib.ledger import refunding
 from lib.ledger.refunding import Refunding
+from lib.model import CustomerKey
+from lib.model.money import Order
 from lib.model.provider import Provider
 from lib.operators import bodies
-from lib.operators.views.orders import OrderActed, OrderDetails, OrderView, ReconciledView, RefundAsked
+from lib.operators.views.orders import (
+    DisputeView,
+    NotLiveView,
+    OrderActed,
+    OrderDetails,
+    OrderView,
+    ReconciledView,
+    RefundAsked,
+)
 from lib.policy import references
 from lib.policy.domains import normalise_domain
+from lib.policy.not_live import why
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
@@ -31,7 +44,35 @@ async def listing(
 ) -> tuple[list[OrderView], tuple[Any, ...] | None]:
     """A page of orders, newest first, and the key behind which the next one begins."""
     rows, key = await lists.listing(bridge.db, found, after, limit)
-    return [OrderView.of_order(order) for order in rows], key
+    emails = await lists.emails(bridge.db, rows)
+    stopped = await _not_live(bridge, rows) if found.not_live else {}
+    views = [
+        OrderView.of_order(order, customer_email=emails.get(order.id), not_live=stopped.get(order.id)) for order in rows
+    ]
+    return views, key
+
+
+async def _not_live(bridge: Bridge, rows: Sequence[Order]) -> dict[str, NotLiveView]:
+    """Of those that were paid and have never run: why, and what to do."""
+    found = await not_live.read(bridge.db, [one.id for one in rows])
+    views = {}
+    for order in rows:
+        if (one := found.get(order.id)) is None or order.paid_at is None:
+            continue
+        stopped = why(one.stands, bridge.settings.provisioning_mode)
+        views[order.id] = NotLiveView.of(
+            stopped, since=order.paid_at, invoice_id=one.invoice_id, payment_intent_id=one.payment_intent_id
+        )
+    return views
+
+
+async def disputes(
+    bridge: Bridge, *, over: bool, customer: CustomerKey | None, after: Sequence[Any] | None, limit: int
+) -> tuple[list[DisputeView], tuple[Any, ...] | None]:
+    """A page of disputes: the open ones by when they are due, or those that are over."""
+    rows, key = await dispute_list.listing(bridge.db, over=over, customer=customer, after=after, limit=limit)
+    now = await bridge.db.now()
+    return [DisputeView.of_row(row, now) for row in rows], key
 
 
 async def reconciliation(
@@ -60,6 +101,8 @@ async def show(bridge: Bridge, order_id: str) -> OrderDetails:
         steps=await orders.steps_of(bridge.db, order.id),
         line=await orders.line_of(bridge.db, order.line_id) if order.line_id else [],
         why_not_released=await escrow.why_not(bridge.db, order),
+        customer_email=(await lists.emails(bridge.db, [order])).get(order.id),
+        not_live=(await _not_live(bridge, [order])).get(order.id),
     )
 
 

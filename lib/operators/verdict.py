@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
-from lib.operators.views.overview import Verdict
+from lib.operators.views.overview import Need, Verdict, What
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Needs:
         return sum(astuple(self))
 
 
-_WORDS = (
+_WORDS: tuple[tuple[What, str, str], ...] = (
     ("parked", "parked", "parked"),
     ("braked", "held back by the brake", "held back by the brake"),
     ("receivers", "of your own systems takes no events", "of your own systems take no events"),
@@ -52,14 +52,20 @@ def of(needs: Needs, busy: int, alerts: Sequence[str]) -> Verdict:
         busy: rows of the queue that are due or worked on.
         alerts: codes of what calls for a person otherwise (the mode, a sweep that left something out).
     """
-    counted = [(getattr(needs, name), one, several) for name, one, several in _WORDS]
-    parts = [f"{count} {one if count == 1 else several}" for count, one, several in counted if count]
+    waiting = [need for need in (_need(needs, *words) for words in _WORDS) if need.count]
+    parts = [need.says for need in waiting]
     if STUCK in alerts:
         detail = "; ".join(["due work stands still: does the drain cron or the worker run?", *parts])
-        return Verdict(state="stuck", need_you=needs.total, detail=detail)
+        return Verdict(state="stuck", need_you=needs.total, detail=detail, needs=waiting)
     if needs.total or alerts:
         told = ", ".join(parts) or f"nobody is stuck; see the alerts: {', '.join(alerts)}"
-        return Verdict(state="attention", need_you=needs.total, detail=told)
+        return Verdict(state="attention", need_you=needs.total, detail=told, needs=waiting)
     if busy:
-        return Verdict(state="working", need_you=0, detail=f"{busy} under way; nobody is stuck")
-    return Verdict(state="equal", need_you=0, detail="the panel equals Stripe; nothing is due and nobody is stuck")
+        return Verdict(state="working", need_you=0, detail=f"{busy} under way; nobody is stuck", needs=[])
+    told = "the panel equals Stripe; nothing is due and nobody is stuck"
+    return Verdict(state="equal", need_you=0, detail=told, needs=[])
+
+
+def _need(needs: Needs, what: What, one: str, several: str) -> Need:
+    count = getattr(needs, what)
+    return Need(what=what, count=count, says=f"{count} {one if count == 1 else several}")

@@ -78,7 +78,7 @@ async def test_a_parked_row_says_all_that_is_needed_to_act(world: World) -> None
         (row,) = (await client.get(WORK, headers=ADMIN)).json()["data"]
     assert set(row) == {
         "kind", "key", "email", "state", "dueAt", "attempts", "lastError", "waitsFor", "reason", "parkedAt", "problems",
-        "remedy",
+        "remedy", "since",
     }  # fmt: skip
     assert (row["kind"], row["key"], row["state"], row["reason"]) == ("customer", customer, "parked", "unmapped_price")
     assert "plan_mappings" in row["remedy"]
@@ -96,6 +96,31 @@ async def test_a_row_of_a_known_customer_has_their_address(world: World) -> None
     async with world.functions() as client:
         (row,) = (await client.get(WORK, headers=ADMIN)).json()["data"]
     assert row["email"] == "ada@example.com"
+
+
+async def test_what_fails_and_what_a_brake_keeps_are_lists_of_their_own(world: World) -> None:
+    """They are found among all that waits, each says since when and what to do, and a retry reaches them alone."""
+    fill_states(world)
+    fill(world, 2, "cus_brake_", due_at="now() + interval '1 hour'", waits_for="'brake'")
+    error = "'the panel did not answer'"
+    fill(world, 2, "cus_fails_", due_at="now() + interval '1 hour'", last_error=error, attempts="3")
+    fill(world, 1, "cus_token_", due_at="now() + interval '1 hour'", last_error="'panel_token: 401'")
+    async with world.functions() as client:
+        braked = (await client.get(WORK, params={"state": "braked"}, headers=ADMIN)).json()["data"]
+        failing = (await client.get(WORK, params={"state": "failing"}, headers=ADMIN)).json()["data"]
+        waiting = (await client.get(WORK, params={"state": "waiting"}, headers=ADMIN)).json()["data"]
+        due = (await client.get(WORK, params={"state": "due"}, headers=ADMIN)).json()["data"]
+        asked = {"action": "retry", "filter": {"state": "failing"}, "dryRun": True}
+        matches = (await client.post(WORK, json=asked, headers=ADMIN)).json()["matches"]
+    assert [row["key"] for row in braked] == ["cus_brake_00001", "cus_brake_00002"]
+    assert {row["remedy"] for row in braked} == {"Look at who waits, then releaseBrake."}
+    assert [row["key"] for row in failing] == ["cus_fails_00001", "cus_fails_00002", "cus_token_00001"]
+    assert ["retry" in row["remedy"] for row in failing] == [True, True, False]
+    assert "new token" in failing[2]["remedy"]
+    assert {row["state"] for row in [*braked, *failing]} == {"waiting"} and len(waiting) == 8
+    assert matches == 3
+    assert all(row["remedy"] for row in waiting) and {row["remedy"] for row in due} == {None}
+    assert all(datetime.fromisoformat(row["since"]).utcoffset() == timedelta() for row in [*waiting, *due])
 
 
 async def test_every_remembered_reason_comes_with_a_remedy(world: World) -> None:

@@ -213,6 +213,8 @@ LISTS = [
     ("work", {"state": "due"}),
     ("work", {"state": "waiting"}),
     ("work", {"state": "working"}),
+    ("work", {"state": "failing"}),
+    ("work", {"state": "braked"}),
     ("work", {"reason": "no_email"}),
     ("work", {"view": "upcoming"}),
     ("work", {"view": "upcoming", "days": "60"}),
@@ -232,6 +234,9 @@ LISTS = [
     ("orders", {"escrow": "releasable"}),
     ("orders", {"from": "-1h", "to": "-10m"}),
     ("orders", {"view": "reconciliation", "provider": "bank_transfer"}),
+    ("orders", {"view": "disputes"}),
+    ("orders", {"view": "disputes", "over": "true"}),
+    ("orders", {"view": "disputes", "customer": "cus_many777"}),
 ]
 """Lists of the admin routes, and filters that find many, few or none."""
 
@@ -298,6 +303,9 @@ async def test_a_page_of_a_list_reads_a_range_of_an_index(world: World) -> None:
     """The first page and one from the middle cost a page of rows, whatever the filter and however many there are."""
     fill(world)
     fill_orders(world)
+    fill_payments(world)
+    world.sql("UPDATE disputes SET status = 'needs_response' WHERE dispute_id LIKE '%%77'")
+    world.sql("VACUUM ANALYZE disputes")
     fill_dates(world)
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     read: dict[str, dict[str, int]] = {}

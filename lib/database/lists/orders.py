@@ -10,6 +10,7 @@ from typing import Any
 from lib.database import orders
 from lib.database.connection import Database
 from lib.database.keys import whose
+from lib.database.lists.disputes import OPEN
 from lib.model import CustomerKey
 from lib.model.money import EscrowState, Order, OrderState
 from lib.model.provider import Provider
@@ -131,6 +132,26 @@ async def listing(
     return page, (page[-1].created_at.isoformat(), page[-1].id) if len(rows) > limit else None
 
 
+async def emails(db: Database, page: Sequence[Order]) -> dict[str, str]:
+    """The customer's e-mail of each order that has none itself, by the order's id."""
+    asked = [one for one in page if one.terms.email is None and one.terms.customer_id is not None]
+    if not asked:
+        return {}
+    rows = await db.rows(
+        """
+        SELECT f.id, c.email FROM unnest(%(ids)s::text[], %(providers)s::text[], %(customers)s::text[])
+            AS f (id, provider, customer_id)
+        JOIN customers c USING (provider, customer_id) WHERE c.email IS NOT NULL
+        """,
+        {
+            "ids": [one.id for one in asked],
+            "providers": [one.provider.value for one in asked],
+            "customers": [one.terms.customer_id for one in asked],
+        },
+    )
+    return {row["id"]: row["email"] for row in rows}
+
+
 async def reconciled(
     db: Database, found: OrderFilter, after: Sequence[Any] | None, limit: int
 ) -> tuple[list[Reconciled], tuple[Any, ...] | None]:
@@ -189,6 +210,7 @@ async def numbers(db: Database) -> dict[str, Any]:
             (SELECT count(*) FROM orders WHERE state = 'paying') AS paying,
             (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {MEANS_HOSTING}) AS not_live,
             (SELECT count(*) FROM orders WHERE disputed) AS disputed,
+            (SELECT count(*) FROM disputes WHERE {OPEN}) AS open_disputes,
             (SELECT count(*) FROM orders WHERE {OPEN_OFFLINE}) AS open_offline,
             (SELECT count(*) FROM orders WHERE {OVERDUE}) AS overdue,
             (SELECT count(*) FROM orders WHERE {OVERDUE} AND state = 'paying') AS overdue_in_part,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -12,6 +13,8 @@ from lib.database.keys import id_in, provider_in
 from lib.model import CustomerKey, Lane, Priority
 
 State = Literal["due", "parked", "waiting", "working"]
+Part = Literal["due", "parked", "waiting", "working", "failing", "braked"]
+"""Of the queue: the rows of one state; and of those that wait what failed last, and what a brake keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class WorkRow:
     waits_for: str | None
     parked_reason: str | None
     parked_at: datetime | None
+    since: datetime
+    """Since when it is parked; else since when there is something to do for them."""
     problems: list[dict[str, str]]
     email: str | None
 
@@ -38,18 +43,25 @@ _ROW = f"""
         CASE WHEN d.leased_until > statement_timestamp() THEN 'working'
             WHEN d.parked_reason IS NOT NULL THEN 'parked'
             WHEN d.due_at <= statement_timestamp() THEN 'due' ELSE 'waiting' END AS state,
-        d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at, d.problems, c.email
+        d.due_at, d.attempts, d.last_error, d.waits_for, d.parked_reason, d.parked_at,
+        coalesce(d.parked_at, d.created_at) AS since, d.problems, c.email
     FROM page d
     LEFT JOIN customers c ON d.kind = 'customer'
         AND c.provider = {provider_in("d.key")} AND c.customer_id = {id_in("d.key")}
 """
 
-_STATES: dict[State, str] = {
+_STATES: Mapping[Part, str] = {
     "working": "leased_until > statement_timestamp()",
     "parked": f"parked_reason IS NOT NULL AND {FREE}",
     "due": f"parked_reason IS NULL AND due_at <= statement_timestamp() AND {FREE}",
     "waiting": f"parked_reason IS NULL AND due_at > statement_timestamp() AND {FREE}",
 }
+_PARTS: Mapping[Part, str] = {
+    **_STATES,
+    "failing": f"last_error IS NOT NULL AND waits_for IS NULL AND {_STATES['waiting']}",
+    "braked": f"waits_for = 'brake' AND {_STATES['waiting']}",
+}
+"""What a row of each part is; of those that wait the same as `tallies` counts them by."""
 
 Place = tuple[Any, ...]
 """Where a row stands in its list: (lane, priority, due_at, kind, key) where rows have a turn, else (kind, key)."""
@@ -58,12 +70,12 @@ _TURNS: tuple[type, ...] = (str, int, datetime, str, str)
 _KEYS: tuple[type, ...] = (str, str)
 
 
-def place_types(state: State | None) -> tuple[type, ...]:
+def place_types(state: Part | None) -> tuple[type, ...]:
     """Of what a place in the list of this state consists."""
     return _TURNS if state in ("due", "waiting") else _KEYS
 
 
-def place_of(row: WorkRow, state: State | None) -> Place:
+def place_of(row: WorkRow, state: Part | None) -> Place:
     """Where a row stands in the list of this state."""
     if state in ("due", "waiting"):
         assert row.due_at is not None
@@ -101,7 +113,7 @@ _BEHIND_TURN = """(due_at, kind, key) > (
 
 
 async def rows(
-    db: Database, *, state: State | None, reason: str | None, after: Place | None, limit: int
+    db: Database, *, state: Part | None, reason: str | None, after: Place | None, limit: int
 ) -> list[WorkRow]:
     """The queue in the order of turns (of what is due or waiting) or of keys; a page can begin after any row.
 
@@ -127,18 +139,18 @@ async def rows(
     return [WorkRow(**row) for row in found]
 
 
-def condition(state: State | None, reason: str | None) -> str:
+def condition(state: Part | None, reason: str | None) -> str:
     """What a row of the queue must be; with `%(reason)s`."""
     parts = ["true"]
     if state is not None:
-        parts.append(_STATES[state])
+        parts.append(_PARTS[state])
     if reason is not None:
         parts.append("parked_reason IS NOT NULL")
         parts.append("problems @> jsonb_build_array(jsonb_build_object('reason', %(reason)s::text))")
     return " AND ".join(parts)
 
 
-async def matching(connection: Connection, state: State | None, reason: str | None) -> list[tuple[str, str]]:
+async def matching(connection: Connection, state: Part | None, reason: str | None) -> list[tuple[str, str]]:
     """(kind, key) of every row of the queue that matches, in the order of its keys."""
     cursor = await connection.execute(
         f"SELECT kind, key FROM due WHERE {condition(state, reason)} ORDER BY kind, key", {"reason": reason}

@@ -26,6 +26,8 @@ class Queued(View):
     waits_for: str | None
     reason: str | None
     parked_at: datetime | None
+    since: datetime
+    """Since when they are parked; else since when there is something to do for them."""
     problems: list[ProblemView]
 
     @classmethod
@@ -40,6 +42,7 @@ class QueueItem(Queued, kw_only=True):
     key: str
     email: str | None
     remedy: str | None
+    """What to do about it; `null` where it only has its turn before it."""
 
 
 class CustomerSummary(View):

@@ -6,11 +6,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
 
+from lib.database.lists.disputes import DisputeRow
 from lib.database.lists.orders import Reconciled
 from lib.model import CustomerKey
 from lib.model.money import Breakdown, Collection, Order, Payment
 from lib.operators.views.money import MoneyView, exponent_of
 from lib.policy import references
+from lib.policy.disputes import next_step
 from lib.policy.offline_lines import line_name
 from lib.web.typed import View
 
@@ -27,6 +29,20 @@ class FeeView(View):
     maximum: int | None
     rule_id: int
     version: int
+
+
+class NotLiveView(View):
+    """What was paid of an order for which nothing runs, why not, and what to do."""
+
+    since: datetime
+    """When it was paid."""
+    invoice_id: str | None
+    payment_intent_id: str | None
+    """What paid it."""
+    reason: str
+    """One word for why."""
+    detail: str
+    remedy: str
 
 
 class OrderView(MoneyView):
@@ -85,6 +101,10 @@ class OrderView(MoneyView):
     """When hosting of it was first seen to run."""
     ended_at: datetime | None
     cancelled: bool
+    customer_email: str | None = None
+    """The customer's, where the order itself has none."""
+    not_live: NotLiveView | None = None
+    """Of what was paid and has never run: in the list `notLive=true`, and of one order."""
 
     @classmethod
     def of_order(cls, order: Order, **more: Any) -> Self:
@@ -106,7 +126,7 @@ class OrderView(MoneyView):
             escrow=order.escrow.value if order.escrow else None,
             reference=references.printed(order.reference) if order.reference else None,
             subscription_id=line_name(line) if order.provider.offline and line else order.subscription_id,
-            **more,
+            **{"customer_email": None, "not_live": None, **more},
         )
 
 
@@ -207,7 +227,7 @@ class PeriodView(View):
     period_end: datetime | None
 
 
-class OrderDetails(OrderView):
+class OrderDetails(OrderView, kw_only=True):
     """One order with everything that is known of it."""
 
     payments: list[PaymentView]
@@ -230,6 +250,7 @@ class OrderDetails(OrderView):
         steps: list[dict[str, Any]],
         line: list[Order],
         why_not_released: str | None,
+        **more: Any,
     ) -> Self:
         """All of it."""
         refunds, disputes = money_back
@@ -242,6 +263,7 @@ class OrderDetails(OrderView):
             steps=[_step(step) for step in steps],
             line=[PeriodView.of(one, state=one.state.value) for one in line],
             why_not_released=why_not_released,
+            **more,
         )
 
 
@@ -265,6 +287,47 @@ def _refund(row: dict[str, Any]) -> MoneyBackView:
 def _dispute(row: dict[str, Any]) -> MoneyBackView:
     names = ("payment_id", "amount", "currency", "status", "reason", "created_at", "due_by", "closed_at")
     return MoneyBackView(id=row["dispute_id"], **{name: row[name] for name in names})
+
+
+class DisputeView(MoneyView):
+    """A dispute or an inquiry as Stripe last told it, and what to do about it."""
+
+    id: str
+    status: str
+    reason: str | None
+    network_reason: str | None
+    """The card network's own code."""
+    amount: int
+    currency: str
+    created_at: datetime
+    due_by: datetime | None
+    """Until when Stripe takes an answer."""
+    closed_at: datetime | None
+    has_evidence: bool | None
+    waived: bool
+    """An operator's word that it holds nothing."""
+    withdrawn: int | None
+    """What was taken from the balance with it; its currency and that of `fee` are those of the balance."""
+    fee: int | None
+    customer_id: str | None
+    email: str | None
+    """Of the order, else of the customer."""
+    name: str | None
+    subscription_id: str | None
+    charge_id: str | None
+    payment_intent_id: str | None
+    payment_id: str | None
+    order_id: str | None
+    """`null`: its payment belongs to no order that is kept here."""
+    remedy: str | None
+    """What to do; `null` once it is over."""
+
+    @classmethod
+    def of_row(cls, row: DisputeRow, now: datetime) -> Self:
+        """One line of the list."""
+        known, kept = row.customer_id is not None, row.order_id is not None
+        do = next_step(row.status, row.due_by, now, order_kept=kept, customer_known=known)
+        return cls.of(row, id=row.dispute_id, remedy=do)
 
 
 class ReconciledView(MoneyView):

@@ -174,11 +174,15 @@ class EventNumbers(View):
 class OrderNumbers(View):
     """How the money side stands: what is open, and what is not as it should be."""
 
+    kept: bool
+    """Whether orders are kept (ORDERS); without, nothing is known of them."""
     pending: int
     paying: int
     not_live: int
     """Paid, and no hosting of it has ever run."""
     disputed: int
+    open_disputes: int
+    """Disputes of which Stripe has not said the last word, also those that are about no order."""
     open_offline: int
     overdue: int
     """Of these: past the date."""
@@ -247,6 +251,19 @@ class NoticeNumbers(View):
     newest: list[NoticeView]
 
 
+What = Literal["parked", "braked", "receivers", "disputes", "to_return", "part_paid"]
+"""What can wait for a person."""
+
+
+class Need(View):
+    """How many of one kind wait for a person."""
+
+    what: What
+    count: int
+    says: str
+    """With the number, as in the verdict's detail."""
+
+
 class Verdict(View):
     """The one line that says whether somebody has to do something."""
 
@@ -256,6 +273,8 @@ class Verdict(View):
     need_you: int
     """How many things wait for a person: parked, braked, receivers that fail, disputes to answer, money to return."""
     detail: str
+    needs: list[Need]
+    """What these are."""
 
 
 class PaidToLive(View):
