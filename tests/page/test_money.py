@@ -1,6 +1,7 @@
 """Orders on the page: refunds, disputes and money without Stripe, by what Stripe and the database then say."""
 
 import inspect
+import json
 import re
 
 from playwright.sync_api import Route, expect
@@ -74,16 +75,24 @@ def ask_for_a_refund(desk: Desk) -> None:
 
 
 def test_a_dispute_shows_when_it_is_due_and_what_to_send(desk: Desk, world: World) -> None:
-    """The order of a disputed payment shows the due date, and the text to send, which one click copies."""
+    """The overview leads to the disputes by their dates, with the text to send, which one click copies or saves."""
     jo = world.order("Jo Example")
     dispute = world.dispute(jo)
     desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     desk.come_in()
-    desk.see("orders", only="disputed")
-    desk.row(jo.email).get_by_role("link").first.click()
+    desk.see("overview")
+    desk.page.get_by_role("link", name=re.compile("disputes? to answer")).click()
     desk.at_rest()
+    row = desk.row(dispute)
+    expect(row).to_contain_text("needs response")
+    expect(row).to_contain_text(re.compile("1[0-9] days left"))
+    expect(row).to_contain_text("19.00 EUR")
+    row.get_by_role("link", name="its order").click()
+    desk.at_rest()
+    expect(desk.page.get_by_role("heading", level=1)).to_contain_text(jo.email)
     expect(desk.row(dispute)).to_contain_text("needs response")
-    expect(desk.row(dispute)).to_contain_text(re.compile("in 1[0-9] days"))
+    desk.page.go_back()
+    desk.at_rest()
     desk.page.get_by_role("button", name=f"What to send for {dispute}").click()
     expect(desk.dialog.locator("pre")).to_contain_text(jo.domain)
     desk.confirm("Copy the text")
@@ -92,6 +101,58 @@ def test_a_dispute_shows_when_it_is_due_and_what_to_send(desk: Desk, world: Worl
     assert (
         copied.splitlines()[:5] == world.admin("GET", f"/api/admin/orders?dispute={dispute}")["text"].splitlines()[:5]
     )
+    with desk.page.expect_download() as saved:
+        desk.confirm("Save as a file")
+    assert saved.value.suggested_filename == f"{dispute}.txt"
+    assert saved.value.path().read_text().splitlines()[:5] == copied.splitlines()[:5]
+
+
+def test_a_dispute_of_no_order_is_listed_with_what_to_do(desk: Desk, world: World) -> None:
+    """Nobody is known and no order kept: it stands among the others by its date, in its own currency, and says so."""
+    for name, currency, amount, days in (("dp_stranger", "kwd", 1234567, 2), ("dp_stranger_later", "jpy", 5000, 90)):
+        world.sql(
+            "INSERT INTO disputes (dispute_id, charge_id, status, amount, currency, created_at, due_by)"
+            " VALUES (%s, 'ch_stranger', 'needs_response', %s, %s, now(), now() + make_interval(days => %s))",
+            name, amount, currency, days,
+        )  # fmt: skip
+    desk.come_in()
+    desk.see("orders", only="disputed")
+    rows = desk.page.locator("main tbody tr").all_inner_texts()
+    assert "1,234.567 KWD" in rows[0] and "5,000 JPY" in rows[-1]
+    expect(desk.row("dp_stranger").first).to_contain_text("1,234.567 KWD")
+    expect(desk.row("dp_stranger").first).to_contain_text("no order kept here")
+    expect(desk.row("dp_stranger").first).to_contain_text("hold that customer by hand")
+    expect(desk.row("dp_stranger_later")).to_contain_text("5,000 JPY")
+    desk.page.get_by_role("link", name="JSON of dp_stranger", exact=True).click()
+    shown = json.loads(desk.page.locator("aside.beside pre").inner_text())
+    (one, *_) = world.admin("GET", "/api/admin/orders?view=disputes")["data"]
+    assert shown == one
+    world.sql("DELETE FROM disputes WHERE dispute_id LIKE 'dp_stranger%%'")
+
+
+def test_the_json_of_an_order_stands_beside_the_list_and_below_it_on_a_phone(desk: Desk, world: World) -> None:
+    """It is what the API sends, can be copied, and of one order also that of its payment."""
+    ned = world.order("Ned Example")
+    order = order_of(world, ned)
+    desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    desk.come_in()
+    desk.see("orders", customer=ned.customer)
+    desk.page.get_by_role("link", name=f"JSON of {ned.email}").click()
+    beside = desk.page.get_by_role("complementary", name=f"Order {order}")
+    beside.get_by_role("button", name="Copy the JSON").click()
+    told = world.admin("GET", f"/api/admin/orders?id={order}")
+    desk.page.get_by_role("status").filter(has_text="Copied").wait_for()
+    assert json.loads(desk.page.evaluate("navigator.clipboard.readText()")) == told
+    table, box = desk.page.get_by_role("table").bounding_box(), beside.bounding_box()
+    assert table and box and box["x"] >= table["x"] + table["width"]
+    desk.on_a_phone()
+    table, box = desk.page.get_by_role("table").bounding_box(), beside.bounding_box()
+    assert table and box and box["y"] >= table["y"] + table["height"]
+    assert not desk.is_wider_than_the_screen()
+    beside.get_by_role("link", name="Open").click()
+    desk.page.get_by_role("link", name="JSON of Payment 1").click()
+    shown = json.loads(desk.page.locator("aside.beside pre").inner_text())
+    assert shown == told["payments"][0]
 
 
 def test_money_by_transfer_is_ordered_collected_and_returned(desk: Desk, world: World) -> None:
@@ -135,13 +196,22 @@ def test_every_number_tells_where_it_came_from(desk: Desk, world: World) -> None
 
 
 def test_what_was_paid_and_does_not_run_is_listed(desk: Desk, world: World) -> None:
-    """Who paid for a price that nobody mapped stands under "Paid, not live", and who runs does not."""
+    """Who paid for a price that nobody mapped is listed with invoice, amount, cause and remedy; who runs is not."""
     world.stage.stripe.create_price("price_not_live")
     mia, noa = world.order("Mia Example", "price_not_live"), world.order("Noa Example")
     desk.come_in()
     desk.see("orders", only="notLive")
-    expect(desk.row(mia.email)).to_contain_text("not live")
+    row = desk.row(mia.email)
+    expect(row).to_contain_text("19.00 EUR")
+    expect(row).to_contain_text("price price_not_live")
+    invoice = world.admin("GET", f"/api/admin/orders?id={order_of(world, mia)}")["payments"][0]["invoiceId"]
+    expect(row.get_by_role("link", name="Stripe")).to_have_attribute("href", re.compile(f"/invoices/{invoice}$"))
     expect(desk.row(noa.email)).to_have_count(0)
+    row.get_by_role("link", name=mia.email, exact=True).click()
+    expect(desk.page.locator(".notice.bad")).to_contain_text(invoice)
+    desk.page.go_back()
+    desk.page.get_by_role("link", name="Map it here").first.click()
+    expect(desk.page.get_by_role("heading", level=1)).to_have_text("Plans")
 
 
 def test_an_amount_is_read_by_stripes_table_of_currencies(desk: Desk) -> None:

@@ -154,7 +154,7 @@ def test_who_is_parked_by_a_mapping_heals_when_it_is_back(desk: Desk, world: Wor
     waiting.get_by_role("button").click()
     desk.fill(Panel_plan=PLAN)
     desk.confirm("Preview")
-    expect(desk.dialog).to_contain_text("1 customer waits for it")
+    expect(desk.dialog).to_contain_text("1 customer waits for this price")
     desk.confirm("Apply exactly this")
     expect(desk.dialog).to_have_count(0)
     world.settle()
@@ -222,3 +222,27 @@ def test_a_server_that_is_away_is_said_to_be(desk: Desk, world: World) -> None:
     desk.page.unroute("**/api/**")
     failure.get_by_role("button", name="Try again").click()
     desk.row("price_basic_monthly").wait_for()
+
+
+def test_each_part_of_the_queue_says_why_since_when_and_what_to_do(desk: Desk, world: World) -> None:
+    """What failed and what a brake keeps have tabs with their number, and a reason, age and remedy in each row."""
+    kit = world.buy("Kit Example")
+    waits = "due_at = now() + interval '1 hour', created_at = now() - interval '3 hours'"
+    row = "INSERT INTO due (kind, key) VALUES ('customer', %s) ON CONFLICT (kind, key) DO UPDATE SET priority = 1"
+    world.sql(row, kit.customer)
+    world.sql(f"UPDATE due SET {waits}, attempts = 3, last_error = 'panel_token: 401' WHERE key = %s", kit.customer)  # noqa: S608
+    desk.come_in()
+    desk.see("work", state="failing")
+    expect(desk.row(kit.email)).to_contain_text("panel_token: 401")
+    expect(desk.row(kit.email)).to_contain_text("Make a new token")
+    expect(desk.row(kit.email)).to_contain_text("3 hr. ago")
+    expect(desk.row(kit.email)).to_contain_text(re.compile("in (59 min|1 hr)"))
+    expect(desk.page.get_by_role("link", name=re.compile("^Failing"))).to_contain_text("1")
+    world.sql("UPDATE due SET last_error = NULL, waits_for = 'brake' WHERE key = %s", kit.customer)
+    desk.see("work", state="braked")
+    expect(desk.row(kit.email)).to_contain_text("releaseBrake")
+    desk.row(kit.email).get_by_role("link", name="Release it on the overview").click()
+    expect(desk.page).to_have_url(re.compile("/$|view=overview"))
+    world.sql("DELETE FROM due WHERE key = %s", kit.customer)
+    desk.see("work", state="braked")
+    expect(desk.page.locator("main .empty")).to_contain_text("No brake keeps anybody.")

@@ -20,7 +20,11 @@ SCREENS = {
     "outgoing": "view=events&direction=out",
     "ledger": "view=events&direction=ledger",
     "orders": "view=orders",
-    "order": "view=orders&id={order}",
+    "order": "view=orders&id={order}&sel={order}",
+    "an order beside": "view=orders&sel={order}",
+    "not live": "view=orders&only=notLive",
+    "disputes": "view=orders&only=disputed",
+    "failing": "view=work&state=failing",
     "reconciliation": "view=orders&only=reconciliation",
 }
 """Each screen by its address, the empty ones too."""

@@ -15,7 +15,7 @@ import { texts } from "/app/texts.js";
  * @param {{caption: string, columns: Column[], rows: any[], id: (row: any) => string, params?: object, quiet?: boolean, selected?: string, sortable?: boolean, group?: (row: any) => string}} props
  *   `params`: of the address, whose `sort` ("name" or "-name") says the order; `quiet`: the caption is for screen
  *   readers, a heading says it already; `sortable`: false where the order means something; `group`: the heading that a row
- *   stands under, such as its day
+ *   stands under, such as its day, while the rows are in their own order
  */
 export function Table({ caption, columns, rows, id, params = {}, quiet, selected, sortable = true, group, heading = (row) => group(row) }) {
   const order = sortable ? (params.sort ?? "") : "";
@@ -26,7 +26,7 @@ export function Table({ caption, columns, rows, id, params = {}, quiet, selected
         <thead>
           <tr>${columns.map((column) => html`<${Head} key=${column.key} column=${column} order=${order} params=${sortable && params} />`)}</tr>
         </thead>
-        ${grouped(sorted(rows, columns, order), group).map(
+        ${grouped(sorted(rows, columns, order), order ? null : group).map(
           ({ name, rows: those }) => html`
             <tbody key=${name}>
               ${name !== null && html`<tr class="group"><th colspan=${columns.length} scope="rowgroup">${heading(those[0])}</th></tr>`}
@@ -62,7 +62,7 @@ function Head({ column, order, params }) {
   const classes = column.number ? "number" : "";
   if (!column.sort || !params) return html`<th scope="col" class=${classes}>${column.label}</th>`;
   const direction = order === column.key ? "ascending" : order === `-${column.key}` ? "descending" : "none";
-  const next = direction === "ascending" ? `-${column.key}` : column.key;
+  const next = { none: column.key, ascending: `-${column.key}`, descending: undefined }[direction]; // and then its own order again
   return html`
     <th scope="col" class=${classes} aria-sort=${direction}>
       <a class="sort" href=${href({ ...params, sort: next })} title=${texts.table.sortBy(column.label)}>${column.label}</a>

@@ -4,6 +4,7 @@ import { count, duration, words } from "/app/format.js";
 import { html } from "/app/markup.js";
 import { Failure, Loading } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
+import { href } from "/app/router.js";
 import { texts } from "/app/texts.js";
 import { Alerts } from "/app/screens/overview/alerts.js";
 import { Charts } from "/app/screens/overview/charts.js";
@@ -40,6 +41,15 @@ export default function Overview({ dashboard }) {
   `;
 }
 
+/** Where each kind of what waits for a person is seen and done. */
+const NEEDS = {
+  parked: { view: "work", state: "parked" },
+  braked: { view: "work", state: "braked" },
+  receivers: { view: "events", direction: "out" },
+  disputes: { view: "orders", only: "disputed" },
+  to_return: { view: "orders", only: "overpaid" },
+  part_paid: { view: "orders", only: "openOffline" },
+};
 const TONES = { equal: "good", working: "info", attention: "warn", stuck: "bad" };
 
 function Verdict({ verdict, at }) {
@@ -47,7 +57,7 @@ function Verdict({ verdict, at }) {
   return html`
     <section class=${`verdict ${TONES[verdict.state]}`} aria-label=${texts.screens.overview}>
       <p class="line">${line}</p>
-      <p>${verdict.detail}</p>
+      <p>${verdict.state === "attention" && verdict.needs.length ? verdict.needs.map((need, place) => html`${place > 0 && ", "}<a key=${need.what} href=${href(NEEDS[need.what])}>${need.says}</a>`) : verdict.detail}</p>
       ${at && html`<p class="soft at"><${Time} at=${new Date(at).toISOString()} /></p>`}
     </section>
   `;

@@ -14,7 +14,7 @@ import { byReason, columnsOf, Reason } from "/app/screens/work/columns.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.work;
-const STATES = ["parked", "due", "working", "waiting"];
+const STATES = ["parked", "failing", "braked", "due", "working", "waiting"];
 
 /** @param {{params: Record<string, string>, dashboard: any}} props */
 export default function Work({ params, dashboard }) {
@@ -29,7 +29,7 @@ export default function Work({ params, dashboard }) {
 }
 
 function tabsOf(queue) {
-  const numbers = queue && { parked: queue.parked.total, due: queue.due, working: queue.working, waiting: Object.values(queue.waiting).reduce((sum, number) => sum + number, 0) };
+  const numbers = queue && { parked: queue.parked.total, failing: queue.waiting.retry ?? 0, braked: queue.waiting.brake ?? 0, due: queue.due, working: queue.working, waiting: Object.values(queue.waiting).reduce((sum, number) => sum + number, 0) };
   return [...STATES, "upcoming"].map((key) => ({ key, label: said.tabs[key], count: numbers?.[key], params: { view: "work", state: key } }));
 }
 
@@ -44,7 +44,7 @@ function QueueList({ state, params, dashboard }) {
     list.reload();
     dashboard.reload();
   };
-  const empty = { says: said.empty[state], next: said.emptyNext, filters: activeOf(fields, params), params: without(fields, params) };
+  const empty = { says: said.empty[state], next: said.emptyNext[state], filters: activeOf(fields, params), params: without(fields, params) };
   return html`
     ${fields.length > 0 && html`<${Filters} fields=${fields} params=${{ view: "work", ...params }} />`}
     <div class="bar">

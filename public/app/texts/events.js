@@ -69,8 +69,7 @@ export const events = {
   deliveryStates: { waiting: "waiting", delivered: "delivered", skipped: "skipped" },
   ledgerStates: { intent: "about to be done", applied: "applied", verified: "verified", failed: "failed", noted: "noted" },
   one: {
-    title: (id) => `Event ${id}`,
-    close: "Close",
+    title: "Event",
     id: "event id",
     nothingDue: "It made nobody due.",
     made: "What it made due",

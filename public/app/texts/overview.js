@@ -17,7 +17,7 @@ export const overview = {
     endpoint: { does: "Mend the receiver, then enable it. Nothing is lost.", link: "Outgoing events", params: { view: "events", direction: "out" } },
     paid_not_live: { does: "See what stops them.", link: "Those orders", params: { view: "orders", only: "notLive" } },
     to_return: { does: "Give it back, and write that down.", link: "Those orders", params: { view: "orders", only: "overpaid" } },
-    dispute: { does: "Answer it in Stripe; what is known is collected for you.", link: "Disputed orders", params: { view: "orders", only: "disputed" } },
+    dispute: { does: "Answer it in Stripe; what is known is collected for you.", link: "Disputes", params: { view: "orders", only: "disputed" } },
     notices: { does: "Correct the addresses in Stripe, then send the mails again." },
   },
   notTold: "The alert could not be delivered:",
@@ -99,7 +99,7 @@ export const overview = {
   money: {
     title: "Money",
     notLive: "paid, not live",
-    disputed: "disputed",
+    disputed: "disputes",
     openOffline: "open offline",
     overdue: (count) => `${count} overdue`,
     missing: "still to come",

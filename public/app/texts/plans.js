@@ -89,6 +89,8 @@ export const plans = {
       return said.join(", ");
     },
     nothing: "Nobody's hosting changes.",
+    goesOn: (count) => `${many(count, "customer waits for this price, and goes on", "customers wait for this price, and go on")} as soon as it is written.`,
+    nobodyElse: "Nobody else's hosting changes.",
     customers: (count) => `${many(count, "customer lives", "customers live")} by this price.`,
     waiting: (count) => `${many(count, "customer waits", "customers wait")} for it and ${count === 1 ? "is" : "are"} looked at as soon as it is written.`,
     part: (seen, all) => `Only ${seen} of ${all} were looked at. The others are not moved by this: the brake stops them.`,
@@ -99,7 +101,7 @@ export const plans = {
     move: (from, to) => `${from ?? "?"} → ${to ?? "?"}`,
     apply: (moves) => (moves ? `Apply exactly this: ${many(moves, "move", "moves")}` : "Apply exactly this"),
     applying: "Writing it …",
-    made: (price) => `The mapping of ${price} is written.`,
+    made: (price, waiting) => `The mapping of ${price} is written.${waiting ? ` ${many(waiting, "customer goes", "customers go")} on now.` : ""}`,
     removed: (price) => `The mapping of ${price} is removed.`,
     same: (price) => `The mapping of ${price} was like that already.`,
     failed: "Writing the mapping",

@@ -140,7 +140,8 @@ export const shared = {
     back: "Change",
   },
   id: { copy: (what) => `Copy ${what}`, copied: "Copied", failed: "Copying is not allowed here: mark it and copy it by hand." },
-  json: { show: "JSON", copy: "the JSON" },
+  json: { show: "JSON", copy: "the JSON", of: (what) => `JSON of ${what}` },
+  beside: { open: "Open", close: "Close" },
   help: {
     title: "Keyboard",
     keys: {
@@ -161,10 +162,12 @@ export const shared = {
     terminated: "deleted",
   },
   remedies: {
-    unmapped_price: { link: "Map it", params: { view: "plans" } },
+    unmapped_price: { link: "Map it here, under Plans", params: { view: "plans" } },
     plan_not_found: { link: "Plans", params: { view: "plans" } },
     plan_ambiguous: { link: "Plans", params: { view: "plans" } },
     mapping_changed: { link: "Plans", params: { view: "plans" } },
+    brake: { link: "Release it on the overview, under Machine", params: { view: "overview" } },
+    receiver_fails: { link: "Outgoing events", params: { view: "events", direction: "out" } },
     event_refused: { link: "Outgoing events", params: { view: "events", direction: "out" } },
     order_move_unknown: { link: "Orders", params: { view: "orders" } },
     debt_paid_twice: { link: "Orders", params: { view: "orders" } },

@@ -35,17 +35,17 @@ export function Ledger({ params }) {
     <${Filters} fields=${FIELDS} params=${params} />
     <div class="bar"><span class="space"></span><${Shown} list=${list} /><${Download} path=${PATH} query=${query} name="ledger.csv" /></div>
     <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(FIELDS, params) }}>
-      <${Table} caption=${said.caption} quiet columns=${COLUMNS} rows=${list.rows ?? []} id=${(line) => String(line.id)} sortable=${false} group=${(line) => day(line.at, how)} />
+      <${Table} caption=${said.caption} quiet columns=${COLUMNS} rows=${list.rows ?? []} id=${(line) => String(line.id)} params=${params} group=${(line) => day(line.at, how)} />
     <//>
   `;
 }
 
 const COLUMNS = [
-  { key: "what", label: said.what, main: true, cell: (line) => texts.kinds[line.kind] ?? words(line.kind) },
-  { key: "state", label: said.state, cell: (line) => html`<${Badge} word=${line.state} label=${say.ledgerStates[line.state]} title=${line.error} />` },
-  { key: "at", label: said.at, cell: (line) => html`<${Time} at=${line.at} />` },
-  { key: "customer", label: said.customer, cell: (line) => line.customerId && html`<${CustomerLink} id=${line.customerId} />` },
+  { key: "what", label: said.what, main: true, sort: (line) => line.kind, cell: (line) => texts.kinds[line.kind] ?? words(line.kind) },
+  { key: "state", label: said.state, sort: (line) => line.state, cell: (line) => html`<${Badge} word=${line.state} label=${say.ledgerStates[line.state]} title=${line.error} />` },
+  { key: "at", label: said.at, sort: (line) => line.at, cell: (line) => html`<${Time} at=${line.at} />` },
+  { key: "customer", label: said.customer, sort: (line) => line.customerId, cell: (line) => line.customerId && html`<${CustomerLink} id=${line.customerId} />` },
   { key: "service", label: said.service, cell: (line) => line.service && html`<code>${line.service}</code>` },
-  { key: "rule", label: said.rule, cell: (line) => words(line.rule) },
-  { key: "actor", label: said.actor, cell: (line) => (line.actor === "bridge" ? said.bridge : line.actor) },
+  { key: "rule", label: said.rule, sort: (line) => line.rule, cell: (line) => words(line.rule) },
+  { key: "actor", label: said.actor, sort: (line) => line.actor, cell: (line) => (line.actor === "bridge" ? said.bridge : line.actor) },
 ];

@@ -3,9 +3,9 @@
 import { post } from "/app/api.js";
 import { day } from "/app/format.js";
 import { html, useState } from "/app/markup.js";
+import { Beside } from "/app/parts/beside.js";
 import { useData, useList } from "/app/parts/data.js";
 import { activeOf, Filters, without } from "/app/parts/filters.js";
-import { Id } from "/app/parts/id.js";
 import { Json } from "/app/parts/json.js";
 import { Download, List, Shown } from "/app/parts/list.js";
 import { announce } from "/app/parts/live.js";
@@ -15,8 +15,7 @@ import { Time } from "/app/parts/time.js";
 import { Badge, CustomerLink } from "/app/parts/words.js";
 import { Endpoints } from "/app/screens/events/endpoints.js";
 import { OnAll } from "/app/screens/events/onall.js";
-import { Pick } from "/app/screens/events/pick.js";
-import { href } from "/app/router.js";
+import { Pick } from "/app/parts/pick.js";
 import { times } from "/app/session.js";
 import { useStore } from "/app/store.js";
 import { events as say } from "/app/texts/events.js";
@@ -61,7 +60,7 @@ export function Outgoing({ params }) {
     <div class=${params.sel ? "split" : ""}>
       <div>
         <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(all, params) }}>
-          <${Table} caption=${said.caption} quiet columns=${columns(params, endpoints)} rows=${list.rows ?? []} id=${(one) => `${one.eventId} ${one.endpoint}`} sortable=${false} group=${(one) => day(one.createdAt, how)} />
+          <${Table} caption=${said.caption} quiet columns=${columns(params, endpoints)} rows=${list.rows ?? []} id=${(one) => `${one.eventId} ${one.endpoint}`} params=${params} group=${(one) => day(one.createdAt, how)} />
         <//>
       </div>
       ${params.sel && html`<${One} key=${params.sel} id=${params.sel} endpoints=${endpoints} params=${params} changed=${list.reload} />`}
@@ -79,12 +78,12 @@ function whyNotAll({ endpoint, state, from, to }) {
 const urlOf = (endpoints, id) => endpoints.find((one) => one.id === id)?.url ?? id;
 
 const columns = (params, endpoints) => [
-  { key: "type", label: said.type, main: true, cell: (one) => html`<${Pick} id=${one.eventId} params=${params}>${one.type}<//>` },
-  { key: "at", label: said.at, cell: (one) => html`<${Time} at=${one.createdAt} />` },
-  { key: "customer", label: said.customer, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
+  { key: "type", label: said.type, main: true, sort: (one) => one.type, cell: (one) => html`<${Pick} id=${one.eventId} params=${params}>${one.type}<//>` },
+  { key: "at", label: said.at, sort: (one) => one.createdAt, cell: (one) => html`<${Time} at=${one.createdAt} />` },
+  { key: "customer", label: said.customer, sort: (one) => one.customerId, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
   !params.sel && endpoints.length > 1 && { key: "endpoint", label: said.endpoint, cell: (one) => urlOf(endpoints, one.endpoint) },
-  { key: "state", label: said.state, cell: (one) => html`<${Badge} word=${one.state} />` },
-  !params.sel && { key: "attempts", label: said.attempts, number: true, cell: (one) => one.attempts },
+  { key: "state", label: said.state, sort: (one) => one.state, cell: (one) => html`<${Badge} word=${one.state} />` },
+  !params.sel && { key: "attempts", label: said.attempts, number: true, sort: (one) => one.attempts, cell: (one) => one.attempts },
   !params.sel && { key: "error", label: said.error, wide: true, cell: (one) => one.error },
 ].filter(Boolean);
 
@@ -95,8 +94,7 @@ function One({ id, endpoints, params, changed }) {
     changed();
   };
   return html`
-    <aside class="beside" aria-label=${say.one.title(id)}>
-      <header><h2>${say.one.title("")}<${Id} value=${id} what=${say.one.id} /></h2><a class="soft" href=${href({ ...params, sel: undefined })}>${say.one.close}</a></header>
+    <${Beside} title=${say.one.title} id=${id} what=${say.one.id} params=${params}>
       ${found.problem && html`<${Failure} what=${say.readingOne} problem=${found.problem} again=${found.reload} />`}
       ${found.loading && html`<${Loading} />`}
       ${found.data && html`
@@ -104,7 +102,7 @@ function One({ id, endpoints, params, changed }) {
         <h3>${say.one.deliveries}</h3>
         ${found.data.deliveries.map((one) => html`<${Delivery} key=${one.endpoint} one=${one} url=${urlOf(endpoints, one.endpoint)} again=${again} />`)}
         ${found.data.body ? html`<${Json} value=${found.data.body} label=${say.one.body} open />` : html`<p class="soft">${say.one.noBody}</p>`}`}
-    </aside>
+    <//>
   `;
 }
 

@@ -3,9 +3,9 @@
 import { post } from "/app/api.js";
 import { day } from "/app/format.js";
 import { html, useState } from "/app/markup.js";
+import { Beside } from "/app/parts/beside.js";
 import { useData, useList } from "/app/parts/data.js";
 import { activeOf, Filters, without } from "/app/parts/filters.js";
-import { Id } from "/app/parts/id.js";
 import { Json } from "/app/parts/json.js";
 import { Download, List, Shown } from "/app/parts/list.js";
 import { announce } from "/app/parts/live.js";
@@ -13,9 +13,8 @@ import { Failure, Loading } from "/app/parts/notice.js";
 import { Table } from "/app/parts/table.js";
 import { Time } from "/app/parts/time.js";
 import { Badge, CustomerLink } from "/app/parts/words.js";
-import { Pick } from "/app/screens/events/pick.js";
+import { Pick } from "/app/parts/pick.js";
 import { OnAll } from "/app/screens/events/onall.js";
-import { href } from "/app/router.js";
 import { times } from "/app/session.js";
 import { useStore } from "/app/store.js";
 import { events as say } from "/app/texts/events.js";
@@ -50,7 +49,7 @@ export function Received({ params }) {
     <div class=${params.sel ? "split" : ""}>
       <div>
         <${List} list=${list} what=${say.reading} empty=${{ says: said.none, next, filters: named, params: without(FIELDS, params) }}>
-          <${Table} caption=${said.caption} quiet columns=${columns(params)} rows=${list.rows ?? []} id=${(one) => one.eventId} selected=${params.sel} sortable=${false} group=${(one) => day(one.receivedAt, how)} />
+          <${Table} caption=${said.caption} quiet columns=${columns(params)} rows=${list.rows ?? []} id=${(one) => one.eventId} selected=${params.sel} params=${params} group=${(one) => day(one.receivedAt, how)} />
         <//>
       </div>
       ${params.sel && html`<${One} key=${params.sel} id=${params.sel} params=${params} />`}
@@ -59,22 +58,21 @@ export function Received({ params }) {
 }
 
 const columns = (params) => [
-  { key: "type", label: said.type, main: true, cell: (one) => html`<${Pick} id=${one.eventId} params=${params}>${one.type}<//>` },
-  { key: "at", label: said.at, cell: (one) => html`<${Time} at=${one.receivedAt} />` },
-  { key: "customer", label: said.customer, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
-  !params.sel && { key: "outcome", label: said.outcome, cell: (one) => html`<${Badge} word=${one.outcome} label=${say.outcomes[one.outcome]} tone=${one.outcome === "unreadable" ? "bad" : "off"} title=${one.error} />${one.source === "sweep" && html` <${Badge} word="sweep" tone="warn" title=${say.sources.sweep} />`}` },
+  { key: "type", label: said.type, main: true, sort: (one) => one.type, cell: (one) => html`<${Pick} id=${one.eventId} params=${params}>${one.type}<//>` },
+  { key: "at", label: said.at, sort: (one) => one.receivedAt, cell: (one) => html`<${Time} at=${one.receivedAt} />` },
+  { key: "customer", label: said.customer, sort: (one) => one.customerId, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
+  !params.sel && { key: "outcome", label: said.outcome, sort: (one) => `${one.outcome} ${one.source}`, cell: (one) => html`<${Badge} word=${one.outcome} label=${say.outcomes[one.outcome]} tone=${one.outcome === "unreadable" ? "bad" : "off"} title=${one.error} />${one.source === "sweep" && html` <${Badge} word="sweep" tone="warn" title=${say.sources.sweep} />`}` },
   !params.sel && { key: "work", label: said.work, cell: (one) => one.work.map((made) => html`<${Badge} key=${made.kind + made.key} word=${made.state} title=${`${made.kind} ${made.key}${made.error ? `: ${made.error}` : ""}`} /> `) },
 ].filter(Boolean);
 
 function One({ id, params }) {
   const found = useData(PATH, { id }, { poll: false });
   return html`
-    <aside class="beside" aria-label=${say.one.title(id)}>
-      <header><h2>${say.one.title("")}<${Id} value=${id} what=${say.one.id} /></h2><a class="soft" href=${href({ ...params, sel: undefined })}>${say.one.close}</a></header>
+    <${Beside} title=${say.one.title} id=${id} what=${say.one.id} params=${params}>
       ${found.problem && html`<${Failure} what=${say.readingOne} problem=${found.problem} again=${found.reload} />`}
       ${found.loading && html`<${Loading} />`}
       ${found.data && html`<${Body} event=${found.data} reload=${found.reload} />`}
-    </aside>
+    <//>
   `;
 }
 

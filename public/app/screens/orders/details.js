@@ -5,41 +5,69 @@ import { html } from "/app/markup.js";
 import { Acts } from "/app/screens/orders/acts.js";
 import { shown, unlessZero } from "/app/screens/orders/amounts.js";
 import { Disputes } from "/app/screens/orders/disputes.js";
+import { Invoice, Why } from "/app/screens/orders/notlive.js";
 import { Payments } from "/app/screens/orders/payments.js";
+import { JsonBeside } from "/app/parts/beside.js";
 import { useData } from "/app/parts/data.js";
 import { Id } from "/app/parts/id.js";
-import { Json } from "/app/parts/json.js";
 import { Failure, Loading } from "/app/parts/notice.js";
+import { Pick } from "/app/parts/pick.js";
 import { Table } from "/app/parts/table.js";
 import { Time } from "/app/parts/time.js";
 import { Badge, CustomerLink } from "/app/parts/words.js";
 import { href } from "/app/router.js";
+import { texts } from "/app/texts.js";
 import { orders as say } from "/app/texts/orders.js";
 
-/** @param {{id: string, links: object|undefined}} props */
-export function Details({ id, links }) {
+/** @param {{params: Record<string, string>, links: object|undefined}} props `params`: `id` is the order, `sel` what of it stands beside as JSON */
+export function Details({ params, links }) {
+  const { id } = params;
   const found = useData("/api/admin/orders", { id });
   const order = found.data;
+  const chosen = order && partOf(order, params.sel);
   return html`
     <p><a href=${href({ view: "orders" })}>← ${say.back}</a></p>
     ${found.problem && html`<${Failure} what=${say.readingOne} problem=${found.problem} again=${found.reload} />`}
     ${found.loading && html`<${Loading} />`}
     ${order && html`
       <div class="head">
-        <h1>${say.orderTitle(order.email ?? order.name ?? say.nobody)} <${State} order=${order} /></h1>
-        <${Acts} order=${order} reload=${found.reload} />
+        <h1>${say.orderTitle(order.email ?? order.customerEmail ?? order.name ?? order.customerId ?? say.nobody)} <${State} order=${order} /></h1>
+        <span class="row"><${Acts} order=${order} reload=${found.reload} /> <${Pick} id=${order.id} params=${params} label=${texts.json.of(say.ids.thisOrder)}>${texts.json.show}<//></span>
       </div>
+      <div class=${chosen ? "split spaced" : ""}>
       <div class="stack">
+        ${order.notLive && html`<${NotLive} order=${order} links=${links} />`}
         <div class="two">
           <section class="card"><header><h2>${say.facts.title}</h2></header><div class="body"><${Facts} order=${order} links=${links} /></div></section>
           <section class="card"><header><h2>${say.money.title}</h2></header><div class="body"><${Money} order=${order} /></div></section>
         </div>
-        <${Disputes} disputes=${order.disputes} />
-        <${Payments} payments=${order.payments} links=${links} />
+        <${Disputes} disputes=${order.disputes} params=${params} />
+        <${Payments} payments=${order.payments} links=${links} params=${params} />
         ${LISTS.map(({ of, caption, columns, id }) => order[of].length > 0 && html`
-          <section key=${of} class="card"><${Table} caption=${caption} columns=${columns} rows=${order[of]} id=${id} sortable=${false} /></section>`)}
-        <section class="card"><div class="body"><${Json} value=${order} /></div></section>
+          <section key=${of} class="card"><${Table} caption=${caption} columns=${of === "refunds" ? [...columns, jsonOf(params)] : columns} rows=${order[of]} id=${id} sortable=${false} selected=${params.sel} /></section>`)}
+      </div>
+      ${chosen && html`<${JsonBeside} key=${params.sel} title=${chosen.title} what=${chosen.title} id=${params.sel} params=${params} of=${{ data: chosen.value }} />`}
       </div>`}
+  `;
+}
+
+/** What of an order has this id: itself, or one of its payments, refunds or disputes. */
+function partOf(order, id) {
+  if (!id) return null;
+  if (id === order.id) return { title: say.facts.id, value: order };
+  const parts = [[say.payments.one, order.payments], [say.refunds.id, order.refunds], [say.disputes.id, order.disputes]];
+  return parts.map(([title, rows]) => ({ title, value: rows.find((one) => one.id === id) })).find(({ value }) => value);
+}
+
+const jsonOf = (params) => ({ key: "json", label: texts.json.show, cell: (one) => html`<${Pick} id=${one.id} params=${params} label=${texts.json.of(one.id)}>${texts.json.show}<//>` });
+
+/** Why nothing runs for it, though it was paid. */
+function NotLive({ order, links }) {
+  return html`
+    <div class="notice bad">
+      <p><strong>${say.notLive.title}</strong> <${Time} at=${order.notLive.since} />: <${Invoice} order=${order} links=${links} /></p>
+      <${Why} found=${order.notLive} />
+    </div>
   `;
 }
 

@@ -6,6 +6,7 @@ import { href } from "/app/router.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.overview.money;
+const COUNTED = { disputed: "openDisputes" }; // also those of no order
 const LISTS = ["notLive", "disputed", "openOffline"]; // as the orders' tabs are called
 
 /** @param {{orders: any}} props of the dashboard */
@@ -17,7 +18,7 @@ export function Money({ orders }) {
         <dl class="facts numbers">
           ${LISTS.map((name) => html`
             <dt key=${name}><a href=${href({ view: "orders", only: name })}>${said[name]}</a></dt>
-            <dd class=${name === "notLive" && orders.notLive ? "fault" : ""}>${count(orders[name])}${name === "openOffline" && orders.overdue > 0 && ` (${said.overdue(orders.overdue)})`}</dd>
+            <dd class=${name === "notLive" && orders.notLive ? "fault" : ""}>${count(orders[COUNTED[name] ?? name])}${name === "openOffline" && orders.overdue > 0 && ` (${said.overdue(orders.overdue)})`}</dd>
           `)}
           <${Sums} label=${said.missing} sums=${orders.missing} exponents=${orders.exponents} />
           <${Sums} label=${said.toReturn} sums=${orders.toReturn} exponents=${orders.exponents} only="overpaid" />

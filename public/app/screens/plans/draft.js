@@ -91,7 +91,7 @@ export function Change({ change, choices, close, done }) {
     setProblem(null);
     const failed = await attempt("apply", say.effect.failed, async (signal) => {
       const made = await send({ asOf: shown.asOf }, signal);
-      announce(removed ? say.effect.removed(price) : made.changed ? say.effect.made(price) : say.effect.same(price));
+      announce(removed ? say.effect.removed(price) : made.changed ? say.effect.made(price, change.waiting) : say.effect.same(price));
       if (!signal.aborted) done();
     });
     if (failed?.status !== 409) return;

@@ -17,8 +17,8 @@ export function Effect({ shown, waiting, busy }) {
   return html`
     <section class="effect" aria-label=${say.effect.title}>
       <h3>${say.effect.title}</h3>
-      <p class="summary">${quiet ? say.effect.nothing : say.effect.summary(moves.length, suspends.length, { count: refused.length, why })}</p>
-      <p>${say.effect.customers(shown.customers)} ${waiting ? say.effect.waiting(waiting) : null}</p>
+      <p class="summary">${quiet ? (waiting ? say.effect.goesOn(waiting) : say.effect.nothing) : say.effect.summary(moves.length, suspends.length, { count: refused.length, why })}</p>
+      <p>${quiet && waiting ? say.effect.nobodyElse : say.effect.customers(shown.customers)} ${!quiet && waiting ? say.effect.waiting(waiting) : null}</p>
       ${shown.lookedAt < shown.customers ? html`<p class="notice warn">${say.effect.part(shown.lookedAt, shown.customers)}</p>` : null}
       <${Those} title=${say.effect.refused} those=${refused} tell=${(one) => one.problems.map((problem) => `${problem.detail} ${problem.remedy}`).join(" ")} />
       <${Those} title=${say.effect.suspends} those=${suspends} tell=${(one) => one.action} />

@@ -4,6 +4,7 @@ import { words } from "/app/format.js";
 import { html } from "/app/markup.js";
 import { Time } from "/app/parts/time.js";
 import { Badge, CustomerLink, Remedy } from "/app/parts/words.js";
+import { href } from "/app/router.js";
 import { texts } from "/app/texts.js";
 
 const said = texts.work.columns;
@@ -11,13 +12,13 @@ const said = texts.work.columns;
 const SUBJECT = { key: "subject", label: said.subject, main: true, sort: (row) => row.email ?? row.key, cell: Subject };
 const ATTEMPTS = { key: "attempts", label: said.attempts, number: true, sort: (row) => row.attempts, cell: (row) => row.attempts };
 const NEXT = { key: "next", label: said.next, sort: (row) => row.dueAt, cell: (row) => html`<${Time} at=${row.dueAt} />` };
-const ERROR = { key: "error", label: said.error, wide: true, sort: (row) => row.lastError, cell: (row) => row.lastError };
-const WAITS = { key: "waits", label: said.waits, sort: (row) => row.waitsFor, cell: (row) => row.waitsFor && html`<${Badge} word=${row.waitsFor} tone="info" />` };
+const SINCE = { key: "since", label: said.since, sort: (row) => row.since, cell: (row) => html`<${Time} at=${row.since} />` };
+const WHY = { key: "reason", label: said.reason, wide: true, sort: why, cell: Why };
 const PARKED = [
   SUBJECT,
   { key: "reason", label: said.reason, sort: (row) => row.reason, cell: (row) => html`<${Badge} word=${row.reason} tone="bad" />` },
   { key: "detail", label: said.detail, wide: true, cell: Details },
-  { key: "parked", label: said.parked, sort: (row) => row.parkedAt, cell: (row) => html`<${Time} at=${row.parkedAt} />` },
+  SINCE,
   ATTEMPTS,
   NEXT,
 ];
@@ -25,12 +26,26 @@ const PARKED = [
 const UNDER_REASON = PARKED.filter(({ key }) => key !== "reason").map((column) => (column.key === "detail" ? { ...column, cell: (row) => Details(row, false) } : column));
 
 /**
- * @param {"parked"|"due"|"working"|"waiting"} state
+ * @param {"parked"|"failing"|"braked"|"due"|"working"|"waiting"} state
  * @param {boolean} [told] whether reason and remedy stand above the rows already
  */
 export function columnsOf(state, told) {
   if (state === "parked") return told ? UNDER_REASON : PARKED;
-  return state === "waiting" ? [SUBJECT, WAITS, NEXT, ATTEMPTS, ERROR] : [SUBJECT, NEXT, ATTEMPTS, WAITS, ERROR];
+  return [SUBJECT, WHY, SINCE, ATTEMPTS, NEXT];
+}
+
+/** The word for why a row is there: what it waits for, that its last pass failed, or that it only has its turn before it. */
+function why(row) {
+  return row.reason ?? (row.lastError ? "failing" : (row.waitsFor ?? row.state));
+}
+
+/** Why, in the server's own words, and what to do about it. */
+function Why(row) {
+  const word = why(row);
+  return html`
+    <${Badge} word=${word} label=${texts.work.turns[word]} tone=${word === "failing" ? "warn" : "info"} /> ${row.lastError}
+    ${row.remedy && html`<div class="soft">${row.remedy} <${Remedy} reason=${word} /></div>`}
+  `;
 }
 
 /** Those who are parked for the same thing together, the longest first. */
@@ -41,8 +56,16 @@ export function Reason(row) {
   return html`<${Badge} word=${row.reason} tone="bad" /> <span class="soft">${row.remedy} <${Remedy} reason=${row.reason} /></span>`;
 }
 
+/** Where what is no customer is seen. */
+const PLACES = {
+  order: (id) => ({ view: "orders", id }),
+  dispute: () => ({ view: "orders", only: "disputed" }),
+  outbox: () => ({ view: "events", direction: "out" }),
+};
+
 function Subject(row) {
-  if (row.kind !== "customer") return html`${words(row.kind)} <code>${row.key}</code>`;
+  const place = PLACES[row.kind]?.(row.key);
+  if (row.kind !== "customer") return html`${words(row.kind)} ${place ? html`<a href=${href(place)}>${row.key}</a>` : html`<code>${row.key}</code>`}`;
   return html`<${CustomerLink} id=${row.key} label=${row.email ?? row.key} />${row.email && html`<div class="soft under">${row.key}</div>`}`;
 }
 
