@@ -36,6 +36,7 @@ from lib.model.money import (
     StepState,
 )
 from lib.model.outgoing import OutgoingType, Told
+from lib.model.provider import Provider
 from lib.policy import offline
 from lib.policy.breakdown import break_down
 from lib.policy.currencies import shown
@@ -76,6 +77,8 @@ async def collect(till: Till, order_id: str, money: Money, stripe: StripeClient)
         Retryable: Stripe can't say whether it is.
     """
     order = await offline_order(till, order_id)
+    if till.collects is not None and order.provider not in till.collects:
+        raise _beyond(till, order, till.collects)
     if await _repetition(till, order, money):
         return Done(order, repeated=True)
     _becomes(till, order, money)  # what is refused ends nobody's page
@@ -123,6 +126,12 @@ async def _taken(till: Till, connection: Connection, order: Order, money: Money)
     return bool(known)
 
 
+def _beyond(till: Till, order: Order, providers: frozenset[Provider]) -> Declined:
+    of = " and ".join(sorted(providers))
+    detail = f"by KEY_SCOPES, the key {till.actor} collects open orders of {of} alone, and order {order.id} is none"
+    return Declined("forbidden", f"{detail}: use an operator's key for this")
+
+
 def _becomes(till: Till, order: Order, money: Money) -> offline.Collected:
     """What an order is with this money, as it stands now.
 
@@ -130,11 +139,8 @@ def _becomes(till: Till, order: Order, money: Money) -> offline.Collected:
         Declined: it is not to be taken in.
     """
     assert order.amount is not None and order.currency is not None
-    if till.collects is not None and (order.provider not in till.collects or order.state not in OPEN):
-        detail = (
-            f"the key {till.actor} (KEY_SCOPES) collects open orders of {' and '.join(sorted(till.collects))} alone"
-        )
-        raise Declined("forbidden", f"{detail}, and order {order.id} is none: use an operator's key for this")
+    if till.collects is not None and order.state not in OPEN:
+        raise _beyond(till, order, till.collects)
     try:
         found = offline.collect(
             order.amount,

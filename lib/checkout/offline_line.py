@@ -64,8 +64,10 @@ async def _follow(
         if offline.expires(order, now):
             await orders.apply(connection, order.id, OrderFact.DUE_DATE_PASSED, cause, now)
             news = True
-    at = offline.renews_at(line)
-    if renewal is not None and at is not None and now >= at and renewal.renews == line[-1].id:
+    at, last = offline.renews_at(line), line[-1]
+    if renewal is not None and at is not None and now >= at and renewal.renews == last.id:
+        # What can be corrected is taken from the order as it stands under the lock; the rest never changes.
+        renewal = replace(renewal, terms=last.terms, name=last.name)
         begun = await orders.begin(connection, renewal, cause)
         if begun and mail is not None:
             await _ask_for(connection, renewal)

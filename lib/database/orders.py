@@ -139,7 +139,9 @@ async def give_away(db: Database, order_id: str) -> None:
 
 
 async def line_locked(connection: Connection, line_id: str) -> list[Order]:
-    """A line of offline orders, oldest first, which nobody else changes until this transaction ends."""
+    """A line of offline orders, oldest first, which nobody else changes or adds to until this transaction ends."""
+    # The first one alone before all: who waits for it finds what was added meanwhile, which no row lock would show.
+    await connection.execute("SELECT FROM orders WHERE order_id = %(id)s FOR UPDATE", {"id": line_id})
     cursor = await connection.execute(
         f"{_READ} WHERE line_id = %(id)s ORDER BY created_at, order_id FOR UPDATE", {"id": line_id}
     )

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from lib.database import due, metric_totals, tallies, unsettled
-from lib.model import Settlement
+from lib.database import due, metric_totals, orders, tallies, unsettled
+from lib.model import Lane, Settlement
+from tests.money.till import came, order, sell
 from tests.world import ADMIN_KEY, World
 
 MANY = 20_000
@@ -360,5 +361,29 @@ async def test_passes_of_money_read_the_rows_of_their_order_only(world: World) -
         await unsettled.unsettled(bridge.db, 14)
     (row,) = world.sql("SELECT state, refunded, disputed FROM orders WHERE session_id = %s", session["id"])
     assert row == {"state": "paid", "refunded": 500, "disputed": True}
+    after = read_in_sequence(world)
+    assert {name: after[name] - before[name] for name in after if after[name] - before[name] > FEW} == {}
+
+
+async def test_money_without_stripe_is_laid_on_the_orders_of_its_buyer_only(world: World) -> None:
+    """What the same person has at Stripe is found by their words, before the money is taken in and once more after."""
+    fill_orders(world)
+    sell(world)
+    made = await order(world, client_reference="c-1")
+    before = read_in_sequence(world)
+    await came(world, made, 1900)
+    async with world.bridge() as bridge:
+        found = await orders.collected_since(
+            bridge.db,
+            livemode=made.livemode,
+            since=made.created_at,
+            domain="shop.example",
+            reference="c-1",
+            address="ada@example.com",
+            customers=["K1"],
+        )
+        assert [one.id for one in found] == [made.id]
+        await bridge.drain(deadline=time.monotonic() + 120, lanes=[Lane.STRIPE])
+    assert [row for row in world.due() if row["kind"] == "debt"] == []
     after = read_in_sequence(world)
     assert {name: after[name] - before[name] for name in after if after[name] - before[name] > FEW} == {}
