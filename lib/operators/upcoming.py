@@ -11,6 +11,7 @@ from lib.database.lists.upcoming import Coming
 from lib.model import ServiceKey
 from lib.operators.price_list import prices
 from lib.operators.views.upcoming import UpcomingItem
+from lib.policy.coming import at_the_end
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge
@@ -25,6 +26,9 @@ async def listing(
     known = await prices(bridge, asked) if asked else {}
 
     def item(row: Coming) -> UpcomingItem:
+        at, what = row.at, row.what
+        if row.why == "ends_at":
+            at, what = at_the_end(row.at, row.unpaid_since, bridge.settings.policy)
         amount, currency = row.owed, row.currency
         if amount is not None:
             # One bill for all services of a subscription: it is counted once.
@@ -34,8 +38,8 @@ async def listing(
         else:
             currency = None
         return UpcomingItem(
-            at=row.at,
-            what=row.what,
+            at=at,
+            what=what,
             customer_id=row.customer_id,
             email=row.email,
             subscription_id=row.subscription_id,
@@ -46,4 +50,4 @@ async def listing(
             currency=currency,
         )
 
-    return [item(row) for row in rows], key
+    return sorted((item(row) for row in rows), key=lambda item: item.at), key

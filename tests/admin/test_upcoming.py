@@ -2,13 +2,17 @@
 
 import csv
 import io
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 
+from lib.config import Settings
+from lib.model import Service, ServiceKey, ServiceState
 from lib.operators.calendar import LINE, _folded, _text
+from lib.policy.coming import coming
 from tests.admin.hand import ADMIN, DAY, WORK, done
 from tests.world import World
 
@@ -73,9 +77,45 @@ async def test_what_was_cancelled_for_a_date_comes_too(world: World) -> None:
             ends,
         )
         world.sql("UPDATE services SET grace_until = ends_at, unpaid_since = now()")
-        first = await upcoming(client, limit="1")
-        (second,) = (await upcoming(client, limit="1", cursor=first["nextCursor"]))["data"]
-        assert {first["data"][0]["reason"], second["reason"]} == {"ending", "active"}
+        assert [row["reason"] for row in (await upcoming(client))["data"]] == ["active"], "it goes off once"
+
+
+async def test_each_service_comes_once_as_what_happens_to_it(world: World) -> None:
+    """Whatever dates are remembered, the list says of each service what `coming` says, page by page and in order."""
+    chance = random.Random(7)  # noqa: S311
+    now = datetime.now(UTC)
+    world.sql("INSERT INTO customers (customer_id, email) VALUES ('cus_1', 'ada@example.com')")
+    services: dict[str, Service] = {}
+    for number in range(1, 41):
+        state = chance.choice([ServiceState.LIVE, ServiceState.LIVE, ServiceState.SUSPENDED, ServiceState.TERMINATED])
+        dates: dict[str, Any] = {
+            name: now + timedelta(hours=chance.randrange(1, 900)) if chance.random() < 0.5 else None
+            for name in ("grace_until", "ends_at", "retain_until", "unpaid_since")
+        }
+        key = ServiceKey(f"sub_{number}", 1)
+        services[str(key)] = Service(key, item_id="si", price_id="price_basic_monthly", state=state, **dates)
+        world.sql(
+            "INSERT INTO services (customer_id, subscription_id, slot, item_id, price_id, state,"
+            " panel_subscription_id, grace_until, ends_at, retain_until, unpaid_since)"
+            " VALUES ('cus_1', %s, 1, 'si', 'price_basic_monthly', %s, %s, %s, %s, %s, %s)",
+            key.subscription_id, state.value, number, *dates.values(),
+        )  # fmt: skip
+    async with world.functions(RETENTION_DAYS="1", SUSPEND_WINDOW=WINDOW) as client:
+        found: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = await upcoming(client, limit="7", **cursor)
+            assert page["data"] == sorted(page["data"], key=lambda row: datetime.fromisoformat(row["at"]))
+            found += page["data"]
+            if page["nextCursor"] is None:
+                break
+            cursor = {"cursor": page["nextCursor"]}
+    policy = Settings.load({**world.environ, "RETENTION_DAYS": "1", "SUSPEND_WINDOW": WINDOW}).policy
+    told = {name: coming(service, policy) for name, service in services.items()}
+    assert len(found) == len({row["service"] for row in found})
+    assert {row["service"]: (datetime.fromisoformat(row["at"]), row["what"]) for row in found} == {
+        name: one for name, one in told.items() if one is not None
+    }
 
 
 async def test_an_amount_that_nobody_knows_is_null(world: World) -> None:

@@ -1,4 +1,7 @@
-"""What happens next by the clock alone: suspensions and deletions in the order of their dates."""
+"""What happens next by the clock alone: suspensions and deletions in the order of their dates.
+
+Each service once: by the end of its grace or by that of its subscription, whichever comes first (see `policy.coming`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ class Coming:
     """One service that is suspended or deleted at a date, unless money comes before."""
 
     at: datetime
+    """The date that is remembered; that of an end may be moved to the operator's hours."""
     what: Literal["suspend", "delete"]
     customer_id: str
     provider: str
@@ -26,6 +30,7 @@ class Coming:
     price_id: str
     why: str
     """Which of the service's dates it is."""
+    unpaid_since: datetime | None
     reason: str | None
     """`ending` where it was cancelled for that date; else what the pass waits for until then."""
     first: bool
@@ -44,7 +49,7 @@ _BEHIND = " AND ({date}, subscription_id, slot, '{date}') > (%(at)s::timestamptz
 
 _ONE = """
     (SELECT {date} AS at, '{what}' AS what, '{date}' AS why, s.* FROM services s
-     WHERE state = '{state}' AND {date} IS NOT NULL AND {date} < %(until)s{behind}
+     WHERE state = '{state}' AND {date} IS NOT NULL AND {date} < %(until)s{first}{behind}
      ORDER BY {date}, subscription_id, slot LIMIT %(limit)s)
 """
 
@@ -66,7 +71,7 @@ _PAGE = """
         ORDER BY at, subscription_id, slot, why LIMIT %(limit)s
     )
     SELECT n.at, n.what, {customer} AS customer_id, n.provider, c.email, n.subscription_id, n.slot, n.domain,
-        n.price_id, n.why, CASE WHEN n.why = 'ends_at' THEN 'ending' ELSE d.waits_for END AS reason,
+        n.price_id, n.why, n.unpaid_since, CASE WHEN n.why = 'ends_at' THEN 'ending' ELSE d.waits_for END AS reason,
         NOT EXISTS (SELECT FROM services b WHERE b.provider = n.provider AND b.subscription_id = n.subscription_id
             AND b.slot < n.slot AND b.state = n.state AND b.grace_until IS NOT NULL) AS first,
         CASE WHEN o.currencies = 1 THEN o.owed END::bigint AS owed, o.currency
@@ -75,7 +80,7 @@ _PAGE = """
     LEFT JOIN due d ON d.kind = 'customer' AND d.key = {customer}
     LEFT JOIN LATERAL (
         SELECT sum(amount) AS owed, min(currency) AS currency, count(DISTINCT currency) AS currencies FROM ({owed}) AS q
-    ) AS o ON n.why = 'grace_until'
+    ) AS o ON n.why = 'grace_until' OR n.why = 'ends_at' AND n.unpaid_since IS NOT NULL
     ORDER BY n.at, n.subscription_id, n.slot, n.why
 """
 
@@ -91,11 +96,13 @@ async def upcoming(
         after: the key of the last row of the page before.
     """
     parts = {
-        name: _ONE.format(date=date, what=what, state=state, behind=_BEHIND.format(date=date) if after else "")
-        for name, date, what, state in (
-            ("grace", "grace_until", "suspend", "live"),
-            ("ends", "ends_at", "suspend", "live"),
-            ("retention", "retain_until", "delete", "suspended"),
+        name: _ONE.format(
+            date=date, what=what, state=state, first=first, behind=_BEHIND.format(date=date) if after else ""
+        )
+        for name, date, what, state, first in (
+            ("grace", "grace_until", "suspend", "live", " AND (ends_at IS NULL OR grace_until <= ends_at)"),
+            ("ends", "ends_at", "suspend", "live", " AND (grace_until IS NULL OR ends_at < grace_until)"),
+            ("retention", "retain_until", "delete", "suspended", ""),
         )
     }
     values: dict[str, Any] = {"until": until, "limit": limit + 1}
