@@ -17,7 +17,7 @@ export function Dialog({ title, onClose, children, wide, fixed, busy }) {
     const before = document.activeElement;
     const shown = box.current;
     shown.showModal();
-    shown.querySelector("input, select, textarea")?.focus(); // what is asked for, not the cross that closes it
+    shown.querySelector("input, select, textarea")?.focus({ preventScroll: true }); // what is asked for, not the cross that closes it; but read from the top
     return () => {
       over.current = true;
       shown.close(); // while it is modal nothing else takes the focus

@@ -51,7 +51,7 @@ function Off({ service, customer, reload }) {
     <dt>${said.off}</dt>
     <dd>
       ${since && html`<div>${said.offSince} <${Time} at=${since.at} /></div>`}
-      ${service.holds.map((hold) => html`<div key=${hold}><strong>${texts.holds[hold] ?? words(hold)}</strong> ${hold === "admin" && held && html`<span>${said.heldBy(held.actor, held.facts.reason)} <${Time} at=${held.at} /></span>`} <span class="soft">${said.why[hold]}</span> ${hold === "admin" && held && html`<${Undo} undo=${held.undo} label=${said.undoHold} customer=${customer} done=${reload} />`}</div>`)}
+      ${service.holds.map((hold) => html`<div key=${hold}><strong>${texts.holds[hold] ?? words(hold)}</strong> ${hold === "admin" && held && html`<span>${said.heldBy(held.actor, held.facts.reason)} <${Time} at=${held.at} /></span>`} <span class="soft">${said.why[hold]}</span> ${hold === "admin" && held && html`<${Undo} undo=${held.undo} label=${said.undoHold} quiet=${false} customer=${customer} done=${reload} />`}</div>`)}
     </dd>
   `;
 }

@@ -43,7 +43,7 @@ function Brake({ counts, found, reload }) {
   const { waiting } = found;
   const release = said.release[counts];
   if (!found.engaged) return html`<${Badge} word=${said.brakeOff} tone="good" />${found.releasedAt && html` <span class="soft">${said.released(found.releasedBy)} <${Time} at=${found.releasedAt} /></span>`}`;
-  const says = html`<p>${release.says(waiting.total)}</p><${Table} caption=${said.release.stopped} columns=${WAITING} rows=${waiting.services} id=${(row) => `${row.subscriptionId}/${row.slot}`} sortable=${false} />`;
+  const says = html`<p>${release.says(waiting.total)}</p><div class="within"><${Table} caption=${said.release.stopped} columns=${WAITING} rows=${waiting.services} id=${(row) => `${row.subscriptionId}/${row.slot}`} sortable=${false} /></div>`;
   return html`
     <${Badge} word=${said.brakeOn(waiting.total)} tone="bad" /> <${Time} at=${found.engagedAt} />
     <p>${found.reason}</p>
