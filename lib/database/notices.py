@@ -213,16 +213,16 @@ async def resend(connection: Connection, notice_id: str) -> None:
     )
 
 
-async def sent_to(connection: Connection, address: str, days: int) -> list[str]:
-    """The notices that were handed over for an address within so many days, newest first."""
+async def sent_to(connection: Connection, addresses: Sequence[str], days: int) -> list[str]:
+    """The notices that were handed over for an address, in any of these forms, within so many days, newest first."""
     cursor = await connection.execute(
         """
         SELECT notice_id::text AS id FROM notices
-        WHERE lower(recipient) = lower(%(address)s) AND status IN ('sent', 'unsure', 'bounced')
+        WHERE lower(recipient) = ANY(%(addresses)s) AND status IN ('sent', 'unsure', 'bounced')
             AND tried_at > clock_timestamp() - make_interval(days => %(days)s)
         ORDER BY tried_at DESC, notice_id
         """,
-        {"address": address, "days": days},
+        {"addresses": [address.lower() for address in addresses], "days": days},
     )
     return [row["id"] for row in await cursor.fetchall()]
 

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from lib.config import Alarm, Mail, Secret
-from lib.messages.mail import AnswerLost, NotNow, NotTaken, Server, ServerFails
+from lib.messages.mail import AnswerLost, NotNow, NotTaken, Server, ServerFails, blank
 from lib.messages.sender import Sender
 from lib.model.alert import Receives, Severity, What
 
@@ -134,7 +133,7 @@ def _mail(alarm: Alarm, word: Word) -> Answer:
 
 def letter(mail: Mail, recipient: str, word: Word) -> EmailMessage:
     """The mail. It has the same id however often it is sent within a day, so that a second copy is known."""
-    message = EmailMessage(policy=SMTP)
+    message = blank()
     name = uuid5(NAMESPACE_URL, f"{word.cause} {word.opened_at} {word.what} {word.at:%Y-%m-%d}")
     message["From"] = Address(mail.name, addr_spec=mail.address)
     message["To"] = Address(addr_spec=recipient)

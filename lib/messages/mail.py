@@ -33,7 +33,10 @@ AFTER_DATA = 40.0
 LONGEST_LINE = 998
 """Characters of a line that every server takes (RFC 5322)."""
 
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@<>()\[\],;:\\\"]{1,255}")
+_LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
+_DOMAIN = re.compile(r"(?=.{1,255}$(?!\n))[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_SEVEN_BITS = SMTP.clone(cte_type="7bit")
+"""A server is not asked whether it takes more, and one that may not hand more on would change the text."""
 
 
 class ServerFails(Exception):
@@ -64,7 +67,7 @@ class Answer:
 
 
 def address_of(typed: str) -> str:
-    """An address as SMTP takes it, its domain as ASCII.
+    """An address as SMTP takes it: its domain as ASCII, and a mailbox with dots where none should be in quotes.
 
     Raises:
         NotTaken: it is none.
@@ -74,15 +77,15 @@ def address_of(typed: str) -> str:
         ascii_domain = domain.encode("idna").decode().lower() if at else ""
     except UnicodeError:
         ascii_domain = ""
-    found = f"{local}@{ascii_domain}"
-    if not ascii_domain or not _ADDRESS.fullmatch(found):
+    if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(ascii_domain):
         raise NotTaken("this is no e-mail address that mail servers take")
-    return found
+    mailbox = local if all(local.split(".")) else f'"{local}"'
+    return f"{mailbox}@{ascii_domain}"
 
 
 def letter(mail: Mail, recipient: str, text: Text, notice_id: str, at: datetime, language: str) -> EmailMessage:
     """The mail: plain text and HTML. It has the same id however often it is sent, so that a second copy is known."""
-    message = EmailMessage(policy=SMTP)
+    message = blank()
     message["From"] = Address(mail.name, addr_spec=mail.address)
     message["To"] = Address(addr_spec=recipient)
     message["Subject"] = text.subject
@@ -93,6 +96,11 @@ def letter(mail: Mail, recipient: str, text: Text, notice_id: str, at: datetime,
     message.set_content(text.plain)
     message.add_alternative(text.html, subtype="html")
     return message
+
+
+def blank() -> EmailMessage:
+    """A mail in which nothing stands yet."""
+    return EmailMessage(policy=_SEVEN_BITS)
 
 
 def as_sent(message: EmailMessage) -> bytes:
@@ -217,4 +225,5 @@ def told(error: Exception) -> str:
 
 def without(answer: str, recipient: str) -> str:
     """An answer without the address that servers like to repeat in it."""
-    return re.sub(re.escape(recipient), "the address", answer, flags=re.IGNORECASE)
+    forms = "|".join(re.escape(form) for form in (recipient, recipient.replace('"', "")))
+    return re.sub(forms, "the address", answer, flags=re.IGNORECASE)

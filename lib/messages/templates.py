@@ -24,7 +24,7 @@ OURS = ROOT / "notices"
 LAST_RESORT = "en"
 
 PLACES = {
-    "name": "the customer's name, or the word for it in `words.txt`",
+    "name": "the customer's name, or the word for it in `words.txt` where there is none or it would be a link",
     "service": "the domain, or the word for the hosting in `words.txt`",
     "date": "the date that the notice announces",
     "amount": "what is to be paid, or was",
@@ -37,6 +37,9 @@ PLACES = {
 
 WORDS = ("customer", "hosting", "months", "date", "pay_online", "pay_offline", "ask_us", "deleted_on")
 """The lines that `words.txt` must have."""
+
+_LEADS = re.compile(r"://|\bwww\.|[^\W_]\.[^\W\d_]{2,}[/:?#]|@", re.IGNORECASE)
+"""What mail programs make a link of, in the name of a person or a company."""
 
 _LINK = re.compile(r"https?://[^\s<>\"'${}]+")
 
@@ -128,7 +131,7 @@ class Templates:
         deletion = _date(facts.deletion, words, place)
         return {
             **known,
-            "name": _line(facts.name or "") or words["customer"],
+            "name": _name(facts.name or "") or words["customer"],
             "service": _line(facts.service or "") or words["hosting"],
             "date": _date(facts.date, words, place),
             "how_to_pay": _fill(words[how], known, place),
@@ -188,6 +191,12 @@ def _date(at: datetime | None, words: Mapping[str, str], place: str) -> str:
 def _line(text: str) -> str:
     """One line that people can read: no header and no paragraph can hide in it."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+
+
+def _name(typed: str) -> str:
+    """A name, or nothing where it leads somewhere: anybody may type one beside somebody else's address."""
+    name = _line(typed)
+    return "" if _LEADS.search(name) else name
 
 
 def _paragraphs(text: str) -> str:

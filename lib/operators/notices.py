@@ -88,7 +88,7 @@ async def _report(connection: Connection, bounce: Bounce, actor: str) -> tuple[R
     """Write down what a report says of the mail that it is about."""
     notice_id = bounce.notice_id
     if notice_id is None and bounce.address is not None:
-        fitting = await notices.sent_to(connection, bounce.address, DAYS_OF_A_REPORT)
+        fitting = await notices.sent_to(connection, _forms(bounce.address), DAYS_OF_A_REPORT)
         if len(fitting) > 1:
             return "ambiguous", None
         notice_id = fitting[0] if fitting else None
@@ -104,6 +104,16 @@ async def _report(connection: Connection, bounce: Bounce, actor: str) -> tuple[R
     if bounce.failed:
         await _note(connection, replace(found, reported=bounce.said), actor, "notice_bounced")
     return ("bounced" if bounce.failed else "delayed"), found
+
+
+def _forms(address: str) -> list[str]:
+    """An address as it was told, and as it is written to."""
+    from lib.messages.mail import NotTaken, address_of
+
+    try:
+        return [address, address_of(address)]
+    except NotTaken:
+        return [address]
 
 
 def _refuse(found: Written) -> None:
