@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from lib.bridge import Bridge
-from lib.checkout import collecting, offline, offline_refund
+from lib.checkout import collecting, escrow, offline, offline_refund
 from lib.checkout.collecting import Money
 from lib.checkout.till import Done, Till
 from lib.errors import Declined
@@ -40,8 +40,13 @@ class Story(RuleBasedStateMachine):
         """What the bank told: line -> (order, amount)."""
         self.returned: dict[str, int] = {}
         self.refunded: dict[str, int] = {}
+        self.released: dict[str, int] = {}
         self.calls = 0
-        made = self.act(lambda till, _: offline.create(till, sale(domain=f"story{number}.example", customer_id="K-1")))
+        made = self.act(
+            lambda till, _: offline.create(
+                till, sale(domain=f"story{number}.example", customer_id="K-1", seller_id="shop_1")
+            )
+        )
         assert made is not None
         self.line = made.order.id
 
@@ -120,6 +125,19 @@ class Story(RuleBasedStateMachine):
         if done is not None:
             self.refunded[order_id] = self.refunded.get(order_id, 0) + (amount or left)
 
+    @rule(which=st.integers(0, 2))
+    def the_seller_is_paid(self, which: int) -> None:
+        """Once, and no more than is here of what is theirs."""
+        order_id = self.chosen(which)
+        (row,) = self.world.sql("SELECT escrow, seller_due, released FROM orders WHERE order_id = %s", order_id)
+        done = self.act(lambda till, _: escrow.release(till, order_id))
+        assert (done is not None) == (row["escrow"] in ("releasable", "released"))
+        if done is not None and not done.repeated:
+            self.released[order_id] = row["seller_due"]
+            came = sum(amount for whose, amount in self.lines.values() if whose == order_id)
+            back = self.returned.get(order_id, 0) + self.refunded.get(order_id, 0)
+            assert row["seller_due"] + back + done.order.overpaid <= came
+
     @rule(days=st.sampled_from([1, 8, 17, 31]))
     def time_passes(self, days: int) -> None:
         """For everybody and everything that waits for a date."""
@@ -141,6 +159,19 @@ class Story(RuleBasedStateMachine):
             assert row["state"] != "refunded" or refund == PRICE
             if row["state"] in ("pending", "paying"):
                 assert came < PRICE and (came > 0) == (row["state"] == "paying")
+
+    @invariant()
+    def a_sellers_money_is_here(self) -> None:
+        """Releasable is what is left of the price; what went back in full is nobody's to release; paid out stays so."""
+        for row in self.orders():
+            order_id = str(row["order_id"])
+            left = PRICE - self.refunded.get(order_id, 0)
+            assert row["released"] == self.released.get(order_id)
+            assert (row["escrow"] is None) == (row["paid_at"] is None)
+            if row["escrow"] in ("held", "releasable"):
+                assert (row["seller_due"], left > 0) == (left, True)
+            elif row["escrow"] == "returned":
+                assert (row["state"], left) == ("refunded", 0)
 
     @invariant()
     def who_paid_is_on_and_nobody_else(self) -> None:
