@@ -23,21 +23,19 @@ from lib.errors import Declined
 from lib.kinds import nudge
 from lib.log import get_logger
 from lib.model.money import (
-    Bill,
     Breakdown,
     Collection,
     Order,
     OrderState,
     Payment,
     PaymentState,
-    Source,
     Step,
     StepKind,
     StepState,
 )
 from lib.model.outgoing import OutgoingType, Told
 from lib.model.provider import Provider
-from lib.policy import offline
+from lib.policy import bills, offline
 from lib.policy.breakdown import break_down
 from lib.policy.currencies import shown
 from lib.policy.offline_lines import line_name
@@ -264,13 +262,7 @@ async def _settle(connection: Connection, order: Order, cause: str, now: datetim
         return None
     paid = replace(begun, state=PaymentState.SUCCEEDED, paid_at=now)
     await payments.save(connection, begun, paid, cause)
-    bill = Bill(
-        currency=order.currency,
-        subtotal=order.amount,
-        total=order.amount,
-        paid=order.collected - order.returned,
-        sources={"subtotal": Source.COMPUTED, "total": Source.COMPUTED, "paid": Source.COLLECTION},
-    )
+    bill = bills.of_collections(order.amount, order.collected - order.returned, order.currency)
     numbers = break_down(bill, None, charged=False)
     assert isinstance(numbers, Breakdown)
     await payments.settle(connection, begun, numbers, cause, now)

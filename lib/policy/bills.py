@@ -110,10 +110,13 @@ def of_intent(intent: Json) -> Bill:
     return _from(bill, Source.PAYMENT_INTENT, subtotal=Source.COMPUTED)
 
 
-def of_collections(asked: int, collected: int, currency: str) -> Bill:
-    """The bill of an offline order: what was asked for, and what came of it. What is too much is to be returned."""
-    bill = Bill(currency=currency, subtotal=asked, total=asked, paid=min(asked, collected))
-    return _from(bill, Source.COLLECTION)
+def of_collections(asked: int, came: int, currency: str) -> Bill:
+    """The bill of an offline order: what was asked for, and what came of it.
+
+    What is too much is to be returned: it is no part of the payment, whether it comes with the price or after it.
+    """
+    bill = Bill(currency=currency, subtotal=asked, total=asked, paid=min(asked, came))
+    return _from(bill, Source.COMPUTED, paid=Source.COLLECTION)
 
 
 def balance_transaction(thing: object) -> BalanceTransaction | None:

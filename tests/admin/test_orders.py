@@ -66,7 +66,7 @@ async def test_an_order_is_created_collected_in_parts_and_shown_with_all_of_it(w
     assert [(order["id"], order["state"]) for order in whose.json()["orders"]] == [(made["id"], "paid")]
     assert [came["actor"] for came in shown["collections"]] == ["courier", "anna"]
     (payment,) = shown["payments"]
-    assert (payment["state"], payment["numbers"]["paid"], payment["numbers"]["net"]) == ("succeeded", 2100, 2100)
+    assert (payment["state"], payment["numbers"]["paid"], payment["numbers"]["net"]) == ("succeeded", 1900, 1900)
     assert payment["numbers"]["sources"]["paid"] == "collection"
     causes = {(step["kind"], step["state"], step["cause"]) for step in shown["steps"]}
     assert {("order", "started", "admin:anna"), ("collection", "succeeded", "admin:courier")} <= causes

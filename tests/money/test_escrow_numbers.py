@@ -76,6 +76,19 @@ async def test_what_came_too_much_is_none_of_the_sellers(world: World) -> None:
             await held.release(till, made.id)
 
 
+@pytest.mark.parametrize("sums", [(2500,), (1900, 600), (900, 1600)])
+async def test_a_surplus_is_no_part_of_the_frozen_numbers(world: World, sums: tuple[int, ...]) -> None:
+    """The same money is the same numbers, whether too much came at once or afterwards."""
+    sell(world)
+    made = await order(world)
+    for amount in sums:
+        await came(world, made, amount)
+    (payment,) = world.sql("SELECT total, paid, gross, net, sources FROM payments")
+    assert [payment[name] for name in ("total", "paid", "gross", "net")] == [1900] * 4
+    assert payment["sources"]["paid"] == "collection"
+    assert world.sql("SELECT overpaid FROM orders") == [{"overpaid": 600}]
+
+
 # --- at Stripe --------------------------------------------------------------------------------------------------------
 
 
