@@ -87,8 +87,7 @@ async def _found(desk: Desk, order: Order) -> tuple[list[Twice], list[Order]]:
     now, found = await desk.db.now(), list[Twice]()
     pages, billed = list[Order](), list[Order]()
     others = await _others(desk.db, order)
-    since = order.created_at.replace(microsecond=0)  # Stripe tells whole seconds
-    came = await payments.paid_since(desk.db, [other.id for other, _ in others], since) if others else set()
+    came = await payments.paid_since(desk.db, [other.id for other, _ in others], order.created_at) if others else set()
     for other, same in others:
         match stands(order, other, now, came=other.id in came), same:
             case Stands.MONEY, _:
