@@ -174,6 +174,7 @@ def _write(database: psycopg.Connection[Any], target: Target, lived: Lived, coun
             _insert(database, table, rows)
         _engage(database, lived, counted["moved"])
         _sweep_before(database)
+        database.execute("INSERT INTO tallies SELECT * FROM tallies_lack()")  # no trigger has counted them
 
 
 def _engage(database: psycopg.Connection[Any], lived: Lived, moved: int) -> None:

@@ -73,6 +73,13 @@ def world(postgres: Postgres, template_database: str) -> Iterator[Populace]:
         postgres.drop_database(name)
 
 
+def test_the_numbers_that_are_kept_are_those_of_its_rows(world: Populace) -> None:
+    """No trigger has seen its rows, and the first page tells of all of them."""
+    assert world.rows("SELECT name, labels, n FROM tallies_lack()") == []
+    kept = world.rows("SELECT coalesce(sum(n), 0)::int AS n FROM tallies WHERE name = 'customers'")
+    assert kept[0]["n"] > 300
+
+
 def test_every_life_is_lived_as_often_as_it_says(world: Populace) -> None:
     """A few hundred customers, and a website for each live service that has a domain."""
     assert world.made.lives == {life.name: life.copies for life in LIVES}
