@@ -241,7 +241,7 @@ def test_each_part_of_the_queue_says_why_since_when_and_what_to_do(desk: Desk, w
     world.sql("UPDATE due SET last_error = NULL, waits_for = 'brake' WHERE key = %s", kit.customer)
     desk.see("work", state="braked")
     expect(desk.row(kit.email)).to_contain_text("releaseBrake")
-    desk.row(kit.email).get_by_role("link", name="Release it on the overview").click()
+    desk.row(kit.email).get_by_role("link", name="To the brake").click()
     expect(desk.page).to_have_url(re.compile("/$|view=overview"))
     world.sql("DELETE FROM due WHERE key = %s", kit.customer)
     desk.see("work", state="braked")

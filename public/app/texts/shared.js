@@ -166,7 +166,7 @@ export const shared = {
     plan_not_found: { link: "Plans", params: { view: "plans" } },
     plan_ambiguous: { link: "Plans", params: { view: "plans" } },
     mapping_changed: { link: "Plans", params: { view: "plans" } },
-    brake: { link: "Release it on the overview, under Machine", params: { view: "overview" } },
+    brake: { link: "To the brake, on the overview", params: { view: "overview" } },
     receiver_fails: { link: "Outgoing events", params: { view: "events", direction: "out" } },
     event_refused: { link: "Outgoing events", params: { view: "events", direction: "out" } },
     order_move_unknown: { link: "Orders", params: { view: "orders" } },

@@ -63,7 +63,7 @@ export function Outgoing({ params }) {
           <${Table} caption=${said.caption} quiet columns=${columns(params, endpoints)} rows=${list.rows ?? []} id=${(one) => `${one.eventId} ${one.endpoint}`} params=${params} group=${(one) => day(one.createdAt, how)} />
         <//>
       </div>
-      ${params.sel && html`<${One} key=${params.sel} id=${params.sel} endpoints=${endpoints} params=${params} changed=${list.reload} />`}
+      ${params.sel && !list.loading && html`<${One} key=${params.sel} id=${params.sel} endpoints=${endpoints} params=${params} changed=${list.reload} />`}
     </div>
   `;
 }

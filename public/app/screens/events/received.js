@@ -52,7 +52,7 @@ export function Received({ params }) {
           <${Table} caption=${said.caption} quiet columns=${columns(params)} rows=${list.rows ?? []} id=${(one) => one.eventId} selected=${params.sel} params=${params} group=${(one) => day(one.receivedAt, how)} />
         <//>
       </div>
-      ${params.sel && html`<${One} key=${params.sel} id=${params.sel} params=${params} />`}
+      ${params.sel && !list.loading && html`<${One} key=${params.sel} id=${params.sel} params=${params} />`}
     </div>
   `;
 }

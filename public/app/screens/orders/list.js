@@ -50,7 +50,7 @@ export function OrderList({ params, only, links }) {
           <${Table} caption=${say.captions[only] ?? say.caption} quiet columns=${columns} rows=${grouped ? byReason(rows) : rows} id=${(order) => order.id} selected=${params.sel} params=${params} group=${grouped ? reasonOf : (order) => day(order.createdAt, how)} heading=${grouped ? WhyAll : undefined} />
         <//>
       </div>
-      ${params.sel && html`<${One} key=${params.sel} id=${params.sel} params=${params} />`}
+      ${params.sel && !list.loading && html`<${One} key=${params.sel} id=${params.sel} params=${params} />`}
     </div>
   `;
 }
