@@ -44,10 +44,10 @@ class Server:
 
 
 @contextmanager
-def serving(url: str, mode: str) -> Iterator[Server]:
+def serving(url: str, mode: str, **settings: str) -> Iterator[Server]:
     """One process of `./scripts/serve`."""
     port = free_port()
-    environ = {**os.environ, **ENVIRON, "DATABASE_URL": url, "PROVISIONING_MODE": mode}
+    environ = {**os.environ, **ENVIRON, "DATABASE_URL": url, "PROVISIONING_MODE": mode, **settings}
     command = [sys.executable, "-c", "from scripts._serve import main; main()", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -98,7 +98,7 @@ class Sender(asyncio.Protocol):
         return await self._answer
 
 
-def event(name: str) -> bytes:
+def event(name: str, customer: str | None = None, subscription: str | None = None) -> bytes:
     """An event about an invoice of a customer of its own, as long and as various as Stripe's are (3.5 kB)."""
     line = {
         "id": f"il_{name}",
@@ -115,7 +115,7 @@ def event(name: str) -> bytes:
                 "invoice_item": None,
                 "proration": False,
                 "proration_details": {"credited_items": None},
-                "subscription": f"sub_{name}",
+                "subscription": subscription or f"sub_{name}",
                 "subscription_item": f"si_{name}",
             },
         },
@@ -149,7 +149,7 @@ def event(name: str) -> bytes:
         "collection_method": "charge_automatically",
         "created": 1_794_000_000,
         "currency": "eur",
-        "customer": f"cus_{name}",
+        "customer": customer or f"cus_{name}",
         "customer_email": f"{name}@customers.example",
         "customer_name": "A Customer",
         "hosted_invoice_url": f"https://invoice.stripe.example/i/acct_bench/test_{name}{'q7Zr' * 20}?s=ap",
@@ -161,7 +161,7 @@ def event(name: str) -> bytes:
         "parent": {
             "type": "subscription_details",
             "quote_details": None,
-            "subscription_details": {"metadata": {}, "subscription": f"sub_{name}"},
+            "subscription_details": {"metadata": {}, "subscription": subscription or f"sub_{name}"},
         },
         "status": "paid",
         "status_transitions": {"finalized_at": 1_794_000_000, "paid_at": 1_794_000_000, "voided_at": None},
@@ -185,11 +185,11 @@ def event(name: str) -> bytes:
     ).encode()
 
 
-def request(name: str) -> bytes:
-    """A signed delivery of such an event."""
-    body = event(name)
+def request(name: str, *about: str, secret: str = SECRET) -> bytes:
+    """A signed delivery of such an event; `about`: customer and subscription."""
+    body = event(name, *about)
     now = int(time.time())
-    mac = hmac.new(SECRET.encode(), b"%d." % now + body, hashlib.sha256).hexdigest()
+    mac = hmac.new(secret.encode(), b"%d." % now + body, hashlib.sha256).hexdigest()
     head = (
         f"POST /api/webhook HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nStripe-Signature: t={now},v1={mac}\r\n\r\n"

@@ -75,10 +75,16 @@ _TAKEN = "(SELECT count(*) FROM due WHERE lane = {lane} AND leased_until > state
 
 _LOOK = f"SELECT {_TAKEN.format(lane='%(lane)s')} < %(concurrency)s AND EXISTS (SELECT {{rows}}) AS worth_it"
 
-_OPEN = f"""
-    SELECT l.lane FROM unnest(%(lanes)s::text[], %(places)s::integer[]) AS l (lane, places)
-    WHERE {_TAKEN.format(lane="l.lane")} < l.places
-        AND EXISTS (SELECT {_OF_PRIORITY.format(lane="l.lane", priority="ANY('{0, 1}')")})
+_OPENINGS = f"""
+    SELECT l.lane, waiting.passes FROM unnest(%(lanes)s::text[], %(places)s::integer[]) AS l (lane, places),
+        LATERAL {_TAKEN.format(lane="l.lane")} AS taken (places),
+        LATERAL (
+            SELECT count(*) AS passes FROM (
+                SELECT 1 {_OF_PRIORITY.format(lane="l.lane", priority="ANY('{0, 1}')")}
+                LIMIT greatest(0, l.places - taken.places)
+            ) AS rows
+        ) AS waiting
+    WHERE waiting.passes > 0
 """
 
 _LOCK = """
@@ -104,10 +110,10 @@ _CLAIM = """
 could not be looked up in one; the time of the statement is the same here, because the lock was taken before it."""
 
 
-async def open_lanes(db: Database, places: Mapping[Lane, int]) -> list[Lane]:
-    """Lanes in which something is due and fewer than so many leases exist anywhere."""
-    rows = await db.rows(_OPEN, {"lanes": [lane.value for lane in places], "places": list(places.values())})
-    return [Lane(row["lane"]) for row in rows]
+async def openings(db: Database, places: Mapping[Lane, int]) -> dict[Lane, int]:
+    """How many passes could begin in each lane: what is due, as far as it has places that nobody holds anywhere."""
+    rows = await db.rows(_OPENINGS, {"lanes": [lane.value for lane in places], "places": list(places.values())})
+    return {Lane(row["lane"]): row["passes"] for row in rows}
 
 
 async def claim(

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lib.database import Database, due
@@ -18,6 +18,9 @@ TIME_FOR_A_PASS = 20.0
 
 PAUSE = 2.0
 """Seconds between looks for what has become due while passes run that take long."""
+
+TOGETHER = 0.02
+"""Seconds within which those who brought something share one look at the queue."""
 
 
 @dataclass(slots=True)
@@ -49,23 +52,27 @@ class Drain:
         self._first: list[Nudge] = []
         self._running: dict[asyncio.Task[int], Lane] = {}
         self._drained = Drained()
+        self._asked = asyncio.Event()
+
+    def look_again(self) -> None:
+        """Something has become due: see to it now, and not at the next look."""
+        self._asked.set()
 
     async def to_the_end(self, first: Sequence[Nudge] = ()) -> Drained:
         """Run what is due until nothing is, or until the deadline is near; `first` before what has waited longer."""
         self._first = list(first)
-        lanes = list(dict.fromkeys(nudge.lane for nudge in first if nudge.lane in self._places))
+        openings = dict(Counter(nudge.lane for nudge in first if nudge.lane in self._places))
         in_vain: set[Lane] = set()  # where something is due that could not be had: locked, or others were faster
         try:
             while True:
                 if self._in_time():
-                    lanes = lanes or await due.open_lanes(self._db, self._places)
-                    self._start(lane for lane in lanes if lane not in in_vain)
-                lanes = []
-                if not self._running:
+                    openings = openings or await due.openings(self._db, self._places)
+                    self._start({lane: passes for lane, passes in openings.items() if lane not in in_vain})
+                openings = {}
+                if not self._running and not self._asked.is_set():
                     return self._drained
-                done, _ = await asyncio.wait(self._running, timeout=PAUSE, return_when=asyncio.FIRST_COMPLETED)
-                ended = [(self._running.pop(task), task.result()) for task in done]
-                if not done or any(passes for _, passes in ended):
+                ended = await self._until_something_happens()
+                if not ended or any(passes for _, passes in ended):
                     in_vain.clear()
                 in_vain |= {lane for lane, passes in ended if not passes}
         finally:
@@ -73,10 +80,24 @@ class Drain:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _start(self, lanes: Iterable[Lane]) -> None:
-        for lane in lanes:
+    async def _until_something_happens(self) -> list[tuple[Lane, int]]:
+        """Wait for a worker to end, for who asks for a look, or for a while; the workers that ended."""
+        asked = asyncio.create_task(self._asked.wait())
+        try:
+            await asyncio.wait({*self._running, asked}, timeout=PAUSE, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+        if self._asked.is_set():
+            await asyncio.sleep(TOGETHER)
+            self._asked.clear()  # who asks from now on needs a later look
+        done = [task for task in self._running if task.done()]
+        return [(self._running.pop(task), task.result()) for task in done]
+
+    def _start(self, openings: Mapping[Lane, int]) -> None:
+        """Begin as many workers as there are passes to begin: one more would only look at the queue, in vain."""
+        for lane, passes in openings.items():
             busy = sum(other is lane for other in self._running.values())
-            for _ in range(min(self._workers, self._places[lane]) - busy):
+            for _ in range(min(passes, min(self._workers, self._places[lane]) - busy)):
                 self._running[asyncio.create_task(self._work(lane))] = lane
 
     async def _work(self, lane: Lane) -> int:

@@ -22,6 +22,7 @@ from lib.model.report import PassReport
 from lib.stripe_events import read_event
 from lib.subscription_manager.drain import Drain, Drained
 from lib.subscription_manager.inbox import Inbox
+from lib.subscription_manager.shared_drain import SharedDrain
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -39,9 +40,6 @@ SWEEP_EVERY = timedelta(hours=1)
 EVERYBODY_AT_ONCE = 1000
 EVERYBODY_SPACING = timedelta(seconds=0.2)
 """When everybody is made due: so many now, the others at this distance, so that a purchase need not wait for them."""
-
-TOGETHER = 0.02
-"""Seconds within which the events of one process share one look at whether there is room for a pass."""
 
 WAIT_FOR_CLAIM = 20.0
 """Seconds that a pass asked for by a person waits for its turn."""
@@ -68,7 +66,7 @@ class SubscriptionManager:
         self._went_live = False
         self._look_follows = 0.0
         """Until then, on the steady clock, a look for causes of alerts is to come that sees whatever is done now."""
-        self._looking: asyncio.Task[list[Lane]] | None = None
+        self._shared_drain = SharedDrain(lambda: due.openings(db, places(settings)))
 
     @property
     def stripe(self) -> StripeClient:
@@ -148,17 +146,25 @@ class SubscriptionManager:
             first: rows to begin with, before those that have waited longest.
             migrates: bring the schema up to date before, if it is behind.
         """
+        if not await self._may_drain(migrates=migrates):
+            return await self._watch(deadline, lanes)
+        drain = self._new_drain(deadline, workers, lanes)
+        return await drain.to_the_end([nudge(kind, key) for kind, key in first])
+
+    async def _may_drain(self, *, migrates: bool) -> bool:
+        """Whether passes run in this mode; the first who ask in live mode see to what was only planned before."""
         await self.ensure_schema(migrates=migrates)
         if self.settings.provisioning_mode == "paused":
-            return await self._watch(deadline, lanes)
+            return False
         if self.settings.provisioning_mode == "live" and not self._went_live:
             if planned := await shadow.go_live(self.db):
                 log.info("went_live", customers=planned)
             self._went_live = True
+        return True
+
+    def _new_drain(self, deadline: float, workers: int, lanes: Sequence[Lane]) -> Drain:
         free = {lane: most for lane, most in places(self.settings).items() if lane in lanes}
-        run = partial(self._run, deadline=deadline)
-        drain = Drain(self.db, run, free, workers=workers, deadline=deadline)
-        return await drain.to_the_end([nudge(kind, key) for kind, key in first])
+        return Drain(self.db, partial(self._run, deadline=deadline), free, workers=workers, deadline=deadline)
 
     async def _watch(self, deadline: float, lanes: Sequence[Lane]) -> Drained:
         """Look for causes of alerts and tell them, and nothing else: a pause stops passes, and nobody's watch."""
@@ -200,29 +206,18 @@ class SubscriptionManager:
             return
         self._look_follows = time.monotonic() + follows_in.total_seconds()
 
-    async def drain_quietly(self, *, deadline: float, workers: int = 1, first: Sequence[tuple[str, str]] = ()) -> None:
-        """`drain` for after a response: what fails stays due, so the failure is only logged.
-
-        Without a free place nothing is tried: whoever holds one goes on until nothing is due.
-        """
+    async def drain_quietly(self, *, deadline: float, first: Sequence[tuple[str, str]] = ()) -> None:
+        """`drain` for after a response: what fails stays due, so the failure is only logged."""
         try:
-            await self.ensure_schema(migrates=False)
-            if self.settings.provisioning_mode == "paused" or not await self._open_lanes():
-                return
-            await self.drain(deadline=deadline, workers=workers, first=first)
+            if await self._may_drain(migrates=False):
+                workers = max(places(self.settings).values())
+                await self._shared_drain.until_nothing_is_due(
+                    lambda: self._new_drain(deadline, workers, tuple(Lane)),
+                    [nudge(kind, key) for kind, key in first],
+                    deadline,
+                )
         except BridgeError as error:
             log.warning("drain_failed", error=str(error))
-
-    async def _open_lanes(self) -> list[Lane]:
-        """Lanes with something due and a free place, at some moment after this was asked."""
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look())
-        return await asyncio.shield(self._looking)
-
-    async def _look(self) -> list[Lane]:
-        await asyncio.sleep(TOGETHER)
-        self._looking = None  # who asks from now on needs a later look
-        return await due.open_lanes(self.db, places(self.settings))
 
     async def ensure_schema(self, *, migrates: bool) -> None:
         """Check once per process that the schema is as new as this code.
@@ -391,4 +386,4 @@ class SubscriptionManager:
                 swept = await self.continue_sweep(deadline=deadline)
         except BridgeError as error:
             log.warning("sweep_failed", error=str(error))
-        await self.drain_quietly(deadline=deadline, workers=self.settings.panel_concurrency)
+        await self.drain_quietly(deadline=deadline)

@@ -102,7 +102,7 @@ async def test_a_pass_that_hangs_is_over_before_its_process_is(
         await due.mark(bridge.db, [nudge("strange", "hangs")])
         (claim,) = await due.claim(bridge.db, concurrency=1, lane=Lane.OUT)
         await bridge.runner.run(claim, deadline=time.monotonic() + 0.2)
-        assert await due.open_lanes(bridge.db, {Lane.OUT: 1}) == [Lane.OUT]
+        assert await due.openings(bridge.db, {Lane.OUT: 1}) == {Lane.OUT: 1}
     (row,) = world.due()
     assert (row["attempts"], row["lease_id"]) == (1, None)
     assert "longer than" in row["last_error"]
@@ -126,8 +126,8 @@ async def test_lanes_share_no_places(database_url: str) -> None:
     assert await due.claim(db, concurrency=2, limit=9, lane=Lane.OUT) == []
     assert await due.claim(db, concurrency=2, limit=9) == []
     assert len(await due.claim(db, concurrency=9, limit=9, lane=Lane.STRIPE)) == 3
-    assert await due.open_lanes(db, {Lane.PANEL: 9, Lane.STRIPE: 9, Lane.OUT: 3}) == [Lane.OUT]
-    assert await due.open_lanes(db, {Lane.PANEL: 9, Lane.STRIPE: 9, Lane.OUT: 2}) == []
+    assert await due.openings(db, {Lane.PANEL: 9, Lane.STRIPE: 9, Lane.OUT: 3}) == {Lane.OUT: 1}
+    assert await due.openings(db, {Lane.PANEL: 9, Lane.STRIPE: 9, Lane.OUT: 2}) == {}
     await db.close()
 
 

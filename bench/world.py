@@ -1,0 +1,176 @@
+"""Both other sides in a process of their own, so that what is measured is ours alone, and a database to go with them.
+
+.venv/bin/python -m bench.world SIZE PANEL_MS     # is started by the measurements
+"""
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bench.stage import ROOT
+from lib.config import Policy, Secret
+from lib.database import Database, migrate
+from lib.policy import fingerprint
+from lib.stripe_client.shapes import read_subscription
+from scripts import sim
+from scripts.sim.enhance_sim import EnhanceSim
+from scripts.sim.server import serve
+from scripts.sim.stripe_sim import StripeSim
+
+
+class Gauge:
+    """An app whose calls are counted, each answered so much later."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._calls = self._now = self._most = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a call."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        self._calls += 1
+        self._now += 1
+        self._most = max(self._most, self._now)
+        try:
+            if self._seconds:
+                await asyncio.sleep(self._seconds)
+            await self._app(scope, receive, send)
+        finally:
+            self._now -= 1
+
+    def read(self) -> dict[str, int]:
+        """Calls so far, and how many there were at one time at most."""
+        return {"calls": self._calls, "at_once": self._most}
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the two sides are, and what they hold."""
+
+    environ: dict[str, str]
+    rows: Path
+    customers: list[tuple[str, str]]
+    """Each with the id of their subscription."""
+    _in: IO[str]
+    _out: IO[str]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Calls of each side until now."""
+        self._in.write("\n")
+        self._in.flush()
+        found: dict[str, dict[str, int]] = json.loads(self._out.readline())
+        return found
+
+
+@contextmanager
+def simulated(size: int, *, panel_ms: float = 0.0) -> Iterator[World]:
+    """Both sides with so many customers, each with a hosting that is live."""
+    command = [sys.executable, "-m", "bench.world", str(size), str(panel_ms)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            world: dict[str, Any] = json.loads(process.stdout.readline())
+            rows = Path(world.pop("rows"))
+            with rows.open() as lines:
+                customers = [(row["customer"], row["subscription"]) for row in map(json.loads, lines)]
+            yield World(world, rows, customers, process.stdin, process.stdout)
+        finally:
+            process.communicate()
+
+
+def simulate(size: int, panel_ms: float) -> None:
+    """Serve both simulators; a line says where they are and what is in them, each line in is answered with counts."""
+    stripe, panel = StripeSim(), EnhanceSim()
+    stripe.create_price("price_bench")
+    stripe.seed_many(size, "price_bench")
+    panel.seed_many(size, panel.add_plan("bench"))
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        held = zip(stripe.subscriptions.values(), panel.subscriptions.values(), strict=True)
+        websites = {site.subscription_id: site.id for site in panel.websites.values()}
+        owners = {member.org_id: member for member in panel.members.values()}
+        invoices, orgs, logins = stripe.invoices, panel.orgs, panel.logins  # each is gathered anew when asked for
+        for subscription, hosting in held:
+            lines = subscription["items"]["data"]
+            truth = read_subscription(
+                {**subscription, "latest_invoice": invoices[subscription["latest_invoice"]]}, lines
+            )
+            owner = owners[hosting.org_id]
+            row = {
+                "customer": subscription["customer"],
+                "subscription": subscription["id"],
+                "item": lines[0]["id"],
+                "fingerprint": fingerprint(truth, Policy()),
+                "org": hosting.org_id,
+                "name": orgs[hosting.org_id].name,
+                "email": logins[owner.login_id].email,
+                "login": owner.login_id,
+                "member": owner.id,
+                "hosting": hosting.id,
+                "plan": hosting.plan_id,
+                "website": websites[hosting.id],
+            }
+            file.write(json.dumps(row) + "\n")
+        file.flush()
+        gc.collect()
+        gc.freeze()  # else the simulators' own memory is searched again and again, and counted as the sweep's seconds
+        gauges = {"stripe": Gauge(stripe.app, 0.0), "panel": Gauge(panel.app, panel_ms / 1000)}
+        with serve(gauges["stripe"]) as stripe_url, serve(gauges["panel"]) as panel_url:
+            world = {
+                "rows": file.name,
+                **sim.settings(stripe, stripe_url, panel, panel_url),
+                "ADMIN_API_KEY": "admin_fake_key",
+                "CRON_SECRET": "cron_fake_secret",
+                "LOG_LEVEL": "error",
+            }
+            print(json.dumps(world), flush=True)
+            for _ in sys.stdin:
+                print(json.dumps({name: gauge.read() for name, gauge in gauges.items()}), flush=True)
+
+
+async def fill(url: str, rows: Path) -> None:
+    """Write everything into the database as if each had been provisioned and had come to rest."""
+    database = Database(Secret(url))
+    await migrate(database)
+    await database.close()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("CREATE TEMPORARY TABLE loaded (row jsonb)")
+        cursor = connection.cursor()
+        async with cursor.copy("COPY loaded FROM STDIN") as copy:
+            with rows.open() as lines:
+                for line in lines:
+                    await copy.write_row([line])
+        await connection.execute(
+            "INSERT INTO customers (customer_id, org_id, org_name, panel_name, panel_email, panel_surplus, login_id,"
+            " member_id, welcomed_at) SELECT row->>'customer', (row->>'org')::uuid, row->>'name', row->>'name',"
+            " row->>'email', 0, (row->>'login')::uuid, (row->>'member')::uuid, now() FROM loaded"
+        )
+        await connection.execute(
+            "INSERT INTO services (customer_id, subscription_id, slot, item_id, price_id, plan, state,"
+            " panel_subscription_id, panel_plan_id, website_id)"
+            " SELECT row->>'customer', row->>'subscription', 1, row->>'item', 'price_bench', 'bench', 'live',"
+            " (row->>'hosting')::integer, (row->>'plan')::integer, (row->>'website')::uuid FROM loaded"
+        )
+        await connection.execute(
+            "INSERT INTO subscriptions (subscription_id, customer_id, fingerprint)"
+            " SELECT row->>'subscription', row->>'customer', row->>'fingerprint' FROM loaded"
+        )
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("VACUUM ANALYZE")
+
+
+if __name__ == "__main__":
+    simulate(int(sys.argv[1]), float(sys.argv[2]))
