@@ -15,7 +15,7 @@ from datetime import timedelta
 from lib.checkout.shop import Desk
 from lib.database import due, orders
 from lib.database.connection import Connection
-from lib.errors import Declined, Incomplete, OutcomeUnknown, Refused, Unavailable
+from lib.errors import Declined, Incomplete, NotFound, OutcomeUnknown, Refused, Unavailable
 from lib.kinds import nudge
 from lib.log import get_logger
 from lib.model import Priority
@@ -184,12 +184,19 @@ async def remember(desk: Desk, order_id: str, session: SeenSession) -> Order:
     return await desk.db.transact(work)
 
 
-async def ended(desk: Desk, session_id: str) -> SeenSession:
-    """End a session if it is open; it as it is then: expired, or complete because the buyer was faster."""
+async def ended(desk: Desk, session_id: str) -> SeenSession | None:
+    """End a session if it is open; it as it is then: expired, or complete because the buyer was faster.
+
+    `None`: Stripe does not know it. It is of another account, or was deleted with its test data: nobody can pay it.
+    """
     try:
         return await desk.stripe.expire_session(session_id)
     except Refused:  # it is not open: which way it ended is asked, not guessed
-        found = await desk.stripe.session(session_id)
+        try:
+            found = await desk.stripe.session(session_id)
+        except NotFound as error:
+            log.warning("object_unknown", kind="session", error=str(error))
+            return None
         if found.status == "open":
             raise Unavailable(f"Stripe neither ends nor keeps the Checkout session {session_id}") from None
         return found
@@ -213,9 +220,9 @@ async def give_up(desk: Desk, order: Order, cause: str = CAUSE) -> SeenSession |
             await _cancelled(desk, order.id, cause)
             return None
         session_id = session.id
-    session = await ended(desk, session_id)
-    if session.status == "complete":
-        return session
+    left = await ended(desk, session_id)
+    if left is not None and left.status == "complete":
+        return left
     await _cancelled(desk, order.id, cause, session_id)
     return None
 

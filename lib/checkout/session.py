@@ -62,6 +62,8 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
                 _just_bought(order, may_repeat=may_repeat, named=order.id not in elsewhere)
             case Share(order):
                 await limits.shares(shop, order, elsewhere)
+                if order.state is OrderState.PENDING and order.session_id is None and not wish.again:
+                    await not_collected(shop, order, order.created_at - JUST_BOUGHT)  # who began it may have died here
                 return await _session(shop, order, named=order.id not in elsewhere)
             case Begin(expire, alone):
                 await goods.must_be_free(shop, wanted.terms, caller)
@@ -71,7 +73,7 @@ async def begin(shop: Shop, wish: Buy, caller: Caller) -> Begun:
                 if written is not None:
                     log.info("order_begun", order=written.id, price=written.terms.billing_plan_id)
                     if not wish.again:
-                        await not_collected(shop, written, now - JUST_BOUGHT)
+                        await not_collected(shop, written, written.created_at - JUST_BOUGHT)
                     return await _session(shop, written)
     raise Declined("busy", "several purchases of this buyer begin at one time: try again in a moment")
 

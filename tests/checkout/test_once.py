@@ -83,6 +83,13 @@ async def test_another_wish_ends_the_session_before(world: World) -> None:
     assert (old["state"], old["cancelled"]) == ("expired", True)
 
 
+async def test_a_session_that_stripe_does_not_know_keeps_nobody_from_buying(world: World) -> None:
+    """Another account, or test data that were deleted: who wants something else gets it."""
+    await ask(world)
+    world.stripe.tables["checkout.session"].clear()
+    one_to_pay(world, await ask(world, MORE), quantity=2)
+
+
 async def test_a_stranger_who_types_an_address_ends_nobodys_page(world: World) -> None:
     """Another plan for the same e-mail from another network is a page beside; who changes their mind ends their own."""
     async with open_shop(world, TRUSTED_PROXIES="1") as client:

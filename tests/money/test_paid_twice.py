@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lib.checkout import collecting, making
+from lib.checkout import collecting, making, session
 from lib.checkout.collecting import Money
 from lib.checkout.paid_elsewhere import closed
 from lib.database import due
-from lib.errors import Declined
+from lib.errors import Declined, Unavailable
 from lib.kinds import nudge
 from lib.model.money import Order
 from lib.stripe_client import StripeClient
@@ -271,3 +271,35 @@ async def test_a_page_that_begins_right_after_the_money_is_refused(
         assert meant.status_code == 200, meant.text
         other = await client.post("/api/checkout", json=wish(domain="second.example", email="bob@example.com"))
     assert other.status_code == 200, other.text
+
+
+async def test_a_page_whose_process_died_before_it_looked_for_the_money_is_not_made_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its order stands there and Stripe was not asked: whoever comes back to it looks for the money first."""
+    sell(world)
+    await came(world, await ordered(world, domain=None), 900)
+    await world.drain(**ON)
+
+    async def away(*_: Any) -> None:
+        raise Unavailable("the database is away")
+
+    async with open_shop(world) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(session, "not_collected", away)
+            assert (await client.post("/api/checkout", json=wish(domain=None))).status_code == 503
+        answer = await client.post("/api/checkout", json=wish(domain=None))
+        assert (answer.status_code, answer.json()["code"]) == (409, "just_bought"), answer.text
+        assert sessions(world) == []
+        meant = await client.post("/api/checkout", json=wish(domain=None, again=True))
+    assert meant.status_code == 200, meant.text
+
+
+async def test_a_page_that_stripe_does_not_know_stops_no_money(world: World) -> None:
+    """Another account, or test data that were deleted: nobody can pay it, and its order is over."""
+    sell(world)
+    made = await ordered(world)
+    page = await begun(world)
+    world.stripe.tables["checkout.session"].clear()
+    assert (await came(world, made, 1900)).order.state == "paid"
+    assert world.sql("SELECT state FROM orders WHERE order_id = %s", page["order_id"]) == [{"state": "expired"}]
