@@ -70,6 +70,7 @@ async def _log(connection: Connection, order: Order, money: Pot, fact: str, caus
         "seller_net": net_of(order, money),
         "seller_due": order.seller_due,
         "came": money.came,
+        "tax_on_top": money.tax,
         "went_back": money.went,
         "released": order.released,
         "to_claim_back": order.to_claim_back,

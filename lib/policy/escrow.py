@@ -49,7 +49,7 @@ class Pot:
     """The money that the escrow of an order is about, in the order's currency, and what happened to it."""
 
     came: int = 0
-    """What came of the debt; what was paid too much is not in it."""
+    """What came of the debt, with its tax; what was paid too much is not in it."""
     went: int = 0
     """What of it went back to the buyer: refunds and lost disputes."""
     came_at: datetime | None = None
@@ -57,6 +57,8 @@ class Pot:
     payments: tuple[str, ...] = ()
     """The ids of the payments that brought it."""
     trouble: Trouble = Trouble()
+    tax: int = 0
+    """What of `came` is tax on top of the price: neither the seller's, nor in place of what is missing of the price."""
 
 
 def pot_of(order: Order, known: Sequence[Payment], troubles: Mapping[str, Trouble]) -> Pot:
@@ -82,6 +84,7 @@ def pot_of(order: Order, known: Sequence[Payment], troubles: Mapping[str, Troubl
         came_at=max((payment.paid_at for payment in own if payment.paid_at is not None), default=None),
         payments=tuple(payment.id for payment in own),
         trouble=trouble,
+        tax=min(_tax_on_top(own), came),
     )
 
 
@@ -104,24 +107,35 @@ def _asked(order: Order, own: Sequence[Payment]) -> int:
     return next((payment.breakdown.total for payment in own if payment.breakdown is not None), brought)
 
 
+def _tax_on_top(own: Sequence[Payment]) -> int:
+    """The tax of the bill that came on top of its prices; each payment of it tells the whole bill's."""
+    told = (payment.breakdown for payment in own if payment.breakdown is not None)
+    return next(((one.tax or 0) - (one.tax_included or 0) for one in told if one.tax is not None), 0)
+
+
+def _price_of(order: Order, pot: Pot) -> int:
+    """What an order costs before tax that comes on top; of one without a price of its own, what came."""
+    return order.amount if order.amount is not None else pot.came - pot.tax
+
+
 def net_of(order: Order, pot: Pot) -> int:
     """What is the seller's of all that an order costs; of one without a price of its own, of what came."""
     if order.seller_net is not None:
         return order.seller_net
-    price = order.amount if order.amount is not None else pot.came
-    return price - sum(line.amount for line in order.fees)
+    return _price_of(order, pot) - sum(line.amount for line in order.fees)
 
 
 def due_to_seller(order: Order, pot: Pot) -> int:
     """What of the seller's net is here for them now; never less than nothing.
 
     The fees are frozen, so that whatever never came (a discount, credit) or went back is missing from the seller's
-    part. Where tax came on top of the price, a part that went back is of both in the same proportion, and of the price
-    rounded up.
+    part. Tax that came on top of the price makes up for nothing that is missing of it. A part that went back is of both
+    in the same proportion, and of the price rounded up.
     """
-    price = order.amount if order.amount is not None else pot.came
-    went = -(-pot.went * price // pot.came) if pot.came > price else pot.went
-    return max(net_of(order, pot) - max(price - pot.came, 0) - went, 0)
+    price = _price_of(order, pot)
+    of_price = min(pot.came - pot.tax, price)
+    went = -(-pot.went * of_price // pot.came) if pot.came > of_price else pot.went
+    return max(net_of(order, pot) - (price - of_price) - went, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +203,7 @@ def _is_back(order: Order, pot: Pot, due: int) -> bool:
     """Whether nothing is left for the seller because it went back, and not because nothing was theirs before."""
     if order.state is OrderState.REFUNDED or 0 < pot.came <= pot.went:
         return True
-    return due == 0 and due_to_seller(order, Pot(came=pot.came)) > 0
+    return due == 0 and due_to_seller(order, Pot(came=pot.came, tax=pot.tax)) > 0
 
 
 def why_not_released(order: Order, pot: Pot) -> str | None:

@@ -23,7 +23,7 @@ def tariff(world: World, currency: str, kind: str = "buyer_protection", percent:
 async def sold(world: World, **page: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What somebody begins to buy by the form: (order, its session at Stripe)."""
     async with open_shop(world, **page) as client:
-        answer = await client.post("/api/checkout", json=wish(priceId=PRICE, domain=None))
+        answer = await client.post("/api/checkout", json=wish(priceId=PRICE, domain=None, sellerId="anna"))
     assert answer.status_code == 200, answer.text
     (order,) = [row for row in orders(world) if str(row["order_id"]) == answer.json()["orderId"]]
     return order, world.stripe.get(answer.json()["sessionId"])
@@ -78,6 +78,7 @@ async def test_a_foreign_purchase_with_tax_fee_and_discount_adds_up(
     assert (seen, payment["presentment_currency"]) == (shown, "pln")
     assert payment["sources"]["tax"] == payment["sources"]["discount"] == ("invoice" if interval else "session")
     assert payment["sources"]["net"] == "balance_transaction"
+    assert order["seller_due"] == amount - numbers[1], "the discount is the seller's to bear, and the tax is not theirs"
 
 
 async def test_the_buyers_fees_are_on_the_page_and_the_platforms_is_not(world: World) -> None:

@@ -355,20 +355,25 @@ def about(shop: Shop, order_id: str) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("came", "went", "left"),
+    ("came", "tax", "went", "left"),
     [
-        (1900, 0, 1710),
-        (1900, 500, 1210),
-        (1900, 1800, 0),  # the fee was kept, and nothing of the rest is the seller's
-        (950, 0, 760),  # half of the price by a promotion code
-        (950, 100, 660),
-        (2261, 0, 1710),  # with 19 per cent on top
-        (2261, 1131, 759),  # half of it: 950.4 of the price, rounded up
-        (2261, 2261, 0),
-        (0, 0, 0),
+        (1900, 0, 0, 1710),
+        (1900, 0, 500, 1210),
+        (1900, 0, 1800, 0),  # the fee was kept, and nothing of the rest is the seller's
+        (950, 0, 0, 760),  # half of the price by a promotion code
+        (950, 0, 100, 660),
+        (2261, 361, 0, 1710),  # with 19 per cent on top
+        (2261, 361, 1131, 759),  # half of it: 950.4 of the price, rounded up
+        (2261, 361, 2261, 0),
+        (2261, 0, 0, 1710),  # before its tax is told: more than the price is never the seller's
+        (1131, 181, 0, 760),  # half of the price by a promotion code, and 19 per cent on top of the rest
+        (1131, 181, 566, 284),  # half of that: 475.4 of the price, rounded up
+        (1131, 181, 1131, 0),
+        (1261, 361, 0, 710),  # 10.00 of the bill were paid by credit
+        (0, 0, 0, 0),
     ],
 )
-def test_what_is_due_to_a_seller(came: int, went: int, left: int) -> None:
-    """The frozen net of 17.10 less what never came and what went back, and never less than nothing."""
+def test_what_is_due_to_a_seller(came: int, tax: int, went: int, left: int) -> None:
+    """The frozen net of 17.10 less what never came and what went back, and none of the tax; never less than nothing."""
     made = replace(goods.order(goods.terms(seller_id=SELLER)), seller_net=1710)
-    assert due_to_seller(made, Pot(came=came, went=went)) == left
+    assert due_to_seller(made, Pot(came=came, tax=tax, went=went)) == left
