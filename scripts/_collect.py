@@ -87,19 +87,21 @@ async def _lay_on(manager: Bridge, lines: Sequence[StatementLine]) -> tuple[list
     """The lines that pay an order exactly, the others with why, and how many were taken in before."""
     from lib.database import offline_money, orders
     from lib.model.provider import Provider
-    from lib.policy.statement import Unmatched, candidates, match
+    from lib.policy.statement import Unmatched, candidates, match, other_money
 
     taken = await offline_money.taken(manager.db, Provider.BANK_TRANSFER, [line.id for line in lines])
     fits: list[Fit] = []
     rest: list[Rest] = []
     for line in lines:
-        if line.id in taken:
-            continue
         asked = {"references": list(candidates(line)), "provider": Provider.BANK_TRANSFER}
         found = await orders.select(
             manager.db, "WHERE reference = ANY(%(references)s) AND provider = %(provider)s", asked
         )
-        match match(line, found, {order.id for _, order in fits}):
+        before = taken.get(line.id)
+        fit = other_money(line, before, found) if before else match(line, found, {order.id for _, order in fits})
+        match fit:
+            case None:
+                continue
             case Unmatched(why, detail):
                 rest.append((line, why, detail))
             case order:

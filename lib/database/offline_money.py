@@ -9,6 +9,7 @@ from datetime import datetime
 from lib.database.connection import Connection, Database
 from lib.model.money import Collection, Order
 from lib.model.provider import Provider
+from lib.policy.statement import TakenBefore
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,13 @@ async def of_order(db: Database, order_id: str) -> list[Collection]:
     return [Collection(**{**row, "provider": Provider(row["provider"])}) for row in rows]
 
 
-async def taken(db: Database, provider: Provider, external_ids: Sequence[str]) -> set[str]:
-    """Which of these lines of a bank, or ids of a courier, were taken in before."""
+async def taken(db: Database, provider: Provider, external_ids: Sequence[str]) -> dict[str, TakenBefore]:
+    """What was taken in under these ids of a bank's lines, or of a courier, by the ids."""
     rows = await db.rows(
-        "SELECT external_id FROM collections WHERE provider = %(provider)s AND external_id = ANY(%(ids)s)",
+        """
+        SELECT external_id, order_id::text, c.amount, c.currency FROM collections c
+        WHERE provider = %(provider)s AND external_id = ANY(%(ids)s)
+        """,
         {"provider": provider, "ids": list(external_ids)},
     )
-    return {row["external_id"] for row in rows}
+    return {row.pop("external_id"): TakenBefore(**row) for row in rows}

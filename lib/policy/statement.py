@@ -33,6 +33,15 @@ class StatementLine:
     payer: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBefore:
+    """What was taken in under the id of a line."""
+
+    order_id: str
+    amount: int
+    currency: str
+
+
 class Left(StrEnum):
     """Why a line is left for a person."""
 
@@ -43,6 +52,7 @@ class Left(StrEnum):
     CANCELLED = "cancelled"
     PAID_ALREADY = "paid_already"
     AMOUNT_DIFFERS = "amount_differs"
+    ID_REUSED = "id_reused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,22 @@ def candidates(line: StatementLine) -> frozenset[str]:
     found = {*references.found_in(line.text), references.normalise(line.text)}
     found.update(references.normalise(word) for word in _WORD.findall(line.text))
     return frozenset(text for text in found if text)
+
+
+def other_money(line: StatementLine, before: TakenBefore, found: Sequence[Order]) -> Unmatched | None:
+    """Why a line is other money than what was taken in under its id; `None`: it is the same line once more.
+
+    The ids of some files only count their lines, and begin anew in the next file: who has paid must not go missing.
+
+    Args:
+        found: the orders with one of its `candidates` as their reference.
+    """
+    waits = [order for order in found if order.missing and order.id != before.order_id and not order.cancelled]
+    if (line.amount, line.currency) == (before.amount, before.currency) and not waits:
+        return None
+    what = f"{shown(before.amount, before.currency)} of order {before.order_id}"
+    remedy = "if the file only counts its lines, add --column id=none"
+    return Unmatched(Left.ID_REUSED, f"its id {line.id} stands for {what}: {remedy}; else collect it by hand")
 
 
 def match(line: StatementLine, found: Sequence[Order], paid: Collection[str] = ()) -> Order | Unmatched:

@@ -105,6 +105,23 @@ async def test_a_csv_of_any_bank_is_read(world: World, tmp_path: Path) -> None:
     assert states(world) == [("admin", "paid")]
 
 
+async def test_a_file_that_counts_its_lines_hides_nobodys_money(world: World, tmp_path: Path) -> None:
+    """Line 1 of the next file is other money: it is listed, and collected where the ids are left out."""
+    sell(world)
+    one, two = [await order(world, domain=f"s{n}.example", customer_id=f"K{n}") for n in range(2)]
+    first, second, third = (tmp_path / f"{name}.csv" for name in ("november", "december", "january"))
+    first.write_text(f"id,amount,text\n1,19.00,{one.reference}\n")
+    second.write_text(f"id,amount,text\n1,19.00,{two.reference}\n")
+    third.write_text("id,amount,text\n1,25.00,for Bob\n")
+    assert run(world, first, "--apply", "--yes").returncode == 0
+    assert "0 left for a person, 1 taken in before" in run(world, first).stdout
+    for file in (second, third):
+        shown = run(world, file, "--apply", "--yes")
+        assert (shown.returncode, "id_reused" in shown.stdout, "id=none" in shown.stdout) == (1, True, True)
+    assert run(world, second, "--apply", "--yes", "--column", "id=none").returncode == 0
+    assert [state for _, state in states(world)] == ["paid", "paid"]
+
+
 async def test_a_line_that_pays_what_is_paid_is_listed(world: World, tmp_path: Path) -> None:
     """Somebody paid twice, or was collected by hand before: nothing is taken that would have to be returned."""
     sell(world)
