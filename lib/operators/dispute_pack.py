@@ -198,7 +198,8 @@ def _resources(subscription: PanelSubscription) -> Iterator[str]:
 def _told(known: _Known) -> Iterator[str]:
     for mail in known.mails:
         if mail.ended_at is not None and mail.recipient is not None:
-            answer = f": {mail.answer}" if mail.answer else ""
+            said = mail.reported or mail.answer  # what was heard last
+            answer = f": {said}" if said else ""
             yield f"{_at(mail.ended_at)}  {mail.notice.kind} to {mail.recipient}, {mail.status}{answer}"
 
 

@@ -58,6 +58,9 @@ async def test_it_tells_what_was_paid_provided_verified_used_and_told(
         "suspended to ada@example.com, sent: 250 2.0.0 taken",
     ):
         assert said in text, text
+    world.sql("UPDATE notices SET status = 'bounced', reported = '5.1.1 no such mailbox' WHERE kind = 'order_paid'")
+    text = await pack(world, dispute["id"])
+    assert "order_paid to ada@example.com, bounced: 5.1.1 no such mailbox" in text, "it is not said to have been taken"
     assert len(text.encode()) < 20_000
 
 
