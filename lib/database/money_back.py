@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -38,13 +38,22 @@ def _same(*columns: str, if_known: Sequence[str]) -> str:
     return " AND ".join([*equal, *(f"{c} IS NOT DISTINCT FROM coalesce(%({c})s::text, {c})" for c in if_known)])
 
 
-async def remember_dispute(connection: Connection, dispute: Dispute, payment: Payment | None = None) -> str | None:
-    """Write the dispute, and make its customer due if that is news; the status before, `None` for a new one."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A dispute as it was remembered."""
+
+    status: str
+    same_money: bool
+    """Whether it is about as much as before, and as much is missing from the balance."""
+
+
+async def remember_dispute(connection: Connection, dispute: Dispute, payment: Payment | None = None) -> Before | None:
+    """Write the dispute, and make its customer due if that is news; what was remembered, `None` for a new one."""
     same = _same("status", if_known=("customer_id", "subscription_id"))
     cursor = await connection.execute(
         f"""
         WITH before AS (
-            SELECT status, customer_id, subscription_id FROM disputes
+            SELECT status, customer_id, subscription_id, amount, withdrawn FROM disputes
             WHERE provider = %(provider)s AND dispute_id = %(dispute_id)s
         ), nudged AS ({_NUDGED.format(same=same)}), written AS (
             INSERT INTO disputes (provider, dispute_id, customer_id, subscription_id, charge_id, status, reason, amount,
@@ -68,12 +77,13 @@ async def remember_dispute(connection: Connection, dispute: Dispute, payment: Pa
                 customer_id = coalesce(excluded.customer_id, disputes.customer_id),
                 subscription_id = coalesce(excluded.subscription_id, disputes.subscription_id)
         )
-        SELECT (SELECT status FROM before) AS status
+        SELECT status, amount = %(amount)s AND withdrawn IS NOT DISTINCT FROM %(withdrawn)s::bigint AS same_money
+        FROM before
         """,
         {"provider": STRIPE, "ended": list(ENDED["dispute"]), **asdict(dispute), **_about(payment)},
     )
     row = await cursor.fetchone()
-    return row["status"] if row else None
+    return Before(**row) if row else None
 
 
 async def remember_refunds(

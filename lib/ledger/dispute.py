@@ -46,7 +46,12 @@ class Quarrel:
         """Remember it, with all that follows from it being news."""
         dispute = self.dispute
         payment = await payments.locked_by_charge(connection, dispute.charge_id)
-        before = await money_back.remember_dispute(connection, dispute, payment)
+        known = await money_back.remember_dispute(connection, dispute, payment)
+        before = known.status if known is not None else None
+        if payment is not None and not (known is not None and known.same_money and before == dispute.status):
+            later = await payments.that_may_be_too_much(connection, payment)
+            marks = [nudge("order", payment.order_id), *(nudge("payment", intent_id) for intent_id in later)]
+            await due.nudge(connection, marks)
         if before == dispute.status:
             return
         log.warning("dispute_changed", dispute=dispute.dispute_id, status=dispute.status, customer=dispute.customer_id)
@@ -54,9 +59,6 @@ class Quarrel:
             await ledger.add(connection, [_note(dispute, dispute.customer_id, before)])
         if payment is not None:
             await orders.log(connection, payment.order_id, self._step(payment))
-            later = await payments.that_may_be_too_much(connection, payment)
-            marks = [nudge("order", payment.order_id), *(nudge("payment", intent_id) for intent_id in later)]
-            await due.nudge(connection, marks)
         await self._tell(connection, before, payment)
 
     def _step(self, payment: Payment) -> Step:

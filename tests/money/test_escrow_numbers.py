@@ -174,6 +174,23 @@ async def test_a_prevented_dispute_took_what_is_missing(shop: Shop, status: str,
     assert (shop.order()["escrow"], shop.order()["seller_due"]) == ("releasable" if left else "returned", left)
 
 
+async def test_money_that_a_dispute_takes_later_is_seen(shop: Shop) -> None:
+    """Its status says the same before and after the money is gone: what the seller was paid of it is to be claimed."""
+    order_id, _ = await bought(shop)
+    await days_pass(shop)
+    async with shop.world.bridge(**OUT) as bridge:
+        await held.release(Till(bridge.settings, bridge.db, "anna"), order_id)
+    dispute = shop.stripe.dispute(shop.payments()[0]["charge_id"])
+    taken, dispute["balance_transactions"] = dispute["balance_transactions"], []
+    shop.stripe.close_dispute(dispute["id"], "prevented")
+    late = [event for event in shop.stripe.undelivered() if event["type"] == "charge.dispute.funds_withdrawn"]
+    await shop.hear([event for event in shop.stripe.undelivered() if event not in late], **OUT)
+    assert shop.order()["seller_due"] == 5000
+    dispute["balance_transactions"] = taken
+    await shop.hear(late, **OUT)
+    assert (shop.order()["escrow"], shop.order()["released"], shop.order()["seller_due"]) == ("released", 5000, 0)
+
+
 async def test_a_refund_that_fails_later_is_held_anew(shop: Shop) -> None:
     """The money is back since it failed: the quiet days begin there, and not where the refund was asked for."""
     await bought(shop)
