@@ -71,7 +71,7 @@ def list_orders(connection: Connection, as_csv: bool, limit: int, as_json: bool,
         show.as_json(page)
         return
     rows = [
-        (show.when(one["createdAt"]), one["id"], one["state"], one["provider"], one["email"], one["domain"],
+        (show.when(one["createdAt"]), one["id"], one["state"], one["provider"], _email(one), one["domain"],
          show.money(one["amount"], one), _unusual(one))
         for one in page["data"]
     ]  # fmt: skip
@@ -84,7 +84,16 @@ def list_orders(connection: Connection, as_csv: bool, limit: int, as_json: bool,
 def _unusual(order: Mapping[str, Any]) -> list[str]:
     names = (("missing", "missing"), ("overpaid", "too much"), ("refunded", "refunded"))
     said = [f"{word} {show.money(order[name], order)}" for name, word in names if order[name]]
-    return said + (["disputed"] if order["disputed"] else [])
+    return said + (["disputed"] if order["disputed"] else []) + _not_live(order)
+
+
+def _not_live(order: Mapping[str, Any]) -> list[str]:
+    """Which invoice was paid although nothing runs, and why; said where only such orders are asked for, and of one."""
+    stopped = order["notLive"]
+    if not stopped:
+        return []
+    paid = stopped["invoiceId"] or stopped["paymentIntentId"]
+    return [*([f"paid by {paid}"] if paid else []), stopped["detail"] or stopped["reason"]]
 
 
 @orders.command(
@@ -111,7 +120,9 @@ def show_order(connection: Connection, order: str, as_json: bool) -> None:
         "reference",
         "subscriptionId",
     )
-    show.pairs([(name, one[name]) for name in names])
+    show.pairs([(name, _email(one) if name == "email" else one[name]) for name in names])
+    if one["notLive"]:
+        show.pairs([("not live", "; ".join([*_not_live(one), one["notLive"]["remedy"]]))])
     amounts = ("amount", "total", "collected", "missing", "overpaid", "returned", "refunded")
     show.pairs([(name, show.money(one[name], one)) for name in amounts if one[name]])
     times = ("createdAt", "dueAt", "paidAt", "servedAt", "periodEnd", "endedAt")
@@ -186,7 +197,13 @@ def _done_once(connection: Connection, body: Mapping[str, Any], key: str) -> dic
 
 
 def _whose(order: Mapping[str, Any]) -> str:
-    return named(order["customerId"], order["email"]) or "nobody yet"
+    return named(order["customerId"], _email(order)) or "nobody yet"
+
+
+def _email(order: Mapping[str, Any]) -> str | None:
+    """Of who ordered; of an order that was learnt from Stripe, that of its customer."""
+    email: str | None = order["email"] or order["customerEmail"]
+    return email
 
 
 def _details(connection: Connection, word: str) -> dict[str, Any]:
