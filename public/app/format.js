@@ -1,8 +1,9 @@
 /** Times, amounts and words as people read them. */
 
 const LOCALE = "en-GB";
+const NOW = "now";
 const UNITS = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" }); // not "yesterday": 47 hours ago was the day before
 const stamp = { month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 const clocks = (zone) => ({ near: new Intl.DateTimeFormat(LOCALE, { ...stamp, ...zone }), far: new Intl.DateTimeFormat(LOCALE, { ...stamp, year: "numeric", ...zone }) });
 const zones = { utc: clocks({ timeZone: "UTC" }), local: clocks({}) };
@@ -25,11 +26,11 @@ export function time(at, how) {
   return how === "utc" ? `${told} UTC` : told;
 }
 
-/** How far away a time is: "3 min ago", "in 2 days". */
+/** How far away a time is: "now", "3 min ago", "in 2 days". */
 export function ago(at, now = Date.now()) {
   const seconds = Math.round((new Date(at) - now) / 1000);
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS.at(-1);
-  return relative.format(Math.trunc(seconds / size), unit);
+  return seconds ? relative.format(Math.trunc(seconds / size), unit) : NOW;
 }
 
 /** The day of a time: in UTC when times are shown so, else where the reader is. */

@@ -325,6 +325,12 @@ class Desk:
         """Whether the page as a whole must be scrolled sideways."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
+    def cut_off(self) -> list[str]:
+        """The tables that have to be scrolled sideways, so that a column of theirs is out of sight."""
+        script = "(all) => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"
+        found: list[str] = self.page.locator(".scroll:not(.short)").evaluate_all(script)
+        return found
+
     def secrets_left(self) -> list[str]:
         """Where a key or a setting's secret is, that should be nowhere but in this tab's own memory."""
         places = {

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.page.desk import Desk, World
 
@@ -29,6 +30,9 @@ SCREENS = {
 }
 """Each screen by its address, the empty ones too."""
 
+TOO_WIDE = "Disputes"
+"""Of one order, while its JSON stands beside them: the only table that has more columns than there is room for."""
+
 
 @pytest.fixture(scope="module")
 def names(world: World) -> Iterator[dict[str, str]]:
@@ -36,9 +40,10 @@ def names(world: World) -> Iterator[dict[str, str]]:
     world.stage.stripe.create_price("price_new")
     world.buy("Cy Example", price="price_new")
     bo = world.order("Bo Example")
+    (order,) = world.admin("GET", f"/api/admin/orders?customer={bo.customer}")["data"]
+    world.admin("POST", "/api/admin/orders", json={"action": "refund", "orderId": order["id"], "amount": 500})
     world.dispute(bo)
     world.transfer("Pia Example")
-    (order,) = world.admin("GET", f"/api/admin/orders?customer={bo.customer}")["data"]
     event = world.admin("GET", f"/api/admin/events?customer={bo.customer}&limit=1")["data"][0]
     yield {"customer": bo.customer, "order": order["id"], "event": event["eventId"]}
     world.unmap("price_new")
@@ -46,18 +51,29 @@ def names(world: World) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_everybody_can_use_it(desk: Desk, names: dict[str, str], screen: str) -> None:
-    """A screen has no serious obstacle in either theme, needs no scrolling sideways on a phone, and holds no secret."""
+    """A screen has no serious obstacle in either theme, needs no scrolling sideways anywhere, and holds no secret."""
     desk.come_in()
     desk.open("/?" + SCREENS[screen].format(**names))
     desk.at_rest()
     assert desk.page.locator("main h1").inner_text()
     assert desk.page.get_by_role("alert").count() == 0
     assert desk.obstacles() == []
+    assert desk.cut_off() == ([TOO_WIDE] if screen == "order" else [])
     desk.theme("dark")
     assert desk.obstacles("color-contrast", "link-in-text-block") == []
     desk.on_a_phone()
     assert not desk.is_wider_than_the_screen()
     assert desk.secrets_left() == []
+
+
+@pytest.mark.parametrize("screen", ["disputes", "reconciliation", "upcoming", "ledger"])
+def test_the_tab_that_is_shown_is_in_sight_on_a_phone(desk: Desk, names: dict[str, str], screen: str) -> None:
+    """Where not all tabs have room beside each other, the one that is shown is among those that are seen."""
+    desk.on_a_phone()
+    desk.come_in()
+    desk.open("/?" + SCREENS[screen].format(**names))
+    desk.at_rest()
+    expect(desk.page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.99)
 
 
 def test_a_link_leads_back_to_the_same_filters(desk: Desk, names: dict[str, str]) -> None:

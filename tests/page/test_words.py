@@ -23,6 +23,14 @@ def call(browser: Browser, world: World) -> Iterator[Any]:
         yield lambda module, name, *given: page.evaluate(script, [f"/app/{module}.js", name, given])
 
 
+def test_a_time_is_so_many_whole_days_away(call: Any) -> None:
+    """No word of the calendar for a length: what is 47 hours away is neither yesterday nor tomorrow."""
+    now = 1_800_000_000_000  # ms
+    away = [0, -59, -47 * 3600, 47 * 3600, 48 * 3600]
+    told = [call("format", "ago", now + seconds * 1000, now) for seconds in away]
+    assert told == ["now", "59 sec. ago", "1 day ago", "in 1 day", "in 2 days"]
+
+
 def test_an_amount_is_written_by_the_exponent_that_was_sent(call: Any) -> None:
     """Digits are never guessed from the currency: without an exponent the minor units are shown as what they are."""
     written = [

@@ -9,8 +9,9 @@ import { href } from "/app/router.js";
 import { texts } from "/app/texts.js";
 
 /**
- * @typedef {{key: string, label: string, cell: (row: any) => any, sort?: (row: any) => string|number|null, number?: boolean, wide?: boolean, main?: boolean}} Column
- *   `sort`: what its rows are put in order by; `main`: the row's own cell, a header of the row
+ * @typedef {{key: string, label: string, cell: (row: any) => any, sort?: (row: any) => string|number|null, number?: boolean, wide?: boolean, long?: boolean, main?: boolean}} Column
+ *   `sort`: what its rows are put in order by; `main`: the row's own cell, a header of the row;
+ *   `long`: words without a blank, such as addresses, which break where there is no room
  *
  * @param {{caption: string, columns: Column[], rows: any[], id: (row: any) => string, params?: object, quiet?: boolean, selected?: string, sortable?: boolean, group?: (row: any) => string}} props
  *   `params`: of the address, whose `sort` ("name" or "-name") says the order; `quiet`: the caption is for screen
@@ -52,7 +53,7 @@ function grouped(rows, group) {
 }
 
 function cellOf(column, row) {
-  const classes = [column.number && "number", column.wide && "wide"].filter(Boolean).join(" ");
+  const classes = [column.number && "number", column.wide && "wide", column.long && "long"].filter(Boolean).join(" ");
   return column.main
     ? html`<th scope="row" class=${classes} data-label=${column.label}><div>${column.cell(row)}</div></th>`
     : html`<td class=${classes} data-label=${column.label}><div>${column.cell(row)}</div></td>`;

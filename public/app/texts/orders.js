@@ -147,7 +147,7 @@ export const orders = {
     packOf: (id) => `What to send for ${id}`,
     packTitle: (id) => `Evidence for ${id}`,
     packSays: "One plain text of what was paid, provided and used, to paste at Stripe.",
-    packDue: "It must be at Stripe by",
+    packDue: "Due at Stripe",
     copy: "Copy the text",
     reading: "Putting it together",
   },

@@ -12,7 +12,7 @@ import { texts } from "/app/texts.js";
 const said = texts.customers.one.orders;
 const money = (order, amount) => format.money(amount, order.currency, order.exponent);
 const COLUMNS = [
-  { key: "order", label: said.order, main: true, cell: (row) => html`<a href=${href({ view: "orders", id: row.id })}>${row.domain ?? row.billingPlanId ?? row.id}</a><div class="soft under"><${Time} at=${row.createdAt} /></div>` },
+  { key: "order", label: said.order, main: true, long: true, cell: (row) => html`<a href=${href({ view: "orders", id: row.id })}>${row.domain ?? row.billingPlanId ?? row.id}</a><div class="soft under"><${Time} at=${row.createdAt} /></div>` },
   { key: "state", label: said.state, cell: State },
   { key: "amount", label: said.amount, number: true, cell: (row) => html`${money(row, row.total ?? row.amount)}${row.missing > 0 && html`<div class="fault under">${said.missing} ${money(row, row.missing)}</div>`}${row.refunded > 0 && html`<div class="soft under">${said.refunded} ${money(row, row.refunded)}</div>`}` },
 ];

@@ -80,8 +80,8 @@ const urlOf = (endpoints, id) => endpoints.find((one) => one.id === id)?.url ?? 
 const columns = (params, endpoints) => [
   { key: "type", label: said.type, main: true, sort: (one) => one.type, cell: (one) => html`<${Pick} id=${one.eventId} params=${params}>${one.type}<//>` },
   { key: "at", label: said.at, sort: (one) => one.createdAt, cell: (one) => html`<${Time} at=${one.createdAt} />` },
-  { key: "customer", label: said.customer, sort: (one) => one.customerId, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
-  !params.sel && endpoints.length > 1 && { key: "endpoint", label: said.endpoint, cell: (one) => urlOf(endpoints, one.endpoint) },
+  { key: "customer", label: said.customer, long: true, sort: (one) => one.customerId, cell: (one) => one.customerId && html`<${CustomerLink} id=${one.customerId} />` },
+  !params.sel && endpoints.length > 1 && { key: "endpoint", label: said.endpoint, long: true, cell: (one) => urlOf(endpoints, one.endpoint) },
   { key: "state", label: said.state, sort: (one) => one.state, cell: (one) => html`<${Badge} word=${one.state} />` },
   !params.sel && { key: "attempts", label: said.attempts, number: true, sort: (one) => one.attempts, cell: (one) => one.attempts },
   !params.sel && { key: "error", label: said.error, wide: true, cell: (one) => one.error },
