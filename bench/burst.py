@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=32, help="deliveries at one time (%(default)s)")
     parser.add_argument("--panel-ms", type=float, default=20.0, help="that each panel call takes besides (%(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="of ./scripts/serve (%(default)s)")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
     with ExitStack() as running:
         world = running.enter_context(simulated(options.customers, panel_ms=options.panel_ms))
@@ -51,6 +52,8 @@ def main() -> int:
         ports = [running.enter_context(serving(url, "live", **settings)).port for _ in range(options.processes)]
         result = asyncio.run(burst(world, url, folder, ports, options))
     print(json.dumps(result, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
     return 1 if result["left_due"] else 0
 
 
@@ -71,6 +74,9 @@ async def burst(world: World, url: str, folder: Path, ports: list[int], options:
     claims, passes = (now - then for now, then in zip(_counted(folder), counted_before, strict=True))
     return {
         "events": len(order),
+        "customers": options.customers,
+        "processes": len(ports),
+        "panel_ms": options.panel_ms,
         "acks_per_second": round(len(order) / acknowledged),
         "seconds_until_quiet": round(quiet, 1),
         "passes": passes,

@@ -31,6 +31,7 @@ def main() -> None:
     """Measure each size in a fresh process and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.sweep", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -39,6 +40,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, start(Path(folder) / "data", durable=False) as postgres:
             results = [run(postgres, size) for size in arguments.sizes]
         report(results)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def report(results: list[dict[str, Any]]) -> None:

@@ -1,0 +1,210 @@
+"""The measurements one after another, and what they came to as one page: `docs/performance.md` with its figures."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from bench.plot import bars
+from bench.stage import ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+FIGURES = ROOT / "docs" / "performance.json"
+PLOT = ROOT / "docs" / "images" / "performance-ack.svg"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One measurement: its module, and what its figures are as lines of the page."""
+
+    module: str
+    full: Sequence[str]
+    quick: Sequence[str]
+    lines: Callable[[Any], list[str]]
+
+    def command(self, *, quick: bool) -> list[str]:
+        """What runs it alone."""
+        return ["-m", self.module, *(self.quick if quick else self.full)]
+
+
+def main() -> int:
+    """Measure, print the page, and write it where that is asked for."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measures how fast it acknowledges, starts, works off a burst and sweeps, beside what the machine "
+        "can do. Figures mean something when nothing else runs on the machine.",
+        epilog="Each part alone: .venv/bin/python -m bench.ack --help (bench.cold, bench.burst, bench.sweep).",
+    )
+    parser.add_argument("--quick", action="store_true", help="short rounds and few: to see that it works")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
+    parser.add_argument("--write", action="store_true", help=f"replace {PAGE.relative_to(ROOT)} and its figures")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {"about": _about(options.quick)}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.only:
+            file = Path(folder) / f"{name}.json"
+            command = [sys.executable, *PARTS[name].command(quick=options.quick), "--json", str(file)]
+            print(f"== {name}", flush=True)
+            if subprocess.run(command, cwd=ROOT, check=False).returncode:
+                print(f"{name} failed: {' '.join(command[1:-2])}", file=sys.stderr)
+                return 1
+            figures[name] = json.loads(file.read_text())
+    text = page(figures)
+    print(text)
+    if options.write:
+        PAGE.write_text(text)
+        FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+        if "ack" in figures:
+            PLOT.write_text(_plot(figures["ack"]))
+    return 0
+
+
+def _about(quick: bool) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores ({platform.machine()}), {psutil.virtual_memory().total >> 30} GiB",
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "quick": quick,
+    }
+
+
+def page(figures: Mapping[str, Any]) -> str:
+    """The page, from the figures alone."""
+    about = figures["about"]
+    command = "./scripts/bench --quick" if about["quick"] else "./scripts/bench"
+    lines = [
+        "# Performance",
+        "",
+        f"Measured on {about['date']} with `{command}` on {about['machine']}, Python {about['python']};",
+        f"load before it began: {about['load_before']}. Look at the ratios: they are taken in one run, from medians of",
+        "rounds in turns. Everything runs on one machine: senders, functions, PostgreSQL and the simulated other sides",
+        "share its cores. The figures themselves are in [performance.json](performance.json).",
+    ]
+    for name, part in PARTS.items():
+        if name in figures:
+            alone = " ".join(part.command(quick=about["quick"]))
+            lines += ["", *part.lines(figures[name]), "", f"`.venv/bin/python {alone}`"]
+    return "\n".join(lines) + "\n"
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def _ack(rounds: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Acknowledgements",
+        "",
+        "Signed events of 3.5 kB, answered once they are durable, passes off. *limit*: `pgbench` with one insert of",
+        "the same bytes and one upsert. *serve*: one process of `./scripts/serve`; *serve again*: the same events",
+        "delivered a second time.",
+        "",
+        "![Acknowledgements per second](images/performance-ack.svg)",
+        "",
+        "| | connections | acks/s | of the limit | p50 ms | p99 ms | server µs | database µs | commits | WAL bytes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (what, connections), middle in _medians(rounds).items():
+        ratio = middle["per_second"] / _medians(rounds)["limit", connections]["per_second"]
+        lines.append(
+            f"| {what} | {connections} | {middle['per_second']:,.0f} | {ratio:.2f} | {middle['p50_ms']:.2f} |"
+            f" {middle['p99_ms']:.2f} | {middle['server_us']:.0f} | {middle['database_us']:.0f} |"
+            f" {middle['commits']:.2f} | {middle['wal_bytes']:,.0f} |"
+        )
+    return lines
+
+
+def _medians(rounds: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, float]]:
+    keys = dict.fromkeys((one["what"], one["connections"]) for one in rounds)
+    return {
+        key: {
+            name: median(one[name] for one in rounds if (one["what"], one["connections"]) == key)
+            for name in rounds[0]
+            if name not in ("what", "connections")
+        }
+        for key in sorted(keys, key=lambda key: (key[1], key[0]))
+    }
+
+
+def _plot(rounds: list[dict[str, Any]]) -> str:
+    middle = _medians(rounds)
+    groups = sorted({connections for _, connections in middle})
+    series = {
+        what: [middle[what, connections]["per_second"] for connections in groups]
+        for what in dict.fromkeys(what for what, _ in middle)
+    }
+    return bars("Acknowledgements per second", [f"{count} connections" for count in groups], series)
+
+
+def _cold(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Cold start",
+        "",
+        "From the start of a process to the end of its first answer, beside a function that does nothing; without its",
+        "server, which is the platform's.",
+        "",
+        "| function | ms | of nothing | ms without .pyc | modules |",
+        "|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| `{row['function']}` | {row['ms']:.0f} | {row['of_nothing']:.2f} | {row['ms_without_pyc']:.0f} |"
+        f" {row['modules']} |"
+        for row in rows
+    ]
+
+
+def _burst(found: dict[str, Any]) -> list[str]:
+    columns = {
+        "acks/s": f"{found['acks_per_second']:,}",
+        "seconds until quiet": found["seconds_until_quiet"],
+        "passes per customer": found["passes_per_customer"],
+        "claims per event": found["claims_per_event"],
+        "panel calls at once": f"{found['panel_calls_at_once']} (of {found['panel_concurrency']})",
+        "left due": found["left_due"],
+    }
+    return [
+        "## A burst",
+        "",
+        f"{found['events']:,} events of {found['customers']:,} customers who are live and equal at both sides; passes",
+        f"on, {found['processes']} processes, a panel that takes {found['panel_ms']:.0f} ms for each call. The",
+        "database logs all statements, for the count of claims; that costs some of the rate.",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+        f"| {' | '.join(map(str, columns.values()))} |",
+    ]
+
+
+def _sweep(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## A sweep that finds nothing",
+        "",
+        "Every subscription of both sides is compared and found equal.",
+        "",
+        "| subscriptions | Stripe calls | panel calls | CPU seconds | seconds | peak MB | grown MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {row['subscriptions']:,} | {row['stripe_calls']:,} | {row['panel_calls']:,} | {row['cpu_seconds']} |"
+        f" {row['seconds']} | {row['peak_mb']} | {row['grown_mb']} |"
+        for row in rows
+    ]
+
+
+PARTS: dict[str, Part] = {
+    "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
+    "cold": Part("bench.cold", (), ("--rounds", "1"), _cold),
+    "burst": Part("bench.burst", (), ("--customers", "50", "--events", "500"), _burst),
+    "sweep": Part("bench.sweep", (), ("--sizes", "200", "1000"), _sweep),
+}
