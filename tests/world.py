@@ -66,6 +66,8 @@ class World:
     def sql(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
         """Run one statement."""
         cursor = self.connection.execute(statement, parameters)
+        if cursor.description is None and (cursor.statusmessage or "").startswith("SELECT"):
+            raise AssertionError("rows without a column are no rows to the driver: name one, or this asserts nothing")
         return list(cursor.fetchall()) if cursor.description else []
 
     # --- the buyer ---

@@ -287,7 +287,7 @@ async def test_a_scrape_of_the_metrics_reads_indexes_and_what_is_new(world: Worl
     async with world.bridge() as bridge:
         while await metric_totals.fold(bridge.db):
             pass
-    theirs = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    theirs = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     while world.sql(theirs + " AND backend_type = 'client backend'"):  # noqa: ASYNC110 - numbers come with their end
         await asyncio.sleep(0.02)
     before = looked_at(world)

@@ -167,7 +167,7 @@ async def test_the_books_end_as_stripe_has_it(shop: Shop, seed: int) -> None:
     for name, session in story.sessions.items():
         stripe = shop.stripe.get(session)
         if name == session and stripe["status"] != "complete":
-            assert shop.world.sql("SELECT FROM orders WHERE session_id = %s", session) == []
+            assert shop.world.sql("SELECT 1 AS found FROM orders WHERE session_id = %s", session) == []
             continue
         (known,) = shop.world.sql("SELECT order_id FROM orders WHERE session_id = %s", session)
         order_id = str(known["order_id"])

@@ -135,7 +135,7 @@ async def test_a_row_that_is_locked_is_not_looked_for_without_end(world: World) 
     """Somebody's open transaction on a due row: a drain sees that it is due, can't have it, and comes to its end."""
     world.sql("INSERT INTO due (kind, key) VALUES ('customer', 'cus_locked')")
     world.sql("BEGIN")
-    world.sql("SELECT FROM due FOR UPDATE")
+    world.sql("SELECT key FROM due FOR UPDATE")
     async with world.bridge() as bridge:
         drained = await bridge.drain(deadline=time.monotonic() + TIME_FOR_A_PASS + 60, workers=4)
     world.sql("ROLLBACK")

@@ -505,14 +505,14 @@ async def test_a_role_without_rights_is_told_which(world: World) -> None:
         world.sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
         said = [f for s, f in [pair async for pair in examine({**world.environ, "DATABASE_URL": address})]
                 if s == "Database" and f.verdict is Verdict.FAIL]  # fmt: skip
-        assert said[0].said.startswith("this user may not write actions, alerts, batch_items")
+        assert said[0].said.startswith("this user may not write actions, alert_receivers, alerts")
         assert "postgres" in said[0].remedy
         assert "permission denied for schema public" in said[1].said and "GRANT CREATE" in said[1].remedy
         world.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
         world.sql(f"GRANT CREATE ON SCHEMA public TO {role}")
         found = await diagnosis(world, DATABASE_URL=address)
         assert found["Database"][0] is Verdict.WARN
-        assert found["Database"][1].startswith("this user does not own actions, alerts, batch_items")
+        assert found["Database"][1].startswith("this user does not own actions, alert_receivers, alerts")
     finally:
         world.sql(f"DROP OWNED BY {role}")
         world.sql(f"DROP ROLE {role}")
