@@ -149,13 +149,18 @@ async def rules(db: Database) -> list[RuleRow]:
 
 
 async def waiting_for(db: Database) -> dict[str, int]:
-    """Stripe's prices without a mapping that customers wait for, and how many do."""
+    """Stripe's prices without a mapping that customers wait for, and how many do.
+
+    Who is looked at again anyway since the price was mapped waits for that, and for nobody's decision.
+    """
     rows = await db.rows(
         f"""
         SELECT p ->> 'subject' AS price, count(DISTINCT key) AS customers
         FROM due, jsonb_array_elements(problems) AS p
         WHERE kind = 'customer' AND parked_reason IS NOT NULL AND p ->> 'reason' = 'unmapped_price'
             AND {provider_in("key")} = 'stripe'
+            AND NOT (due_at <= statement_timestamp() AND EXISTS (
+                SELECT 1 FROM plan_mappings WHERE billing_provider = 'stripe' AND billing_plan_id = p ->> 'subject'))
         GROUP BY 1 ORDER BY 2 DESC, 1
         """
     )

@@ -73,6 +73,22 @@ async def test_what_customers_wait_for_comes_first(world: World) -> None:
     assert plans(world) == [world.plan_id]
 
 
+async def test_what_is_mapped_asks_for_no_mapping_while_its_customers_run(world: World) -> None:
+    """Their passes are still to come: the price does not stand among those that wait for a person's decision."""
+    world.stripe.create_price("price_new")
+    customer = world.customer()
+    world.buy(customer, price="price_new")
+    await world.sync(customer)
+    world.sql(
+        "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"
+        " VALUES ('stripe', 'price_new', %s)",
+        world.plan_id,
+    )
+    assert [row["parked_reason"] for row in world.due() if row["key"] == customer] == ["unmapped_price"]
+    async with world.functions() as client:
+        assert (await show(client))["unmapped"] == []
+
+
 async def test_a_side_that_is_away_is_named_and_the_rest_shown(world: World) -> None:
     """The mappings are ours to show, also while Stripe or the panel does not answer."""
     world.panel.fail_next("GET", "/plans", status=500, times=20)

@@ -99,15 +99,16 @@ function Whom({ one }) {
 export function Disputes({ disputes, params }) {
   const [pack, open] = useState(null);
   if (disputes.length === 0) return null;
+  const near = Boolean(params.sel); // something's JSON stands beside: there is room for half
   const columns = [
-    { key: "id", label: said.id, main: true, cell: (one) => html`<code>${one.id}</code>` },
-    STATE,
+    { key: "id", label: said.id, main: true, cell: (one) => html`<code>${one.id}</code>${near && html`<div class="under">${STATE.cell(one)}</div>`}` },
+    { ...STATE, far: true },
     AMOUNT,
     DUE,
-    { key: "at", label: said.at, cell: (one) => html`<${Time} at=${one.createdAt} />` },
-    { key: "reason", label: said.reason, cell: (one) => one.reason },
+    { key: "at", far: true, label: said.at, cell: (one) => html`<${Time} at=${one.createdAt} />` },
+    { key: "reason", far: true, label: said.reason, cell: (one) => one.reason },
     actsOf(open, params),
-  ];
+  ].filter(({ far }) => !(far && near));
   return html`
     <section class="card"><${Table} caption=${said.caption} columns=${columns} rows=${disputes} id=${(one) => one.id} sortable=${false} selected=${params.sel} /></section>
     ${pack && html`<${Pack} dispute=${pack} close=${() => open(null)} />`}
