@@ -140,14 +140,14 @@ def is_form(request: Request) -> bool:
 
 
 async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> Response:
-    verb = verbs.get("GET" if request.method == "HEAD" else request.method)
-    if verb is None:
-        allowed = ", ".join(sorted(verbs))
-        return problem(405, "method_not_allowed", f"this route takes {allowed}", headers={"Allow": allowed})
     try:
         actor = guard.check(request, environment.current)
         if isinstance(actor, Response):
             return actor
+        verb = verbs.get("GET" if request.method == "HEAD" else request.method)
+        if verb is None:
+            allowed = ", ".join(sorted(verbs))
+            return problem(405, "method_not_allowed", f"this route takes {allowed}", headers={"Allow": allowed})
         scope = guard.scope(actor, environment.current) if actor else KeyScope.ALL
         given = await _within(request, verb, actor or "", scope)
         found = await verb.handler(Ask(request, actor or "", given, scope))

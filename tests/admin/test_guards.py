@@ -39,10 +39,10 @@ def test_a_file_without_a_guard_does_not_start() -> None:
 @pytest.mark.parametrize("path", [path for path in FILES if path.as_posix() not in PUBLIC], ids=str)
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer admin_fake_ke"}])
 async def test_strangers_are_refused_before_anything_is_read(world: World, path: Path, headers: dict[str, str]) -> None:
-    """Without a valid key every method of every guarded route is 401, also with a body that could not be read."""
+    """Without a valid key every method on every guarded route is 401, whatever the route takes and the body holds."""
     address = "/" + path.with_suffix("").as_posix().replace("[job]", "drain")
     async with world.functions() as client:
-        for method in load_function(ROOT, path).verbs:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             answer = await client.request(method, address, headers=headers, content=b"{" if method != "GET" else None)
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"
