@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
     parser.add_argument("--write", action="store_true", help=f"replace {PAGE.relative_to(ROOT)} and its figures")
     options = parser.parse_args()
-    figures: dict[str, Any] = {"about": _about(options.quick)}
+    figures: dict[str, Any] = {"about": _about(options.quick, options.only)}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.only:
             file = Path(folder) / f"{name}.json"
@@ -70,8 +70,10 @@ def main() -> int:
     return 0
 
 
-def _about(quick: bool) -> dict[str, Any]:
+def _about(quick: bool, only: Sequence[str]) -> dict[str, Any]:
+    parts = "" if list(only) == list(PARTS) else f" --only {' '.join(only)}"
     return {
+        "command": f"./scripts/bench{' --quick' if quick else ''}{parts}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores ({platform.machine()}), {psutil.virtual_memory().total >> 30} GiB",
         "python": platform.python_version(),
@@ -83,11 +85,10 @@ def _about(quick: bool) -> dict[str, Any]:
 def page(figures: Mapping[str, Any]) -> str:
     """The page, from the figures alone."""
     about = figures["about"]
-    command = "./scripts/bench --quick" if about["quick"] else "./scripts/bench"
     lines = [
         "# Performance",
         "",
-        f"Measured on {about['date']} with `{command}` on {about['machine']}, Python {about['python']};",
+        f"Measured on {about['date']} with `{about['command']}` on {about['machine']}, Python {about['python']};",
         f"load before it began: {about['load_before']}. Look at the ratios: they are taken in one run, from medians of",
         "rounds in turns. Everything runs on one machine: senders, functions, PostgreSQL and the simulated other sides",
         "share its cores. The figures themselves are in [performance.json](performance.json).",
