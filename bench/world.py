@@ -147,6 +147,10 @@ async def fill(url: str, rows: Path) -> None:
     await migrate(database)
     await database.close()
     async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(
+            "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"
+            " VALUES ('stripe', 'price_bench', 'bench')"
+        )
         await connection.execute("CREATE TEMPORARY TABLE loaded (row jsonb)")
         cursor = connection.cursor()
         async with cursor.copy("COPY loaded FROM STDIN") as copy:
