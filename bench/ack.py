@@ -27,7 +27,7 @@ import psutil
 import psycopg
 import uvloop
 
-from bench.stage import Server, event, request, serving
+from bench.stage import Server, event, request, serving, status_of
 from lib.config import Secret
 from lib.database import Database, migrate
 from scripts._postgres import programs, start
@@ -235,11 +235,11 @@ class Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """A part of an answer came in."""
         self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]):
+        status = status_of(self._received)
+        if status is None:
             return
-        if not head.startswith(b"HTTP/1.1 200 "):
-            self.done.set_exception(SystemExit(f"an event was answered with {head[9:12].decode()}"))
+        if status != 200:
+            self.done.set_exception(SystemExit(f"an event was answered with {status}"))
             self._transport.close()
             return
         self._received = b""

@@ -58,6 +58,14 @@ def serving(url: str, mode: str, **settings: str) -> Iterator[Server]:
             process.kill()
 
 
+def status_of(received: bytes) -> int | None:
+    """The status of an answer, once all of it came in."""
+    head, found, body = received.partition(b"\r\n\r\n")
+    if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
+        return None
+    return int(head.split(b" ", 2)[1])
+
+
 class Sender(asyncio.Protocol):
     """One connection that Stripe keeps open: a request, its whole answer, the next request."""
 
@@ -73,13 +81,10 @@ class Sender(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """A part of an answer came in."""
         self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-        if len(body) >= length and self._answer is not None:
+        status = status_of(self._received)
+        if status is not None and self._answer is not None:
             self._received = b""
-            self._answer.set_result(int(head.split(b" ")[1]))
+            self._answer.set_result(status)
 
     def close(self) -> None:
         """End the connection."""

@@ -116,8 +116,9 @@ def _ack(rounds: list[dict[str, Any]]) -> list[str]:
         "| | connections | acks/s | of the limit | p50 ms | p99 ms | server µs | database µs | commits | WAL bytes |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (what, connections), middle in _medians(rounds).items():
-        ratio = middle["per_second"] / _medians(rounds)["limit", connections]["per_second"]
+    medians = _medians(rounds)
+    for (what, connections), middle in medians.items():
+        ratio = middle["per_second"] / medians["limit", connections]["per_second"]
         lines.append(
             f"| {what} | {connections} | {middle['per_second']:,.0f} | {ratio:.2f} | {middle['p50_ms']:.2f} |"
             f" {middle['p99_ms']:.2f} | {middle['server_us']:.0f} | {middle['database_us']:.0f} |"
