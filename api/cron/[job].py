@@ -12,9 +12,10 @@ from starlette.responses import Response
 from lib.bridge import current
 from lib.errors import BridgeError, Declined
 from lib.log import get_logger
-from lib.web import Ask, answer, cron, endpoint, work_deadline
+from lib.web import Ask, answer, cron, endpoint, let_cache_in, work_deadline
 
 log = get_logger()
+let_cache_in()  # one call a minute can bear it, and where to look next stands in there
 
 
 async def run(ask: Ask[None]) -> Response:

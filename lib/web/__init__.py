@@ -8,6 +8,7 @@ from lib.web.deadline import work_deadline
 from lib.web.endpoint import Answer, Ask, Handler, Verb, endpoint, is_form
 from lib.web.guard import admin, cron, optional_admin, page_or_admin, public, signature
 from lib.web.problem import answer, problem
+from lib.web.vercel import keep_cache_out, let_cache_in
 
 __all__ = [
     "MAX_BODY",
@@ -20,6 +21,7 @@ __all__ = [
     "cron",
     "endpoint",
     "is_form",
+    "let_cache_in",
     "optional_admin",
     "page_or_admin",
     "problem",
@@ -28,3 +30,5 @@ __all__ = [
     "signature",
     "work_deadline",
 ]
+
+keep_cache_out()
