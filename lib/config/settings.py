@@ -205,6 +205,12 @@ class Settings:
     event_retention_days: int = _setting(
         "EVENT_RETENTION_DAYS", parsers.whole(31, 3650), 90, "Days that received events are kept."
     )
+    ledger_retention_days: int | None = _setting(
+        "LEDGER_RETENTION_DAYS",
+        parsers.whole(400, 36_500),
+        None,
+        "Days that a change in the panel, once it is over, stays in the ledger; unset: for good.",
+    )
     health_max_lag: int = _setting(
         "HEALTH_MAX_LAG",
         parsers.whole(30, 86_400),

@@ -133,6 +133,18 @@ async def stumble(db: Database, sweep: Sweep, phase: str, error: str) -> None:
     )
 
 
+FORGOTTEN = 20_000
+"""Rows of what was met that are forgotten in one statement: of a million, all at once would take a second or more."""
+
+_FORGET = """
+    WITH gone AS (
+        DELETE FROM sweep_seen WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM sweep_seen WHERE sweep_id <= %(id)s LIMIT %(step)s)) RETURNING 1
+    )
+    SELECT count(*) AS n FROM gone HAVING count(*) = %(step)s
+"""
+
+
 async def finish(db: Database, sweep: Sweep) -> None:
     """Close it, begin the one that was asked for meanwhile, and forget what this one has met."""
     await db.rows(
@@ -145,7 +157,8 @@ async def finish(db: Database, sweep: Sweep) -> None:
         """,
         {"sweep": sweep.id, "holder": sweep.holder},
     )
-    await db.rows("DELETE FROM sweep_seen WHERE sweep_id <= %(id)s", {"id": sweep.id})
+    while await db.rows(_FORGET, {"id": sweep.id, "step": FORGOTTEN}):
+        pass
 
 
 async def retry_parked(db: Database, sweep: Sweep) -> int:
@@ -167,22 +180,3 @@ async def retry_parked(db: Database, sweep: Sweep) -> int:
         {"sweep": sweep.id, "holder": sweep.holder, "began": sweep.started_at},
     )
     return len(rows)
-
-
-async def prune_events(db: Database, days: int, limit: int = 5000) -> int:
-    """Delete up to `limit` events that are older than `days`; how many."""
-    row = await db.row(
-        """
-        WITH old AS (
-            SELECT provider, event_id FROM events WHERE received_at < now() - make_interval(days => %(days)s)
-                -- What is not in the totals yet is counted where it stands.
-                AND received_at <= (SELECT at FROM metric_marks WHERE name = 'events')
-            ORDER BY received_at LIMIT %(limit)s
-        ), gone AS (
-            DELETE FROM events e USING old WHERE (e.provider, e.event_id) = (old.provider, old.event_id) RETURNING 1
-        )
-        SELECT count(*) AS n FROM gone
-        """,
-        {"days": days, "limit": limit},
-    )
-    return int(row["n"]) if row else 0

@@ -30,6 +30,7 @@ from lib.database import (
     money_back,
     orders,
     outbox,
+    pruning,
     pulses,
     sweeps,
     tallies,
@@ -77,6 +78,9 @@ HISTORY = timedelta(days=30)
 
 MONEY_HISTORY = timedelta(days=90)
 """How far back disputes and refunds are listed: most are decided within it; those that are not are asked for."""
+
+REST = "rest"
+"""The last step of the last phase: deletes what else is too old, and ends the sweep."""
 
 LINES = 200
 """Lines of offline orders in one page."""
@@ -340,18 +344,22 @@ class Sweeper:
 
     # --- and the rest ---
 
-    async def _prune(self, sweep: sweeps.Sweep, _: str | None) -> str | None:
+    async def _prune(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         """Count what is new and delete what is old in small steps; at last give the parked their try."""
         if await metric_totals.fold(self._db):
-            return "more"
-        pruned = await sweeps.prune_events(self._db, self._settings.event_retention_days)
-        self._counts["eventsPruned"] += pruned
+            return cursor or "events"
+        pruned = 0
+        table, _, after = (cursor or "events").partition(" ")
+        if table == "events":
+            return await self._prune_step("events", self._settings.event_retention_days, after) or "actions"
+        if table == "actions" and (days := self._settings.ledger_retention_days):
+            return await self._prune_step("actions", days, after) or REST
         if outlet := self._settings.outbox:
             pruned += await outbox.prune(self._db, outlet, self._settings.event_retention_days)
         if self._settings.mail is not None:
             pruned += await self._prune_notices()
         if pruned:
-            return "more"
+            return REST
         if outlet:  # whatever was lost of the queue, nothing that waits is forgotten
             await outbox.remind(self._db, outlet)
         if self._settings.sells:
@@ -363,6 +371,12 @@ class Sweeper:
         await tallies.count_anew(self._db)
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
         return None
+
+    async def _prune_step(self, table: pruning.Table, days: int, after: str) -> str | None:
+        """Delete one step of what is too old; the cursor of the next one, `None` after the last."""
+        pruned = await pruning.prune(self._db, table, days, after or None)
+        self._counts[f"{table}Pruned"] += pruned.rows
+        return pruned.after and f"{table} {pruned.after}"
 
     async def _look_at_token(self) -> None:
         """Remember when the panel's token ends; where the panel does not say, what it said before stands."""

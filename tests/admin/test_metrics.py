@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from lib.database import metric_totals, sweeps
+from lib.database import metric_totals, pruning
 from lib.kinds import KINDS
 from lib.model import ActionKind, Hold, ServiceState
 from lib.model.reason import Reason
@@ -157,7 +157,7 @@ async def test_totals_never_fall_when_rows_are_pruned(world: World) -> None:
         )
         before = await scrape(world, **environ)
         async with world.bridge(**environ) as bridge:
-            assert await sweeps.prune_events(bridge.db, 31) == 0, "what is not in the totals is kept"
+            assert (await pruning.prune(bridge.db, "events", 31)).rows == 0, "what is not in the totals is kept"
             assert await metric_totals.fold(bridge.db) is False
             assert counters(await scrape(world, **environ)) == counters(before)
             assert (await bridge.sweep(deadline=time.monotonic() + 100)).finished
