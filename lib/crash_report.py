@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from lib.config import Secret, Settings
+from lib.vercel import let_in
 
 if TYPE_CHECKING:
     from sentry_sdk import Client
@@ -77,6 +78,7 @@ class Reporter:
             self._send(error, line)
 
     def _send(self, error: BaseException, line: Mapping[str, Any]) -> None:
+        let_in("urllib3")
         from sentry_sdk.utils import event_from_exception
 
         self._client = self._client or _client(self._settings)

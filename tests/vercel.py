@@ -1,13 +1,9 @@
-"""Builds the bundle as a deployment would, and runs one built function through Vercel's own runtime."""
+"""Runs one built function through Vercel's own runtime, and speaks to it as the platform does."""
 
 import http.client
 import json
-import os
 import queue
-import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,97 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts import _vercel
+from scripts import _bundle
+from scripts._bundle import Bundle
+from scripts._vercel import NoVercelError
 from tests.tools import unavailable
-
-ROOT = Path(__file__).resolve().parent.parent
-# What Vercel offers, its default first.
-OFFERED = ("3.12", "3.13", "3.14")
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """What a build left behind."""
-
-    project: Path
-    python: Path
-
-    @property
-    def output(self) -> Path:
-        """The folder that Vercel would take up."""
-        return self.project / ".vercel" / "output"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Routes, headers and crons."""
-        config: dict[str, Any] = json.loads((self.output / "config.json").read_text())
-        return config
-
-    def functions(self) -> set[str]:
-        """The paths of all functions, without `.func`."""
-        folder = self.output / "functions"
-        return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.func")}
-
-    def function(self, path: str) -> dict[str, Any]:
-        """The configuration of one function."""
-        text = (self.output / "functions" / f"{path}.func" / ".vc-config.json").read_text()
-        config: dict[str, Any] = json.loads(text)
-        return config
-
-    def unpack(self, path: str, into: Path) -> None:
-        """Put together the files of one function, as they would lie on a machine of Vercel's."""
-        shutil.copytree(self.output / "functions" / f"{path}.func", into)
-        for target, source in self.function(path)["filePathMap"].items():
-            (into / target).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.project / source, into / target)
 
 
 def build(project: Path, environment: Mapping[str, str]) -> Bundle:
-    """Build a fresh copy of the working tree, ignored files left out; skip where a tool is missing."""
-    python, version = _python()
+    """Build a fresh copy of the working tree; skip where a tool is missing."""
     try:
-        vercel = _vercel.install()
-    except _vercel.NoVercelError as error:
-        unavailable(str(error), "npm (with Node.js 20 or newer)")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, project / name)
-    (project / ".vercel").mkdir()
-    (project / ".vercel" / "project.json").write_text('{"settings": {}}')
-    if version != OFFERED[0]:
-        (project / ".python-version").write_text(version)
-    path = os.pathsep.join([str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
-    settings = {
-        "PATH": path, "UV_PYTHON_DOWNLOADS": "never", "VERCEL_TELEMETRY_DISABLED": "1",
-        # The detection of a framework that a project's first deployment gets, where "framework": null must hold.
-        "VERCEL_FIRST_DEPLOYMENT": "1",
-    }  # fmt: skip
-    built = subprocess.run(
-        [str(vercel), "build", "--yes", "--prod"], cwd=project, env={**os.environ, **settings, **environment},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    assert built.returncode == 0, built.stdout
-    return Bundle(project, python)
-
-
-def _python() -> tuple[Path, str]:
-    """Return a Python that Vercel offers too, and its version."""
-    managed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    readable = os.access(managed, os.R_OK | os.X_OK)  # the variable may be another user's
-    for version in OFFERED:
-        managed_ones = [str(path) for path in managed.glob(f"{version}.*/bin/python{version}")] if readable else []
-        for candidate in [shutil.which(f"python{version}") or sys.executable, *managed_ones]:
-            ask = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2], sys._base_executable)"]
-            # A version manager's stand-in can be on PATH without a Python behind it.
-            answer = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.split()
-            if answer[:1] == [version]:
-                return Path(answer[1]), version
-    unavailable("Python 3.12 or newer", "python3.12 (or a later one)")
+        return _bundle.build(project, environment)
+    except NoVercelError as error:
+        unavailable(str(error), "npm (with Node.js 20 or newer) and python3.12 (or a later one)")
 
 
 @dataclass
@@ -174,10 +91,7 @@ def run(bundle: Bundle, path: str, folder: Path, environment: Mapping[str, str])
         listener.bind(f"{short}/ipc")
         listener.listen()
         listener.settimeout(60)
-        own = {"PATH": os.environ["PATH"], "VERCEL_IPC_PATH": f"{short}/ipc", **bundle.function(path)["environment"]}
-        process = subprocess.Popen(
-            [str(bundle.python), "-c", "import vc__handler__python"], cwd=folder, env={**own, **environment}
-        )
+        process = bundle.start(path, folder, f"{short}/ipc", environment)
         try:
             pipe, _ = listener.accept()
             with pipe:

@@ -3,12 +3,12 @@
 Bodies and lists with types stand in `typed` and `page`, which only the routes import that need them.
 """
 
+from lib.vercel import keep_out, let_cache_in
 from lib.web.body import MAX_BODY, read_body
 from lib.web.deadline import work_deadline
 from lib.web.endpoint import Answer, Ask, Handler, Verb, endpoint, is_form
 from lib.web.guard import admin, cron, optional_admin, page_or_admin, public, signature
 from lib.web.problem import answer, problem
-from lib.web.vercel import keep_cache_out, let_cache_in
 
 __all__ = [
     "MAX_BODY",
@@ -31,4 +31,4 @@ __all__ = [
     "work_deadline",
 ]
 
-keep_cache_out()
+keep_out()

@@ -21,6 +21,7 @@ from lib.log import bound, configure, get_logger
 from lib.web.body import MAX_BODY, read_body
 from lib.web.guard import Guard, beyond
 from lib.web.problem import answer, problem, status_of
+from lib.web.promptness import answer_at_once
 
 log = get_logger()
 
@@ -103,6 +104,7 @@ def endpoint(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"unexpected {scope['type']} connection")
+        answer_at_once()
         request = Request(scope, receive)
         request_id = _id_of(scope)
         began = time.monotonic()

@@ -1,10 +1,13 @@
 """What a cold start of the webhook loads: as little as it needs to acknowledge."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bench.stage import ENVIRON
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEAVY = (
@@ -32,20 +35,55 @@ def test_importing_needs_no_settings() -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize(("function", "finds"), [("api/webhook.py", False), ("api/cron/[job].py", True)])
-def test_the_runtime_finds_its_cache_only_where_it_is_wanted(function: str, finds: bool) -> None:
-    """What the platform's runtime does with it costs each request 21 ms: the webhook does without, the cron asks."""
-    program = f"""
+IN_VERCEL = """
 import importlib.util, os, sys, types
 sys.modules["vercel_runtime"] = types.ModuleType("vercel_runtime")
-spec = importlib.util.spec_from_file_location("function", {function!r})
+spec = importlib.util.spec_from_file_location("function", sys.argv[1])
 spec.loader.exec_module(importlib.util.module_from_spec(spec))
-try:
-    import vercel.headers, vercel.cache.cache_build
-except ModuleNotFoundError:
-    print(False, "httpx2" in sys.modules, os.environ["VERCEL_TELEMETRY_DISABLED"])
-else:
-    print(True, "httpx2" in sys.modules, os.environ["VERCEL_TELEMETRY_DISABLED"])
+def finds(name):
+    try:
+        return bool(importlib.import_module(name))
+    except ModuleNotFoundError:
+        return False
 """
-    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == [str(finds), str(finds), "1"]
+
+
+@pytest.mark.parametrize(("function", "found"), [("api/webhook.py", False), ("api/cron/[job].py", True)])
+def test_the_runtime_finds_its_cache_only_where_it_is_wanted(function: str, found: bool) -> None:
+    """What the platform's runtime does with it costs each request 21 ms: the webhook does without, the cron asks."""
+    program = IN_VERCEL + (
+        "print(finds('vercel.headers'), finds('vercel.cache.cache_build'), 'httpx2' in sys.modules)\n"
+        "print(os.environ['VERCEL_TELEMETRY_DISABLED'])"
+    )
+    assert ran(program, function) == [str(found)] * 3 + ["1"]
+
+
+def test_what_the_runtime_would_load_to_time_it_is_there_for_whom_it_serves() -> None:
+    """The runtime does not find urllib3 at start, Stripe's SDK does without it, and a crash report has it."""
+    program = (
+        IN_VERCEL
+        + """
+print(finds("urllib3"))
+import stripe
+stripe.StripeClient("sk_test_fake", http_client=stripe.HTTPXClient(timeout=1))
+print("requests" in sys.modules)
+from lib import crash_report
+from lib.config import Settings
+crash_report.Reporter(Settings.load(os.environ))(ValueError("broken"), {})
+print(finds("urllib3"), "sentry_sdk" in sys.modules)
+"""
+    )
+    assert ran(program, "api/webhook.py", SENTRY_DSN="http://fake@127.0.0.1:9/1") == ["False", "False", "True", "True"]
+
+
+def ran(program: str, *arguments: str, **environ: str) -> list[str]:
+    """The words that a program says in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **ENVIRON, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
