@@ -10,7 +10,7 @@ import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lib import environment, log
+from lib import environment, log, runtime_cache
 from lib.config import Settings
 from lib.database import Database
 from lib.subscription_manager import SubscriptionManager
@@ -18,6 +18,8 @@ from lib.subscription_manager import SubscriptionManager
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
+
+runtime_cache.stand_in()  # before the first request of this process
 
 INBOX_SIZE = 4
 """Connections that only acknowledgements use: one short statement each, whatever the passes are waiting for."""

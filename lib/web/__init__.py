@@ -3,7 +3,7 @@
 Bodies and lists with types stand in `typed` and `page`, which only the routes import that need them.
 """
 
-from lib.vercel import keep_out, let_cache_in
+from lib.vercel import keep_out
 from lib.web.body import MAX_BODY, read_body
 from lib.web.deadline import work_deadline
 from lib.web.endpoint import Answer, Ask, Handler, Verb, endpoint, is_form
@@ -21,7 +21,6 @@ __all__ = [
     "cron",
     "endpoint",
     "is_form",
-    "let_cache_in",
     "optional_admin",
     "page_or_admin",
     "problem",
