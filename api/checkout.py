@@ -11,13 +11,17 @@ from lib.checkout.views import Begun, Status
 from lib.web import Answer, Ask, Verb, endpoint, is_form, optional_admin, work_deadline
 
 
-async def begin(ask: Ask[bodies.Buy]) -> Begun | Response:
+async def begin(ask: Ask[bodies.Buy]) -> Answer | Response:
     """Begins a purchase: send the buyer to `url`. The same wish of the same buyer gives the same open session.
 
     A posted HTML form with the same fields is answered by 303 to Stripe's page.
     """
-    begun = await session.begin(entrance.shop(current()), ask.given, entrance.caller(ask))
-    return RedirectResponse(begun.url, status_code=303) if is_form(ask.request) else begun
+    bridge = current()
+    begun = await session.begin(entrance.shop(bridge), ask.given, entrance.caller(ask))
+    stir = BackgroundTask(bridge.stir)
+    if is_form(ask.request):
+        return RedirectResponse(begun.url, status_code=303, background=stir)
+    return Answer(begun, background=stir)
 
 
 async def show(ask: Ask[bodies.Look]) -> Answer | Response:

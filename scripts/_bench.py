@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from bench.costs import call_lines, month_lines
 from bench.plot import bars
 from bench.stage import ROOT
 
@@ -44,7 +45,7 @@ def main() -> int:
         prog="scripts/bench",
         description="Measures how fast it acknowledges, starts, works off a burst and sweeps, beside what the machine "
         "can do. Figures mean something when nothing else runs on the machine.",
-        epilog="Each part alone: .venv/bin/python -m bench.ack --help (bench.cold, bench.burst, bench.sweep).",
+        epilog="Each part alone: .venv/bin/python -m bench.ack --help (cold, burst, sweep, costs in its place).",
     )
     parser.add_argument("--quick", action="store_true", help="short rounds and few: to see that it works")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
@@ -204,9 +205,26 @@ def _sweep(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _costs(found: dict[str, Any]) -> list[str]:
+    return [
+        "## What it costs",
+        "",
+        "Calls as their functions make them, and a month of them; [costs.md](costs.md) says how it is reckoned.",
+        "",
+        "| call | CPU ms | seconds |",
+        "|---|---|---|",
+        *call_lines(found),
+        "",
+        "| a month | calls | CPU hours | GB hours | Vercel's usage | Neon awake | CU hours | Launch | Scale |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *month_lines(found),
+    ]
+
+
 PARTS: dict[str, Part] = {
     "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
     "cold": Part("bench.cold", (), ("--rounds", "1"), _cold),
     "burst": Part("bench.burst", (), ("--customers", "50", "--events", "500"), _burst),
     "sweep": Part("bench.sweep", (), ("--sizes", "200", "1000"), _sweep),
+    "costs": Part("bench.costs", (), ("--rounds", "2", "--customers", "100"), _costs),
 }

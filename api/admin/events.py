@@ -147,7 +147,8 @@ async def act(ask: Ask[bodies.Events]) -> Any:
         case bodies.EnableEndpoint():
             return _then_drain(await outgoing.enable(bridge, ask.actor, given.endpoint))
         case bodies.ReportNotice():
-            return await notices.reported(bridge, ask.actor, lambda: _bounce(given))
+            reported = await notices.reported(bridge, ask.actor, lambda: _bounce(given))
+            return Answer(reported, background=BackgroundTask(bridge.stir))
         case bodies.ResendNotice():
             return _then_drain(await notices.resend(bridge, ask.actor, given.notice_id))
         case bodies.Resend() | bodies.Skip():

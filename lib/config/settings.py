@@ -217,6 +217,13 @@ class Settings:
         300,
         "Seconds that what was asked for may wait before health answers 503.",
     )
+    quiet_minutes: int = _setting(
+        "QUIET_MINUTES",
+        parsers.whole(0, 15),
+        15,
+        "Minutes at most for which the drain cron leaves a sleeping database alone while nothing can be due, as "
+        "Vercel's functions tell each other; 0: it asks each minute (docs/costs.md).",
+    )
     outbox_urls: tuple[str, ...] | None = _setting(
         "OUTBOX_URL",
         parsers.outbox_urls,

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from lib import runtime_cache
 from lib.config import Settings
 from lib.database import Database, alerts, due, events, latest_version, migrate, schema_version, shadow, sweeps
 from lib.database.customers import knows, nudge_everybody
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
     from lib.subscription_manager.customer import Reconciler
+    from lib.subscription_manager.lookout import Lookout
     from lib.subscription_manager.pulse_reporter import PulseReporter
     from lib.subscription_manager.runner import Runner
     from lib.subscription_manager.sweep import Progress, SweepReport
@@ -98,6 +100,18 @@ class SubscriptionManager:
         from lib.subscription_manager.pulse_reporter import PulseReporter
 
         return PulseReporter(self.db, lambda: {"stripe": self.stripe.pulse, "enhance": self.enhance.pulse})
+
+    @cached_property
+    def lookout(self) -> Lookout:
+        """Knows whether the database need be asked."""
+        from lib.subscription_manager.lookout import Lookout
+
+        return Lookout(self.settings, self.db)
+
+    async def stir(self) -> None:
+        """Tell the cron, wherever it runs, that something may have become due."""
+        if runtime_cache.current() is not None:
+            await self.lookout.stir()
 
     # --- accept ---
 
@@ -208,6 +222,7 @@ class SubscriptionManager:
 
     async def drain_quietly(self, *, deadline: float, first: Sequence[tuple[str, str]] = ()) -> None:
         """`drain` for after a response: what fails stays due, so the failure is only logged."""
+        told = asyncio.ensure_future(self.stir())  # beside it: should this process die now, the cron goes on
         try:
             if await self._may_drain(migrates=False):
                 workers = max(places(self.settings).values())
@@ -218,6 +233,8 @@ class SubscriptionManager:
                 )
         except BridgeError as error:
             log.warning("drain_failed", error=str(error))
+        finally:
+            await told
 
     async def ensure_schema(self, *, migrates: bool) -> None:
         """Check once per process that the schema is as new as this code.
@@ -270,6 +287,14 @@ class SubscriptionManager:
         await self.ensure_schema(migrates=False)
         if dry_run:
             return await self.reconciler.foresee(customer_id, Mandate(str(uuid4()), await self.db.now(), actor=actor))
+        try:
+            return await self._reconcile_now(customer_id, actor, edit)
+        finally:
+            await self.stir()
+
+    async def _reconcile_now(
+        self, customer_id: str, actor: str, edit: Callable[[str], Awaitable[None]] | None
+    ) -> PassReport:
         subject = nudge("customer", customer_id)
         end = time.monotonic() + WAIT_FOR_CLAIM
         await due.mark(self.db, [subject])
@@ -380,6 +405,7 @@ class SubscriptionManager:
 
     async def sweep_quietly(self, *, deadline: float) -> None:
         """Sweeps that are under way and then `drain`, for after a response: what fails is done by the next one."""
+        await self.stir()
         try:
             swept: SweepReport | None = await self.sweep(deadline=deadline)
             while swept is not None and swept.finished:

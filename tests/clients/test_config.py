@@ -149,6 +149,7 @@ MORE = {
     "EVENT_RETENTION_DAYS": "60",
     "LEDGER_RETENTION_DAYS": "730",
     "HEALTH_MAX_LAG": "60",
+    "QUIET_MINUTES": "5",
     "ESCROW_DAYS": "30",
     "APP_VERSION": "1.2.3",
     "OUTBOX_URL": "https://app.example.com/events",

@@ -14,6 +14,8 @@ import pytest
 from scripts._bundle import Bundle
 from scripts._functions import function_files
 from scripts._postgres import Postgres
+from scripts.sim.cache_sim import CacheSim
+from scripts.sim.server import serve
 from tests.vercel import Running, build, run
 
 WEBHOOK_SECRET = "whsec_fake_bundle"
@@ -154,6 +156,25 @@ def test_health_answers(bundle: Bundle, settings: dict[str, str], tmp_path: Path
     assert answer.status in (200, 503)
     assert set(report) == {"status", "version", "checks"}
     assert set(report["checks"]) == {"database", "stripe", "enhance"}
+
+
+def test_the_runtime_hands_its_cache_to_a_function(bundle: Bundle, settings: dict[str, str], tmp_path: Path) -> None:
+    """The built cron reads and writes the cache that comes with its requests, and lets the database rest."""
+    cache = CacheSim()
+    with serve(cache) as url, run(bundle, "api/cron/[job]", tmp_path / "f", settings) as cron:
+        bearer = {"authorization": f"Bearer {settings['CRON_SECRET']}"}
+        offer = {
+            "x-vercel-sc-headers": json.dumps(cache.headers),
+            "x-vercel-sc-host": url.removeprefix("http://"),
+            "x-vercel-sc-protocol": "http",
+            "x-vercel-sc-no-header-leak": "1",
+        }
+        with psycopg.connect(settings["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute("TRUNCATE due, events")
+        answers = [cron.request("GET", "/api/cron/drain", headers={**bearer, **offer}) for _ in range(2)]
+        alone = cron.request("GET", "/api/cron/drain", headers=bearer)
+    assert [answer.status for answer in (*answers, alone)] == [200] * 3
+    assert ["restsUntil" in json.loads(answer.body) for answer in (*answers, alone)] == [False, True, False]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -375,6 +375,8 @@ class CronDrain(View, omit_defaults=True):
     passes: int
     outcomes: dict[str, int]
     sweep: dict[str, Any] | None = None
+    rests_until: datetime | None = None
+    """Until then nothing can be due, as an earlier look has found: the database was not asked."""
 
 
 class Received(View):
