@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +15,15 @@ from lib.checkout import pages
 from lib.checkout.shop import Caller, Shop
 from lib.config import Settings
 from lib.database import Database
-from lib.enhance_client import EnhanceClient
 from lib.errors import Fault, SettingsError
-from lib.stripe_client import StripeClient
 from lib.web import Ask, is_form, problem
 from lib.web.guard import bearer
 from lib.web.origins import address_of, shared_with
 from lib.web.typed import declined
+
+if TYPE_CHECKING:
+    from lib.enhance_client import EnhanceClient
+    from lib.stripe_client import StripeClient
 
 LONGEST_BODY = 16 * 1024
 """Bytes: a purchase has a handful of fields."""

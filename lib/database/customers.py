@@ -12,7 +12,6 @@ from lib.database.keys import as_text, whose
 from lib.database.leases import Alone, held, insist
 from lib.model import CustomerKey, Memory, Priority
 from lib.model.provider import Provider
-from lib.policy.naming import marks
 
 
 async def knows(db: Database, customer: CustomerKey) -> bool:
@@ -175,4 +174,6 @@ def _row(memory: Memory, lease_id: str, livemode: bool) -> dict[str, Any]:
 
 def _mark_only(name: str | None) -> str | None:
     """All that is kept of the name of an organisation whose owner was erased: whether it still carries our mark."""
+    from lib.policy.naming import marks  # it brings all that decides, and a webhook decides nothing
+
     return "".join(f"[{customer_id}]" for customer_id, _ in marks(name or "")) or None

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from lib.model.reason import Rule, Why
+from lib.model.reason import Rule
 from lib.model.service import Hold, ServiceKey
+
+if TYPE_CHECKING:
+    from lib.model.reason import Why
 
 Shown = str | int | None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from lib.model.action import Action
-from lib.model.memory import Memory
-from lib.model.reason import Reason, Rule, Why
-from lib.model.service import Service, ServiceKey
+if TYPE_CHECKING:
+    from lib.model.action import Action
+    from lib.model.memory import Memory
+    from lib.model.reason import Reason, Rule, Why
+    from lib.model.service import Service, ServiceKey
 
 
 class Want(StrEnum):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from lib.model.catalogue import Catalogue
-from lib.model.decision import Read
-from lib.model.memory import Memory
 from lib.model.panel import Actual
-from lib.model.stripe import Payer
+
+if TYPE_CHECKING:
+    from lib.model.catalogue import Catalogue
+    from lib.model.decision import Read
+    from lib.model.memory import Memory
+    from lib.model.stripe import Payer
 
 
 @dataclass(frozen=True, slots=True)

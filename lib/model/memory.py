@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from lib.model.action import Intent
 from lib.model.customer_key import CustomerKey
 from lib.model.provider import Provider
-from lib.model.service import Service, ServiceKey
+
+if TYPE_CHECKING:
+    from lib.model.action import Intent
+    from lib.model.service import Service, ServiceKey
 
 
 @dataclass(frozen=True, slots=True)

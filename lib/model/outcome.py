@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from lib.model.decision import Problem
-from lib.model.reason import Why
+if TYPE_CHECKING:
+    from lib.model.decision import Problem
+    from lib.model.reason import Why
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lib.model.action import Action
-from lib.model.decision import Goal
-from lib.model.facts import Facts
-from lib.model.outcome import Failed, Outcome, Parked, Settled, Waits
+from lib.model.outcome import Failed, Parked, Settled, Waits
+
+if TYPE_CHECKING:
+    from lib.model.action import Action
+    from lib.model.decision import Goal
+    from lib.model.facts import Facts
+    from lib.model.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from lib.model.reason import Reason, WaitReason
+if TYPE_CHECKING:
+    from lib.model.reason import Reason, WaitReason
 
 
 class Hold(StrEnum):

@@ -14,8 +14,6 @@ from lib.database.lists.outgoing import Delivery, EndpointRow, OutgoingFilter
 from lib.database.outbox_edits import Choice
 from lib.errors import Declined
 from lib.log import get_logger
-from lib.messages.outbox import send
-from lib.messages.sender import Sender
 from lib.model.outgoing import OutgoingType, Told
 from lib.operators.batches import SAMPLE
 from lib.operators.previews import Shown, insist
@@ -100,6 +98,9 @@ async def send_test(bridge: Bridge, actor: str, named: str) -> Tested:
     async with bridge.db.transaction() as connection:
         event = await outbox.write_test(connection, endpoint, told, livemode=outlet.livemode)
     standing = await outbox.standing(bridge.db, endpoint.id, outbox.TESTS)
+    from lib.messages.outbox import send  # an HTTP client; of all that is done here, one thing needs it
+    from lib.messages.sender import Sender
+
     async with Sender(endpoint.url, allow_private=outlet.allow_private) as sender:
         attempt = await send(sender, endpoint, event, standing)
     await outbox.tested(bridge.db, endpoint.id, event.id, attempt)
