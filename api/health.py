@@ -17,8 +17,11 @@ async def show(ask: Ask[None]) -> Response:
         return await _metrics(ask)
     if wanted != "json":
         raise Declined("invalid_field", "format is json or prometheus", field="format")
+    if not ask.actor:
+        body, healthy = await health.public(current())
+        return answer(body, 200 if healthy else 503)
     report = await health.check(current())
-    return answer(report.as_json(detailed=bool(ask.actor)), 200 if report.healthy else 503)
+    return answer(report.as_json(detailed=True), 200 if report.healthy else 503)
 
 
 async def _metrics(ask: Ask[None]) -> Response:

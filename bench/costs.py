@@ -47,16 +47,13 @@ PRICES = {
 """US dollars. Vercel: fluid-compute/pricing (iad1, the lowest; fra1 and others up to 1.7 times) and
 data-cache/limits-and-pricing for the cache; Neon: introduction/plans of 12 November 2026."""
 
-SUSPENDS = 5
-"""Minutes without a query after which Neon suspends."""
-
 AWAY = 0.25
 """Seconds that a call of Stripe or the panel takes besides, on a real network."""
 
 SWEEP_AT = 17
 """Minute of the hour, as in vercel.json."""
 
-MONTH = 730 * 60
+MONTH = int(quiet.MONTH * 60)
 """Minutes."""
 
 EVENTS = 6
@@ -210,7 +207,7 @@ def played(customers: int, *, rests: bool) -> Month:
     Args:
         rests: whether the cron asks the cache first.
     """
-    month, awake_until = Month(), 0
+    month, awake_until = Month(), 0.0
     noise = random.Random(7)  # noqa: S311 - the same in each run
     renewals = {noise.randrange(MONTH) for _ in range(customers)}
     rest: quiet.Rest | None = None
@@ -232,7 +229,7 @@ def played(customers: int, *, rests: bool) -> Month:
             touched = True
             rest = quiet.rest_after(quiet.Outlook(None, busy=False, idle=now + 1 - last_event), "", now + 1)
         if touched:
-            awake_until = minute + SUSPENDS
+            awake_until = minute + quiet.SUSPENDS
         month.awake += minute < awake_until
     return month
 
@@ -284,7 +281,7 @@ def month_lines(result: Mapping[str, Any]) -> list[str]:
     """The rows of `docs/costs.md` about months."""
     return [
         f"| {name} | {m['calls']:,} | {m['cpu_hours']:.2f} | {m['gb_hours']:.1f} | {m['vercel_usd']:.2f} |"
-        f" {m['cu_hours'] / PRICES['neon']['smallest_cu'] / 730:.0%} | {m['cu_hours']:.0f} |"
+        f" {m['cu_hours'] / PRICES['neon']['smallest_cu'] / quiet.MONTH:.0%} | {m['cu_hours']:.0f} |"
         f" {m['neon_launch_usd']:.2f} | {m['neon_scale_usd']:.2f} |"
         for name, m in zip(MONTHS, result["months"], strict=True)
     ]

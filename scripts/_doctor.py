@@ -19,6 +19,7 @@ from scripts.doctor_checks.panel import check_panel
 from scripts.doctor_checks.plans import check_plans
 from scripts.doctor_checks.selling import check_selling
 from scripts.doctor_checks.settings import check_settings
+from scripts.doctor_checks.sleep import check_sleep
 from scripts.doctor_checks.stripe import check_stripe
 from scripts.doctor_checks.webhook import check_webhook
 
@@ -136,6 +137,8 @@ async def examine(
             yield "Mails to customers", finding
         schema_there = all(finding.verdict is not Verdict.FAIL for finding in found)
         if schema_there:
+            async for finding in check_sleep(settings, database):
+                yield "Neon", finding
             async for finding in check_plans(database, stripe if key_works else None, plans):
                 yield "Plans", finding
         async for finding in check_outgoing(settings, database if schema_there else None):

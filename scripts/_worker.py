@@ -43,9 +43,11 @@ def main() -> None:
     from lib.config import Settings
     from lib.errors import SettingsError
     from scripts._environment import load_env_file
+    from scripts.doctor_checks.sleep import WORKER
 
     try:
         load_env_file()
+        os.environ.setdefault("PGAPPNAME", WORKER)
         Settings.load(os.environ)
     except SettingsError as error:
         raise SystemExit(str(error)) from None

@@ -38,7 +38,7 @@ async def run(ask: Ask[None]) -> Response:
 async def _drain(bridge: Bridge, deadline: float) -> dict[str, Any]:
     """Run what is due and go on with a sweep under way; of a database that sleeps, nothing is asked in vain."""
     body: dict[str, Any] = {"job": "drain", "passes": 0, "outcomes": {}}
-    rest = await bridge.lookout.rests()
+    rest = await bridge.rests()
     if rest is not None:
         return body | {"restsUntil": datetime.fromtimestamp(rest.until, UTC).isoformat()}
     drained = await bridge.drain(deadline=deadline, workers=bridge.settings.panel_concurrency, migrates=True)

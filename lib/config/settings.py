@@ -375,6 +375,12 @@ class Settings:
         None,
         "How large your database may become, in MB (Neon Free: 512); from four fifths of it on it is an alert.",
     )
+    neon_cu_hours: int = _setting(
+        "NEON_CU_HOURS",
+        parsers.whole(0, 1_000_000),
+        100,
+        "CU hours a month that your Neon plan has, for `./scripts/doctor`: 100 on Free; 0: as many as you pay for.",
+    )
     sentry_dsn: Secret | None = _setting(
         "SENTRY_DSN",
         parsers.dsn,

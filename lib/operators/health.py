@@ -39,6 +39,9 @@ TURN = timedelta(seconds=6)
 LOOK_AGAIN = 0.2
 """Seconds between two looks at what the other one found."""
 
+CHECKS = ("database", "stripe", "enhance")
+"""What is looked at."""
+
 Check = Literal["ok", "failing", "outdated"]
 
 
@@ -102,6 +105,21 @@ class Health:
         return body
 
 
+async def public(bridge: Bridge) -> tuple[dict[str, Any], bool]:
+    """What strangers are told, and whether it is healthy.
+
+    Probes wake no database that rests: what a first one found to be well, all are told until the rest is over.
+    """
+    rest = await bridge.rests()
+    if rest is not None and await bridge.lookout.kept("health", rest) == bridge.settings.app_version:
+        return {"status": "ok", "version": bridge.settings.app_version, "checks": dict.fromkeys(CHECKS, "ok")}, True
+    report = await check(bridge)
+    body = report.as_json(detailed=False)
+    if rest is not None and body["status"] == "ok":
+        await bridge.lookout.keep("health", report.version, rest)
+    return body, report.healthy
+
+
 async def check(bridge: Bridge) -> Health:
     """Look at all three sides at once; an answer is reused for `FRESH` seconds."""
     async with bridge.health_lock:
@@ -125,7 +143,7 @@ async def _look(bridge: Bridge) -> Health:
     return Health(
         version=bridge.settings.app_version,
         mode=bridge.settings.provisioning_mode,
-        checks={name: look.checks[name] for name in ("database", "stripe", "enhance")},
+        checks={name: look.checks[name] for name in CHECKS},
         errors=look.errors,
         latencies=look.latencies,
         load=look.load,

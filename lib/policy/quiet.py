@@ -28,6 +28,12 @@ TIMES_IDLE = 3
 """A rest is at most so many times as long as nothing has happened. What was made due without a stir, because a process
 died at once, is soon met while there is traffic, and a database that was in use is awake anyway."""
 
+SUSPENDS = 5.0
+"""Minutes without a query after which Neon suspends, as it comes."""
+
+MONTH = 730.0
+"""Hours."""
+
 STIRRED_AHEAD = 10.0
 """For so many seconds one stir speaks in advance, so that of a burst only one is sent."""
 
@@ -69,6 +75,12 @@ def rest_after(outlook: Outlook, of: str, seen: float, longest: float = LONGEST)
         spans.append(TIMES_IDLE * outlook.idle)
     lasts = min(spans)
     return Rest(of, seen, seen + lasts) if lasts >= SHORTEST else None
+
+
+def hours_awake(minutes: float) -> float:
+    """How long a month a database is awake that nobody asks but the crons, at most every so many minutes."""
+    apart = minutes if minutes * 60 - BEFORE_THE_MINUTE >= SHORTEST else SHORTEST / 60
+    return MONTH * min(1.0, SUSPENDS / apart)
 
 
 def holds(found: object, stir: object, of: str, now: float) -> Rest | None:

@@ -73,6 +73,33 @@ class Lookout:
             return None
         return (alerts.LOOK.kind, alerts.KIND) if self._settings.alarm is not None else ()
 
+    async def keep(self, name: str, value: str, rest: quiet.Rest) -> None:
+        """Keep what was found while the database was awake, for as long as this rest holds."""
+        cache = self._cache()
+        try:
+            if cache is not None:
+                await cache.write(
+                    self._kept(name), {"seen": rest.seen, "value": value}, lasts=rest.until - self._clock()
+                )
+        except CacheError as error:
+            log.warning("not_kept", name=name, error=str(error))
+
+    async def kept(self, name: str, rest: quiet.Rest) -> str | None:
+        """What was kept for this very rest; `None`: nothing, or nobody knows."""
+        cache = self._cache()
+        try:
+            found = await cache.read(self._kept(name)) if cache is not None else None
+        except CacheError as error:
+            log.warning("kept_unread", name=name, error=str(error))
+            return None
+        match found:
+            case {"seen": rest.seen, "value": str(value)}:
+                return value
+        return None
+
+    def _kept(self, name: str) -> str:
+        return f"{self._rest}-{name}"
+
     async def stir(self, ahead: float = quiet.STIRRED_AHEAD) -> None:
         """Tell that what was looked at until now is not the newest; of a burst only the first one sends something.
 

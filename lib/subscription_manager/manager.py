@@ -27,6 +27,7 @@ from lib.subscription_manager.shared_drain import SharedDrain
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
+    from lib.policy.quiet import Rest
     from lib.stripe_client import StripeClient
     from lib.subscription_manager.customer import Reconciler
     from lib.subscription_manager.lookout import Lookout
@@ -107,6 +108,10 @@ class SubscriptionManager:
         from lib.subscription_manager.lookout import Lookout
 
         return Lookout(self.settings, self.db)
+
+    async def rests(self) -> Rest | None:
+        """Until when nothing can be due, as Vercel's functions have told each other; `None`: ask the database."""
+        return await self.lookout.rests() if runtime_cache.current() is not None else None
 
     async def stir(self) -> None:
         """Tell the cron, wherever it runs, that something may have become due."""

@@ -272,6 +272,39 @@ async def test_nothing_in_the_cache_is_secret(installed: Installation) -> None:
         assert secret not in told
 
 
+async def test_probes_wake_no_database_that_rests(installed: Installation) -> None:
+    """A monitor without a key is told what the first of them found well; one with a key, and the next rest, look."""
+
+    async def probe(headers: dict[str, str] | None = None, **environ: str) -> tuple[int, dict[str, Any], int]:
+        async with installed.instance(**environ) as client:
+            before = installed.way.connections
+            answer = await client.get("/api/health", headers=headers)
+            return answer.status_code, answer.json(), installed.way.connections - before
+
+    assert (await probe())[2] > 0
+    assert await installed.asks()
+    first = await probe()
+    assert (first[0], first[1]["status"], first[2] > 0) == (200, "ok", True)
+    installed.wait(60)
+    assert await probe() == (*first[:2], 0)
+    assert (await probe(ADMIN))[2] > 0
+    assert (await probe(APP_VERSION="next"))[2] > 0
+    installed.wait(QUARTER)
+    assert (await probe())[2] > 0
+
+
+async def test_what_is_not_well_is_looked_at_by_every_probe(installed: Installation) -> None:
+    """Nothing but a whole answer that all is well is kept for a rest."""
+    installed.world.panel.down = True
+    assert await installed.asks()
+    for _ in range(2):
+        async with installed.instance() as client:
+            before = installed.way.connections
+            answer = await client.get("/api/health")
+        assert (answer.json()["checks"]["enhance"], answer.json()["status"]) == ("failing", "degraded")
+        assert installed.way.connections > before
+
+
 async def test_an_acknowledgement_waits_for_no_cache(installed: Installation) -> None:
     """The event is in the database before the cache is first called, and 200 is told whatever becomes of it."""
     world = installed.world

@@ -164,6 +164,7 @@ MORE = {
     "ALERT_ROUTING_KEY": "routing_fake",
     "ALERT_EMAIL": "oncall@example.com",
     "DATABASE_ALLOWANCE_MB": "512",
+    "NEON_CU_HOURS": "0",
     "SENTRY_DSN": "https://key_fake@o1.ingest.example.com/2",
 }
 

@@ -19,6 +19,7 @@ from scripts._doctor import examine, redactor
 from scripts._postgres import Postgres
 from scripts.doctor_checks.alerting import check_alerting
 from scripts.doctor_checks.finding import Verdict
+from scripts.doctor_checks.sleep import WORKER, check_sleep
 from scripts.doctor_checks.webhook import webhook_address
 from scripts.sim.server import serve
 from tests.messages.receiver import Receiver, receiving
@@ -594,3 +595,54 @@ async def test_a_test_alert_is_sent_when_it_is_asked_for(world: World) -> None:
         (found,) = [finding async for finding in check_alerting(settings, database, test=True)]
         assert (found.verdict, found.said) == (Verdict.FAIL, "the test was not taken: 127.0.0.1: it answered 404")
         await database.close()
+
+
+NEON = "postgresql://app:fake_password@ep-fake-pooler.eu-central-1.aws.neon.tech/app?sslmode=require"
+
+
+async def awake(world: World, url: str = NEON, **environ: str) -> list[tuple[Verdict, str, str]]:
+    """What is said of a deployment whose address is this one, with the database of the test behind it."""
+    settings = Settings.load({**world.environ, "DATABASE_URL": url, **environ})
+    database = Database(Secret(world.environ["DATABASE_URL"]))
+    try:
+        return [(f.verdict, f.said, f.remedy) async for f in check_sleep(settings, database)]
+    finally:
+        await database.close()
+
+
+async def test_an_idle_month_fits_into_neons_free_plan(world: World) -> None:
+    """As it comes it does, and the figure is told; of a database that is nobody's at Neon nothing is."""
+    ((verdict, said, _),) = await awake(world)
+    assert (verdict, "61 CU hours in an idle month, of 100" in said) == (Verdict.OK, True)
+    assert await awake(world, world.environ["DATABASE_URL"]) == []
+
+
+@pytest.mark.parametrize(("minutes", "hours"), [("0", "182"), ("1", "182"), ("5", "182"), ("8", "114")])
+async def test_looking_often_outlasts_the_free_plan(world: World, minutes: str, hours: str) -> None:
+    """A cron that asks more often than Neon falls asleep uses more than the plan has: that is a warning with remedy."""
+    ((verdict, said, remedy),) = await awake(world, QUIET_MINUTES=minutes)
+    assert verdict is Verdict.WARN
+    assert f"{hours} CU hours" in said
+    assert "the plan has 100" in said
+    assert "QUIET_MINUTES" in remedy
+    assert "NEON_CU_HOURS" in remedy
+    ((verdict, _, _),) = await awake(world, QUIET_MINUTES=minutes, NEON_CU_HOURS="0")
+    assert verdict is Verdict.OK
+
+
+async def test_a_worker_keeps_neon_awake(world: World) -> None:
+    """Whoever runs one against Neon is told what that comes to, whatever the crons do."""
+    with psycopg.connect(world.environ["DATABASE_URL"], application_name=WORKER):
+        ((verdict, said, _),) = await awake(world)
+        assert (verdict, "a worker looks every two seconds" in said) == (Verdict.WARN, True)
+        ((verdict, _, _),) = await awake(world, NEON_CU_HOURS="300")
+        assert verdict is Verdict.OK
+
+
+async def test_a_compute_that_never_sleeps_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neon starts PostgreSQL anew each time it wakes: one that has run for hours was kept awake."""
+    monkeypatch.setattr("scripts.doctor_checks.sleep.SLEEPLESS", -1)
+    (_, (verdict, said, remedy)) = await awake(world)
+    assert verdict is Verdict.WARN
+    assert "has not slept" in said
+    assert "docs/costs.md" in remedy

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.doctor_checks.sleep import WORKER
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -38,6 +39,14 @@ def wait_for(log: Path, word: str, times: int = 1) -> None:
     while log.read_text().count(word) < times:
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.05)
+
+
+def test_a_worker_is_known_by_the_name_of_its_connections(world: World, tmp_path: Path) -> None:
+    """The doctor sees by it that somebody keeps a database awake that could sleep."""
+    log, named = tmp_path / "worker.log", "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
+    with worker(world, log):
+        wait_for(log, '"sweep_finished"')
+        assert world.sql(named, WORKER)
 
 
 def test_a_sweep_that_is_refused_stops_neither_the_worker_nor_the_passes(world: World, tmp_path: Path) -> None:
