@@ -6,14 +6,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
 
-from scripts._serve import _listen
+from scripts._serve import _listen, one_write
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -86,6 +90,56 @@ async def test_an_answer_does_not_wait_for_the_next_packet() -> None:
             _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
             assert await answered == 1
             writer.close()
+
+
+class _Wire(asyncio.Transport):
+    """A connection whose packets are kept, and what is left to do on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent.append(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+async def _answered(app: ASGIApp, request: bytes) -> _Wire:
+    """What a request brings over the wire."""
+    config = uvicorn.Config(app, lifespan="off", log_level="critical")
+    config.load()
+    wire = _Wire()
+    protocol = one_write()(config=config, server_state=ServerState(), app_state={})
+    protocol.connection_made(wire)
+    protocol.data_received(request)
+    await asyncio.gather(*protocol.tasks)
+    await asyncio.sleep(0)
+    return wire
+
+
+async def test_an_answer_leaves_at_once_and_as_a_whole() -> None:
+    """Head and body of an answer are one packet; one that closes the connection is sent before; parts stay parts."""
+    text = PlainTextResponse("well")
+    (packet,) = (await _answered(text, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")).sent
+    assert packet.startswith(b"HTTP/1.1 200") and packet.endswith(b"\r\n\r\nwell")
+    last = await _answered(text, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    assert last.closed
+    assert last.sent[0].endswith(b"\r\n\r\nwell")
+
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"one", b"two"):
+            yield part
+            await asyncio.sleep(0.01)
+
+    streamed = await _answered(StreamingResponse(parts()), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert b"".join(streamed.sent).endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+    assert len(streamed.sent) > 1
 
 
 def test_a_port_that_is_taken_is_named(world: World, taken: int) -> None:
