@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
+import msgspec
 import structlog
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Report = Callable[[BaseException, Mapping[str, Any]], None]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-_json = json.JSONEncoder(default=str)
+_quick = msgspec.json.Encoder(enc_hook=str, decimal_format="string").encode
 
 _pairs: ContextVar[Mapping[str, Any]] = ContextVar("pairs", default={})  # noqa: B039 - never changed, only replaced
 
@@ -55,8 +56,12 @@ def _around(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
 
 
 def _as_text(entry: EventDict, **_: Any) -> str:
-    """A line as JSON, by one encoder: making one costs as much as the line."""
-    return _json.encode(entry)
+    """A line as JSON in ASCII, which every terminal and every reader of logs takes."""
+    try:
+        line = _quick(entry)
+    except (TypeError, ValueError):  # keys that are no text, half of a surrogate pair: seldom enough to be slow
+        return json.dumps(entry, default=str)
+    return line.decode() if line.isascii() else json.dumps(entry, default=str)
 
 
 def _tame(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:

@@ -9,7 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, TypedDict
+
+import msgspec
 
 from lib.model import ReceivedEvent
 
@@ -120,11 +123,58 @@ def read_event(body: bytes, *, livemode: bool, orders: bool = False) -> Received
     """
     text = body.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")  # text columns hold no NUL
     try:
-        return _read(json.loads(body), text, livemode, orders)
+        return _read(_fields(body), text, livemode, orders)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         digest = hashlib.sha256(body).hexdigest()
         error = f"{type(problem).__name__}: {problem}"[:300].replace("\x00", "")
         return ReceivedEvent(f"unreadable_{digest}", "unreadable", text, "unreadable", error=error)
+
+
+class _Related(TypedDict, total=False):
+    """What an event speaks of, as far as somebody reads it here (`_snapshot`, the tables above)."""
+
+    id: Any
+    object: Any
+    charge: Any
+    customer: Any
+    dispute: Any
+    invoice: Any
+    parent: Any
+    payment_intent: Any
+    refund: Any
+    subscription: Any
+
+
+class _Data(TypedDict, total=False):
+    object: _Related
+
+
+class _Event(TypedDict, total=False):
+    id: Any
+    object: Any
+    account: Any
+    created: Any
+    data: _Data
+    livemode: Any
+    related_object: Any
+    type: Any
+
+
+_whole = msgspec.json.Decoder(_Event)
+
+
+def _fields(body: bytes) -> Any:
+    """The fields that are read; the others, which are most of an event, are passed over.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return _whole.decode(body)
+    except (
+        msgspec.DecodeError
+    ):  # another shape than an event's, or JSON of the tolerant kind: the standard's reader says
+        return json.loads(body)
 
 
 def _read(event: Any, text: str, livemode: bool, orders: bool) -> ReceivedEvent:
@@ -197,18 +247,21 @@ def _subscription_of(thing: Mapping[str, Any]) -> str | None:
 
 
 def _nudges(kind: str, thing: Mapping[str, Any], orders: bool) -> tuple[tuple[str, str], ...]:
+    found: dict[tuple[str, str], None] = {}
+    for alternatives in _sources(kind, orders):
+        for due_kind, name in alternatives:
+            if value := _id(thing.get(name)):
+                found[due_kind, value] = None
+                break
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _sources(kind: str, orders: bool) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """What a type of event makes due: for each row its alternatives, as (due kind, field)."""
     sources = (*_due_by(kind, DUE_BY_TYPE), *(_due_by(kind, ORDERS_DUE_BY_TYPE) if orders else ()))
-    found = (_first_present(alternatives, thing) for alternatives in sources)
-    return tuple(dict.fromkeys(nudge for nudge in found if nudge is not None))
-
-
-def _first_present(alternatives: str, thing: Mapping[str, Any]) -> tuple[str, str] | None:
-    for source in alternatives.split("|"):
-        due_kind, _, name = source.partition("=")
-        value = _id(thing.get(name))
-        if value:
-            return due_kind, value
-    return None
+    pairs = ([one.partition("=") for one in source.split("|")] for source in sources)
+    return tuple(tuple((due_kind, name) for due_kind, _, name in alternatives) for alternatives in pairs)
 
 
 def _due_by(kind: str, table: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib import stripe_events
 from lib.model import ReceivedEvent
 from lib.stripe_events import SUBSCRIBE_TO, SUBSCRIBE_TO_FOR_ORDERS, read_event, subscribe_to
 
@@ -185,6 +186,31 @@ def test_nothing_that_looks_like_an_event_can_fail(event: Any) -> None:
     read_back = read(event)
     assert storable(read_back)
     assert all(0 < len(key) <= 255 and key.isprintable() for _, key in read_back.nudges)
+
+
+NAMES = {
+    name
+    for table in (stripe_events.DUE_BY_TYPE, stripe_events.ORDERS_DUE_BY_TYPE)
+    for sources in table.values()
+    for source in sources
+    for _, name in (one.split("=") for one in source.split("|"))
+}
+ids = st.sampled_from(["cus_1", "sub_1", "in_1", {"id": "ch_1", "object": "charge"}]) | anything
+details = st.fixed_dictionaries({"subscription": ids}) | anything
+related = st.dictionaries(
+    st.sampled_from([*sorted(NAMES), "customer", "subscription", "object", "parent", "lines"]),
+    ids | st.just("subscription") | st.fixed_dictionaries({"subscription_details": details}),
+)
+
+
+@given(st.sampled_from(SUBSCRIBE_TO), related, st.booleans())
+def test_fields_that_are_passed_over_change_nothing(kind: str, thing: dict[str, Any], orders: bool) -> None:
+    """What is read of an event is the same whether all of its fields are read or only those that count."""
+    body = json.dumps(snapshot(kind, thing)).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stripe_events, "_fields", json.loads)
+        whole = read_event(body, livemode=False, orders=orders)
+    assert read_event(body, livemode=False, orders=orders) == whole
 
 
 @pytest.mark.parametrize(

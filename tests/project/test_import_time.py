@@ -17,12 +17,10 @@ from scripts._functions import function_files
 ROOT = Path(__file__).resolve().parent.parent.parent
 FUNCTIONS = [path.as_posix() for path in function_files()]
 EVERY_FUNCTION = {
-    "anyio", "psycopg", "psycopg-binary", "psycopg-pool", "starlette", "structlog", "typing-extensions"
+    "anyio", "msgspec", "psycopg", "psycopg-binary", "psycopg-pool", "starlette", "structlog", "typing-extensions"
 }  # fmt: skip
-READS_BODIES = EVERY_FUNCTION | {"msgspec"}
-PACKAGES = {"api/webhook.py": EVERY_FUNCTION, "api/health.py": EVERY_FUNCTION, "api/cron/[job].py": EVERY_FUNCTION}
-"""What a function loads of the bundle before its first request; all others: `READS_BODIES`. The clients of the other
-two sides, the reports and the metrics wait for the moment when they are needed."""
+"""What a function may load of the bundle before its first request. The clients of the other two sides, the reports and
+the metrics wait for the moment when they are needed."""
 
 WEBHOOK_LACKS = (
     "lib.checkout", "lib.crash_report", "lib.enhance_client", "lib.ledger", "lib.messages", "lib.operators",
@@ -46,7 +44,7 @@ def test_a_function_loads_no_more_of_the_bundle_than_it_needs(function: str) -> 
     of_modules = packages_distributions()
     tops = {name.partition(".")[0] for name in ran(LOADED, function)}
     loaded = {name.lower().replace("_", "-") for top in tops for name in of_modules.get(top, ())}
-    assert loaded & pinned <= PACKAGES.get(function, READS_BODIES)
+    assert loaded & pinned <= EVERY_FUNCTION
 
 
 def test_the_webhook_loads_nothing_that_only_passes_need() -> None:
