@@ -11,7 +11,8 @@ import pytest
 from lib.database import events
 from lib.errors import DatabaseUnavailable, NoAnswer
 from lib.model import ReceivedEvent
-from lib.subscription_manager.inbox import AT_ONCE, Inbox
+from lib.subscription_manager import inbox as inbox_module
+from lib.subscription_manager.inbox import AT_ONCE, MANY, Inbox
 from tests.world import World
 
 
@@ -64,6 +65,42 @@ async def test_who_comes_meanwhile_goes_with_the_next_statement() -> None:
     answers = await asyncio.gather(*first, *later)
     assert [len(group) for group in store.groups] == [1] * AT_ONCE + [20]
     assert sorted(found for (found,) in answers) == sorted(store.kept)
+
+
+async def test_a_slow_database_is_not_waited_for() -> None:
+    """While a statement waits for a database that takes long, who comes later is sent there as well."""
+    store = Store()
+    inbox = Inbox(store)
+    first = asyncio.create_task(inbox.accept([event("first")]))
+    await store.asked.wait()
+    store.asked.clear()
+    later = asyncio.create_task(inbox.accept([event("later")]))
+    await store.asked.wait()
+    assert store.groups == [["evt_first"], ["evt_later"]]
+    store.go_on.set()
+    assert (await first, await later) == (["evt_first"], ["evt_later"])
+
+
+async def test_few_share_a_statement_and_many_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a statement under way, a few more wait for it to end or to take long; for many another one begins."""
+    monkeypatch.setattr(inbox_module, "APART", 3600.0)
+    store = Store()
+    inbox = Inbox(store)
+    tasks = [asyncio.create_task(inbox.accept([event("first")]))]
+    await store.asked.wait()
+    store.asked.clear()
+    tasks += [asyncio.create_task(inbox.accept([event(f"few{number}")])) for number in range(MANY - 1)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [len(group) for group in store.groups] == [1]
+    tasks.append(asyncio.create_task(inbox.accept([event("one more")])))
+    await store.asked.wait()
+    assert [len(group) for group in store.groups] == [1, MANY]
+    tasks.append(asyncio.create_task(inbox.accept([event("last")])))
+    await asyncio.sleep(0)
+    store.go_on.set()
+    await asyncio.gather(*tasks)
+    assert [len(group) for group in store.groups] == [1, MANY, 1]
 
 
 async def test_an_event_that_comes_twice_at_once_is_new_once() -> None:
