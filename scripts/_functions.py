@@ -25,8 +25,9 @@ def function_files(root: Path = ROOT) -> list[Path]:
 
 def functions_app(root: Path = ROOT) -> ASGIApp:
     """Return the app. A function sees the full path; `[name]` in its file name becomes a query parameter."""
-    functions = [(_pattern(path), load_function(root, path)) for path in function_files(root)]
-    functions.sort(key=lambda function: function[0].groups)  # an exact path wins over one with a parameter
+    functions = {f"/{path.with_suffix('').as_posix()}": load_function(root, path) for path in function_files(root)}
+    exact = {path: function for path, function in functions.items() if "[" not in path}
+    others = [(_pattern(path), function) for path, function in functions.items() if "[" in path]
     headers = _Headers(root / "vercel.json")
     static = Starlette(routes=[Mount("/", StaticFiles(directory=root / "public", html=True))])
     unknown = PlainTextResponse("There is no such function.\n", status_code=404)
@@ -35,14 +36,15 @@ def functions_app(root: Path = ROOT) -> ASGIApp:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        target: ASGIApp = unknown if path == "/api" or path.startswith("/api/") else static
-        for pattern, function in functions:
-            if match := pattern.fullmatch(path):
-                target = function
-                if match.groupdict():
+        target: ASGIApp | None = exact.get(path)  # wins over one with a parameter
+        if target is None:
+            target = unknown if path == "/api" or path.startswith("/api/") else static
+            for pattern, function in others:
+                if match := pattern.fullmatch(path):
+                    target = function
                     extra = urlencode(match.groupdict()).encode()
                     scope = {**scope, "query_string": b"&".join(filter(None, [scope["query_string"], extra]))}
-                break
+                    break
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,9 +58,8 @@ def functions_app(root: Path = ROOT) -> ASGIApp:
     return app
 
 
-def _pattern(path: Path) -> re.Pattern[str]:
-    steps = [re.sub(r"\\\[(\w+)\\\]", r"(?P<\1>[^/]+)", re.escape(step)) for step in path.with_suffix("").parts]
-    return re.compile("/" + "/".join(steps))
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\[(\w+)\\\]", r"(?P<\1>[^/]+)", re.escape(path)))
 
 
 def load_function(root: Path, path: Path) -> Any:

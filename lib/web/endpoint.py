@@ -56,7 +56,6 @@ Dress = Callable[[Request, Response], Response]
 
 FORM = "application/x-www-form-urlencoded"
 
-_IDS = (b"x-vercel-id", b"x-request-id")
 
 _WITH = {"unauthorized": {"WWW-Authenticate": "Bearer"}, "too_many_requests": {"Retry-After": "600"}}
 """Headers that a problem has by its code."""
@@ -122,8 +121,13 @@ def endpoint(
 
 def _id_of(scope: Scope) -> str:
     """The request's id: Vercel's, that of a proxy before us, or one of our own."""
-    given = {name: value for name, value in scope["headers"] if name in _IDS}
-    found = next((given[name] for name in _IDS if given.get(name)), None)
+    found = b""
+    for name, value in scope["headers"]:
+        if name == b"x-vercel-id" and value:
+            found = value
+            break
+        if name == b"x-request-id":
+            found = value
     # It has to be rare and not to be secret.
     return found.decode("ascii", "replace")[:200] if found else f"{random.getrandbits(128):032x}"
 
@@ -132,7 +136,7 @@ def _finish(response: Response, request_id: str) -> None:
     """What every answer has."""
     headers = response.raw_headers  # each look at `headers` decodes all of them
     headers.append((b"x-request-id", request_id.encode("ascii", "replace")))
-    if not any(name == b"cache-control" for name, _ in headers):
+    if b"cache-control" not in [name for name, _ in headers]:
         headers.append((b"cache-control", b"no-store"))
 
 
