@@ -1,11 +1,14 @@
 """How close an acknowledgement comes to the database's own limit: one durable insert and one upsert.
 
-    .venv/bin/python -m bench.ack [--seconds 6 --rounds 3 --connections 1 8 32] [--json FILE]
+    .venv/bin/python -m bench.ack [--seconds 6 --rounds 3 --connections 1 8 32] [--only serve vercel away passes]
 
 Rounds take turns in one run: `pgbench` with the least that must be written for an event (prepared, no function, no
-Python), and one process of `./scripts/serve` that is sent signed events of 3.5 kB (new ones, then the same ones again).
-Each connection sends its next event when it has the answer. The figures to look at are the ratios to the limit; passes
-are off (`PROVISIONING_MODE=paused`), the database keeps its promises (fsync on).
+Python), and a process of `./scripts/serve` that is sent signed events of 3.5 kB (new ones, then the same ones again).
+Each connection sends its next event when it has the answer. The figures to look at are the ratios to the limit. The
+database keeps its promises (fsync on). *serve*: passes off (`PROVISIONING_MODE=paused`); *vercel*: the same from the
+bundle in Vercel's own runtime; *away*: as *serve* with the database some milliseconds away, where the ways there and
+back are what counts; *passes*: customers who are live, so that the same process runs their passes while it answers.
+*limit* is a transaction of two statements, *least* both in one statement, whose way to the database is only one.
 """
 
 import argparse
@@ -17,22 +20,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
 
 import psutil
 import psycopg
-import uvloop
 
-from bench.stage import Server, event, request, serving, status_of
+from bench.acknowledge import proxied, round_trip
+from bench.delivery import deliver, prepare, sender
+from bench.stage import Server, event, request, serving
+from bench.vercel_stage import in_vercel, serving_in_vercel
+from bench.world import fill, simulated
 from lib.config import Secret
 from lib.database import Database, migrate
 from scripts._postgres import programs, start
+from scripts._vercel import NoVercelError
 
-T = TypeVar("T")
+MOST_A_SECOND = 9000
+"""Events that are signed for each second of a round: more than can be sent."""
+
+CUSTOMERS = 500
+"""Whose events are sent where passes run."""
+
+PLACES = ("serve", "vercel", "away", "passes")
 
 LIMIT = """
 \\set n random(1, 1000000000)
@@ -41,6 +55,14 @@ INSERT INTO limit_events (event_id, customer_id, body) VALUES ('evt_' || :n, 'cu
     ON CONFLICT DO NOTHING;
 INSERT INTO limit_due (key) VALUES ('cus_' || :n) ON CONFLICT (key) DO UPDATE SET generation = limit_due.generation + 1;
 COMMIT;
+"""
+LEAST = """
+\\set n random(1, 1000000000)
+WITH stored AS (
+    INSERT INTO limit_events (event_id, customer_id, body) VALUES ('evt_' || :n, 'cus_' || :n, :body)
+        ON CONFLICT DO NOTHING
+)
+INSERT INTO limit_due (key) VALUES ('cus_' || :n) ON CONFLICT (key) DO UPDATE SET generation = limit_due.generation + 1;
 """
 TABLES = """
 CREATE TABLE limit_events (
@@ -53,6 +75,7 @@ CREATE TABLE limit_due (key text PRIMARY KEY, generation bigint NOT NULL DEFAULT
 class Round:
     """What one round came to."""
 
+    place: str
     what: str
     connections: int
     per_second: float
@@ -63,8 +86,23 @@ class Round:
     database_us: float
     """CPU of the database's processes for each event."""
     commits: float
-    """Transactions for each event."""
+    """Transactions for each event; each is one statement."""
     wal_bytes: float
+    server_mb: float
+    """Resident memory of the serving process after it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A serving process and its database, under a name."""
+
+    name: str
+    url: str
+    trip_ms: float
+    """The smallest statement from here to the database and back."""
+    server: Server
+    make: Callable[[str], bytes]
+    """The request with an event of this name."""
 
 
 def main() -> int:
@@ -73,26 +111,68 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=6, help="of each round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of each kind, in turns (%(default)s)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--away", type=float, default=2.0, help="milliseconds to the database, away (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=PLACES, default=list(PLACES))
     parser.add_argument("--json", type=Path, help="where to write every round")
     options = parser.parse_args()
     rounds: list[Round] = []
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         postgres = running.enter_context(start(folder / "data"))
-        url = postgres.create_database("bench")
-        asyncio.run(_prepare(url))
-        script = folder / "limit.sql"
-        script.write_text(LIMIT)
-        server = running.enter_context(serving(url, "paused"))
-        _run(_send(server.port, "warm", 8, 1.5))
+        scripts = {"limit": LIMIT, "least": LEAST}
+        for name, text in scripts.items():
+            (folder / name).write_text(text)
+        places = list(_places(running, postgres.create_database, options))
+        for place in places:
+            _ours(place, folder, "warm", 8, 1)
         for number in range(options.rounds):
             for connections in options.connections:
-                rounds.append(_limit(url, script, connections, options.seconds))
-                rounds += _ours(url, server, f"{number}_{connections}", connections, options.seconds)
-    _print(rounds, options.connections)
+                for place in places:
+                    for name in scripts if place.name in ("serve", "away") else ():
+                        rounds.append(_limit(place, folder / name, connections, options.seconds))
+                    rounds += _ours(place, folder, f"{number}", connections, options.seconds)
+    _print(rounds, {place.name: place.trip_ms for place in places})
     if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in rounds], indent=1) + "\n")
+        found = {
+            "sender": sender(),
+            "trips_ms": {place.name: place.trip_ms for place in places},
+            "rounds": [asdict(one) for one in rounds],
+        }
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
+
+
+def _places(running: ExitStack, create: Callable[[str], str], options: argparse.Namespace) -> Iterator[Place]:
+    if "serve" in options.only:
+        url = create("serve")
+        asyncio.run(_prepare(url))
+        yield Place("serve", url, round_trip(url), running.enter_context(serving(url, "paused")), request)
+    if "vercel" in options.only:
+        url = create("vercel")
+        asyncio.run(_prepare(url))
+        try:
+            server = running.enter_context(serving_in_vercel(url, "paused"))
+        except NoVercelError as missing:
+            print(f"vercel is left out: {missing}")
+        else:
+            yield Place("vercel", url, round_trip(url), server, lambda name: in_vercel(request(name)))
+    if "away" in options.only:
+        url = create("away")
+        asyncio.run(_prepare(url))
+        far = running.enter_context(proxied(url, options.away))
+        yield Place("away", far, round_trip(far), running.enter_context(serving(far, "paused")), request)
+    if "passes" in options.only:
+        url = create("passes")
+        world = running.enter_context(simulated(CUSTOMERS, panel_ms=20))
+        asyncio.run(fill(url, world.rows))
+        server = running.enter_context(serving(url, "live", **world.environ))
+        make = partial(_about, customers=world.customers, secret=world.environ["STRIPE_WEBHOOK_SECRET"])
+        yield Place("passes", url, round_trip(url), server, make)
+
+
+def _about(name: str, *, customers: list[tuple[str, str]], secret: str) -> bytes:
+    """A request about one of the customers."""
+    return request(name, *customers[zlib.crc32(name.encode()) % len(customers)], secret=secret)
 
 
 async def _prepare(url: str) -> None:
@@ -132,11 +212,13 @@ class _Meter:
         server, database, commits, wal = (
             after - before for after, before in zip(self._read(), self._before, strict=True)
         )
+        memory = psutil.Process(self.server.pid).memory_info().rss if self.server else 0
         return {
             "server_us": server / events * 1e6,
             "database_us": database / events * 1e6,
             "commits": commits / events,
             "wal_bytes": wal / events,
+            "server_mb": memory / 1e6,
         }
 
 
@@ -151,127 +233,69 @@ def _postgres_seconds() -> float:
     return total
 
 
-def _limit(url: str, script: Path, connections: int, seconds: float) -> Round:
-    meter = _Meter(url, None)
+def _limit(place: Place, script: Path, connections: int, seconds: float) -> Round:
+    meter = _Meter(place.url, None)
     length = str(max(1, round(seconds)))
     command = [str(programs() / "pgbench"), "-n", "-M", "prepared", "-c", str(connections), "-j", "2", "-T", length]
     command += ["-D", f"body={event('limit').decode()}"]  # the same bytes cross the wire and are kept
     with tempfile.TemporaryDirectory() as logs:
-        command += ["-l", "--log-prefix", f"{logs}/log", "-f", str(script), url]
+        command += ["-l", "--log-prefix", f"{logs}/log", "-f", str(script), place.url]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         lines = [line.split() for log in Path(logs).iterdir() for line in log.read_text().splitlines()]
     times = sorted(int(line[2]) / 1000 for line in lines)
     tps = re.search(r"tps = ([0-9.]+)", said)
     assert tps is not None
-    return Round("limit", connections, float(tps[1]), *_cuts(times), **meter.each(len(times)))
+    cuts = (times[len(times) // 2], times[int(len(times) * 0.99)])
+    return Round(place.name, script.name, connections, float(tps[1]), *cuts, **meter.each(len(times)))
 
 
-def _ours(url: str, server: Server, name: str, connections: int, seconds: float) -> list[Round]:
+def _ours(place: Place, folder: Path, name: str, connections: int, seconds: float) -> list[Round]:
     rounds = []
-    sent: list[bytes] = []
-    for what in ("serve", "serve again"):
-        meter = _Meter(url, server)
-        again = sent if what == "serve again" else None
-        times, sent, took = _run(_send(server.port, name, connections, seconds, again))
-        rounds.append(Round(what, connections, len(times) / took, *_cuts(sorted(times)), **meter.each(len(times))))
+    names = (f"{place.name}_{name}_{connections}_{n}" for n in range(int(seconds * MOST_A_SECOND)))
+    stock = prepare(folder / "stock", map(place.make, names))
+    for what in ("first", "again"):
+        meter = _Meter(place.url, place.server)
+        found = deliver(place.server.port, stock, connections, seconds)
+        if what == "first" and found.count + connections > stock.count:
+            raise SystemExit(f"{stock.count} events were signed and {found.count} sent: sign more (MOST_A_SECOND)")
+        each = meter.each(found.count)
+        rate = found.count / found.seconds
+        rounds.append(Round(place.name, what, connections, rate, found.p50_ms, found.p99_ms, **each))
+        stock = replace(stock, count=found.count)
     return rounds
 
 
-def _run(sending: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # what the sender costs, the server lacks
-        return runner.run(sending)
+def _print(rounds: list[Round], trips_ms: dict[str, float]) -> None:
+    print(f"{'':8} {'':6} {'conn':>4} {'acks/s':>8} {'of limit':>8} {'p50 ms':>7} {'p99 ms':>7} {'trips':>5}"
+          f" {'server us':>9} {'database us':>11} {'commits':>7} {'WAL B':>7} {'MB':>5}")  # fmt: skip
+    for (place, what, connections), middle in medians(rounds).items():
+        limit = limit_of(medians(rounds), place, connections)
+        of_limit = f"{middle['per_second'] / limit['per_second']:8.2f}" if limit else f"{'':8}"
+        print(
+            f"{place:8} {what:6} {connections:4} {middle['per_second']:8.0f} {of_limit}"
+            f" {middle['p50_ms']:7.2f} {middle['p99_ms']:7.2f} {middle['p50_ms'] / trips_ms[place]:5.1f}"
+            f" {middle['server_us']:9.0f} {middle['database_us']:11.0f} {middle['commits']:7.2f}"
+            f" {middle['wal_bytes']:7.0f} {middle['server_mb']:5.0f}"
+        )
 
 
-async def _send(
-    port: int, name: str, connections: int, seconds: float, again: list[bytes] | None = None
-) -> tuple[list[float], list[bytes], float]:
-    """Deliver events over so many connections, each as soon as the one before is answered.
-
-    Milliseconds of each, what was sent, and the seconds that it took.
-    """
-    loop = asyncio.get_running_loop()
-    # Signing is the sender's work, and has to be done before.
-    stock = iter(again or [request(f"{name}_{n}") for n in range(int(seconds * 8000))])
-    began = time.perf_counter()
-    end = began + seconds
-    callers = [Caller(stock, end, loop.create_future()) for _ in range(connections)]
-    for caller in callers:
-        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
-    await asyncio.gather(*(caller.done for caller in callers))
-    took = time.perf_counter() - began
-    times = [one for caller in callers for one in caller.times]
-    return times, [one for caller in callers for one in caller.sent], took
+def medians(rounds: Sequence[Round]) -> dict[tuple[str, str, int], dict[str, float]]:
+    """The median of each figure, by place, what was sent and connections."""
+    found: dict[tuple[str, str, int], list[Round]] = {}
+    for one in rounds:
+        found.setdefault((one.place, one.what, one.connections), []).append(one)
+    figures = [field.name for field in fields(Round) if field.type is float]
+    return {
+        key: {name: statistics.median(getattr(one, name) for one in these) for name in figures}
+        for key, these in found.items()
+    }
 
 
-class Caller(asyncio.Protocol):
-    """One connection that sends the next event in the moment in which it has the answer: no task, no future for each.
-
-    The sender has the same cores as what it measures, so that its own time is missing there.
-    """
-
-    def __init__(self, stock: Iterator[bytes], end: float, done: asyncio.Future[None]) -> None:
-        self._stock = stock
-        self._end = end
-        self._received = b""
-        self.done = done
-        self.times: list[float] = []
-        self.sent: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The server took the connection."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
-        self._next()
-
-    def _next(self) -> None:
-        one = next(self._stock, None) if time.perf_counter() < self._end else None
-        if one is None:
-            self._transport.close()
-            self.done.set_result(None)
-            return
-        self.sent.append(one)
-        self._began = time.perf_counter()
-        self._transport.write(one)
-
-    def data_received(self, data: bytes) -> None:
-        """A part of an answer came in."""
-        self._received += data
-        status = status_of(self._received)
-        if status is None:
-            return
-        if status != 200:
-            self.done.set_exception(SystemExit(f"an event was answered with {status}"))
-            self._transport.close()
-            return
-        self._received = b""
-        self.times.append((time.perf_counter() - self._began) * 1000)
-        self._next()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """The connection ended."""
-        if not self.done.done():
-            self.done.set_exception(error or ConnectionResetError())
-
-
-def _cuts(times: list[float]) -> tuple[float, float]:
-    return (times[len(times) // 2], times[int(len(times) * 0.99)])
-
-
-def _print(rounds: list[Round], connections: list[int]) -> None:
-    print(f"{'':12} {'conn':>4} {'acks/s':>8} {'of limit':>8} {'p50 ms':>7} {'p99 ms':>7} {'server us':>9} "
-          f"{'database us':>11} {'commits':>7} {'WAL B':>7}")  # fmt: skip
-    for count in connections:
-        limit = statistics.median(one.per_second for one in rounds if (one.what, one.connections) == ("limit", count))
-        for what in ("limit", "serve", "serve again"):
-            these = [one for one in rounds if (one.what, one.connections) == (what, count)]
-            middle = {
-                key: statistics.median(getattr(one, key) for one in these)
-                for key in ("per_second", "p50_ms", "p99_ms", "server_us", "database_us", "commits", "wal_bytes")
-            }
-            print(
-                f"{what:12} {count:4} {middle['per_second']:8.0f} {middle['per_second'] / limit:8.2f}"
-                f" {middle['p50_ms']:7.2f} {middle['p99_ms']:7.2f} {middle['server_us']:9.0f}"
-                f" {middle['database_us']:11.0f} {middle['commits']:7.2f} {middle['wal_bytes']:7.0f}"
-            )
+def limit_of(
+    middle: Mapping[tuple[str, str, int], dict[str, float]], place: str, connections: int
+) -> dict[str, float] | None:
+    """What the rounds of a place are compared with: the same database, as near or as far."""
+    return middle.get(("away" if place == "away" else "serve", "limit", connections))
 
 
 if __name__ == "__main__":

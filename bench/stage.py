@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,6 @@ ENVIRON = {
     "ENHANCE_ORG_ID": "00000000-0000-4000-8000-000000000001",
     "ADMIN_API_KEY": "admin_bench_fake_key",
     "CRON_SECRET": "cron_bench_fake_secret",
-    "LOG_LEVEL": "error",
     "PANEL_CONCURRENCY": str(PLACES),
 }
 
@@ -49,9 +49,12 @@ def serving(url: str, mode: str, **settings: str) -> Iterator[Server]:
     port = free_port()
     environ = {**os.environ, **ENVIRON, "DATABASE_URL": url, "PROVISIONING_MODE": mode, **settings}
     command = [sys.executable, "-c", "from scripts._serve import main; main()", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+    with (
+        tempfile.TemporaryFile("w+") as said,  # its lines are written as they would be, and nobody has to read them
+        subprocess.Popen(command, cwd=ROOT, env=environ, stdout=said) as process,
+    ):
+        while os.pread(said.fileno(), 1, 0) == b"" and process.poll() is None:
+            time.sleep(0.05)
         try:
             yield Server(port, process.pid)
         finally:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import psutil
 
+from bench.ack import PLACES, Round, limit_of, medians
 from bench.costs import call_lines, month_lines
 from bench.plot import bars
 from bench.stage import ROOT
@@ -104,48 +104,51 @@ def page(figures: Mapping[str, Any]) -> str:
 # --- the parts --------------------------------------------------------------------------------------------------------
 
 
-def _ack(rounds: list[dict[str, Any]]) -> list[str]:
+def _ack(found: dict[str, Any]) -> list[str]:
+    columns = (
+        "connections", "acks/s", "of the limit", "p50 ms", "p99 ms", "trips", "server µs", "database µs", "statements",
+        "WAL bytes", "server MB",
+    )  # fmt: skip
     lines = [
         "## Acknowledgements",
         "",
-        "Signed events of 3.5 kB, answered once they are durable, passes off. *limit*: `pgbench` with one insert of",
-        "the same bytes and one upsert. *serve*: one process of `./scripts/serve`; *serve again*: the same events",
-        "delivered a second time.",
+        f"Signed events of 3.5 kB, answered once they are durable, sent by {found['sender']}. *limit*: `pgbench` with",
+        "one insert of the same bytes and one upsert in a transaction; *least*: both in one statement, one way to the",
+        "database instead of four. *serve*: one process of `./scripts/serve`, passes off; *vercel*: the bundle",
+        "in Vercel's own runtime; *away*: the database further away (*trips*: the median answer in ways there and",
+        "back); *passes*: with passes on, run by the same process. *again*: the same events delivered a second time.",
         "",
         "![Acknowledgements per second](images/performance-ack.svg)",
         "",
-        "| | connections | acks/s | of the limit | p50 ms | p99 ms | server µs | database µs | commits | WAL bytes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| | | {' | '.join(columns)} |",
+        "|---" * (2 + len(columns)) + "|",
     ]
-    medians = _medians(rounds)
-    for (what, connections), middle in medians.items():
-        ratio = middle["per_second"] / medians["limit", connections]["per_second"]
+    middle = medians([Round(**one) for one in found["rounds"]])
+    for (place, what, connections), figures in sorted(middle.items(), key=lambda item: (item[0][2], _order(item[0]))):
+        limit = limit_of(middle, place, connections)
+        ratio = f"{figures['per_second'] / limit['per_second']:.2f}" if limit else ""
         lines.append(
-            f"| {what} | {connections} | {middle['per_second']:,.0f} | {ratio:.2f} | {middle['p50_ms']:.2f} |"
-            f" {middle['p99_ms']:.2f} | {middle['server_us']:.0f} | {middle['database_us']:.0f} |"
-            f" {middle['commits']:.2f} | {middle['wal_bytes']:,.0f} |"
+            f"| {place} | {what} | {connections} | {figures['per_second']:,.0f} | {ratio} | {figures['p50_ms']:.2f} |"
+            f" {figures['p99_ms']:.2f} | {figures['p50_ms'] / found['trips_ms'][place]:.1f} |"
+            f" {figures['server_us']:.0f} | {figures['database_us']:.0f} | {figures['commits']:.2f} |"
+            f" {figures['wal_bytes']:,.0f} | {figures['server_mb']:.0f} |"
         )
     return lines
 
 
-def _medians(rounds: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, float]]:
-    keys = dict.fromkeys((one["what"], one["connections"]) for one in rounds)
-    return {
-        key: {
-            name: median(one[name] for one in rounds if (one["what"], one["connections"]) == key)
-            for name in rounds[0]
-            if name not in ("what", "connections")
-        }
-        for key in sorted(keys, key=lambda key: (key[1], key[0]))
-    }
+def _order(key: tuple[str, str, int]) -> tuple[int, int]:
+    return PLACES.index(key[0]), ("limit", "least", "first", "again").index(key[1])
 
 
-def _plot(rounds: list[dict[str, Any]]) -> str:
-    middle = _medians(rounds)
-    groups = sorted({connections for _, connections in middle})
+def _plot(found: dict[str, Any]) -> str:
+    middle = medians([Round(**one) for one in found["rounds"]])
+    groups = sorted({connections for _, _, connections in middle})
+    shown = {"limit": ("serve", "limit"), "serve": ("serve", "first"), "again": ("serve", "again"),
+             "vercel": ("vercel", "first")}  # fmt: skip
     series = {
-        what: [middle[what, connections]["per_second"] for connections in groups]
-        for what in dict.fromkeys(what for what, _ in middle)
+        name: [middle[*key, connections]["per_second"] for connections in groups]
+        for name, key in shown.items()
+        if (*key, groups[0]) in middle
     }
     return bars("Acknowledgements per second", [f"{count} connections" for count in groups], series)
 
