@@ -38,7 +38,14 @@ def main() -> None:
         "machine. Settings come from the environment or from .env; the environment wins. "
         "SIGTERM and Ctrl-C let the passes in hand finish.",
     )
-    parser.parse_args()
+    parser.add_argument(
+        "--places",
+        type=_places,
+        metavar="N",
+        help="passes that this process runs at one time in each lane, where replicas on several machines are to share "
+        "the work (as many as PANEL_CONCURRENCY lets all of them run, unless set)",
+    )
+    options = parser.parse_args()
 
     from lib.config import Settings
     from lib.errors import SettingsError
@@ -51,10 +58,16 @@ def main() -> None:
         Settings.load(os.environ)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
-    asyncio.run(_work())
+    asyncio.run(_work(options.places))
 
 
-async def _work() -> None:
+def _places(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError("it is a whole number from 1 on")
+    return int(text)
+
+
+async def _work(places: int | None) -> None:
     from lib.bridge import current
     from lib.log import get_logger
     from lib.model import Lane
@@ -65,7 +78,7 @@ async def _work() -> None:
     ours = current()
     log = get_logger()
     log.info("worker_started")
-    worker = _Worker(ours, stop)
+    worker = _Worker(ours, stop, places or ours.settings.panel_concurrency)
     # One loop for each lane, and one for the sweep: what takes long in one of them holds up no other.
     await asyncio.gather(*(worker.loop(partial(worker.drain, lane)) for lane in Lane), worker.loop(worker.sweep))
     await ours.close()
@@ -75,9 +88,10 @@ async def _work() -> None:
 class _Worker:
     """The loops of one process, and what they have told already."""
 
-    def __init__(self, ours: Bridge, stop: asyncio.Event) -> None:
+    def __init__(self, ours: Bridge, stop: asyncio.Event, places: int) -> None:
         self._ours = ours
         self._stop = stop
+        self._places = places
         self._sweep_at = 0.0
         self._told: Counter[str] = Counter()
 
@@ -86,8 +100,7 @@ class _Worker:
         from lib.subscription_manager.drain import TIME_FOR_A_PASS
 
         deadline = time.monotonic() + SLICE + TIME_FOR_A_PASS
-        workers = self._ours.settings.panel_concurrency
-        drained = await self._ours.drain(deadline=deadline, workers=workers, lanes=(lane,), migrates=True)
+        drained = await self._ours.drain(deadline=deadline, workers=self._places, lanes=(lane,), migrates=True)
         return drained.passes == 0
 
     async def sweep(self) -> bool:

@@ -1,6 +1,8 @@
 """The worker as a process of its own, for people without Vercel: it must outlive what it stumbles over."""
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,11 +18,11 @@ ONE = {"orgs": 1, "logins": 1, "members": 1, "subscriptions": 1, "websites": 1}
 
 
 @contextmanager
-def worker(world: World, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(world: World, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """`./scripts/worker`, until the end of the block."""
     with log.open("w") as lines:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from scripts._worker import main; main()"],
+            [sys.executable, "-c", "from scripts._worker import main; main()", *options],
             cwd=ROOT,
             env={**os.environ, **world.environ},
             stdout=lines,
@@ -88,3 +90,36 @@ def test_a_database_that_can_not_be_used_is_told_once(world: World, tmp_path: Pa
         assert "Traceback" not in said and "library_said" not in said
         world.sql("DROP TABLE customers")
         wait_for(log, '"schema_migrated"')
+
+
+def test_what_a_frozen_host_held_is_taken_over_and_made_once(world: World, tmp_path: Path) -> None:
+    """A host that freezes in the middle of a purchase costs nobody theirs, and once it thaws it makes nothing twice."""
+    customers = [world.customer(f"Buyer {n}", f"buyer{n}@example.com") for n in range(6)]
+    for n, customer in enumerate(customers):
+        world.buy(customer, domain=f"site{n}.example")
+        world.sql("INSERT INTO due (kind, key) VALUES ('customer', %s)", customer)
+    world.environ["PANEL_CONCURRENCY"] = "3"
+    gate = world.panel.hold_next("POST", "/customers$", when="after")  # made, and not yet told
+    logs = [tmp_path / f"host{n}.log" for n in range(3)]
+    with worker(world, logs[0], "--places", "1") as frozen:
+        asyncio.run(gate.reached())
+        frozen.send_signal(signal.SIGSTOP)
+        gate.release()
+        world.sql("UPDATE due SET leased_until = now() - interval '1 second' WHERE lease_id IS NOT NULL")
+        world.sql("UPDATE leases SET leased_until = now() - interval '1 second'")  # the time passes that they last
+        with worker(world, logs[1], "--places", "1"), worker(world, logs[2], "--places", "1"):
+            wait_until_nothing_is_due(world)
+            everybody = world.panel.world()
+            frozen.send_signal(signal.SIGCONT)
+            wait_for(logs[0], '"lease_lost"')
+    assert everybody == world.panel.world() == {kind: len(customers) for kind in ONE}
+    assert world.dangling() == []
+    assert "Traceback" not in "".join(log.read_text() for log in logs)
+
+
+def wait_until_nothing_is_due(world: World) -> None:
+    """Wait until every pass has come to its end."""
+    end = time.monotonic() + 60
+    while left := world.due():
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
