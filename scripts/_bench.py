@@ -224,10 +224,43 @@ def _costs(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def _machines(found: dict[str, Any]) -> list[str]:
+    cut = found["cut_off"]
+    apart = (
+        "Each host is a network namespace with an address of its own."
+        if found["namespaces"]
+        else "Network namespaces were refused here: each host is a process on loopback."
+    )
+    lines = [
+        "## Several machines",
+        "",
+        f"{apart} `./scripts/worker --places {found['places_of_a_host']}` on each, the functions on one more, one",
+        f"database; {found['customers']} customers, a panel that takes {found['panel_ms']:.0f} ms for each call,",
+        f"`PANEL_CONCURRENCY={found['panel_concurrency']}`.",
+        "",
+        "| hosts | passes/s | of one host | passes at one time | left due |",
+        "|---|---|---|---|---|",
+    ]
+    first = found["hosts"][0]["passes_per_second"]
+    lines += [
+        f"| {row['hosts']} | {row['passes_per_second']} | {row['passes_per_second'] / first:.2f} |"
+        f" {row['passes_at_once']} | {row['left_due']} |"
+        for row in found["hosts"]
+    ]
+    return [
+        *lines,
+        "",
+        f"Calls at the panel at one time, over all of them: {found['panel_calls_at_once']}. Of two hosts one was cut",
+        f"off in the middle: all was done after {cut['seconds']} s (a lease lasts {cut['lease_seconds']:.0f}), with",
+        f"{cut['changes_at_the_panel']} changes at the panel, where nothing was to be changed.",
+    ]
+
+
 PARTS: dict[str, Part] = {
     "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
     "cold": Part("bench.cold", (), ("--rounds", "1"), _cold),
     "burst": Part("bench.burst", (), ("--customers", "50", "--events", "500"), _burst),
     "sweep": Part("bench.sweep", (), ("--sizes", "200", "1000"), _sweep),
     "costs": Part("bench.costs", (), ("--rounds", "2", "--customers", "100"), _costs),
+    "machines": Part("bench.machines", (), ("--hosts", "1", "2", "--customers", "30"), _machines),
 }
