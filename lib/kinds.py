@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lib.config import Settings
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Lane, Mandate, Nudge, Outcome, Settled
+from lib.model.shard import shard_of
 
 if TYPE_CHECKING:
     from lib.database import Database
@@ -147,6 +148,23 @@ def nudge(kind: str, key: str) -> Nudge:
 def places(settings: Settings) -> dict[Lane, int]:
     """How many passes may run at one time in each lane, over all processes."""
     return {Lane.PANEL: settings.panel_concurrency, Lane.STRIPE: READERS, Lane.OUT: SENDERS}
+
+
+def other_shard(customer_id: str, settings: Settings) -> str:
+    """In words for people, that another deployment serves a customer."""
+    assert settings.shard is not None
+    number, count = shard_of(customer_id, settings.shard.count), settings.shard.count
+    return f"this deployment is shard {settings.shard}; {customer_id} is served by shard {number}/{count}"
+
+
+async def elsewhere(customer_id: str | None, claim: Claim, context: Context) -> Ended:
+    """Leave an object alone that turned out to be of a customer of another shard, which is told of it too."""
+    from lib.database import shards
+
+    log.info("object_of_another_shard", kind=claim.kind, customer=customer_id)
+    if claim.kind in ("dispute", "refund"):  # sweeps list them, and do not see whose they are
+        await shards.note_elsewhere(context.db, claim.kind, claim.key)
+    return Ended(Settled())
 
 
 async def led_to(customer_id: str | None, claim: Claim, context: Context) -> Ended:

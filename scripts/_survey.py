@@ -104,10 +104,14 @@ class Survey:
     async def _case(self, customer_id: str, rows: list[Row], owner: str | None, claimed: set[str]) -> Case:
         from lib.database import adoption, customer_memory
         from lib.errors import Incomplete, NotFound
-        from lib.model import CustomerKey
+        from lib.kinds import other_shard
+        from lib.model import CustomerKey, Memory
         from lib.policy import adoption as matching
 
         manager = self._manager
+        if not manager.settings.holds(customer_id):
+            elsewhere = matching.Refusal("other_shard", other_shard(customer_id, manager.settings))
+            return Case(customer_id, rows[0].org_id, Memory(customer_id), matching.Match(refusals=(elsewhere,)), ())
         memory, catalogue = await customer_memory.load(manager.db, CustomerKey.stripe(customer_id))
         memory = self.with_more(memory)
         org = self._orgs.get(rows[0].org_id)

@@ -34,7 +34,7 @@ class Subject:
 async def subject_of(key: str, context: Context) -> Subject | None:
     """The order that a key of the queue is about: its own id, or the id of a session or an invoice at Stripe.
 
-    `None`: it is about nothing that was bought, or of another mode than our key.
+    `None`: it is about nothing that was bought, of another mode than our key, or of another shard's customer.
     """
     if key.startswith(SESSION):
         return await _of_session(key, context)
@@ -64,6 +64,8 @@ async def _of_session(session_id: str, context: Context) -> Subject | None:
         order = await orders.find_by_subscription(context.db, session.subscription_id)
         if order is not None:
             return Subject(order, session if order.session_id is None else None)
+    if not context.settings.holds(session.customer_id):
+        return None
     made = learnt.from_session(session)
     return Subject(await _begun(made, context), session) if made is not None else None
 
@@ -71,6 +73,8 @@ async def _of_session(session_id: str, context: Context) -> Subject | None:
 async def _of_invoice(invoice_id: str, context: Context) -> Subject | None:
     invoice = await context.stripe.bill(invoice_id)
     if invoice.livemode != context.settings.livemode or invoice.subscription_id is None:
+        return None
+    if not context.settings.holds(invoice.customer_id):
         return None
     order = await orders.find_by_subscription(context.db, invoice.subscription_id)
     if order is not None:

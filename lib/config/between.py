@@ -8,7 +8,13 @@ from typing import Any
 
 def between(values: Mapping[str, Any]) -> list[str]:
     """Every such problem, in the words that a person reads; by the settings' fields, as far as each could be read."""
-    return [*_outbox_problems(values), *_mail_problems(values), *_alert_problems(values), *_key_problems(values)]
+    return [
+        *_outbox_problems(values),
+        *_mail_problems(values),
+        *_alert_problems(values),
+        *_key_problems(values),
+        *_shard_problems(values),
+    ]
 
 
 def _outbox_problems(values: Mapping[str, Any]) -> list[str]:
@@ -64,3 +70,12 @@ def _key_problems(values: Mapping[str, Any]) -> list[str]:
     known = {name for name, _ in values["admin_keys"]}
     unknown = ", ".join(name for name, _ in values["key_scopes"] if name not in known)
     return [f"KEY_SCOPES names {unknown}: ADMIN_API_KEY has no key of that name"] if unknown else []
+
+
+def _shard_problems(values: Mapping[str, Any]) -> list[str]:
+    """A purchase on our own page begins before its customer is made, who may then be another shard's."""
+    sells = values.get("checkout_success_url") is not None and values.get("checkout_cancel_url") is not None
+    if values.get("shard") is None or not sells:
+        return []
+    said = "SHARD does not go with CHECKOUT_SUCCESS_URL: whose shard a new buyer is shows only when they have paid"
+    return [f"{said}; sell by Payment Links or a shop of your own (docs/capacity.md)"]

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from lib.config.values import KeyScope, Secret
 from lib.model.outgoing import OutgoingType
+from lib.model.shard import Shard
 
 
 def secret(value: str) -> Secret:
@@ -260,6 +261,15 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def shard(value: str) -> Shard:
+    """`0/2`: which of how many deployments this is. Twice as many are a split of each, so they are powers of two."""
+    found = re.fullmatch(r"(\d{1,2})\s*/\s*(\d{1,2})", value)
+    number, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if count not in (2, 4, 8, 16, 32, 64) or number >= count:
+        raise ValueError("must be a number from 0, a slash, and how many there are (2, 4, 8 ... 64): 0/2")
+    return Shard(number, count)
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

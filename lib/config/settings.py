@@ -13,6 +13,7 @@ from lib.config.values import Alarm, Endpoint, KeyScope, Mail, Outlet, Secret, W
 from lib.config.window import suspend_window
 from lib.errors import SettingsError
 from lib.model.outgoing import OutgoingType
+from lib.model.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,13 @@ class Settings:
     )
     panel_concurrency: int = _setting(
         "PANEL_CONCURRENCY", parsers.whole(1, 64), 4, "Customers worked on at one time, over all instances."
+    )
+    shard: Shard | None = _setting(
+        "SHARD",
+        parsers.shard,
+        None,
+        "Which part of the account's customers this deployment serves, where several do with a database each: `0/2` and"
+        " `1/2`, or 4, 8 ... of them. Unset: all. See docs/capacity.md.",
     )
     event_retention_days: int = _setting(
         "EVENT_RETENTION_DAYS", parsers.whole(31, 3650), 90, "Days that received events are kept."
@@ -425,6 +433,10 @@ class Settings:
     def scope_of(self, name: str) -> KeyScope:
         """How far the keys of this name reach."""
         return dict(self.key_scopes or ()).get(name, KeyScope.ALL)
+
+    def holds(self, customer: str | None) -> bool:
+        """Whether this deployment serves a customer (`CustomerKey` as text); `None`: what belongs to nobody."""
+        return self.shard is None or self.shard.holds(customer)
 
     @property
     def livemode(self) -> bool:

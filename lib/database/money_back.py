@@ -149,14 +149,15 @@ async def belong(connection: Connection, payment: Payment) -> None:
 
 
 async def changed(db: Database, kind: Kind, statuses: dict[str, str]) -> list[str]:
-    """Which of these disputes or refunds (id -> status) we remember otherwise, or not at all."""
+    """Which of these disputes or refunds (id -> status) we remember otherwise, or not at all; of other shards none."""
     rows = await db.rows(
         f"""
         SELECT f.id FROM unnest(%(ids)s::text[], %(statuses)s::text[]) AS f (id, status)
         LEFT JOIN {kind}s m ON m.provider = %(provider)s AND m.{kind}_id = f.id
         WHERE m.status IS DISTINCT FROM f.status
+            AND NOT EXISTS (SELECT FROM elsewhere e WHERE e.kind = %(kind)s AND e.object_id = f.id)
         """,
-        {"provider": STRIPE, "ids": list(statuses), "statuses": list(statuses.values())},
+        {"provider": STRIPE, "kind": kind, "ids": list(statuses), "statuses": list(statuses.values())},
     )
     return [row["id"] for row in rows]
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 from lib.database import due, ledger, money_back, orders, outbox, payments
 from lib.database.connection import Connection
 from lib.errors import NotFound
-from lib.kinds import Context, Ended, led_to, nudge
+from lib.kinds import Context, Ended, elsewhere, led_to, nudge
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Dispute, ServiceKey, Settled
 from lib.model.money import Payment, Step, StepKind, StepState
@@ -31,6 +31,8 @@ async def run(claim: Claim, context: Context) -> Ended:
     except NotFound as error:
         log.warning("object_unknown", kind=claim.kind, error=str(error))
         return Ended(Settled())
+    if not context.settings.holds(dispute.customer_id):
+        return await elsewhere(dispute.customer_id, claim, context)
     await context.db.transact(Quarrel(dispute, context).write)
     return await led_to(dispute.customer_id, claim, context)
 

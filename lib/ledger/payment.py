@@ -59,7 +59,7 @@ async def _of_intent(intent_id: str, context: Context) -> Ended:
     if known is not None and _is_done(known) and not known.part:
         return Ended(await _at_rest(context, known))
     intent = await context.stripe.intent(intent_id)
-    if intent.livemode != context.settings.livemode:
+    if intent.livemode != context.settings.livemode or not context.settings.holds(intent.customer_id):
         return Ended(Settled())
     invoice = await context.stripe.bill_of(intent_id)
     whose = await order_of(context, known, intent, invoice)
@@ -74,6 +74,8 @@ async def _of_invoice(invoice_id: str, context: Context) -> Ended:
     known = await payments.of_invoice(context.db, invoice_id)
     invoice = await context.stripe.bill(invoice_id)
     if invoice.livemode != context.settings.livemode or invoice.status == "draft":
+        return Ended(Settled())
+    if not context.settings.holds(invoice.customer_id):
         return Ended(Settled())
     done = {payment.payment_intent_id for payment in known if _is_done(payment)}
     to_look_at = {share.intent_id for share in invoice.shares if share.intent_id} - done

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from lib.database import due, money_back, orders, outbox, payments, refund_requests
 from lib.database.connection import Connection
 from lib.errors import NotFound
-from lib.kinds import Context, Ended, led_to, nudge
+from lib.kinds import Context, Ended, elsewhere, led_to, nudge
 from lib.ledger import refunding
 from lib.log import get_logger
 from lib.model import Claim, Refund, Settled
@@ -28,26 +28,25 @@ async def run(claim: Claim, context: Context) -> Ended:
         await refunding.go_on(claim.key, context, tries=claim.attempts)
         return Ended(Settled())
     try:
-        customer_id = await _learn(claim, context)
+        customer_id, refunds = await _read(claim, context)
     except NotFound as error:
         log.warning("object_unknown", kind=claim.kind, error=str(error))
         return Ended(Settled())
+    if not context.settings.holds(customer_id):
+        return await elsewhere(customer_id, claim, context)
+    if refunds:
+        await context.db.transact(Returning(refunds, context).write)
     return await led_to(customer_id, claim, context)
 
 
-async def _learn(claim: Claim, context: Context) -> str | None:
-    charge_id: str | None = claim.key
-    if claim.kind == "refund":
-        refund = await context.stripe.refund(claim.key)
-        charge_id = refund.charge_id
-        if charge_id is None:  # of a bank transfer, for one: remembered, so that no sweep asks again
-            await context.db.transact(Returning((refund,), context).write)
-            return None
-    assert charge_id is not None
-    customer_id, refunds = await context.stripe.refunds_of(charge_id)
-    if refunds:
-        await context.db.transact(Returning(refunds, context).write)
-    return customer_id
+async def _read(claim: Claim, context: Context) -> tuple[str | None, Sequence[Refund]]:
+    """Whose charge it is, and every refund of it."""
+    if claim.kind == "charge":
+        return await context.stripe.refunds_of(claim.key)
+    refund = await context.stripe.refund(claim.key)
+    if refund.charge_id is None:  # of a bank transfer, for one: remembered, so that no sweep asks again
+        return None, (refund,)
+    return await context.stripe.refunds_of(refund.charge_id)
 
 
 @dataclass(frozen=True, slots=True)

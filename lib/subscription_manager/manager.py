@@ -12,11 +12,11 @@ from uuid import uuid4
 
 from lib import runtime_cache
 from lib.config import Settings
-from lib.database import Database, alerts, due, events, latest_version, migrate, schema_version, shadow, sweeps
+from lib.database import Database, alerts, due, events, latest_version, migrate, schema_version, shadow, shards, sweeps
 from lib.database.customers import knows, nudge_everybody
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Declined, LeaseLost, SchemaOutdated
-from lib.kinds import Ended, Sides, nudge, places
+from lib.kinds import Ended, Sides, nudge, other_shard, places
 from lib.log import get_logger
 from lib.model import Catalogue, Claim, CustomerKey, Lane, Mandate, ReceivedEvent
 from lib.model.report import PassReport
@@ -129,7 +129,9 @@ class SubscriptionManager:
             Unavailable: nothing was stored; the sender must send again.
         """
         read = partial(read_event, livemode=self.settings.livemode, orders=self.settings.keeps_orders)
-        received = {event.event_id: event for event in map(read, bodies)}
+        received = {event.event_id: event for event in map(read, bodies) if self._is_ours(event)}
+        if not received:
+            return []
         if source == "webhook":
             new = set(await self._deliveries.accept(list(received.values())))
         else:
@@ -146,6 +148,12 @@ class SubscriptionManager:
                     outcome=event.outcome,
                 )
         return [event for event in received.values() if event.event_id in new]
+
+    def _is_ours(self, event: ReceivedEvent) -> bool:
+        """Whether it is for this shard: its customer's, or nobody's so far; others are sent it too, and keep it."""
+        if self.settings.shard is None or (event.customer_id is None and event.nudges):
+            return True
+        return self.settings.holds(event.customer_id)
 
     # --- drain ---
 
@@ -242,10 +250,11 @@ class SubscriptionManager:
             await told
 
     async def ensure_schema(self, *, migrates: bool) -> None:
-        """Check once per process that the schema is as new as this code.
+        """Check once per process that the schema is as new as this code, and that the database is this shard's.
 
         Raises:
             SchemaOutdated: it is not, and this caller does not migrate.
+            DatabaseUnfit: it is another shard's.
         """
         if self._schema_checked:
             return
@@ -253,6 +262,7 @@ class SubscriptionManager:
             if not migrates:
                 raise SchemaOutdated("the database waits for its migrations; the next drain cron applies them")
             await self.migrate()
+        await shards.insist(self.db, self.settings.shard)
         self._schema_checked = True
 
     async def migrate(self) -> list[str]:
@@ -286,10 +296,12 @@ class SubscriptionManager:
                 (`leases.holding`). Called again, should that lease be lost on the way.
 
         Raises:
-            Declined: `busy` when another process is working on this customer and does not come to an end,
+            Declined: `other_shard` where this deployment does not serve them,
+                `busy` when another process is working on this customer and does not come to an end,
                 `paused` when PROVISIONING_MODE lets no pass run; the customer stays due.
         """
         await self.ensure_schema(migrates=False)
+        self._insist_ours(customer_id)
         if dry_run:
             return await self.reconciler.foresee(customer_id, Mandate(str(uuid4()), await self.db.now(), actor=actor))
         try:
@@ -320,6 +332,10 @@ class SubscriptionManager:
             await asyncio.sleep(0.25)
             await due.keep(self.db, subject)
 
+    def _insist_ours(self, customer_id: str) -> None:
+        if not self.settings.holds(customer_id):
+            raise Declined("other_shard", other_shard(customer_id, self.settings), field="customerId")
+
     async def _run_now(self, claim: Claim, actor: str) -> PassReport | None:
         """Run a claimed pass that a person asked for; `None`: its lease was lost."""
         if self.settings.provisioning_mode == "paused":
@@ -331,6 +347,7 @@ class SubscriptionManager:
     async def foresee(self, customer_id: str, edit: Callable[[Catalogue], Catalogue]) -> PassReport:
         """What the next pass of a customer would do if something else were sold; nothing is changed or written."""
         await self.ensure_schema(migrates=False)
+        self._insist_ours(customer_id)
         return await self.reconciler.foresee(customer_id, Mandate(str(uuid4()), await self.db.now()), edit)
 
     async def _edit(self, claim: Claim, edit: Callable[[str], Awaitable[None]]) -> bool:

@@ -47,13 +47,18 @@ class PanelLists:
         counts: Counter[str],
         orphans: list[dict[str, str]],
         differ: Callable[[list[str]], None],
+        is_ours: Callable[[str], bool],
     ) -> None:
-        """`counts` and `orphans` are the sweep's and go on; `differ` is told whom a comparison has made due."""
+        """`counts` and `orphans` are the sweep's and go on; `differ` is told whom a comparison has made due.
+
+        `is_ours`: whether a mark in the panel names somebody whom this deployment serves.
+        """
         self._db = db
         self._enhance = enhance
         self._counts = counts
         self._orphans = orphans
         self._differ = differ
+        self._is_ours = is_ours
 
     async def orgs(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         """Compare a page of the organisations; the cursor of the next one, `None` after the last."""
@@ -104,7 +109,7 @@ class PanelLists:
         self._differ(await comparison.compare_orgs(self._db, sweep, seen))
         marked = {org.id: found[0][0] for org in page if not org.deleted and (found := marks(org.name))}
         shown = {orphan["org"] for orphan in self._orphans}  # a page begins with some rows of the one before
-        unseen = {org: mark for org, mark in marked.items() if org not in shown}
+        unseen = {org: mark for org, mark in marked.items() if org not in shown and self._is_ours(mark)}
         for org_id in await comparison.strange_orgs(self._db, unseen):
             self._counts["orphans"] += 1
             if len(self._orphans) < ORPHANS_SHOWN:

@@ -32,6 +32,7 @@ from lib.database import (
     outbox,
     pruning,
     pulses,
+    shards,
     sweeps,
     tallies,
     unsettled,
@@ -188,7 +189,9 @@ class Sweeper:
 
     async def _page(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> tuple[str | None, str | None]:
         """Do one page: where the next one is (phase, cursor); no phase after the last."""
-        panel = PanelLists(self._db, self._enhance, self._counts, self._orphans, partial(self._mark, "panel"))
+        panel = PanelLists(
+            self._db, self._enhance, self._counts, self._orphans, partial(self._mark, "panel"), self._is_ours
+        )
         steps: dict[str, Callable[[sweeps.Sweep, str | None], Awaitable[str | None]]] = {
             "events": self._events,
             "undelivered": self._undelivered,
@@ -220,7 +223,8 @@ class Sweeper:
             return self._left_out(phase, str(why))
         log.info("sweep_restarts", phase=phase, reason=str(why))
         self._restarted.add(phase)
-        self._counts.pop(phase, None)
+        for name in (phase, f"{phase}Elsewhere"):
+            self._counts.pop(name, None)
         return phase
 
     def _worn_out(self, phase: str) -> tuple[str | None, None]:
@@ -272,15 +276,19 @@ class Sweeper:
             await comparison.open_walk(self._db, sweep, "subscription")
         with _found_again(cursor):
             page, unread, after = await self._stripe.subscriptions_page(cursor)
-        rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in page]
+        ours = [(customer, s) for customer, s in page if self._settings.holds(customer)]
+        rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in ours]
         self._counts["subscriptions"] += len(rows) + len(unread)
+        if self._settings.shard is not None:
+            self._counts["subscriptionsElsewhere"] += len(page) - len(rows)
         if rows:
             self._mark("billing", await comparison.compare_subscriptions(self._db, sweep, rows))
         if unread:
             await self._pass_over(sweep, unread)
         if after is None:
             await all_there(self._db, sweep, "subscription")
-            if self._counts["subscriptions"] == 0 and await comparison.any_subscription(self._db):
+            listed = self._counts["subscriptions"] + self._counts["subscriptionsElsewhere"]
+            if listed == 0 and await comparison.any_subscription(self._db):
                 said = (
                     "no subscription at all is listed, and some are remembered: of which account and mode is the key?"
                 )
@@ -367,6 +375,7 @@ class Sweeper:
         if self._settings.alarm is not None:
             await alerts.remind(self._db)
         await self._look_at_token()
+        await shards.prune(self._db)
         await tallies.fold(self._db, long=0)
         await tallies.count_anew(self._db)
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)
@@ -377,6 +386,11 @@ class Sweeper:
         pruned = await pruning.prune(self._db, table, days, after or None)
         self._counts[f"{table}Pruned"] += pruned.rows
         return pruned.after and f"{table} {pruned.after}"
+
+    def _is_ours(self, mark: str) -> bool:
+        """Whether a mark in the panel is of this shard; of who pays elsewhere than at Stripe it does not tell."""
+        shard = self._settings.shard
+        return shard is None or (shard.holds(mark) and not CustomerKey.read(mark).provider.offline)
 
     async def _look_at_token(self) -> None:
         """Remember when the panel's token ends; where the panel does not say, what it said before stands."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def check_database(settings: Settings, database: Database) -> AsyncIterator[Finding]:
     """Its address, its schema, and its user's rights."""
-    from lib.database import latest_version, schema_version
+    from lib.database import latest_version, schema_version, shards
     from lib.database.migrate import OWN_DATABASE, strangers
     from lib.errors import BridgeError, DatabaseUnfit
 
@@ -48,6 +48,10 @@ async def check_database(settings: Settings, database: Database) -> AsyncIterato
         yield fail(f"another program's tables are in this database: {listed(others)}", f"G{OWN_DATABASE[1:]}.")
     elif applied == wanted:
         yield ok(f"the schema is up to date: migration {applied}")
+        if why := await shards.wrong(database, settings.shard):
+            yield fail(why, "Until then nothing runs here, and events are kept as SHARD says.")
+        elif settings.shard is not None:
+            yield ok(f"this database is shard {settings.shard}")
     elif applied < wanted:
         yield fail(
             f"the schema waits for its migrations: {applied} of {wanted} applied",

@@ -42,6 +42,12 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
     if settings.stripe_api_base != "https://api.stripe.com":
         said = f"STRIPE_API_BASE is {settings.stripe_api_base}, not Stripe itself"
         yield ok(said) if urlsplit(settings.stripe_api_base).hostname in LOCAL else warn(said, "Unset it.")
+    if settings.shard is not None:
+        count, places = settings.shard.count, settings.panel_concurrency
+        yield ok(
+            f"shard {settings.shard}: PANEL_CONCURRENCY ({places}) and BRAKE_MAX are its own; {count} such shards work"
+            f" on {places * count} customers at one time"
+        )
     match settings.provisioning_mode:
         case "shadow":
             yield warn("PROVISIONING_MODE is shadow: nothing is written to the panel", "Set it to live when ready.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scripts.doctor_checks.finding import Finding, fail, listed, ok, warn
@@ -39,8 +39,19 @@ async def check_webhook(settings: Settings, stripe: StripeClient, url: str | Non
     for endpoint in found:
         for finding in _endpoint(endpoint, orders=settings.keeps_orders):
             yield finding
-    if len(found) > 1:
+    if settings.shard is not None:
+        yield _of_shards(endpoints, settings.shard.count)
+    elif len(found) > 1:
         yield warn("several endpoints lead to a bridge", "One per deployment is enough: delete those of old ones.")
+
+
+def _of_shards(endpoints: Sequence[Mapping[str, Any]], count: int) -> Finding:
+    """Whether as many endpoints as there are shards could be one's: each is sent everything, and keeps its own."""
+    on = [e for e in endpoints if e.get("status") == "enabled" and _plain(e["url"]).endswith("/api/webhook")]
+    if len(on) < count:
+        said = f"{len(on)} enabled endpoints lead to a bridge, and there are {count} shards"
+        return warn(said, "Each shard's deployment needs one of its own: whoever has none learns of changes by sweeps.")
+    return ok(f"{len(on)} enabled endpoints lead to a bridge, enough for {count} shards")
 
 
 def _endpoint(endpoint: Mapping[str, Any], *, orders: bool) -> Iterator[Finding]:

@@ -519,6 +519,23 @@ async def test_a_role_without_rights_is_told_which(world: World) -> None:
         world.sql(f"DROP ROLE {role}")
 
 
+async def test_a_shard_wants_its_database_and_an_endpoint_for_each(world: World) -> None:
+    """Half the customers: an endpoint too few is a warning, and the database of another half is a failure."""
+    found = await diagnosis(world, SHARD="0/2")
+    assert found.keys() == {"Webhook endpoint"}
+    assert found["Webhook endpoint"][:2] == (
+        Verdict.WARN,
+        "1 enabled endpoints lead to a bridge, and there are 2 shards",
+    )
+    add_endpoint(world, url="https://second.example/api/webhook")
+    await world.drain(SHARD="0/2")
+    assert await diagnosis(world, SHARD="0/2") == {}
+    assert (await diagnosis(world))["Database"][:2] == (
+        Verdict.FAIL,
+        "this database is shard 0/2 and SHARD is not set: set SHARD=0/2, or DATABASE_URL to the right database",
+    )
+
+
 async def test_a_live_key_wants_an_endpoint_and_less_power(world: World) -> None:
     """With real money, a missing endpoint is a failure and a full key is a warning."""
     world.stripe.secret_key = world.environ["STRIPE_SECRET_KEY"] = "sk_live_fake"

@@ -21,6 +21,7 @@ ARGUMENTS = {
     "collect": ["tests/scripts/statement.csv"],
     "forget": ["cus_1"],
     "migrate": [],
+    "split": ["--to", "0/2"],
     "doctor": [],
 }
 """Every script over a database whose help names exit codes, with what it needs to begin."""

@@ -61,6 +61,7 @@ STAYS = {
         "customers": "customer_id linked_to",
         "disputes": "dispute_id customer_id subscription_id charge_id payment_intent_id",
         "due": "key",
+        "elsewhere": "kind object_id",
         "events": "event_id object_id customer_id subscription_id",
         "notices": "customer_id about subscription_id",
         "order_acts": "idempotency_key digest",
