@@ -12,6 +12,7 @@
     │   │   │   ├── NoAnswer          a statement took too long: somebody holds a lock, or the database is busy
     │   │   │   └── Conflicted        two transactions were in each other's way, and this one was undone whole
     │   │   ├── Denied                ... to our key, token or address: a matter of the settings, not of a customer
+    │   │   ├── Limited               ... to so many requests at one time: it goes on a little later, and nothing failed
     │   │   └── Incomplete            ... it answered, and left out what a decision needs
     │   ├── OutcomeUnknown       the answer was lost: it may have happened, look before doing it again
     │   ├── LeaseLost            another process holds this customer now; this pass must not touch anything more
@@ -121,6 +122,14 @@ class Denied(Unavailable):
     def __init__(self, reason: SettingsFault, message: str, *, status: int | None = None) -> None:
         self.reason, self.status = reason, status
         super().__init__(f"{reason}: {message}")
+
+
+class Limited(Unavailable):
+    """More was asked than the other side takes at one time. `limit`: which one, in its words, if it says so."""
+
+    def __init__(self, message: str, *, limit: str = "", after: timedelta | None = None) -> None:
+        self.limit = limit
+        super().__init__(message, after=after)
 
 
 class Incomplete(Unavailable):

@@ -256,6 +256,22 @@ def _machines(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def _reads(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Reads below Stripe's limit",
+        "",
+        "Processes that know nothing of each other read all the time, against a Stripe that takes 25 a second.",
+        "",
+        "| processes | reads at one time | answered/s | refused % | put off | failed | longest s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {row['processes']} | {row['reads_at_once']} | {row['answered_per_second']} | {row['refused_percent']} |"
+        f" {row['put_off']} | {row['failed']} | {row['longest_seconds']} |"
+        for row in rows
+    ]
+
+
 PARTS: dict[str, Part] = {
     "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
     "cold": Part("bench.cold", (), ("--rounds", "1"), _cold),
@@ -263,4 +279,5 @@ PARTS: dict[str, Part] = {
     "sweep": Part("bench.sweep", (), ("--sizes", "200", "1000"), _sweep),
     "costs": Part("bench.costs", (), ("--rounds", "2", "--customers", "100"), _costs),
     "machines": Part("bench.machines", (), ("--hosts", "1", "2", "--customers", "30"), _machines),
+    "reads": Part("bench.reads", (), ("--processes", "1", "2", "--seconds", "3"), _reads),
 }

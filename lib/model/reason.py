@@ -277,6 +277,11 @@ class WaitReason(_Word):
         "the brake is on: a suspension or termination of theirs is due and not made",
         "Look at who waits, then releaseBrake.",
     )
+    STRIPE_LIMITS = (
+        "stripe_limits",
+        "Stripe takes no more requests a second; whoever else uses the account's keys counts, too",
+        "Nothing: it goes on within seconds. If it stays for hours, see what else asks Stripe so much.",
+    )
     WEBSITE_TURN = (
         "website_turn",
         "another website is being created just now; the panel makes one at a time",

@@ -6,6 +6,8 @@ The SDK's authentication, retries and errors, without its objects (a page of 100
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,9 +16,10 @@ from urllib.parse import quote
 
 from lib import outside_calls
 from lib.config import Secret
-from lib.errors import Denied, Incomplete, NotFound, Refused, Retryable, Unavailable
+from lib.errors import Denied, Incomplete, Limited, NotFound, Refused, Retryable, Unavailable
 from lib.model.reason import Reason, SettingsFault
 from lib.reading import Answer
+from lib.stripe_client.pace import Pace, endpoint_of
 
 if TYPE_CHECKING:
     import stripe
@@ -30,6 +33,14 @@ RETRIES = 2
 PAGE = 100
 """Stripe's largest page."""
 
+STRIPE = "https://api.stripe.com"
+
+PATIENCE, REFUSALS = 10.0, 5
+"""Seconds that a request waits for its turn, and how often it may be refused one, before its pass goes back to the
+queue."""
+
+nap = asyncio.sleep
+
 Json = Mapping[str, Any]
 
 
@@ -40,13 +51,15 @@ class Transport:
     `Denied` (`stripe_key`) when the key is wrong or lacks a permission.
     """
 
-    def __init__(self, key: Secret, base: str = "https://api.stripe.com") -> None:
+    def __init__(self, key: Secret, base: str = STRIPE) -> None:
         self._key = key
         self._base = base
         self._sdk: stripe.StripeClient | None = None
         self.as_of: datetime | None = None
         """Stripe's clock at its last answer."""
         self.pulse = outside_calls.Pulse()
+        self.pace = Pace(limited=base == STRIPE)
+        """The turns of reads: below the limits of Stripe itself, and below whatever another address refuses."""
 
     async def retrieve(self, path: str, object_id: str, **parameters: Any) -> Json:
         """One object by its id: that one and no other."""
@@ -57,19 +70,46 @@ class Transport:
 
     async def get(self, path: str, **parameters: Any) -> Json:
         """One GET request; the answer as plain dictionaries."""
-        import stripe
-
-        outside_calls.count("stripe")
         with self.pulse.watch():
-            try:
-                response = await self._client().raw_request_async("get", path, **parameters)
-            except stripe.StripeError as error:
-                raise translated(error) from error
+            response = await self._in_turn(path, parameters)
         self.as_of = _header_time(response.headers) or self.as_of
         data: object = response.data
         if not isinstance(data, dict):
             raise Incomplete(f"Stripe: GET {path}: the answer is no object")
         return data
+
+    async def _in_turn(self, path: str, parameters: Json) -> Any:
+        """Ask when it is this request's turn, and again where that was too early.
+
+        Raises:
+            Limited: it waits too long. Everything else as `get`.
+        """
+        endpoint, end, refusals = endpoint_of(path), time.monotonic() + PATIENCE, 0
+        while True:
+            delay = self.pace.turn(endpoint)
+            if time.monotonic() + delay > end:
+                raise Limited(f"Stripe: GET {path}: too much is asked just now")
+            if delay:
+                await nap(delay)
+            try:
+                answer = await self._ask(path, parameters)
+            except Limited as error:
+                self.pace.refused(endpoint, error.limit)
+                refusals += 1
+                if refusals >= REFUSALS or (error.after or timedelta()).total_seconds() > PATIENCE:
+                    raise
+            else:
+                self.pace.accepted(endpoint)
+                return answer
+
+    async def _ask(self, path: str, parameters: Json) -> Any:
+        import stripe
+
+        outside_calls.count("stripe")
+        try:
+            return await self._client().raw_request_async("get", path, **parameters)
+        except stripe.StripeError as error:
+            raise translated(error) from error
 
     async def page(self, path: str, **parameters: Any) -> tuple[list[dict[str, Any]], str | None]:
         """A page of any list, and behind which id the next one begins; `None` when Stripe says that this is all."""
@@ -140,6 +180,8 @@ def translated(error: stripe.StripeError) -> Retryable | Refused:
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():
             return Denied(SettingsFault.STRIPE_KEY, message, status=error.http_status)
+        case stripe.RateLimitError() if getattr(error.error, "code", None) != "lock_timeout":  # that is one object's
+            return Limited(message, limit=headers.get("stripe-rate-limited-reason", ""), after=after)
         case stripe.InvalidRequestError() if "Unrecognized request URL" in message:
             # A wrong STRIPE_API_BASE must not look like customers who are gone.
             return Unavailable(message)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from lib import outside_calls
 from lib.config import Policy, Settings
 from lib.database import Database
-from lib.errors import DatabaseUnavailable, Denied, LeaseLost, OutcomeUnknown, Refused, Retryable
+from lib.errors import DatabaseUnavailable, Denied, LeaseLost, Limited, OutcomeUnknown, Refused, Retryable
 from lib.kinds import Context, Ended, elsewhere
 from lib.log import get_logger
 from lib.model import (
@@ -44,7 +44,7 @@ from lib.subscription_manager.dry import Dry, Shadow
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.pass_clock import PassClock
 from lib.subscription_manager.truth import Truth, truth_of
-from lib.subscription_manager.write_ahead import Waiting
+from lib.subscription_manager.write_ahead import Waiting, turn_later
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -251,6 +251,8 @@ class CustomerPass:
             raise
         except Refused as error:
             self._problems.append(Problem(error.reason, str(error), subject))
+        except Limited as error:
+            self._errors.append(turn_later(error))
         except Retryable as error:
             self._errors.append(error)
 
@@ -362,6 +364,8 @@ class CustomerPass:
 
 
 def _ended(error: Retryable, now: datetime) -> Waits | Failed:
+    if isinstance(error, Limited):
+        error = turn_later(error)
     if isinstance(error, Waiting):
         return Waits(now + error.delay, error.why, str(error))
     return Failed(str(error), error.after, parks=not isinstance(error, Denied))

@@ -14,13 +14,14 @@ from uuid import uuid4
 from lib import outside_calls
 from lib.config import Settings
 from lib.database import Database, due, leases, ledger
-from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, Retryable
+from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Denied, LeaseLost, Limited, Retryable
 from lib.kinds import KINDS, Context, Ended, Kind, Sides
 from lib.log import bound, get_logger
-from lib.model import Claim, Failed, Mandate, Problem
+from lib.model import Claim, Failed, Mandate, Problem, Waits
 from lib.model.report import PassReport
 from lib.policy import as_settled, settlement
 from lib.subscription_manager.news import tell_parked
+from lib.subscription_manager.write_ahead import turn_later
 
 log = get_logger()
 
@@ -88,6 +89,9 @@ class Runner:
             return _failed(kind, claim, context, Failed(str(error), at=at))
         except DatabaseUnavailable:
             raise
+        except Limited as error:
+            later = turn_later(error)
+            return Ended(Waits(claim.claimed_at + later.delay, later.why, str(later)))
         except Retryable as error:
             parks = not isinstance(error, Denied)
             return _failed(kind, claim, context, Failed(str(error), error.after, parks=parks))

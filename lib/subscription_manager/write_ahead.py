@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from lib.config import Settings
 from lib.database import Database, brake, ledger
-from lib.errors import OutcomeUnknown, Refused, Retryable, Unavailable
+from lib.errors import Limited, OutcomeUnknown, Refused, Retryable, Unavailable
 from lib.log import get_logger
 from lib.model import Payer, ServiceKey
 from lib.model.reason import WaitReason
@@ -34,6 +35,17 @@ class Waiting(Retryable):
     def __init__(self, message: str, *, why: WaitReason, delay: timedelta) -> None:
         self.why, self.delay = why, delay
         super().__init__(message)
+
+
+LATER = timedelta(seconds=5)
+"""Until a pass comes again that would have asked too much at one time, and up to three times as long: all of a burst
+would come at once."""
+
+
+def turn_later(error: Limited) -> Waiting:
+    """Too much was asked of the other side: no failure of whom the pass is about."""
+    delay = LATER * (1 + 2 * random.random())  # noqa: S311 - spreads passes, guards nothing
+    return Waiting(str(error), why=WaitReason.STRIPE_LIMITS, delay=error.after or delay)
 
 
 class Step:

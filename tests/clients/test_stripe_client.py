@@ -11,7 +11,7 @@ import respx
 import stripe
 
 from lib.config import Secret
-from lib.errors import Denied, Incomplete, NotFound, Refused, Unavailable
+from lib.errors import Denied, Incomplete, Limited, NotFound, Refused, Unavailable
 from lib.stripe_client import StripeClient
 from lib.stripe_client import transport as stripe_transport
 from lib.stripe_client.shapes import read_subscription
@@ -659,7 +659,7 @@ def refusal(kind: str, code: str | None = None, message: str = "no") -> dict[str
         (403, refusal("invalid_request_error"), Denied, "stripe_key"),
         (404, refusal("invalid_request_error", "resource_missing"), NotFound, "stripe_not_found"),
         (409, refusal("api_error"), Unavailable, None),
-        (429, refusal("invalid_request_error", "rate_limit"), Unavailable, None),
+        (429, refusal("invalid_request_error", "rate_limit"), Limited, None),
         (429, refusal("invalid_request_error", "lock_timeout"), Unavailable, None),
         (500, refusal("api_error"), Unavailable, None),
         (503, refusal("api_error"), Unavailable, None),
@@ -726,11 +726,11 @@ async def test_trouble_is_never_an_empty_list(
 ) -> None:
     """No failure may look like a customer who has no subscriptions, on the first page or a later call."""
     customer, subscription = buyer(sim)
-    sim.fail_next("GET", "/v1/subscriptions", status, times=3)
+    sim.fail_next("GET", "/v1/subscriptions", status, times=9)
     with pytest.raises(expected):
         await client.payer(customer, {subscription})
     sim.clear_faults()
-    sim.fail_next("GET", "/v1/subscriptions/sub_other", status, times=3)
+    sim.fail_next("GET", "/v1/subscriptions/sub_other", status, times=9)
     with pytest.raises(expected):
         await client.payer(customer, {"sub_other"})
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from scripts.sim.server import drop_connection
 from scripts.sim.stripe_sim.delivery import Delivery
 from scripts.sim.stripe_sim.expand import expand
+from scripts.sim.stripe_sim.limits import Limits
 from scripts.sim.stripe_sim.routes import find
 from scripts.sim.stripe_sim.store import API_VERSION, ApiError, Obj, locked
 
@@ -98,6 +99,8 @@ class StripeSim(Delivery):
         super().__init__(secret_key, webhook_secret, livemode, clock)
         self.calls: list[Call] = []
         self.down = False
+        self.limits: Limits | None = None
+        """How much is taken at one time; `None`: everything."""
         self._faults: list[_Fault] = []
         self._forbidden: list[tuple[re.Pattern[str], str | None]] = []
         self._interruptions: list[tuple[str, re.Pattern[str], Callable[[], object]]] = []
@@ -184,6 +187,7 @@ class StripeSim(Delivery):
         asked = _Remembered(method, path, params, 0, b"", request_id)
         try:
             self._admit(path, headers)
+            self._limit(method, path)
             _fail(fault, after=False)
             known = self._known(key, asked)
             if known is not None:
@@ -222,6 +226,12 @@ class StripeSim(Delivery):
         expansions = params.get("expand") or []
         answer = endpoint.run(self, obj_id, params)
         return expand(self, answer, [expansions] if isinstance(expansions, str) else expansions)
+
+    def _limit(self, method: str, path: str) -> None:
+        reason = self.limits.refuse(method, path) if self.limits is not None else None
+        if reason is not None:
+            said = "Request rate limit exceeded. Learn more about rate limits at https://docs.stripe.com/rate-limits."
+            raise ApiError(429, said, code="rate_limit", headers={"Stripe-Rate-Limited-Reason": reason})
 
     def _admit(self, path: str, headers: Mapping[str, str]) -> None:
         if self.down:
