@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
 
 from bench.ack import PLACES, Round, limit_of, medians
 from bench.costs import call_lines, month_lines
+from bench.lists import MOST as SLOWER
 from bench.plot import bars
 from bench.stage import ROOT
 
@@ -272,11 +274,37 @@ def _reads(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+SHOWN = 15
+
+
+def _lists(found: Mapping[str, Any]) -> list[str]:
+    few, many = found["sizes"]
+    lists = sorted(found["lists"], key=lambda one: -one["ratio"])
+    within = sum(one["ratio"] <= SLOWER for one in lists)
+    lines = [
+        "## Lists and screens",
+        "",
+        f"{len(lists)} requests: every list with every filter, each screen's first answer, one customer, metrics,",
+        f"the first thousand lines of a list as CSV; with {few['customers']:,} and {many['customers']:,} customers",
+        f"({many['ledger']:,} lines of the ledger, {many['events']:,} events, {many['megabytes']:,} MB, filled in",
+        f"{many['fill_seconds']} s). {within} of them take at most {SLOWER} times as long with the larger; the median",
+        f"ratio is {median(one['ratio'] for one in lists):.2f}. What grows with what it shows: the rest of a list as",
+        "CSV, a dry run over a filter, and `whatIf`, which looks at 10,000 services at most. The largest ratios:",
+        "",
+        "| request | ms with few | ms with many | ratio |",
+        "|---|---|---|---|",
+    ]
+    return lines + [
+        f"| `{one['list']}` | {one['few_ms']} | {one['many_ms']} | {one['ratio']} |" for one in lists[:SHOWN]
+    ]
+
+
 PARTS: dict[str, Part] = {
     "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
     "cold": Part("bench.cold", (), ("--rounds", "1"), _cold),
     "burst": Part("bench.burst", (), ("--customers", "50", "--events", "500"), _burst),
     "sweep": Part("bench.sweep", (), ("--sizes", "200", "1000"), _sweep),
+    "lists": Part("bench.lists", (), ("--customers", "1000", "5000", "--rounds", "2"), _lists),
     "costs": Part("bench.costs", (), ("--rounds", "2", "--customers", "100"), _costs),
     "machines": Part("bench.machines", (), ("--hosts", "1", "2", "--customers", "30"), _machines),
     "reads": Part("bench.reads", (), ("--processes", "1", "2", "--seconds", "3"), _reads),
