@@ -17,6 +17,7 @@ async def begin(ask: Ask[bodies.Buy]) -> Answer | Response:
     A posted HTML form with the same fields is answered by 303 to Stripe's page.
     """
     bridge = current()
+    await bridge.stir()
     begun = await session.begin(entrance.shop(bridge), ask.given, entrance.caller(ask))
     stir = BackgroundTask(bridge.stir)
     if is_form(ask.request):

@@ -46,9 +46,9 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
         while received := source.recv(65536):
             target.sendall(received)
     for one in (source, target):
-        with suppress(OSError):
+        with suppress(OSError):  # the other direction may have ended it
             one.shutdown(socket.SHUT_RDWR)
-            one.close()
+    source.close()  # each direction closes the one that it reads
 
 
 @contextmanager

@@ -139,6 +139,7 @@ async def act(ask: Ask[bodies.Events]) -> Any:
     that one came back. Of a filter: `dryRun` first, then `expected` and `asOf`.
     """
     bridge, given = current(), ask.given
+    await bridge.stir()
     match given:
         case bodies.ReplayThese():
             return await _replay(ask.actor, given)

@@ -180,6 +180,7 @@ async def _plain(rows: AsyncIterator[Any], columns: Sequence[str]) -> AsyncItera
 async def act(ask: Ask[bodies.OrderAct]) -> Answer:
     """Refund an order; or what a person, a bank or a courier says of an offline one, once for each key."""
     bridge, given = current(), ask.given
+    await bridge.stir()
     till = Till(bridge.settings, bridge.db, ask.actor, _key(ask.request), ask.scope.collects)
     match given:
         case bodies.CreateOrder():

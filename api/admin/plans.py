@@ -49,6 +49,7 @@ async def create(ask: Ask[bodies.PutMapping]) -> ChangePreview | Answer:
 async def change(ask: Ask[bodies.PutMapping]) -> ChangePreview | Answer:
     """A mapping as it is to be: with `dryRun` what that would do, with the `asOf` of that exactly this."""
     bridge, given = current(), ask.given
+    await bridge.stir()
     row = {name: getattr(given, name) for name in plans.WRITTEN}
     if given.dry_run:
         return await plans.preview(bridge, ask.actor, row)
@@ -58,6 +59,7 @@ async def change(ask: Ask[bodies.PutMapping]) -> ChangePreview | Answer:
 async def remove(ask: Ask[bodies.MappingKey]) -> ChangePreview | Answer:
     """Take a mapping away: who lives by it is kept as it is, and parked until somebody confirms."""
     bridge, given = current(), ask.given
+    await bridge.stir()
     row = {"billing_provider": given.billing_provider, "billing_plan_id": given.billing_plan_id}
     if given.dry_run:
         return await plans.preview(bridge, ask.actor, row, delete=True)

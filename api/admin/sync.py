@@ -14,6 +14,7 @@ from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 async def sync(ask: Ask[bodies.Sync]) -> PassView | Answer:
     """`{"subscriptionId"}` or `{"customerId"}`, optionally `"dryRun"`; or `{"all": true}`."""
     bridge, given = current(), ask.given
+    await bridge.stir()
     if given.all:
         begun = await bridge.begin_everything(ask.actor)
         background = BackgroundTask(bridge.sweep_quietly, deadline=work_deadline())

@@ -123,6 +123,7 @@ async def _lines(given: Filter) -> AsyncIterator[tuple[Any, ...]]:
 async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     """`{"action", "customerId" | "subscriptionId", "reason", "until", "hold", "confirm"}`: what the pass then did."""
     bridge, given = current(), ask.given
+    await bridge.stir()  # before what is done here makes something due, and after it again, should this process die
     if isinstance(given, bodies.ReleaseBrake):
         released = await hand.release_brake(bridge, ask.actor, given)
         background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())

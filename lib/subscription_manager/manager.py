@@ -114,7 +114,10 @@ class SubscriptionManager:
         return await self.lookout.rests() if runtime_cache.current() is not None else None
 
     async def stir(self) -> None:
-        """Tell the cron, wherever it runs, that something may have become due."""
+        """Tell the cron, wherever it runs, that something may have become due, or is about to.
+
+        A webhook says so after its answer, all others before they write too: whoever dies in between is met at once.
+        """
         if runtime_cache.current() is not None:
             await self.lookout.stir()
 
@@ -304,6 +307,7 @@ class SubscriptionManager:
         self._insist_ours(customer_id)
         if dry_run:
             return await self.reconciler.foresee(customer_id, Mandate(str(uuid4()), await self.db.now(), actor=actor))
+        await self.stir()  # should this process die in between, the cron goes on
         try:
             return await self._reconcile_now(customer_id, actor, edit)
         finally:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 import lib.runtime_cache
 from lib.policy import quiet
 from lib.runtime_cache import RuntimeCache
-from scripts._functions import functions_app
+from scripts._functions import ROOT, function_files, functions_app, load_function
 from scripts.sim.cache_sim import PATH, CacheSim
 from scripts.sim.server import serve
 from tests.gateway import Gateway, gateway
@@ -178,6 +178,13 @@ async def test_whatever_a_person_does_is_told(installed: Installation, route: st
     assert await installed.asks(**pages)
 
 
+def test_every_function_that_writes_says_so() -> None:
+    """Whoever takes more than GET tells the cron; the webhook by its drain, and three make nothing due."""
+    silent = {"api/webhook.py", "api/portal.py", "api/admin/customers.py", "api/admin/dashboard.py"}
+    writing = {path for path in function_files() if set(load_function(ROOT, path).verbs) - {"GET"}}
+    assert {str(path) for path in writing if ".stir" not in (ROOT / path).read_text()} == silent
+
+
 async def test_a_sweep_is_told_too(installed: Installation) -> None:
     """It has looked itself: what it made due is run by the next cron, and with nothing due the database sleeps on."""
     world = installed.world
@@ -325,6 +332,44 @@ async def test_a_burst_is_told_once(installed: Installation) -> None:
             world.buy(customer)
         await asyncio.gather(*(world.deliver(client, event) for event in world.stripe.events[-60:]))
     assert installed.cache.calls.count("POST") == 1
+
+
+async def test_an_act_is_met_though_its_process_died(installed: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that a person asked for dies in its middle: the cron goes on with it once its lease is over."""
+    world = installed.world
+    customer = world.customer()
+    world.buy(customer)
+    assert await installed.asks()
+
+    async def die(*_: Any, **__: Any) -> Any:
+        monkeypatch.setattr("lib.runtime_cache.RuntimeCache.write", die)  # the dead say nothing more
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lib.subscription_manager.runner.Runner.run", die)
+        async with installed.instance() as client:
+            with pytest.raises(asyncio.CancelledError):
+                await client.post("/api/admin/sync", json={"customerId": customer}, headers=ADMIN)
+    monkeypatch.undo()
+    (row,) = world.due()
+    assert row["lease_id"] is not None
+    installed.wait(60)
+    assert (await installed.cron())["passes"] >= 1
+    assert world.panel.world()["websites"] == 1
+
+
+async def test_a_warm_instance_outlives_a_suspend(installed: Installation) -> None:
+    """Neon cuts every connection off when it falls asleep: the same process finds it awake again at its next look."""
+    world = installed.world
+    async with installed.instance() as client:
+        for _ in range(2):
+            answer = await client.get("/api/cron/drain", headers=BEARER)
+            assert (answer.status_code, "restsUntil" in answer.json()) == (200, False)
+            world.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            installed.wait(QUARTER)
 
 
 async def test_the_connect_is_tried_again_while_the_database_wakes(installed: Installation) -> None:

@@ -114,6 +114,7 @@ class Story(RuleBasedStateMachine):
         self.last_event = NOW - 100_000
         self.rest: object = None
         self.stir: object = None
+        self.copy: tuple[object, object] = (None, None)
         self.looks: list[float] = []
         self.late: list[tuple[float, bool]] = []
 
@@ -181,6 +182,17 @@ class Story(RuleBasedStateMachine):
         setattr(self, which, None)
         if which == "stir":
             self.due = {row: (at, False) for row, (at, _) in self.due.items()}
+
+    @rule()
+    def remember(self) -> None:
+        """A copy of the cache is taken."""
+        self.copy = self.rest, self.stir
+
+    @rule()
+    def go_back(self) -> None:
+        """The cache shows what it held before; stirs that it shows no more count as untold."""
+        self.rest, self.stir = self.copy
+        self.due = {row: (at, False) for row, (at, _) in self.due.items()}
 
     @rule()
     def garble(self) -> None:
