@@ -24,7 +24,7 @@ A nudge that comes during the pass makes it run again. The database's modules kn
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +36,7 @@ from lib.model.shard import shard_of
 
 if TYPE_CHECKING:
     from lib.database import Database
+    from lib.database.connection import Beside, Write
     from lib.enhance_client import EnhanceClient
     from lib.model.report import PassReport
     from lib.stripe_client import StripeClient
@@ -93,6 +94,8 @@ class Ended:
     """What the log says of it besides."""
     report: PassReport | None = None
     """What whoever asked for it is told."""
+    unwritten: Sequence[Write | Beside] = ()
+    """What is written down together with its end."""
 
 
 Run = Callable[[Claim, Context], Awaitable[Ended]]

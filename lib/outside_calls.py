@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from lib.errors import Denied, Retryable
 
 _current: ContextVar[Counter[str] | None] = ContextVar("outside_calls", default=None)
+
+_before: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("before_outside_calls", default=None)
 
 FORBIDDEN = 403
 
@@ -28,6 +30,23 @@ def count(side: str) -> None:
     counter = _current.get()
     if counter is not None:
         counter[side] += 1
+
+
+@contextmanager
+def preceded_by(work: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Have this done before each call of the present task inside the block, and let the call wait for it."""
+    token = _before.set(work)
+    try:
+        yield
+    finally:
+        _before.reset(token)
+
+
+async def precede() -> None:
+    """Do what is to be done before the call that comes now."""
+    work = _before.get()
+    if work is not None:
+        await work()
 
 
 @dataclass(slots=True)

@@ -13,13 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from psycopg.rows import DictRow
-
 from lib.database import ledger
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Write
 from lib.database.keys import as_text, id_in, whose
+from lib.database.leases import held
 from lib.database.previews import digest_of
-from lib.database.tallies import LIVE
 from lib.errors import Declined
 from lib.model import ActionKind
 from lib.model.reason import Rule
@@ -59,34 +57,6 @@ class Brake:
     """The first of these: customer_id, subscription_id, slot, kind, plan."""
 
 
-_WHICH: dict[Counts, str] = {
-    "suspensions": "i.kind IN ('suspend', 'terminate')",
-    # As the index has them: a list that is a parameter would not be looked up there.
-    "moves": f"i.kind = 'change_plan' AND i.rule IN ({', '.join(repr(str(rule)) for rule in sorted(UNASKED_MOVES))})",
-}
-
-_COUNT = """
-    WITH begun AS MATERIALIZED (
-        SELECT i.action_id, i.kind, i.provider, i.subscription_id, i.slot FROM actions i, brake b
-        WHERE {which} AND i.state = 'intent' AND b.counts = %(counts)s
-            AND i.at > greatest(statement_timestamp() - %(window)s, b.released_at)
-            AND i.facts ->> 'brake' IS DISTINCT FROM 'let_pass'
-    ), recent AS (
-        -- Looked up one by one: as a join the planner would read the whole ledger for it.
-        SELECT * FROM begun
-        WHERE (SELECT true FROM actions f WHERE f.action_id = begun.action_id AND f.state = 'failed') IS NULL
-    )
-    SELECT b.engaged_at, b.reason,
-        (SELECT count(*) FROM (SELECT FROM services WHERE state = 'live' LIMIT %(enough)s) AS l) AS live,
-        (SELECT count(*)
-            FROM (SELECT DISTINCT provider, subscription_id, slot FROM recent WHERE kind = 'suspend') AS r
-            WHERE 'live' <> (SELECT state FROM services AS s WHERE (s.provider, s.subscription_id, s.slot)
-                = (r.provider, r.subscription_id, r.slot))) AS were_live,
-        (SELECT count(*) FROM recent) AS recent
-    FROM brake b WHERE b.counts = %(counts)s
-"""
-"""Suspensions wait for each other's lock while this runs: it must not read the whole ledger."""
-
 _NAMES: dict[Counts, str] = {
     "suspensions": "suspensions or terminations",
     "moves": "moves to another plan that no change at Stripe asked for",
@@ -100,93 +70,51 @@ def counted(entry: ledger.Entry) -> Counts | None:
     return "moves" if entry.kind == ActionKind.CHANGE_PLAN and entry.rule in UNASKED_MOVES else None
 
 
-async def intend_braked(
-    db: Database, entry: ledger.Entry, lease_id: str, counts: Counts, *, most: int, percent: int
-) -> tuple[bool, str | None]:
+_INTEND = f"""
+    WITH verdict AS MATERIALIZED (
+        SELECT * FROM brake_verdict(%(counts)s, %(action)s, %(provider)s, %(customer)s, %(subscription)s, %(slot)s,
+            %(kind)s, %(plan)s, %(most)s, %(percent)s, %(window)s, %(let_pass_for)s, %(meaningful)s, %(enough)s,
+            %(lock)s, %(words)s)
+    ), written AS ({ledger.insert_of("CASE WHEN let_pass THEN %(let_pass)s::jsonb ELSE %(rows)s::jsonb END", "verdict")}
+        WHERE passes AND {held(begins=True)}
+        ON CONFLICT (action_id, state) DO NOTHING RETURNING 1
+    )
+    SELECT passes, engaged, EXISTS (SELECT FROM written) OR EXISTS (
+        SELECT FROM actions WHERE action_id = %(action)s AND state = 'intent') AS written
+    FROM verdict
+"""
+
+
+def intending_braked(entry: ledger.Entry, lease_id: str, counts: Counts, *, most: int, percent: int) -> Write:
     """Write the intent of what is counted, unless the brake is engaged or engages by it.
 
-    What a release has shown as waiting passes, and is not counted.
-
-    Returns:
-        Whether it was written; else why not. The second is set by the very call that engaged the brake, too.
-
-    Raises:
-        LeaseLost: another process may hold this customer now.
+    What a release has shown as waiting passes, and is not counted. A row: `passes`; `engaged`, why, by the very call
+    that engaged the brake; `written`, false where it passes and another process may hold this customer now.
     """
-    async with db.transaction() as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        if await _lets_pass(connection, entry):
-            entry = replace(entry, facts={**(entry.facts or {}), "brake": "let_pass"})
-        else:
-            row = await _count(connection, counts, most=most, percent=percent)
-            if row["engaged_at"] is not None:
-                await _stop(connection, entry, counts)
-                return False, None
-            # What was suspended in the window was live before it, and counts into the hundred.
-            base = row["live"] + row["were_live"]
-            limit = min(most, base * percent // 100) if base >= LIVE_FOR_PERCENT else most
-            if row["recent"] >= limit:
-                await _stop(connection, entry, counts)
-                return False, await _engage(connection, counts, row["recent"])
-        await ledger.add_intent(connection, entry, lease_id)
-        return True, None
-
-
-async def _count(connection: Connection, counts: Counts, *, most: int, percent: int) -> DictRow:
-    # As many live services as make the percentage reach `most`: how many more there are changes nothing.
-    enough = max(LIVE_FOR_PERCENT, -(-most * 100 // percent) if percent else 0)
-    cursor = await connection.execute(
-        _COUNT.format(which=_WHICH[counts]), {"counts": counts, "window": WINDOW, "enough": enough}
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return row
-
-
-async def _engage(connection: Connection, counts: Counts, recent: int) -> str:
-    cursor = await connection.execute(
-        f"""
-        UPDATE brake SET engaged_at = clock_timestamp(),
-            reason = %(recent)s || ' ' || %(name)s || ' within an hour, ' || {LIVE} || ' services live'
-        WHERE counts = %(counts)s RETURNING reason
-        """,
-        {"counts": counts, "recent": str(recent), "name": _NAMES[counts]},
-    )
-    engaged = await cursor.fetchone()
-    assert engaged is not None
-    return str(engaged["reason"])
-
-
-def _which(entry: ledger.Entry) -> dict[str, object]:
     assert entry.service is not None
-    return {
-        **whose(entry.customer),
-        "subscription": entry.service.subscription_id,
-        "slot": entry.service.slot,
-        "kind": str(entry.kind),
-        "plan": str((entry.facts or {}).get("plan") or ""),
-    }
-
-
-async def _lets_pass(connection: Connection, entry: ledger.Entry) -> bool:
-    """Whether a release was shown just this: the same change of the same service, to the same plan."""
-    cursor = await connection.execute(
-        "SELECT 1 FROM braked WHERE provider = %(provider)s AND subscription_id = %(subscription)s AND slot = %(slot)s"
-        " AND kind = %(kind)s AND plan = %(plan)s AND released_at > clock_timestamp() - %(for)s",
-        {**_which(entry), "for": LET_PASS_FOR},
-    )
-    return await cursor.fetchone() is not None
-
-
-async def _stop(connection: Connection, entry: ledger.Entry, counts: Counts) -> None:
-    await connection.execute(
-        """
-        INSERT INTO braked (provider, customer_id, subscription_id, slot, counts, kind, plan)
-        VALUES (%(provider)s, %(customer)s, %(subscription)s, %(slot)s, %(counts)s, %(kind)s, %(plan)s)
-        ON CONFLICT (provider, subscription_id, slot, kind) DO UPDATE SET plan = excluded.plan,
-            stopped_at = clock_timestamp(), released_at = NULL
-        """,
-        {**_which(entry), "counts": counts},
+    return Write(
+        _INTEND,
+        {
+            **whose(entry.customer),
+            "subscription": entry.service.subscription_id,
+            "slot": entry.service.slot,
+            "kind": str(entry.kind),
+            "plan": str((entry.facts or {}).get("plan") or ""),
+            "counts": counts,
+            "action": entry.action_id,
+            "most": most,
+            "percent": percent,
+            "window": WINDOW,
+            "let_pass_for": LET_PASS_FOR,
+            "meaningful": LIVE_FOR_PERCENT,
+            # As many live services as make the percentage reach `most`: how many more there are changes nothing.
+            "enough": max(LIVE_FOR_PERCENT, -(-most * 100 // percent) if percent else 0),
+            "lock": _LOCK,
+            "words": _NAMES[counts],
+            "rows": ledger.rows_of([entry]),
+            "let_pass": ledger.rows_of([replace(entry, facts={**(entry.facts or {}), "brake": "let_pass"})]),
+            "lease": lease_id,
+        },
     )
 
 

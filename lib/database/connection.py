@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -41,6 +42,19 @@ _CONFLICT = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailur
 Connection = psycopg.AsyncConnection[DictRow]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A statement that may be sent together with others."""
+
+    statement: str
+    parameters: Mapping[str, Any]
+
+
+Beside = Callable[[Connection], Awaitable[None]]
+"""What is written in the same transaction as something else, by statements of its own."""
+
 
 _OUTDATED = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 
@@ -94,12 +108,45 @@ class Database:
             DatabaseUnfit: it answers, and this role may not do what is needed.
             SchemaOutdated: a table or column is missing.
         """
+
+        async def run(connection: Connection) -> list[DictRow]:
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else []
+
+        return await self._repeating(run, PATIENCE if patience is None else patience)
+
+    async def exchange(self, writes: Sequence[Write]) -> list[list[DictRow]]:
+        """Run statements in one transaction and in one round trip, however many they are; the rows of each.
+
+        They go as one text, with the values in it: only so does a server take several at once. It is sent again as
+        `rows` sends one.
+
+        Raises:
+            As `rows`; then nothing of it was written, or nobody knows.
+        """
+        if len(writes) == 1:
+            return [await self.rows(writes[0].statement, writes[0].parameters)]
+
+        async def run(connection: Connection) -> list[list[DictRow]]:
+            # Without BEGIN: what comes in one text is one transaction, and no other one can be left open by it.
+            async with psycopg.AsyncClientCursor(connection, row_factory=dict_row) as cursor:
+                said = [cursor.mogrify(write.statement, write.parameters) for write in writes]
+                await cursor.execute(";\n".join(said).encode())
+                found = []
+                for _ in writes:
+                    found.append(await cursor.fetchall() if cursor.description else [])
+                    cursor.nextset()
+                return found
+
+        return await self._repeating(run, PATIENCE)
+
+    async def _repeating(self, run: Callable[[Connection], Awaitable[T]], patience: float) -> T:
+        """Run something on a connection, and again when it was undone for a reason that is none of its own."""
         for left in reversed(range(TRIES)):
             async with self._translated(), self._open() as pool, pool.connection(timeout=CONNECT_TIMEOUT) as connection:
                 try:
-                    async with asyncio.timeout(PATIENCE if patience is None else patience):
-                        cursor = await connection.execute(statement, parameters)
-                        return await cursor.fetchall() if cursor.description else []
+                    async with asyncio.timeout(patience):
+                        return await run(connection)
                 except psycopg.Error as error:
                     if not left or not await _worth_another(error, connection, pool):
                         raise

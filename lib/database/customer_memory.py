@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lib.database.connection import Database
@@ -9,61 +10,23 @@ from lib.database.keys import whose
 from lib.database.services import read_time, service_of
 from lib.model import ActionKind, Catalogue, CustomerKey, Intent, Memory, PlanMapping, PlanRule, ServiceKey, recalled
 
-_LOAD = """
-    SELECT
-        (SELECT to_jsonb(c) FROM customers c
-         WHERE provider = %(provider)s AND customer_id = %(customer)s) AS customer,
-        (SELECT coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.subscription_id, s.slot), '[]')
-         FROM services s WHERE provider = %(provider)s AND customer_id = %(customer)s) AS services,
-        (SELECT coalesce(jsonb_agg(jsonb_build_object(
-             'action_id', i.action_id, 'kind', i.kind, 'subscription_id', i.subscription_id, 'slot', i.slot,
-             'facts', i.facts, 'at', i.at, 'lost_at', u.at,
-             'answered', coalesce((u.facts ->> 'answered')::boolean, false)) ORDER BY i.id), '[]')
-         FROM actions i
-         LEFT JOIN actions u ON u.action_id = i.action_id AND u.state = 'unknown'
-         WHERE i.provider = %(provider)s AND i.customer_id = %(customer)s AND i.state = 'intent'
-            AND NOT EXISTS (
-                SELECT FROM actions e WHERE e.action_id = i.action_id AND e.state IN ('applied', 'failed'))
-        ) AS intents,
-        (SELECT coalesce(jsonb_agg(jsonb_build_array(subscription_id, status) ORDER BY dispute_id), '[]')
-         FROM disputes
-         WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
-            AND NOT waived) AS disputes,
-        (SELECT coalesce(jsonb_agg(invoice_id), '[]') FROM (
-            -- One of several payments of a bill is not the whole bill.
-            SELECT invoice_id FROM refunds
-            WHERE provider = %(provider)s AND customer_id = %(customer)s AND invoice_id IS NOT NULL AND NOT waived
-            GROUP BY invoice_id HAVING bool_or(charge_refunded)
-                AND coalesce(sum(amount) FILTER (WHERE status NOT IN ('failed', 'canceled')) >= max(invoice_paid), true)
-         ) AS whole) AS refunded,
-        (SELECT coalesce(jsonb_object_agg(subscription_id, fingerprint), '{}') FROM subscriptions
-         WHERE provider = %(provider)s AND customer_id = %(customer)s) AS fingerprints,
-        (SELECT coalesce(jsonb_agg(DISTINCT subscription_id), '[]') FROM events
-         WHERE provider = %(provider)s AND customer_id = %(customer)s AND subscription_id IS NOT NULL
-            AND outcome = 'accepted' AND received_at > now() - interval '3 days') AS named,
-        (SELECT coalesce(jsonb_object_agg(subscription_id, quantity_let_pass), '{}') FROM subscriptions
-         WHERE provider = %(provider)s AND customer_id = %(customer)s AND quantity_let_pass IS NOT NULL
-        ) AS let_pass,
-        (SELECT coalesce(jsonb_agg(subscription_id), '[]') FROM subscriptions
-         WHERE provider = %(provider)s AND customer_id = %(customer)s AND closed) AS closed,
-        (SELECT max(received_at) FROM events
-         WHERE provider = %(provider)s AND customer_id = %(customer)s AND type LIKE 'checkout.session.%%'
-        ) AS session_event_at,
-        (SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') FROM plan_mappings m
-         WHERE billing_provider = %(provider)s) AS mappings,
-        (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM plan_rules r
-         WHERE billing_provider = %(provider)s) AS rules
-"""
+_LOAD = "SELECT customer_memory(%(provider)s, %(customer)s) AS memory"
+"""What is read stands in the migrations, where a claim reads it as well."""
 
 
 async def load(db: Database, whom: CustomerKey) -> tuple[Memory, Catalogue]:
     """The customer with their services and unfinished actions, and what the operator sells; empty when unknown."""
     row = await db.row(_LOAD, whose(whom))
     assert row is not None
-    return _memory(row, whom), _catalogue(row)
+    return recall(row["memory"], whom)
 
 
-def _memory(row: dict[str, Any], whom: CustomerKey) -> Memory:
+def recall(found: Mapping[str, Any], whom: CustomerKey) -> tuple[Memory, Catalogue]:
+    """The same of what a claim has brought along."""
+    return _memory(found, whom), _catalogue(found)
+
+
+def _memory(row: Mapping[str, Any], whom: CustomerKey) -> Memory:
     customer = row["customer"] or {}
     return Memory(
         customer_id=whom.id,
@@ -81,16 +44,16 @@ def _memory(row: dict[str, Any], whom: CustomerKey) -> Memory:
         intents=tuple(_intent(i) for i in row["intents"]),
         disputes=tuple((subscription_id, status) for subscription_id, status in row["disputes"]),
         refunded_invoices=frozenset(row["refunded"]),
-        fingerprints=row["fingerprints"],
-        closed=frozenset(row["closed"]),
+        fingerprints={subscription_id: fingerprint for subscription_id, fingerprint, _, _ in row["said"]},
+        closed=frozenset(subscription_id for subscription_id, _, _, closed in row["said"] if closed),
         erased=customer.get("erased_at") is not None,
         named=frozenset(row["named"]),
-        let_pass=row["let_pass"],
-        session_event_at=row["session_event_at"],
+        let_pass={subscription_id: let for subscription_id, _, let, _ in row["said"] if let is not None},
+        session_event_at=read_time(row["session_event_at"]),
     )
 
 
-def _catalogue(row: dict[str, Any]) -> Catalogue:
+def _catalogue(row: Mapping[str, Any]) -> Catalogue:
     mappings = {m["billing_plan_id"]: _mapping(m) for m in row["mappings"]}
     rules = tuple(
         PlanRule(r["base_plan_id"], r["addon_plan_id"], r["min_quantity"], r["enhance_plan_id"]) for r in row["rules"]

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from lib.database import due
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Write
 from lib.database.keys import as_text, whose
-from lib.database.leases import Alone, held, insist
+from lib.database.leases import Alone, held
 from lib.model import CustomerKey, Memory, Priority
 from lib.model.provider import Provider
 
@@ -58,7 +58,6 @@ _REMEMBER = f"""
             THEN excluded.org_name ELSE customers.org_name END,
         login_id = excluded.login_id, member_id = excluded.member_id,
         welcomed_at = CASE WHEN %(welcomed)s THEN coalesce(customers.welcomed_at, now()) END, updated_at = now()
-    RETURNING 1
 """
 
 _LINK = f"""
@@ -80,19 +79,14 @@ _ERASE = f"""
 """
 
 
-async def remember_customer(
-    db: Database, memory: Memory, lease_id: str, *, livemode: bool, named: bool = False
-) -> None:
-    """Write the customer's row as it now is in `memory`.
+def remembering_customer(memory: Memory, lease_id: str, *, livemode: bool, named: bool = False) -> Write:
+    """Write the customer's row as it now is in `memory`, as the holder of the lease.
 
     Args:
         named: the organisation was given this name just now. Else a name that a sweep has found there meanwhile, and
             that the next pass is to correct, stays.
-
-    Raises:
-        LeaseLost: another process holds this customer now.
     """
-    insist(await db.rows(_REMEMBER, {**_row(memory, lease_id, livemode), "named": named}))
+    return Write(_REMEMBER, {**_row(memory, lease_id, livemode), "named": named})
 
 
 async def link_customer(alone: Alone, memory: Memory, *, livemode: bool) -> bool:

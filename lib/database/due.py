@@ -5,7 +5,7 @@ All dates are the database's own clock, which every process shares.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from lib.database import ledger
-from lib.database.connection import Connection, Database
-from lib.database.leases import LEASE
+from lib.database.connection import Beside, Connection, Database, Write
+from lib.database.leases import LEASE, held, together
 from lib.model import Claim, Lane, Nudge, Priority, Settlement
 from lib.model.reason import SettingsFault
 
@@ -42,38 +42,12 @@ KEPT_FOR = timedelta(minutes=1)
 FREE = "(leased_until IS NULL OR leased_until <= statement_timestamp())"
 """What a row is that nobody works on."""
 
-_THIS = f"""
-    FROM due WHERE kind = %(kind)s AND key = %(key)s AND lane = %(lane)s
-        AND (due_at <= statement_timestamp() OR %(force)s) AND {FREE}
-"""
 _OF_PRIORITY = (
     f"FROM due WHERE lane = {{lane}} AND priority = {{priority}} AND due_at <= statement_timestamp() AND {FREE}"
 )
 """Equal to each priority, and not just sorted by it: so the index finds where the due ones of it begin and end."""
 
-_PICK = "SELECT kind, key {rows} ORDER BY due_at LIMIT {places} FOR UPDATE OF due SKIP LOCKED"
-
-_PICK_THIS = "picked AS ({})".format(_PICK.format(rows=_THIS, places="(SELECT places FROM room)"))
-_PICK_DUE = ", ".join(
-    (
-        "ahead AS ({})".format(
-            _PICK.format(
-                rows=_OF_PRIORITY.format(lane="%(lane)s", priority="%(first)s"), places="(SELECT places FROM room)"
-            )
-        ),
-        "behind AS ({})".format(
-            _PICK.format(
-                rows=_OF_PRIORITY.format(lane="%(lane)s", priority="1 - %(first)s"),
-                places="(SELECT places - (SELECT count(*) FROM ahead) FROM room)",
-            )
-        ),
-        "picked AS (SELECT * FROM ahead UNION ALL SELECT * FROM behind)",
-    )
-)
-
 _TAKEN = "(SELECT count(*) FROM due WHERE lane = {lane} AND leased_until > statement_timestamp())"
-
-_LOOK = f"SELECT {_TAKEN.format(lane='%(lane)s')} < %(concurrency)s AND EXISTS (SELECT {{rows}}) AS worth_it"
 
 _OPENINGS = f"""
     SELECT l.lane, waiting.passes FROM unnest(%(lanes)s::text[], %(places)s::integer[]) AS l (lane, places),
@@ -87,27 +61,11 @@ _OPENINGS = f"""
     WHERE waiting.passes > 0
 """
 
-_LOCK = """
-    SELECT set_config('idle_in_transaction_session_timeout', '10s', true), set_config('lock_timeout', '20s', true),
-        pg_advisory_xact_lock(%(lock)s)
-"""
-"""A process that is frozen while it holds the lock is cut off, and those who wait get their turn."""
-
 _CLAIM = """
-    WITH room AS (
-        SELECT greatest(0, least(%(limit)s, %(concurrency)s - count(*))) AS places
-        FROM due WHERE lane = %(lane)s AND leased_until > statement_timestamp()
-    ), {picked}
-    UPDATE due
-    SET lease_id = gen_random_uuid(), leased_until = statement_timestamp() + %(lease)s
-    -- The limit a second time, as a number: else the planner expects a tenth of the queue, and reads all of it.
-    FROM (SELECT * FROM picked LIMIT %(limit)s) AS picked
-    WHERE due.kind = picked.kind AND due.key = picked.key
-    RETURNING due.kind, due.key, due.lease_id::text, due.generation, due.attempts,
-        due.parked_reason, due.retry_at, statement_timestamp() AS claimed_at
+    SELECT * FROM claim_due(%(lane)s, %(places)s, %(most)s, %(first)s::smallint, %(lease)s, %(lock)s,
+        %(kind)s, %(key)s, %(force)s)
 """
-"""Everybody waits for the lock while one of these runs, so they must find their rows by an index. `clock_timestamp()`
-could not be looked up in one; the time of the statement is the same here, because the lock was taken before it."""
+"""What it does stands in the migrations: the backend keeps the plans of a function, of a statement it does not."""
 
 
 async def openings(db: Database, places: Mapping[Lane, int]) -> dict[Lane, int]:
@@ -129,8 +87,7 @@ async def claim(
     Args:
         prefer: the priority that goes first; the other one takes what room it leaves.
     """
-    rows = _OF_PRIORITY.format(lane="%(lane)s", priority="ANY('{0, 1}')")
-    return await _claim(db, lane, rows, _PICK_DUE, concurrency=concurrency, limit=limit, first=prefer.value)
+    return await _claim(db, lane, concurrency, most=limit, first=prefer)
 
 
 async def due_of(db: Database, kinds: Sequence[str]) -> list[Nudge]:
@@ -151,33 +108,35 @@ async def claim_this(db: Database, wanted: Nudge, *, concurrency: int, force: bo
     Args:
         force: also while its time has not come, or parked (an admin asks for a pass now).
     """
-    found = await _claim(
-        db,
-        wanted.lane,
-        _THIS,
-        _PICK_THIS,
-        concurrency=concurrency,
-        limit=1,
-        kind=wanted.kind,
-        key=wanted.key,
-        force=force,
-    )
+    found = await _claim(db, wanted.lane, concurrency, this=wanted, force=force)
     return found[0] if found else None
 
 
-async def _claim(db: Database, lane: Lane, rows: str, picked: str, **parameters: Any) -> list[Claim]:
-    """A look without the lock comes first: with every event somebody asks, and mostly there is no room."""
-    parameters |= {"lane": lane.value, "lease": LEASE}
-    look = await db.row(_LOOK.format(rows=rows), parameters)
-    if not look or not look["worth_it"]:
-        return []
-
-    async def take(connection: Connection) -> list[Claim]:
-        await connection.execute(_LOCK, {"lock": _CLAIM_LOCKS[lane]})
-        cursor = await connection.execute(_CLAIM.format(picked=picked), parameters)
-        return [Claim(**row) for row in await cursor.fetchall()]
-
-    return await db.transact(take)
+async def _claim(
+    db: Database,
+    lane: Lane,
+    places: int,
+    *,
+    most: int = 1,
+    first: Priority = Priority.ASKED,
+    this: Nudge | None = None,
+    force: bool = False,
+) -> list[Claim]:
+    rows = await db.rows(
+        _CLAIM,
+        {
+            "lane": lane.value,
+            "places": places,
+            "most": most,
+            "first": first.value,
+            "lease": LEASE,
+            "lock": _CLAIM_LOCKS[lane],
+            "kind": this.kind if this else None,
+            "key": this.key if this else None,
+            "force": force,
+        },
+    )
+    return [Claim(**{**row, "lease_id": str(row["lease_id"])}) for row in rows]
 
 
 _SETTLE = """
@@ -185,15 +144,15 @@ _SETTLE = """
         lease_id = NULL, leased_until = NULL, attempts = %(attempts)s, retry_at = %(retry_at)s,
         last_error = %(error)s,
         waits_for = %(waits_for)s,
-        due_at = CASE WHEN %(nudged)s THEN clock_timestamp() ELSE %(due_at)s END,
+        due_at = CASE WHEN generation <> %(seen)s THEN clock_timestamp() ELSE %(due_at)s END,
         dated = %(due_at)s::timestamptz IS NOT NULL,
-        priority = CASE WHEN %(nudged)s OR NOT %(answered)s THEN priority ELSE %(routine)s END,
+        priority = CASE WHEN generation <> %(seen)s OR NOT %(answered)s THEN priority ELSE %(routine)s END,
         parked_reason = CASE WHEN %(keeps)s THEN parked_reason ELSE %(reason)s END,
         problems = CASE WHEN %(keeps)s THEN problems ELSE %(problems)s END,
         parked_at = CASE WHEN %(keeps)s THEN parked_at WHEN %(reason)s::text IS NULL THEN NULL
             WHEN parked_reason = %(reason)s THEN parked_at ELSE clock_timestamp() END,
         rested_at = CASE WHEN %(rested)s THEN clock_timestamp() ELSE rested_at END,
-        batch_id = CASE WHEN %(nudged)s THEN batch_id END,
+        batch_id = CASE WHEN generation <> %(seen)s THEN batch_id END,
         updated_at = clock_timestamp()
     WHERE lease_id = %(lease)s
 """
@@ -202,8 +161,8 @@ _SETTLE = """
 FAILED = "failed"
 """Why a pass failed that names no reason: another side was away, or something unforeseen."""
 
-_COUNT_FAILURE = """
-    INSERT INTO metric_totals (name, labels, value) VALUES ('failures', ARRAY[%(why)s::text], 1)
+_COUNT_FAILURE = f"""
+    INSERT INTO metric_totals (name, labels, value) SELECT 'failures', ARRAY[%(why)s::text], 1 WHERE {held()}
     ON CONFLICT (name, labels) DO UPDATE SET value = metric_totals.value + 1
 """
 
@@ -222,7 +181,8 @@ async def settle(
     settled: Settlement,
     *,
     notes: Sequence[ledger.Entry] = (),
-    beside: Callable[[Connection], Awaitable[None]] | None = None,
+    beside: Beside | None = None,
+    unwritten: Sequence[Write | Beside] = (),
 ) -> bool:
     """End a pass: drop the row, or leave it for a date, or park it with its problems. False: the lease was lost.
 
@@ -231,38 +191,30 @@ async def settle(
     Args:
         notes: facts for the ledger, written together with the end or not at all.
         beside: what else is.
+        unwritten: what the pass has left to write down (`Journal.take`), before all of it.
     """
-
-    async def end(connection: Connection) -> bool:
-        # In a statement of its own: one that waited here for a nudge to be committed would not see it.
-        cursor = await connection.execute(
-            "SELECT generation FROM due WHERE lease_id = %s FOR UPDATE", (claim.lease_id,)
-        )
-        row = await cursor.fetchone()
-        if row is None:
-            return False
-        nudged = row["generation"] != claim.generation
-        if not nudged and settled.due_at is None and not settled.problems:
-            await connection.execute("DELETE FROM due WHERE lease_id = %s", (claim.lease_id,))
-        else:
-            await connection.execute(_SETTLE, _ended(claim, settled, nudged=nudged))
-        if notes:
-            await ledger.add(connection, notes)
-        if settled.error is not None or settled.problems:
-            await connection.execute(_COUNT_FAILURE, {"why": why_failed(settled)})
-        if beside is not None:
-            await beside(connection)
-        return True
-
-    return await db.transact(end)  # a statement alone may be sent twice, and would find the lease gone
+    lease = {"lease": claim.lease_id}
+    # In a statement of its own: one that waited here for a nudge to be committed would not see it.
+    mine = Write("SELECT 1 FROM due WHERE lease_id = %(lease)s FOR UPDATE", lease)
+    writes = list(unwritten)
+    if notes:
+        writes.append(ledger.recording(notes, claim.lease_id))
+    if settled.error is not None or settled.problems:
+        writes.append(Write(_COUNT_FAILURE, {**lease, "why": why_failed(settled)}))
+    if beside is not None:
+        writes.append(beside)
+    ended = _ended(claim, settled)
+    if settled.due_at is None and not settled.problems:
+        writes.append(Write("DELETE FROM due WHERE lease_id = %(lease)s AND generation = %(seen)s", ended))
+    return await together(db, mine, [*writes, Write(_SETTLE, ended)]) is not None
 
 
-def _ended(claim: Claim, settled: Settlement, *, nudged: bool) -> dict[str, Any]:
+def _ended(claim: Claim, settled: Settlement) -> dict[str, Any]:
     problems = settled.problems
     reason = problems[0].reason if problems else None
     return {
         "lease": claim.lease_id,
-        "nudged": nudged,
+        "seen": claim.generation,
         "due_at": settled.due_at,
         "error": settled.error,
         "waits_for": settled.waits_for,

@@ -6,12 +6,14 @@ meanwhile carries its lease, and is written under `held` or not at all.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from lib.database.connection import Connection, Database
+from psycopg.rows import DictRow
+
+from lib.database.connection import Beside, Connection, Database, Write
 from lib.errors import Declined, LeaseLost
 from lib.model import Priority
 
@@ -53,8 +55,41 @@ async def insist_held(connection: Connection, lease_id: str) -> None:
     Raises:
         LeaseLost: another process holds this row now.
     """
-    cursor = await connection.execute(f"SELECT 1 WHERE {held()}", {"lease": lease_id})
+    guard = holds(lease_id)
+    cursor = await connection.execute(guard.statement, guard.parameters)
     insist(await cursor.fetchone())
+
+
+def holds(lease_id: str) -> Write:
+    """A row for the holder of a lease, whom nobody overtakes before the transaction ends."""
+    return Write(f"SELECT 1 WHERE {held()}", {"lease": lease_id})
+
+
+async def together(db: Database, guard: Write, then: Sequence[Write | Beside]) -> list[list[DictRow]] | None:
+    """Write all of this in one transaction if `guard` finds the lease; the rows of each statement, `None`: it did not.
+
+    In one exchange where there are only statements: each of these carries the lease itself, so that none of them does
+    anything without it.
+    """
+    writes = [one for one in then if isinstance(one, Write)]
+    if len(writes) == len(then):
+        first, *found = await db.exchange([guard, *writes])
+        return found if first else None
+
+    async def work(connection: Connection) -> list[list[DictRow]] | None:
+        cursor = await connection.execute(guard.statement, guard.parameters)
+        if await cursor.fetchone() is None:
+            return None
+        found = []
+        for one in then:
+            if isinstance(one, Write):
+                cursor = await connection.execute(one.statement, one.parameters)
+                found.append(await cursor.fetchall() if cursor.description else [])
+            else:
+                await one(connection)
+        return found
+
+    return await db.transact(work)
 
 
 @asynccontextmanager
@@ -143,12 +178,13 @@ async def take(db: Database, name: str, holder: str, length: timedelta) -> bool:
     return row is not None
 
 
-async def take_turn(db: Database, name: str, lease_id: str, length: timedelta) -> bool:
+def taking_turn(name: str, lease_id: str, length: timedelta) -> Write:
     """Take the one lease called `name` for as long as the pass that holds `lease_id` lives, at most for `length`.
 
-    A pass that died gives its turn back with its own lease, which is short because the living renew it.
+    A row: it is ours. A pass that died gives its turn back with its own lease, which is short because the living renew
+    it.
     """
-    row = await db.row(
+    return Write(
         """
         INSERT INTO leases (name, holder, leased_until) VALUES (%(name)s, %(holder)s, clock_timestamp() + %(length)s)
         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
@@ -158,9 +194,14 @@ async def take_turn(db: Database, name: str, lease_id: str, length: timedelta) -
         """,
         {"name": name, "holder": lease_id, "length": length},
     )
-    return row is not None
+
+
+def giving_back(name: str, holder: str) -> Write:
+    """End the lease called `name` if it is still ours."""
+    return Write("DELETE FROM leases WHERE name = %(name)s AND holder = %(holder)s", {"name": name, "holder": holder})
 
 
 async def give_back(db: Database, name: str, holder: str) -> None:
-    """End the lease called `name` if it is still ours."""
-    await db.rows("DELETE FROM leases WHERE name = %(name)s AND holder = %(holder)s", {"name": name, "holder": holder})
+    """`giving_back` by itself."""
+    ended = giving_back(name, holder)
+    await db.rows(ended.statement, ended.parameters)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Write
 from lib.database.keys import whose
 from lib.database.leases import held, insist
 from lib.model import CustomerKey, ServiceKey
@@ -44,9 +44,21 @@ _COLUMNS = (
     " state text, rule text, before jsonb, after jsonb, facts jsonb, error text, actor text"
 )
 _NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(", "))
-_INSERT = f"INSERT INTO actions ({_NAMES}) SELECT {_NAMES} FROM jsonb_to_recordset(%(rows)s::jsonb) AS r ({_COLUMNS})"
+
+
+def insert_of(rows: str, *beside: str) -> str:
+    """A statement that adds entries, without its conditions: an expression of `rows_of` them, and what is joined."""
+    source = ", ".join([*beside, f"jsonb_to_recordset({rows}) AS r ({_COLUMNS})"])
+    return (
+        f"INSERT INTO actions ({_NAMES}) SELECT {', '.join(f'r.{name}' for name in _NAMES.split(', '))} FROM {source}"
+    )
+
+
+_INSERT = insert_of("%(rows)s::jsonb")
 
 _RECORD = _INSERT + " ON CONFLICT (action_id, state) DO NOTHING"
+
+_RECORD_HELD = f"{_INSERT} WHERE {held()} ON CONFLICT (action_id, state) DO NOTHING"
 
 _INTEND = f"""
     WITH written AS (
@@ -61,32 +73,36 @@ _INTEND = f"""
 
 async def record(db: Database, entries: Sequence[Entry]) -> list[str]:
     """Add entries; one that stands there already is not written again. The action ids of those that were written."""
-    written = await db.rows(_RECORD + " RETURNING action_id", {"rows": _rows(entries)})
+    written = await db.rows(_RECORD + " RETURNING action_id", {"rows": rows_of(entries)})
     return [str(row["action_id"]) for row in written]
 
 
 async def add(connection: Connection, entries: Sequence[Entry]) -> None:
     """`record` inside a transaction: what was changed and why stand together or not at all."""
-    await connection.execute(_RECORD, {"rows": _rows(entries)})
+    await connection.execute(_RECORD, {"rows": rows_of(entries)})
+
+
+def recording(entries: Sequence[Entry], lease_id: str) -> Write:
+    """Add entries as the holder of a lease."""
+    return Write(_RECORD_HELD, {"rows": rows_of(entries), "lease": lease_id})
+
+
+def intending(entry: Entry, lease_id: str) -> Write:
+    """Write an intent, but only as the holder of the lease: a process that lost it must not touch the panel.
+
+    A row: it stands there.
+    """
+    return Write(_INTEND, {"rows": rows_of([entry]), "action": entry.action_id, "lease": lease_id})
 
 
 async def intend(db: Database, entry: Entry, lease_id: str) -> None:
-    """Write an intent, but only as the holder of the lease: a process that lost it must not touch the panel.
+    """`intending` by itself.
 
     Raises:
         LeaseLost: another process may hold this customer now.
     """
-    insist(await db.rows(_INTEND, {"rows": _rows([entry]), "action": entry.action_id, "lease": lease_id}))
-
-
-async def add_intent(connection: Connection, entry: Entry, lease_id: str) -> None:
-    """`intend` inside a transaction that decides more.
-
-    Raises:
-        LeaseLost: another process may hold this customer now.
-    """
-    cursor = await connection.execute(_INTEND, {"rows": _rows([entry]), "action": entry.action_id, "lease": lease_id})
-    insist(await cursor.fetchone())
+    intent = intending(entry, lease_id)
+    insist(await db.rows(intent.statement, intent.parameters))
 
 
 async def suspenders(db: Database, token_id: str) -> frozenset[str]:
@@ -116,7 +132,8 @@ async def timeline(db: Database, customer: CustomerKey, *, limit: int = 200) -> 
     return list(rows)
 
 
-def _rows(entries: Sequence[Entry]) -> str:
+def rows_of(entries: Sequence[Entry]) -> str:
+    """Entries as a parameter."""
     return json.dumps(
         [
             {

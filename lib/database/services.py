@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Write
 from lib.database.keys import whose
-from lib.database.leases import Alone, held, insist
+from lib.database.leases import Alone, held
 from lib.model import CustomerKey, Hold, Memory, Service, ServiceKey, ServiceState
 from lib.model.provider import Provider
 from lib.model.reason import waited_for
@@ -114,42 +114,19 @@ def _written(memory: Memory, services: Sequence[Service], lease_id: str) -> dict
     }
 
 
-_REMEMBER = _write(_TYPES) + " RETURNING 1"
+_REMEMBER = _write(_TYPES)
 
 _LINK = _write([column for column in _TYPES if column not in _NOT_LINKED]) + (
     " WHERE services.panel_subscription_id IS NULL AND services.customer_id = excluded.customer_id RETURNING 1"
 )
 
 
-async def remember_services(
-    db: Database,
-    memory: Memory,
-    services: Sequence[Service],
-    lease_id: str,
-    *,
-    beside: Callable[[Connection], Awaitable[None]] | None = None,
-) -> None:
-    """Write these services of a customer whose row exists, all of them or none.
+def remembering_services(memory: Memory, services: Sequence[Service], lease_id: str) -> Write:
+    """Write these services of a customer whose row exists, all of them or none, as the holder of the lease.
 
     A website that goes from one to another is taken from the one before it is given to the other.
-
-    Args:
-        beside: what is written together with it or not at all.
-
-    Raises:
-        LeaseLost: another process holds this customer now.
     """
-    written = _written(memory, services, lease_id)
-    if beside is None:
-        insist(await db.rows(_REMEMBER, written))
-        return
-
-    async def remember(connection: Connection) -> None:
-        cursor = await connection.execute(_REMEMBER, written)
-        insist(await cursor.fetchall())
-        await beside(connection)
-
-    await db.transact(remember)
+    return Write(_REMEMBER, _written(memory, services, lease_id))
 
 
 async def link_services(alone: Alone, memory: Memory, services: Sequence[Service]) -> bool:

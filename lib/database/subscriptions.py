@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lib.database.connection import Database
+from lib.database.connection import Write
 from lib.database.keys import whose
 from lib.database.leases import held
 from lib.model import Memory, Subscription
@@ -27,8 +27,8 @@ class Said:
         return memory.fingerprints.get(self.subscription.id) != self.fingerprint or self.closed is not closed
 
 
-async def remember_said(db: Database, memory: Memory, said: Sequence[Said], lease_id: str) -> None:
-    """Write what Stripe says of these subscriptions; nothing once overtaken."""
+def remembering_said(memory: Memory, said: Sequence[Said], lease_id: str) -> Write:
+    """Write what Stripe says of these subscriptions, as the holder of the lease."""
     rows = [
         {
             "id": s.subscription.id,
@@ -39,7 +39,7 @@ async def remember_said(db: Database, memory: Memory, said: Sequence[Said], leas
         }
         for s in said
     ]
-    await db.rows(
+    return Write(
         f"""
         INSERT INTO subscriptions (provider, subscription_id, customer_id, fingerprint, prices, quantity, closed)
         SELECT %(provider)s, id, %(customer)s, fingerprint, prices, quantity, closed

@@ -112,6 +112,7 @@ class Transport:
                 proves nothing about an earlier one whose answer was lost: then it is OutcomeUnknown.
         """
         _insist_on_allowed(method, route, query, handling)
+        await outside_calls.precede()
         lost: OutcomeUnknown | None = None
 
         def again(error: BaseException) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Lane(StrEnum):
@@ -50,6 +51,8 @@ class Claim:
     """When the retry curve would have let it run by itself."""
     claimed_at: datetime
     """By the database's clock."""
+    memory: Mapping[str, Any] | None = None
+    """What was remembered at that time of the customer it is about (see `customer_memory.recall`)."""
 
 
 @dataclass(frozen=True, slots=True)

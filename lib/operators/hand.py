@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from lib.database import brake, customer_memory, leases, ledger, operator_edits
+from lib.database.journal import Journal
 from lib.database.lists import queue, timeline
 from lib.errors import Declined, Denied, NotFound, Unavailable
 from lib.log import get_logger
@@ -429,7 +430,8 @@ async def _wipe(bridge: Bridge, hand: Hand, memory: Memory, service: Service, le
     mandate = Mandate("", await bridge.db.now(), lease_id, actor=hand.actor)
     after = with_service(memory, replace(service, state=ServiceState.TERMINATED))
     beside = tell_services(bridge.settings.outbox, mandate, memory, after, [after.service(service.key)], Rule.BY_HAND)
-    async with Step(bridge.db, entry, lease_id, bridge.settings) as step:
+    journal = Journal(bridge.db, lease_id)
+    async with Step(bridge.db, journal, entry, bridge.settings) as step:
         try:
             await step.send(bridge.enhance.hard_delete(memory.org_id, service.panel_subscription_id))
         except NotFound:
@@ -438,6 +440,7 @@ async def _wipe(bridge: Bridge, hand: Hand, memory: Memory, service: Service, le
             await operator_edits.wiped(connection, service.key)
             if beside is not None:
                 await beside(connection)
+    await journal.flush()
 
 
 def _asked(report: PassReport, hand: Hand) -> list[Service]:

@@ -70,6 +70,7 @@ class Transport:
 
     async def get(self, path: str, **parameters: Any) -> Json:
         """One GET request; the answer as plain dictionaries."""
+        await outside_calls.precede()
         with self.pulse.watch():
             response = await self._in_turn(path, parameters)
         self.as_of = _header_time(response.headers) or self.as_of

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from lib.config import Settings
 from lib.database import leases, ledger
+from lib.database.journal import Journal
 from lib.errors import Conflict, Incomplete, NotFound, Refused, Unavailable
 from lib.model import (
     Action,
@@ -74,31 +75,39 @@ class Live:
 
     live = True
 
-    def __init__(self, panel: Panel, mandate: Mandate, settings: Settings) -> None:
+    def __init__(
+        self,
+        panel: Panel,
+        journal: Journal,
+        mandate: Mandate,
+        settings: Settings,
+        claimed: Mapping[str, Any] | None = None,
+    ) -> None:
         self._panel = panel
+        self._journal = journal
         self._enhance = panel.enhance
         self._db = panel.db
         self._mandate = mandate
         self._settings = settings
-        self._writer = MemoryWriter(panel.db, mandate, settings)
+        self._writer = MemoryWriter(panel.db, journal, mandate, settings, claimed)
 
     async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold."""
         return await self._writer.read(customer_id)
 
     async def save(self, memory: Memory) -> None:
-        """Write down what is to be remembered. LeaseLost: somebody else has this customer."""
-        await self._writer.write(memory)
+        """Have written down what is to be remembered."""
+        self._writer.write(memory)
 
     async def resolve_interrupted(self, facts: Facts, now: datetime) -> Facts:
         """Find out what became of actions that were begun and never finished."""
-        interrupted = Interrupted(self._panel, self._writer, self._mandate)
+        interrupted = Interrupted(self._panel, self._journal, self._writer, self._mandate)
         memory, actual = await interrupted.resolve(facts.memory, facts.actual, now)
         return replace(facts, memory=memory, actual=actual)
 
     async def conclude(self, facts: Facts, outcome: Outcome) -> None:
         """Remember what Stripe said, for the sweep to compare with."""
-        await Conclusion(self._db, self._mandate, self._settings.policy).note(facts, outcome)
+        await Conclusion(self._db, self._journal, self._mandate, self._settings.policy).note(facts, outcome)
 
     async def apply(self, action: Action, facts: Facts) -> Facts:
         """Make one change; memory and panel as they are afterwards.
@@ -129,7 +138,7 @@ class Live:
     async def _change_customer(self, action: CustomerAction, facts: Facts) -> Facts:
         async with self._step(action, facts) as step:
             given = await step.send(self._call(action, facts))
-            memory = await self._writer.remember(facts.memory, action, given)
+            memory = self._writer.remember(facts.memory, action, given)
             step.after = {_IDS[action.kind]: given.id} if given.id is not None else None
         return replace(facts, memory=memory)
 
@@ -161,11 +170,11 @@ class Live:
         async with self._step(action, facts) as step:
             number = await step.send(self._enhance.create_subscription(org_id, plan.id, action.friendly_name))
             given = Given(number=number, plan_id=plan.id, at=facts.payer.as_of)
-            memory = await self._writer.remember(facts.memory, action, given)
+            memory = self._writer.remember(facts.memory, action, given)
             step.after = {"panel_subscription_id": number, "plan_id": plan.id}
         actual, found = await self._see(memory, number)
         on_plan = found is not None and not found.deleted and found.plan_id == plan.id
-        await self._verify(step, on_plan, {"seen": found and found.plan_name})
+        self._verify(step, on_plan, {"seen": found and found.plan_name})
         return replace(facts, memory=memory, actual=actual)
 
     async def _change_plan(self, action: ChangePlan, facts: Facts) -> Facts:
@@ -180,10 +189,10 @@ class Live:
         async with self._step(action, facts, {"plan_id": before.plan_id, "plan": before.plan_name}) as step:
             await step.send(self._enhance.change_plan(org_id, number, plan.id))
             given = Given(plan_id=plan.id, at=facts.payer.as_of)
-            memory = await self._writer.remember(facts.memory, action, given)
+            memory = self._writer.remember(facts.memory, action, given)
             step.after = {"plan_id": plan.id, "plan": plan.name}
         actual, found = await self._see(memory, number)
-        await self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
+        self._verify(step, found is not None and found.plan_id == plan.id, {"seen": found and found.plan_name})
         return replace(facts, memory=memory, actual=actual)
 
     async def _mark(self, action: Mark, facts: Facts) -> Facts:
@@ -191,7 +200,7 @@ class Live:
         async with self._step(action, facts) as step:
             await step.send(self._enhance.name_subscription(org_id, number, action.friendly_name))
         actual, found = await self._see(facts.memory, number)
-        await self._verify(step, found is not None and found.friendly_name == action.friendly_name, {})
+        self._verify(step, found is not None and found.friendly_name == action.friendly_name, {})
         return replace(facts, actual=actual)
 
     async def _switch(self, action: Suspend | Resume | Terminate, facts: Facts) -> Facts:
@@ -220,9 +229,9 @@ class Live:
                 case Terminate():
                     seen = found is None or found.deleted
             if seen:
-                memory = await self._writer.remember(memory, action, Given(suspended_by=by))
+                memory = self._writer.remember(memory, action, Given(suspended_by=by))
         token = {"token": token_id(self._settings)} if by is not None else {}
-        await self._verify(step, seen, {"suspended_by": by, **token})
+        self._verify(step, seen, {"suspended_by": by, **token})
         return replace(facts, memory=memory, actual=actual)
 
     async def _refuse_awaited(self, org_id: str, service: Service, number: int, awaited: tuple[str, ...]) -> None:
@@ -251,11 +260,11 @@ class Live:
                     if found is None or found.subscription_id != number:
                         raise
                     website_id = found.id
-                memory = await self._writer.remember(memory, action, Given(id=website_id))
+                memory = self._writer.remember(memory, action, Given(id=website_id))
                 step.after = {"website_id": website_id, "domain": action.domain}
             return memory
         finally:
-            await leases.give_back(self._db, "website", self._mandate.lease_id)
+            self._journal.keep(leases.giving_back("website", self._journal.lease_id))
 
     async def _move_website(self, action: MoveWebsite, facts: Facts) -> Memory:
         """Fetch the website of an ended service, wherever it is by now; what is not to be had is not sought again."""
@@ -265,18 +274,18 @@ class Live:
         try:
             website = await self._enhance.website(memory.org_id, source.website_id)
         except NotFound:
-            return await self._correct(memory, replace(source, website_id=None))
+            return self._correct(memory, replace(source, website_id=None))
         if website.domain != service.domain and not website.deleted:
             found = await self._panel.find_website(memory, service)
             if found is None or found.id != website.id:  # its owner gave it another domain
-                return await self._correct(memory, replace(source, domain=website.domain))
+                return self._correct(memory, replace(source, domain=website.domain))
         refuse_keeping(memory, service, website)
         return await self._take_over(action, facts, website)
 
-    async def _correct(self, memory: Memory, service: Service) -> Memory:
+    def _correct(self, memory: Memory, service: Service) -> Memory:
         """Remember of a service what turned out to be otherwise."""
         memory = with_service(memory, service)
-        await self._writer.write(memory)
+        self._writer.write(memory)
         return memory
 
     async def _take_over(self, action: CreateWebsite | MoveWebsite, facts: Facts, website: Website) -> Memory:
@@ -284,7 +293,7 @@ class Live:
         memory, (org_id, number) = facts.memory, _place(facts, action)
         service, source = memory.service(action.service), holder_of(memory, website)
         if website.subscription_id == number or source is None:
-            return await self._writer.remember(memory, action, Given(id=website.id))
+            return self._writer.remember(memory, action, Given(id=website.id))
         old = source.panel_subscription_id
         assert service.domain is not None
         move = MoveWebsite(Rule.WIN_BACK, service.key, service.domain, website.id, source.key, old, number)
@@ -295,9 +304,9 @@ class Live:
             if website.subscription_id != number:
                 raise _not_shown(step)  # inside the step: the intent stays open, and the next pass looks for it
             website = await website_move.switch_on(self._enhance, memory, source, website)
-            memory = await self._writer.remember(memory, move, Given(id=website.id))
+            memory = self._writer.remember(memory, move, Given(id=website.id))
             step.after = {**move.details, "panel_subscription_id": number}
-        await self._verify(step, True, {"panel_subscription_id": number, "off": website.off})
+        self._verify(step, True, {"panel_subscription_id": number, "off": website.off})
         return memory
 
     async def _counted(self, facts: Facts, source: Service) -> Actual:
@@ -313,7 +322,7 @@ class Live:
 
     async def _turn(self) -> None:
         end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE
-        while not await leases.take_turn(self._db, "website", self._mandate.lease_id, WEBSITE_LEASE):
+        while not await self._journal.write(leases.taking_turn("website", self._journal.lease_id, WEBSITE_LEASE)):
             if asyncio.get_running_loop().time() > end:
                 raise Waiting("another website is being created", why=WaitReason.WEBSITE_TURN, delay=TURN)
             await asyncio.sleep(0.25)
@@ -340,9 +349,9 @@ class Live:
             pass_id=self._mandate.pass_id,
             actor=self._mandate.actor,
         )
-        return Step(self._db, entry, self._mandate.lease_id, self._settings)
+        return Step(self._db, self._journal, entry, self._settings)
 
-    async def _verify(self, step: Step, seen: bool, facts: Mapping[str, Any]) -> None:
+    def _verify(self, step: Step, seen: bool, facts: Mapping[str, Any]) -> None:
         """Record that the change was read back.
 
         Raises:
@@ -350,7 +359,8 @@ class Live:
         """
         if not seen:
             raise _not_shown(step)
-        await ledger.record(self._db, [replace(step.entry, state="verified", before=None, after=facts, facts=None)])
+        entry = replace(step.entry, state="verified", before=None, after=facts, facts=None)
+        self._journal.keep(ledger.recording([entry], self._journal.lease_id))
 
 
 def _not_shown(step: Step) -> Unavailable:

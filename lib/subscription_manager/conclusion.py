@@ -6,7 +6,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from lib.config import Policy
 from lib.database import Database, ledger
-from lib.database.subscriptions import Said, remember_said
+from lib.database.journal import Journal
+from lib.database.subscriptions import Said, remembering_said
 from lib.log import get_logger
 from lib.model import Facts, Failed, Invoice, Mandate, Outcome, ServiceKey, Waits
 from lib.model.reason import Rule
@@ -18,8 +19,9 @@ log = get_logger()
 class Conclusion:
     """Ends a pass that was to change something."""
 
-    def __init__(self, db: Database, mandate: Mandate, policy: Policy) -> None:
+    def __init__(self, db: Database, journal: Journal, mandate: Mandate, policy: Policy) -> None:
         self._db = db
+        self._journal = journal
         self._mandate = mandate
         self._policy = policy
 
@@ -36,7 +38,7 @@ class Conclusion:
             for note in await ledger.record(self._db, notes):
                 log.warning("paid_after_end", customer=facts.payer.id, note=note)
         if changed:
-            await remember_said(self._db, facts.memory, changed, self._mandate.lease_id)
+            self._journal.keep(remembering_said(facts.memory, changed, self._journal.lease_id))
 
     def _late_money(self, customer_id: str, subscription_id: str, invoice: Invoice) -> ledger.Entry:
         """Money for what had ended; always the same fact, so that it stands in the ledger once."""

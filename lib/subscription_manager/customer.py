@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from lib import outside_calls
 from lib.config import Policy, Settings
 from lib.database import Database
+from lib.database.journal import Journal
 from lib.errors import DatabaseUnavailable, Denied, LeaseLost, Limited, OutcomeUnknown, Refused, Retryable
 from lib.kinds import Context, Ended, elsewhere
 from lib.log import get_logger
@@ -96,13 +98,21 @@ async def run(claim: Claim, context: Context) -> Ended:
     if not context.settings.holds(claim.key):  # made due by hand, or before this database was split
         return await elsewhere(claim.key, claim, context)
     reconciler = Reconciler(context.settings, context.db, context.stripe, context.enhance)
-    report = await reconciler.run(claim.key, context.mandate)
+    journal = Journal(context.db, claim.lease_id)
+    try:
+        report = await reconciler.run(claim, context.mandate, journal)
+    except (LeaseLost, DatabaseUnavailable):
+        raise
+    except Exception:
+        with suppress(Exception):  # what happened in the panel before it stays known
+            await journal.flush()
+        raise
     facts = {
         "actions": [action.kind for action in report.actions],
         "stripe_calls": report.stripe_calls,
         "panel_calls": report.panel_calls,
     }
-    return Ended(report.outcome, report.customer_id, facts, report)
+    return Ended(report.outcome, report.customer_id, facts, report, journal.take())
 
 
 class Reconciler:
@@ -114,15 +124,20 @@ class Reconciler:
         self._stripe = stripe
         self._enhance = enhance
 
-    async def run(self, customer_id: str, mandate: Mandate) -> PassReport:
+    async def run(self, claim: Claim, mandate: Mandate, journal: Journal) -> PassReport:
         """Bring one customer to rest. Failures of the other sides become the outcome, never an exception.
+
+        Args:
+            journal: has what is left to be written down at the end.
 
         Raises:
             DatabaseUnavailable: it can't be remembered what happens. LeaseLost: somebody else has this customer.
         """
         panel = Panel(self._db, self._enhance)
         kind = Shadow if self._settings.provisioning_mode == "shadow" else Live
-        return await self._run(customer_id, mandate, panel, kind(panel, mandate, self._settings))
+        applier = kind(panel, journal, mandate, self._settings, claim.memory)
+        with outside_calls.preceded_by(journal.flush):
+            return await self._run(claim.key, mandate, panel, applier)
 
     async def foresee(
         self, customer_id: str, mandate: Mandate, edit: Callable[[Catalogue], Catalogue] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from uuid import uuid4
 from lib.config import Settings
 from lib.database import customer_memory, ledger
 from lib.database import shadow as shadows
+from lib.database.journal import Journal
 from lib.model import (
     Action,
     Catalogue,
@@ -36,15 +37,25 @@ class Dry:
 
     live = False
 
-    def __init__(self, panel: Panel, edit: Callable[[Catalogue], Catalogue] | None = None) -> None:
+    def __init__(
+        self,
+        panel: Panel,
+        edit: Callable[[Catalogue], Catalogue] | None = None,
+        claimed: Mapping[str, Any] | None = None,
+    ) -> None:
         self._panel = panel
         self._enhance = panel.enhance
         self._db = panel.db
         self._edit = edit
+        self._claimed = claimed
 
     async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold, or would be."""
-        memory, catalogue = await customer_memory.load(self._db, CustomerKey.read(customer_id))
+        whom = CustomerKey.read(customer_id)
+        if self._claimed is not None:
+            memory, catalogue = customer_memory.recall(self._claimed, whom)
+        else:
+            memory, catalogue = await customer_memory.load(self._db, whom)
         return memory, catalogue if self._edit is None else self._edit(catalogue)
 
     async def save(self, memory: Memory) -> None:
@@ -93,8 +104,16 @@ class Dry:
 class Shadow(Dry):
     """Changes nothing in the panel, and writes down what it would change."""
 
-    def __init__(self, panel: Panel, mandate: Mandate, settings: Settings) -> None:
-        super().__init__(panel)
+    def __init__(
+        self,
+        panel: Panel,
+        journal: Journal,
+        mandate: Mandate,
+        settings: Settings,
+        claimed: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(panel, claimed=claimed)
+        self._journal = journal
         self._mandate = mandate
         self._policy = settings.policy
         self._planned: list[Action] = []
@@ -110,7 +129,7 @@ class Shadow(Dry):
         planned = [_shown(action, erased=facts.memory.erased) for action in self._planned]
         if await shadows.remember(self._db, facts.memory.key, planned):
             await ledger.record(self._db, [self._entry(action, facts.payer.id) for action in self._planned])
-        await Conclusion(self._db, self._mandate, self._policy).note(facts, outcome)
+        await Conclusion(self._db, self._journal, self._mandate, self._policy).note(facts, outcome)
 
     def _entry(self, action: Action, customer_id: str) -> ledger.Entry:
         return ledger.Entry(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from lib.database import ledger
+from lib.database.journal import Journal
 from lib.errors import NotFound, Refused
 from lib.model import (
     Actual,
@@ -39,8 +40,9 @@ from lib.subscription_manager.panel import Panel
 class Interrupted:
     """Resolves the open intents of one pass' customer."""
 
-    def __init__(self, panel: Panel, writer: MemoryWriter, mandate: Mandate) -> None:
+    def __init__(self, panel: Panel, journal: Journal, writer: MemoryWriter, mandate: Mandate) -> None:
         self._panel = panel
+        self._journal = journal
         self._writer = writer
         self._mandate = mandate
 
@@ -52,13 +54,13 @@ class Interrupted:
         for intent in memory.intents:
             memory, actual, done = await self._look_for(intent, memory, actual)
             if done:
-                await self._close(memory, intent, done=True)
+                self._close(memory, intent, done=True)
             elif intent.action.kind not in MAY_STILL_APPEAR:
                 # Safe to repeat; whether it is needed shows in what the panel has.
                 again = "interrupted, and nobody knows whether it happened; done again if it is still needed"
-                await self._close(memory, intent, done=False, error=again)
+                self._close(memory, intent, done=False, error=again)
             elif now >= outcome_known_at(intent):
-                await self._close(memory, intent, done=False, error="looked for and not found")
+                self._close(memory, intent, done=False, error="looked for and not found")
             else:
                 continue
             memory = replace(memory, intents=tuple(i for i in memory.intents if i.action_id != intent.action_id))
@@ -90,14 +92,14 @@ class Interrupted:
                 given = await self._change(intent, service, found, actual)
         if given is None:
             return memory, actual, False
-        return await self._writer.remember(memory, action, given), actual, True
+        return self._writer.remember(memory, action, given), actual, True
 
     async def _org(self, memory: Memory, action: CreateOrg, intent: Intent) -> tuple[Memory, bool]:
         if memory.org_id is None:
             found = await self._panel.enhance.find_org(f"[{memory.key}]", intent.at)
             if found is None:
                 return memory, False
-            memory = await self._writer.remember(memory, replace(action, name=found.name), Given(id=found.id))
+            memory = self._writer.remember(memory, replace(action, name=found.name), Given(id=found.id))
         return memory, True
 
     async def _website(self, memory: Memory, service: Service) -> Given | None:
@@ -153,7 +155,7 @@ class Interrupted:
             case _:
                 return Given() if service.made and (found is None or found.deleted) else None
 
-    async def _close(self, memory: Memory, intent: Intent, *, done: bool, error: str | None = None) -> None:
+    def _close(self, memory: Memory, intent: Intent, *, done: bool, error: str | None = None) -> None:
         entry = ledger.Entry(
             intent.action_id,
             "applied" if done else "failed",
@@ -165,4 +167,5 @@ class Interrupted:
             pass_id=self._mandate.pass_id,
             actor=self._mandate.actor,
         )
-        await ledger.record(self._panel.db, [entry, replace(entry, state="verified")] if done else [entry])
+        entries = [entry, replace(entry, state="verified")] if done else [entry]
+        self._journal.keep(ledger.recording(entries, self._journal.lease_id))

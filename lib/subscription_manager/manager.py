@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -325,7 +326,7 @@ class SubscriptionManager:
             claim = await due.claim_this(self.db, subject, concurrency=self.settings.panel_concurrency, force=True)
             if claim is not None and edit is not None:
                 if await self._edit(claim, edit):
-                    edit = None
+                    edit, claim = None, replace(claim, memory=None)  # it was read before
                 else:
                     claim = None
             report = await self._run_now(claim, actor) if claim is not None else None

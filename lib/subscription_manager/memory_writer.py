@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 from lib.config import Settings
 from lib.database import Database, customer_memory, ledger
-from lib.database.customers import remember_customer
-from lib.database.services import remember_services
+from lib.database.customers import remembering_customer
+from lib.database.journal import Journal
+from lib.database.services import remembering_services
 from lib.model import Action, Catalogue, CustomerKey, Given, Mandate, Memory, RenameOrg
 from lib.model.reason import Rule
 from lib.policy import remembered
@@ -18,8 +21,18 @@ from lib.subscription_manager.news import tell_services, together, write_to_cust
 class MemoryWriter:
     """Knows what the database has of one customer, and writes the difference."""
 
-    def __init__(self, db: Database, mandate: Mandate, settings: Settings) -> None:
+    def __init__(
+        self,
+        db: Database,
+        journal: Journal,
+        mandate: Mandate,
+        settings: Settings,
+        claimed: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`claimed`: what the claim of this pass has brought along, so that it is not read once more."""
+        self._claimed = claimed
         self._db = db
+        self._journal = journal
         self._mandate = mandate
         self._livemode = settings.livemode
         self._outlet = settings.outbox
@@ -28,42 +41,43 @@ class MemoryWriter:
 
     async def read(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold."""
-        self._stored, catalogue = await customer_memory.load(self._db, CustomerKey.read(customer_id))
+        await self._journal.flush()
+        whom, claimed = CustomerKey.read(customer_id), self._claimed
+        if claimed is not None:
+            self._claimed = None
+            self._stored, catalogue = customer_memory.recall(claimed, whom)
+        else:
+            self._stored, catalogue = await customer_memory.load(self._db, whom)
         return self._stored, catalogue
 
-    async def remember(self, memory: Memory, action: Action, given: Given) -> Memory:
-        """Write down what an action has changed; the memory with it.
-
-        Raises:
-            LeaseLost: somebody else has this customer.
-        """
+    def remember(self, memory: Memory, action: Action, given: Given) -> Memory:
+        """Have written down what an action has changed; the memory with it."""
         after = remembered(memory, action, given)
-        await self.write(after, named=isinstance(action, RenameOrg), rule=action.rule)
+        self.write(after, named=isinstance(action, RenameOrg), rule=action.rule)
         return after
 
-    async def write(self, memory: Memory, *, named: bool = False, rule: str | None = None) -> None:
-        """Write the difference between memory and database; nothing when there is none.
+    def write(self, memory: Memory, *, named: bool = False, rule: str | None = None) -> None:
+        """Have the difference between memory and database written down; nothing when there is none.
 
         Args:
             named: the organisation was given its name just now.
             rule: why, for those who are told.
-
-        Raises:
-            LeaseLost: somebody else has this customer.
         """
-        before, lease = self._stored, self._mandate.lease_id
+        before, journal, lease = self._stored, self._journal, self._journal.lease_id
         assert before is not None
         changed = [service for service in memory.services if before.find(service.key) != service]
         if memory.known and replace(before, services=(), intents=()) != replace(memory, services=(), intents=()):
-            await remember_customer(self._db, memory, lease, livemode=self._livemode, named=named)
+            journal.keep(remembering_customer(memory, lease, livemode=self._livemode, named=named))
             if before.known and before.email != memory.email and memory.login_id is not None:
-                await ledger.record(self._db, [self._email_note(memory)])
+                journal.keep(ledger.recording([self._email_note(memory)], lease))
         if changed:
             beside = together(
                 write_to_customer(self._mail, self._mandate, before, memory, changed),
                 tell_services(self._outlet, self._mandate, before, memory, changed, rule),
             )
-            await remember_services(self._db, memory, changed, lease, beside=beside)
+            journal.keep(remembering_services(memory, changed, lease))
+            if beside is not None:
+                journal.keep(beside)
         self._stored = memory
 
     def _email_note(self, memory: Memory) -> ledger.Entry:

@@ -5,19 +5,17 @@ Without an endpoint, or without a mail server, nothing is prepared, nothing is l
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from lib.config import Mail, Outlet
 from lib.database import outbox
-from lib.database.connection import Connection
+from lib.database.connection import Beside, Connection
 from lib.model import Mandate, Memory, Problem, Service
 from lib.model.customer_key import CustomerKey
 from lib.model.outgoing import OutgoingType, Told
 from lib.model.reason import remedy
 from lib.policy import outgoing
-
-Beside = Callable[[Connection], Awaitable[None]]
 
 MOST_PROBLEMS = 20
 LONGEST_DETAIL = 500

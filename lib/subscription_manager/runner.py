@@ -56,7 +56,7 @@ class Runner:
                 async with self.keeping_lease(claim) as lease:
                     calls = outside_calls.begin()
                     ended = await self._ended(kind, claim, context)
-                    settled = None if ended is None or lease.lost else await self._settle(claim, context, ended)
+                    settled = None if ended is None or lease.lost else await self._end(kind, claim, context, ended)
                     if settled is None:
                         log.warning("lease_lost")
                         return None
@@ -107,6 +107,19 @@ class Runner:
             log.exception("pass_crashed")
             return _failed(kind, claim, context, Failed(f"{type(error).__name__}: {error}"[:300]))
 
+    async def _end(self, kind: Kind | None, claim: Claim, context: Context, ended: Ended) -> Ended | None:
+        """End the lease with what the pass left to be written; if the database refuses that, the pass has failed."""
+        try:
+            return await self._settle(claim, context, ended)
+        except BridgeError:
+            raise
+        except Exception as error:
+            if kind is None or not ended.unwritten:
+                raise
+            log.exception("pass_crashed")
+            failed = _failed(kind, claim, context, Failed(f"{type(error).__name__}: {error}"[:300]))
+            return await self._settle(claim, context, failed)
+
     async def _settle(self, claim: Claim, context: Context, ended: Ended) -> Ended | None:
         """End the lease; what came of the pass, with what became of a failure: when it runs again, or parked.
 
@@ -117,7 +130,8 @@ class Runner:
         parked = bool(settled.problems) and claim.parked_reason != settled.problems[0].reason
         notes = [_parked_note(ended.customer, context, settled.problems)] if parked and ended.customer else []
         beside = tell_parked(self._settings.outbox, ended.customer, context.mandate, settled.problems)
-        if not await due.settle(self._db, claim, settled, notes=notes, beside=beside if notes else None):
+        unwritten, told = ended.unwritten, beside if notes else None
+        if not await due.settle(self._db, claim, settled, notes=notes, beside=told, unwritten=unwritten):
             return None
         if parked:  # for another reason than before: told once
             reason, detail = settled.problems[0].reason, settled.problems[0].detail

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from lib.config import Settings
 from lib.database import Database, brake, ledger
+from lib.database.journal import Journal
+from lib.database.leases import insist
 from lib.errors import Limited, OutcomeUnknown, Refused, Retryable, Unavailable
 from lib.log import get_logger
 from lib.model import Payer, ServiceKey
@@ -51,10 +53,10 @@ def turn_later(error: Limited) -> Waiting:
 class Step:
     """``async with``: the intent before, and applied, failed or unknown after, whatever happens inside."""
 
-    def __init__(self, db: Database, entry: ledger.Entry, lease_id: str, settings: Settings) -> None:
+    def __init__(self, db: Database, journal: Journal, entry: ledger.Entry, settings: Settings) -> None:
         self._db = db
+        self._journal = journal
         self.entry = entry
-        self._lease_id = lease_id
         self._settings = settings
         self._began = time.time()
         self._sent = False
@@ -80,22 +82,25 @@ class Step:
     async def __aenter__(self) -> Step:
         counts = brake.counted(self.entry)
         if counts is None:
-            await ledger.intend(self._db, self.entry, self._lease_id)
+            insist(await self._journal.write(ledger.intending(self.entry, self._journal.lease_id)))
             return self
         most, percent = self._settings.brake_max, self._settings.brake_percent
-        written, engaged = await brake.intend_braked(
-            self._db, self.entry, self._lease_id, counts, most=most, percent=percent
-        )
-        if engaged:
-            log.error("brake_engaged", reason=engaged, remedy="look at the dashboard, then release the brake")
-        if not written:
+        intent = brake.intending_braked(self.entry, self._journal.lease_id, counts, most=most, percent=percent)
+        (verdict,) = await self._journal.write(intent)
+        if verdict["engaged"]:
+            log.error(
+                "brake_engaged", reason=verdict["engaged"], remedy="look at the dashboard, then release the brake"
+            )
+        if not verdict["passes"]:
             raise Waiting(f"the brake for {counts} is on; an admin must release it", why=WaitReason.BRAKE, delay=BRAKED)
+        insist(verdict["written"])
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         entry = replace(self.entry, before=None, facts=None)
         if error is None:
-            await ledger.record(self._db, [replace(entry, state="applied", after=self.after)])
+            done = replace(entry, state="applied", after=self.after)
+            self._journal.keep(ledger.recording([done], self._journal.lease_id))
             log.info("action_applied", action=entry.kind, service=str(entry.service or ""), rule=entry.rule)
         elif self._sent:
             pass  # it happened, and we could not write that down: the intent stays open, the next pass looks

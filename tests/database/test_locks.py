@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -131,17 +131,19 @@ async def test_acknowledgements_share_no_connection_with_work(world: World) -> N
                 await asyncio.gather(*drains, return_exceptions=True)
 
 
-async def test_a_process_that_freezes_inside_a_claim_is_cut_off(db: Database) -> None:
-    """The one lock that all claims share is never kept by somebody who does nothing any more."""
-    await due.mark(db, [ADA])
-    async with db.transaction() as frozen:
-        await frozen.execute(due._LOCK, {"lock": CLAIM_LOCK})
-        cursor = await frozen.execute(
-            "SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
-        )
-        assert [row["setting"] for row in await cursor.fetchall()] == ["10000"]
-    (row,) = await db.rows("SELECT current_setting('idle_in_transaction_session_timeout') AS after")
-    assert row["after"] == "0"
+async def test_a_process_that_freezes_inside_a_claim_keeps_nobody_waiting(db: Database, database_url: str) -> None:
+    """It stands still before it has read the answer: the lock that all claims share is free, and one lease is taken."""
+    await due.mark(db, [ADA, nudge("customer", "cus_bob")])
+    with closing(psycopg.connect(database_url, autocommit=True)) as frozen:
+        anything = {"lane": "panel", "places": 4, "most": 1, "first": 0, "lease": leases.LEASE, "lock": CLAIM_LOCK}
+        anything |= {"kind": None, "key": None, "force": False}
+        frozen.pgconn.send_query(psycopg.ClientCursor(frozen).mogrify(due._CLAIM, anything).encode())
+        for _ in range(2000):
+            if await db.rows("SELECT 1 FROM due WHERE lease_id IS NOT NULL"):
+                break
+            await asyncio.sleep(0.005)
+        assert [claim.key for claim in await due.claim(db, concurrency=4, limit=4)] == ["cus_bob"]
+        assert await db.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [CLAIM_LOCK]) == []
 
 
 # --- whose row is locked ----------------------------------------------------------------------------------------------
@@ -258,16 +260,16 @@ async def test_what_is_undone_again_and_again_is_told(db: Database) -> None:
 async def test_a_pass_that_was_undone_gives_its_place_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The victim of a deadlock holds no lease that others would have to wait out: it runs again at once."""
     world.buy(customer := world.customer())
-    load, undone = customer_memory.load, 0
+    recall, undone = customer_memory.recall, 0
 
-    async def victim(*args: Any, **named: Any) -> Any:
+    def victim(*args: Any, **named: Any) -> Any:
         nonlocal undone
         undone += 1
         if undone <= 2:
             raise Conflicted("deadlock detected")
-        return await load(*args, **named)
+        return recall(*args, **named)
 
-    monkeypatch.setattr(customer_memory, "load", victim)
+    monkeypatch.setattr(customer_memory, "recall", victim)
     async with world.bridge() as bridge:
         await due.mark(bridge.db, [nudge("customer", customer)])
         drained = await bridge.drain(deadline=float("inf"))

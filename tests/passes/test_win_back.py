@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from lib.database import customer_memory
-from lib.database.services import remember_services
+from lib.database.journal import Journal
+from lib.database.services import remembering_services
 from lib.errors import LeaseLost, OutcomeUnknown
 from lib.model import CustomerKey
 from tests.world import ADMIN_KEY, World
@@ -534,10 +535,14 @@ async def test_both_rows_are_written_or_none(world: World, told: int) -> None:
         memory, _ = await customer_memory.load(manager.db, CustomerKey.stripe(customer))
         services = {s.key.subscription_id: s for s in memory.services}
         both = [replace(services[old], website_id=None), replace(services[new], website_id=str(website))][::told]
+        nobodys = Journal(manager.db, str(uuid4()))
+        nobodys.keep(remembering_services(memory, both, nobodys.lease_id))
         with pytest.raises(LeaseLost):
-            await remember_services(manager.db, memory, both, str(uuid4()))
+            await nobodys.flush()
         assert (world.service(old)["website_id"], world.service(new)["website_id"]) == (website, None)
-        await remember_services(manager.db, memory, both, lease)
+        ours = Journal(manager.db, lease)
+        ours.keep(remembering_services(memory, both, lease))
+        await ours.flush()
     assert (world.service(old)["website_id"], world.service(new)["website_id"]) == (None, website)
 
 
