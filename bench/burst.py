@@ -3,8 +3,10 @@
     .venv/bin/python -m bench.burst [--customers 1000 --events 10000 --connections 32 --panel-ms 20 --processes 2]
 
 Each customer is live and equal at both sides, and gets their share of the events in a random order: a pass reads Stripe
-and the panel once and changes nothing. The figures to look at: passes for each customer (at most 1.3), claims for each
-event (well below 1), the panel's calls at one time (never above PANEL_CONCURRENCY), and that nothing is left due.
+and the panel once and changes nothing. One of ten has been behind with their payment for too long, and is suspended by
+the first pass that comes. The figures to look at: passes for each customer (at most 1.3), claims for each event (well
+below 1), the panel's calls at one time (never above PANEL_CONCURRENCY), and that nothing is left due. It fails when an
+event is not in the inbox, something is left due, or a hosting is not at the end what Stripe's side says.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
 import psycopg
@@ -29,12 +31,15 @@ from scripts._postgres import start
 LIMIT = 600.0
 """Seconds after which it is given up."""
 
+BEHIND = 10
+"""One customer of so many has not paid."""
+
 BY_ITSELF = 30.0
 """Seconds that are left for passes after an answer (`lib/web/deadline.py`), less the time for the last one."""
 
 
 def main() -> int:
-    """Measure and print; 1 when something is left due."""
+    """Measure and print; 1 when something is left due, lost, or not equal at both sides."""
     parser = argparse.ArgumentParser(prog="python -m bench.burst", description=__doc__)
     parser.add_argument("--customers", type=int, default=1000)
     parser.add_argument("--events", type=int, default=10_000)
@@ -49,7 +54,8 @@ def main() -> int:
         postgres = running.enter_context(start(folder))
         url = postgres.create_database("bench")
         asyncio.run(fill(url, world.rows))
-        settings = {**world.environ, "LOG_LEVEL": "error"}
+        world.lapse(BEHIND)
+        settings = {**world.environ, "BRAKE_MAX": str(options.customers), "BRAKE_PERCENT": "100"}
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ALTER DATABASE bench SET log_statement = 'all'")
             connection.execute("ALTER DATABASE bench SET log_parameter_max_length = 0")
@@ -58,7 +64,7 @@ def main() -> int:
     print(json.dumps(result, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
-    return 1 if result["left_due"] else 0
+    return 1 if result["left_due"] or result["lost"] or result["unequal"] else 0
 
 
 async def burst(world: World, url: str, folder: Path, ports: list[int], options: argparse.Namespace) -> dict[str, Any]:
@@ -67,7 +73,7 @@ async def burst(world: World, url: str, folder: Path, ports: list[int], options:
     random.Random(7).shuffle(order)  # noqa: S311 - the same in each run
     secret = world.environ["STRIPE_WEBHOOK_SECRET"]
     stock = iter([request(f"burst_{n}", *customer, secret=secret) for n, customer in enumerate(order)])
-    before, claims_before = world.counts(), _claims(folder)
+    before, seen_before = world.counts(), _seen(folder)
     began = time.perf_counter()
 
     await asyncio.gather(*(_deliver(ports[n % len(ports)], stock) for n in range(options.connections)))
@@ -75,8 +81,7 @@ async def burst(world: World, url: str, folder: Path, ports: list[int], options:
     left = await _quiet(url, began, ports[0], world.environ["CRON_SECRET"])
     quiet = time.perf_counter() - began
     after = world.counts()
-    claims = _claims(folder) - claims_before
-    passes = after["stripe"]["calls"] - before["stripe"]["calls"]  # each reads Stripe once
+    claims, passes = (later - earlier for later, earlier in zip(_seen(folder), seen_before, strict=True))
     return {
         "events": len(order),
         "customers": options.customers,
@@ -91,6 +96,8 @@ async def burst(world: World, url: str, folder: Path, ports: list[int], options:
         "panel_calls_at_once": after["panel"]["at_once"],
         "panel_concurrency": PLACES,
         "left_due": left,
+        "lost": len(order) - await _one(url, "SELECT count(*) FROM events WHERE outcome = 'accepted'"),
+        "unequal": len(world.unequal()),
     }
 
 
@@ -114,17 +121,22 @@ async def _quiet(url: str, began: float, port: int, secret: str) -> int:
 
 
 async def _due(url: str) -> int:
+    return await _one(url, "SELECT count(*) FROM due WHERE due_at <= now() OR lease_id IS NOT NULL")
+
+
+async def _one(url: str, statement: LiteralString) -> int:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        cursor = await connection.execute("SELECT count(*) FROM due WHERE due_at <= now() OR lease_id IS NOT NULL")
+        cursor = await connection.execute(statement)
         row = await cursor.fetchone()
         assert row is not None
         return int(row[0])
 
 
-def _claims(folder: Path) -> int:
-    """Looks and claims so far, from the server's log: statements that begin at the queue."""
+def _seen(folder: Path) -> tuple[int, int]:
+    """Looks at the queue with claims, and ends of passes, from the server's log of statements."""
     said = (folder / "server.log").read_text()
-    return said.count(" AS worth_it") + said.count("waiting.passes > 0")
+    looks = said.count(" FROM claim_due(") + said.count("waiting.passes > 0")
+    return looks, said.count("SELECT 1 FROM due WHERE lease_id")
 
 
 if __name__ == "__main__":

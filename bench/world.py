@@ -21,12 +21,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bench.stage import ROOT
 from lib.config import Policy, Secret
 from lib.database import Database, migrate
-from lib.policy import fingerprint
+from lib.model import ServiceKey
+from lib.policy import fingerprint, friendly_name, marks
 from lib.stripe_client.shapes import read_subscription
 from scripts import sim
 from scripts.sim.enhance_sim import EnhanceSim
 from scripts.sim.server import serve
 from scripts.sim.stripe_sim import StripeSim
+
+OTHER_PLANS = 64
+"""Plans that nobody has yet, `bench-0` and so on."""
 
 
 class Gauge:
@@ -69,10 +73,22 @@ class World:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Calls of each side until now."""
-        self._in.write("\n")
-        self._in.flush()
-        found: dict[str, dict[str, int]] = json.loads(self._out.readline())
+        found: dict[str, dict[str, int]] = self._ask("counts")
         return found
+
+    def lapse(self, every: int) -> int:
+        """Let one customer of so many be long behind with their payment; how many are."""
+        return int(self._ask(f"lapse {every}"))
+
+    def unequal(self) -> list[str]:
+        """Subscriptions whose hosting is not what Stripe's side says: there once, on while it is paid, else off."""
+        found: list[str] = self._ask("unequal")
+        return found
+
+    def _ask(self, what: str) -> Any:
+        self._in.write(f"{what}\n")
+        self._in.flush()
+        return json.loads(self._out.readline())
 
 
 @contextmanager
@@ -93,18 +109,26 @@ def simulated(size: int, *, panel_ms: float = 0.0) -> Iterator[World]:
 
 
 def simulate(size: int, panel_ms: float) -> None:
-    """Serve both simulators; a line says where they are and what is in them, each line in is answered with counts."""
+    """Serve both simulators; a line says where they are and what is in them, each line in is a question."""
     stripe, panel = StripeSim(), EnhanceSim()
     stripe.create_price("price_bench")
     stripe.seed_many(size, "price_bench")
     panel.seed_many(size, panel.add_plan("bench"))
+    for number in range(OTHER_PLANS):
+        panel.add_plan(f"bench-{number}")
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         held = zip(stripe.subscriptions.values(), panel.subscriptions.values(), strict=True)
         websites = {site.subscription_id: site.id for site in panel.websites.values()}
+        sites = {site.subscription_id: site.domain for site in panel.websites.values()}
         owners = {member.org_id: member for member in panel.members.values()}
         invoices, orgs, logins = stripe.invoices, panel.orgs, panel.logins  # each is gathered anew when asked for
+        payers = stripe.customers
         for subscription, hosting in held:
-            lines = subscription["items"]["data"]
+            lines, payer, domain = subscription["items"]["data"], payers[subscription["customer"]], sites[hosting.id]
+            # As passes would have left it: the next one has nothing to do.
+            subscription["metadata"]["domain"] = domain
+            hosting.friendly_name = friendly_name(ServiceKey(subscription["id"], 1), domain)
+            orgs[hosting.org_id].name = payer["name"]
             truth = read_subscription(
                 {**subscription, "latest_invoice": invoices[subscription["latest_invoice"]]}, lines
             )
@@ -122,6 +146,8 @@ def simulate(size: int, panel_ms: float) -> None:
                 "hosting": hosting.id,
                 "plan": hosting.plan_id,
                 "website": websites[hosting.id],
+                "domain": domain,
+                "billing_email": payer["email"],
             }
             file.write(json.dumps(row) + "\n")
         file.flush()
@@ -137,8 +163,36 @@ def simulate(size: int, panel_ms: float) -> None:
                 "LOG_LEVEL": "error",
             }
             print(json.dumps(world), flush=True)
-            for _ in sys.stdin:
-                print(json.dumps({name: gauge.read() for name, gauge in gauges.items()}), flush=True)
+            for line in sys.stdin:
+                match line.split():
+                    case ["counts"]:
+                        answer: object = {name: gauge.read() for name, gauge in gauges.items()}
+                    case ["lapse", every]:
+                        answer = lapse(stripe, int(every))
+                    case _:
+                        answer = unequal(stripe, panel)
+                print(json.dumps(answer), flush=True)
+
+
+def lapse(stripe: StripeSim, every: int) -> int:
+    """Let the payment of one subscription of so many have failed longer ago than any grace."""
+    chosen = list(stripe.subscriptions)[::every]
+    for subscription in chosen:
+        stripe.fail_payment(subscription, stripe.now() - 30 * 86400)
+    return len(chosen)
+
+
+def unequal(stripe: StripeSim, panel: EnhanceSim) -> list[str]:
+    """Subscriptions whose hosting is not there once, or on while it is not paid, or off while it is."""
+    there: dict[str, list[bool]] = {}
+    for hosting in panel.subscriptions.values():
+        for subscription, _ in marks(hosting.friendly_name) if not hosting.deleted else ():
+            there.setdefault(subscription, []).append(hosting.suspended_by is None)
+    return [
+        str(subscription["id"])
+        for subscription in stripe.subscriptions.values()
+        if there.get(subscription["id"]) != [subscription["status"] == "active"]
+    ]
 
 
 async def fill(url: str, rows: Path) -> None:
@@ -158,15 +212,17 @@ async def fill(url: str, rows: Path) -> None:
                 for line in lines:
                     await copy.write_row([line])
         await connection.execute(
-            "INSERT INTO customers (customer_id, org_id, org_name, panel_name, panel_email, panel_surplus, login_id,"
-            " member_id, welcomed_at) SELECT row->>'customer', (row->>'org')::uuid, row->>'name', row->>'name',"
-            " row->>'email', 0, (row->>'login')::uuid, (row->>'member')::uuid, now() FROM loaded"
+            "INSERT INTO customers (customer_id, email, name, org_id, org_name, panel_name, panel_email, panel_surplus,"
+            " login_id, member_id, welcomed_at) SELECT row->>'customer', row->>'billing_email', row->>'name',"
+            " (row->>'org')::uuid, row->>'name', row->>'name', row->>'email', 0,"
+            " (row->>'login')::uuid, (row->>'member')::uuid, now() FROM loaded"
         )
         await connection.execute(
             "INSERT INTO services (customer_id, subscription_id, slot, item_id, price_id, plan, state,"
-            " panel_subscription_id, panel_plan_id, website_id)"
+            " panel_subscription_id, panel_plan_id, website_id, domain)"
             " SELECT row->>'customer', row->>'subscription', 1, row->>'item', 'price_bench', 'bench', 'live',"
-            " (row->>'hosting')::integer, (row->>'plan')::integer, (row->>'website')::uuid FROM loaded"
+            " (row->>'hosting')::integer, (row->>'plan')::integer, (row->>'website')::uuid,"
+            " row->>'domain' FROM loaded"
         )
         await connection.execute(
             "INSERT INTO subscriptions (subscription_id, customer_id, fingerprint)"

@@ -47,7 +47,7 @@ def main() -> int:
         prog="scripts/bench",
         description="Measures how fast it acknowledges, starts, works off a burst and sweeps, beside what the machine "
         "can do. Figures mean something when nothing else runs on the machine.",
-        epilog="Each part alone: .venv/bin/python -m bench.ack --help (cold, burst, sweep, costs in its place).",
+        epilog="Each part alone: .venv/bin/python -m bench.ack --help (cold, passes, drain ... in its place).",
     )
     parser.add_argument("--quick", action="store_true", help="short rounds and few: to see that it works")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
@@ -179,18 +179,57 @@ def _burst(found: dict[str, Any]) -> list[str]:
         "passes per customer": found["passes_per_customer"],
         "claims per event": found["claims_per_event"],
         "panel calls at once": f"{found['panel_calls_at_once']} (of {found['panel_concurrency']})",
-        "left due": found["left_due"],
+        "lost or left due": found["lost"] + found["left_due"],
+        "not equal": found["unequal"],
     }
     return [
         "## A burst",
         "",
-        f"{found['events']:,} events of {found['customers']:,} customers who are live and equal at both sides; passes",
-        f"on, {found['processes']} processes, a panel that takes {found['panel_ms']:.0f} ms for each call. The",
+        f"{found['events']:,} events of {found['customers']:,} customers who are live, one of ten to be suspended;",
+        f"passes on, {found['processes']} processes, a panel that takes {found['panel_ms']:.0f} ms for each call. The",
         "database logs all statements, for the count of claims; that costs some of the rate.",
         "",
         f"| {' | '.join(columns)} |",
         "|---" * len(columns) + "|",
         f"| {' | '.join(map(str, columns.values()))} |",
+    ]
+
+
+def _drain(rows: list[dict[str, Any]]) -> list[str]:
+    rates = {
+        (sense, slots): median(row["per_second"] for row in rows if (row["sense"], row["slots"]) == (sense, slots))
+        for sense, slots in dict.fromkeys((row["sense"], row["slots"]) for row in rows)
+    }
+    one = rates["slots", min(slots for _, slots in rates)]
+    lines = [
+        "## A drain",
+        "",
+        "Customers who are moved to another plan because a mapping was edited: three calls to a panel that takes",
+        f"{rows[0]['panel_ms']:.0f} ms for each. *slots*: passes at one time in one process; *processes*: with one",
+        "each.",
+        "",
+        "| | at one time | passes/s | of one |",
+        "|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {sense} | {slots} | {rate:.2f} | {rate / one:.1f} |" for (sense, slots), rate in sorted(rates.items())
+    ]
+
+
+def _passes(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## A pass",
+        "",
+        "One place, one customer after another. What is sent to the database together is one round trip; a drain's own",
+        "looks at the queue are shared out.",
+        "",
+        "| | statements | round trips | Stripe calls | panel calls | CPU ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {row['kind']} | {row['statements']:.1f} | {row['round_trips']:.1f} | {row['stripe_calls']:.1f} |"
+        f" {row['panel_calls']:.1f} | {row['cpu_ms']:.1f} |"
+        for row in rows
     ]
 
 
@@ -302,6 +341,8 @@ def _lists(found: Mapping[str, Any]) -> list[str]:
 PARTS: dict[str, Part] = {
     "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
     "cold": Part("bench.cold", (), ("--rounds", "1"), _cold),
+    "passes": Part("bench.passes", (), ("--customers", "5"), _passes),
+    "drain": Part("bench.drain", (), ("--slots", "1", "2", "--each", "2", "--rounds", "1"), _drain),
     "burst": Part("bench.burst", (), ("--customers", "50", "--events", "500"), _burst),
     "sweep": Part("bench.sweep", (), ("--sizes", "200", "1000"), _sweep),
     "lists": Part("bench.lists", (), ("--customers", "1000", "5000", "--rounds", "2"), _lists),
