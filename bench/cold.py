@@ -1,11 +1,12 @@
 """What each function costs until its first answer: a process that serves it alone, beside one that does nothing.
 
-    .venv/bin/python -m bench.cold [--rounds 7] [--json FILE]
+    .venv/bin/python -m bench.cold [--rounds 7] [--only api/webhook.py] [--json FILE]
 
 A process starts, loads one function file and serves it, as a platform would; counted is the time from its start to the
-end of its first answer (what the route answers to a stranger, without a database), and the modules that it has loaded
-then. Functions take turns, each with the compiled files of Python (`.pyc`) and without. The figures to look at are the
-ratios to the function that does nothing.
+end of its first answer (what the route answers to a stranger, without a database). In two places: a plain process,
+without a server, which tells the modules that it has loaded; and Vercel's own runtime out of the built bundle, where
+what does nothing pays for the same runtime. Functions take turns, each with the compiled files of Python (`.pyc`) and
+without. The figures to look at are the ratios to the function that does nothing.
 """
 
 import argparse
@@ -16,13 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import cold_vercel
 from bench.stage import ENVIRON, ROOT
 from scripts._functions import function_files
+from scripts._vercel import NoVercelError
 
-NOTHING = "nothing"
+NOTHING = cold_vercel.NOTHING
 
 _SERVE = """
 import asyncio, importlib.util, json, sys
@@ -54,20 +58,33 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.cold", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="of each function, in turns (%(default)s)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="FILE", help="these functions (all)")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
-    figures = measure(options.rounds)
-    for row in figures:
-        print(f"{row['function']:22} {row['ms']:6.0f} ms  x{row['of_nothing']:.2f}   without .pyc "
-              f"{row['ms_without_pyc']:6.0f} ms   {row['modules']:5} modules   answers {row['status']}")  # fmt: skip
+    figures: dict[str, Any] = {"process": measure(options.rounds, options.only), "vercel": None}
+    try:
+        figures["vercel"] = cold_vercel.measure(options.rounds, options.only)
+    except NoVercelError as error:
+        print(f"not in Vercel's runtime: {error}", file=sys.stderr)
+    _print("a plain process", figures["process"])
+    if figures["vercel"]:
+        _print("Vercel's runtime", figures["vercel"]["functions"])
+        print(json.dumps({name: figures["vercel"][name] for name in ("imports", "bundle")}, indent=1))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0
 
 
-def measure(rounds: int) -> list[dict[str, Any]]:
-    """Medians of each function."""
-    names = [NOTHING, *(path.as_posix() for path in function_files())]
+def _print(where: str, rows: list[dict[str, Any]]) -> None:
+    print(where)
+    for row in rows:
+        print(f"  {row['function']:22} {row['ms']:6.0f} ms  x{row['of_nothing']:.2f}   without .pyc "
+              f"{row['ms_without_pyc']:6.0f} ms   answers {row['status']}")  # fmt: skip
+
+
+def measure(rounds: int, only: Sequence[str]) -> list[dict[str, Any]]:
+    """Medians of each function in a plain process."""
+    names = [NOTHING, *(only or [path.as_posix() for path in function_files()])]
     times: dict[tuple[str, bool], list[float]] = {(name, pyc): [] for name in names for pyc in (True, False)}
     said: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory() as compiled:

@@ -155,20 +155,36 @@ def _plot(found: dict[str, Any]) -> str:
     return bars("Acknowledgements per second", [f"{count} connections" for count in groups], series)
 
 
-def _cold(rows: list[dict[str, Any]]) -> list[str]:
+def _cold(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Cold start",
         "",
-        "From the start of a process to the end of its first answer, beside a function that does nothing; without its",
-        "server, which is the platform's.",
+        "From the start of a process to the end of its first answer, beside a function that does nothing. A plain",
+        "process has no server; in Vercel's runtime, the bundle and its start-up are on the bill of both.",
         "",
-        "| function | ms | of nothing | ms without .pyc | modules |",
-        "|---|---|---|---|---|",
+        "| | function | ms | of nothing | ms without .pyc | modules |",
+        "|---|---|---|---|---|---|",
     ]
-    return lines + [
-        f"| `{row['function']}` | {row['ms']:.0f} | {row['of_nothing']:.2f} | {row['ms_without_pyc']:.0f} |"
-        f" {row['modules']} |"
-        for row in rows
+    vercel = found["vercel"]
+    for where, rows in (("process", found["process"]), ("Vercel", vercel["functions"] if vercel else [])):
+        lines += [
+            f"| {where} | `{row['function'].removesuffix('.py')}` | {row['ms']:.0f} | {row['of_nothing']:.2f} |"
+            f" {row['ms_without_pyc']:.0f} | {row.get('modules', '')} |"
+            for row in rows
+        ]
+    return lines + (_bundle(vercel) if vercel else [])
+
+
+def _bundle(vercel: Mapping[str, Any]) -> list[str]:
+    bundle = vercel["bundle"]
+    biggest = ", ".join(f"`{part}` {size:.1f}" for part, size in bundle["biggest"].items())
+    dearest = ", ".join(f"{one['package']} {one['ms']:.0f} ({one['modules']})" for one in vercel["imports"])
+    return [
+        "",
+        f"The bundle: {bundle['files']:,} files, {bundle['megabytes']:.1f} MB; compiled, another",
+        f"{bundle['compiled_megabytes']:.1f} MB. Most of it, in MB: {biggest}.",
+        "",
+        f"What the webhook imports, in ms of their own (modules): {dearest}.",
     ]
 
 
@@ -340,7 +356,7 @@ def _lists(found: Mapping[str, Any]) -> list[str]:
 
 PARTS: dict[str, Part] = {
     "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
-    "cold": Part("bench.cold", (), ("--rounds", "1"), _cold),
+    "cold": Part("bench.cold", (), ("--rounds", "1", "--only", "api/webhook.py"), _cold),
     "passes": Part("bench.passes", (), ("--customers", "5"), _passes),
     "drain": Part("bench.drain", (), ("--slots", "1", "2", "--each", "2", "--rounds", "1"), _drain),
     "burst": Part("bench.burst", (), ("--customers", "50", "--events", "500"), _burst),

@@ -6,7 +6,7 @@ import queue
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ from scripts._vercel import NoVercelError
 from tests.tools import unavailable
 
 
-def build(project: Path, environment: Mapping[str, str]) -> Bundle:
+def build(project: Path, environment: Mapping[str, str], *, only: Collection[str] = ()) -> Bundle:
     """Build a fresh copy of the working tree; skip where a tool is missing."""
     try:
-        return _bundle.build(project, environment)
+        return _bundle.build(project, environment, only=only)
     except NoVercelError as error:
         unavailable(str(error), "npm (with Node.js 20 or newer) and python3.12 (or a later one)")
 

@@ -13,14 +13,13 @@ from uuid import uuid4
 
 from lib import runtime_cache
 from lib.config import Settings
-from lib.database import Database, alerts, due, events, latest_version, migrate, schema_version, shadow, shards, sweeps
+from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, shards, sweeps
 from lib.database.customers import knows, nudge_everybody
 from lib.database.services import owner_of
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Declined, LeaseLost, SchemaOutdated
 from lib.kinds import Ended, Sides, nudge, other_shard, places
 from lib.log import get_logger
-from lib.model import Catalogue, Claim, CustomerKey, Lane, Mandate, ReceivedEvent
-from lib.model.report import PassReport
+from lib.model import Claim, CustomerKey, Lane, Mandate, ReceivedEvent
 from lib.stripe_events import read_event
 from lib.subscription_manager.drain import Drain, Drained
 from lib.subscription_manager.inbox import Inbox
@@ -28,6 +27,8 @@ from lib.subscription_manager.shared_drain import SharedDrain
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
+    from lib.model import Catalogue
+    from lib.model.report import PassReport
     from lib.policy.quiet import Rest
     from lib.stripe_client import StripeClient
     from lib.subscription_manager.customer import Reconciler
@@ -199,6 +200,8 @@ class SubscriptionManager:
 
     async def _watch(self, deadline: float, lanes: Sequence[Lane]) -> Drained:
         """Look for causes of alerts and tell them, and nothing else: a pause stops passes, and nobody's watch."""
+        from lib.database import alerts
+
         drained, most = Drained(), places(self.settings)
         while self.settings.alarm is not None:
             passes = drained.passes
@@ -218,6 +221,8 @@ class SubscriptionManager:
         return drained
 
     async def _run(self, claim: Claim, **how: Any) -> Ended | None:
+        from lib.database import alerts  # what a pass needs, an acknowledgement does not wait for
+
         began = time.monotonic()
         ended = await self.runner.run(claim, **how)
         if ended is not None:
@@ -228,6 +233,8 @@ class SubscriptionManager:
 
     async def _ask_for_look(self) -> None:
         """See to it that what was done just now is looked at for causes of alerts; nothing where nobody is told."""
+        from lib.database import alerts
+
         if self.settings.alarm is None or time.monotonic() < self._look_follows:
             return
         try:

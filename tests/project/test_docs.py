@@ -169,7 +169,8 @@ def test_the_permissions_are_listed() -> None:
 def test_only_settings_that_there_are_are_set() -> None:
     """Whatever is named like a setting in any page is one."""
     of_ctl = {"CTL_URL", "CTL_KEY", "CTL_PROFILE", "CTL_CONFIG"}  # the command line's own, on another machine
-    known = set(SETTINGS) | of_ctl
+    of_the_build = {"VERCEL_PYTHON_COMPILEALL"}
+    known = set(SETTINGS) | of_ctl | of_the_build
     named = {name for page in PAGES.values() for name in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[\w,]+)?`", page)}
     assert named - known == set()
     assert {row[0] for row in rows(section(DEPLOY, "4. The project"))} >= {"`PROVISIONING_MODE`"}
