@@ -246,7 +246,8 @@ class SubscriptionManager:
 
     async def drain_quietly(self, *, deadline: float, first: Sequence[tuple[str, str]] = ()) -> None:
         """`drain` for after a response: what fails stays due, so the failure is only logged."""
-        told = asyncio.ensure_future(self.stir())  # beside it: should this process die now, the cron goes on
+        # Beside it: should this process die now, the cron goes on.
+        told = asyncio.create_task(self.stir()) if runtime_cache.current() is not None else None
         try:
             if await self._may_drain(migrates=False):
                 workers = max(places(self.settings).values())
@@ -258,7 +259,8 @@ class SubscriptionManager:
         except BridgeError as error:
             log.warning("drain_failed", error=str(error))
         finally:
-            await told
+            if told is not None:
+                await told
 
     async def ensure_schema(self, *, migrates: bool) -> None:
         """Check once per process that the schema is as new as this code, and that the database is this shard's.

@@ -180,18 +180,32 @@ def test_the_runtime_hands_its_cache_to_a_function(bundle: Bundle, settings: dic
     cache = CacheSim()
     with serve(cache) as url, run(bundle, "api/cron/[job]", tmp_path / "f", settings) as cron:
         bearer = {"authorization": f"Bearer {settings['CRON_SECRET']}"}
-        offer = {
-            "x-vercel-sc-headers": json.dumps(cache.headers),
-            "x-vercel-sc-host": url.removeprefix("http://"),
-            "x-vercel-sc-protocol": "http",
-            "x-vercel-sc-no-header-leak": "1",
-        }
         with psycopg.connect(settings["DATABASE_URL"], autocommit=True) as connection:
             connection.execute("TRUNCATE due, events")
-        answers = [cron.request("GET", "/api/cron/drain", headers={**bearer, **offer}) for _ in range(2)]
+        answers = [cron.request("GET", "/api/cron/drain", headers={**bearer, **offer(cache, url)}) for _ in range(2)]
         alone = cron.request("GET", "/api/cron/drain", headers=bearer)
     assert [answer.status for answer in (*answers, alone)] == [200] * 3
     assert ["restsUntil" in json.loads(answer.body) for answer in (*answers, alone)] == [False, True, False]
+
+
+def test_an_event_is_told_to_the_cron(webhook: Running) -> None:
+    """The built webhook says in the cache that something became due, after its answer and within its invocation."""
+    cache, body = CacheSim(), event_body("evt_told")
+    with serve(cache) as url:
+        answer = webhook.request("POST", "/api/webhook", body, {**signature(body), **offer(cache, url)})
+        webhook.wait_for_end()
+    assert answer.status == 200
+    assert [key for key in cache.values if "-stir-" in key]
+
+
+def offer(cache: CacheSim, url: str) -> dict[str, str]:
+    """The headers in which the platform tells the runtime where the cache is."""
+    return {
+        "x-vercel-sc-headers": json.dumps(cache.headers),
+        "x-vercel-sc-host": url.removeprefix("http://"),
+        "x-vercel-sc-protocol": "http",
+        "x-vercel-sc-no-header-leak": "1",
+    }
 
 
 def _files(folder: Path) -> list[Path]:
