@@ -78,6 +78,7 @@ def main() -> int:
     calls = asyncio.run(_measured(options.rounds, options.customers))
     result = {
         "prices": PRICES,
+        "swept": options.customers,
         "calls": {name: vars(cost) for name, cost in calls.items()},
         "months": [month(calls, *kind) for kind in ((0, False), (0, True), (1000, False), (1000, True))],
     }
@@ -273,7 +274,7 @@ CALLS = {
     "cron_rests": "cron that asks the cache alone",
     "cron_asks": "cron that asks the database, and finds nothing",
     "webhook": "webhook with the pass that follows (nothing to change)",
-    "sweep": "sweep of 1,000 customers",
+    "sweep": "sweep of {swept:,} customers",
 }
 
 
@@ -290,7 +291,7 @@ def month_lines(result: Mapping[str, Any]) -> list[str]:
 def call_lines(result: Mapping[str, Any]) -> list[str]:
     """The rows about calls."""
     return [
-        f"| {said} | {result['calls'][name]['cpu_ms']:.1f} | {result['calls'][name]['seconds']:.3g} |"
+        f"| {said.format(**result)} | {result['calls'][name]['cpu_ms']:.1f} | {result['calls'][name]['seconds']:.3g} |"
         for name, said in CALLS.items()
     ]
 
