@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lib.database import due, metric_totals, orders, tallies, unsettled
+from lib.database import due, metric_totals, orders, outlook, tallies, unsettled
 from lib.model import Lane, Settlement
 from tests.money.till import came, order, sell
 from tests.world import ADMIN_KEY, World
@@ -184,6 +184,22 @@ async def test_a_claim_out_of_a_long_queue_reads_what_it_claims(world: World, pr
         world.sql("SELECT idx_tup_read AS n FROM pg_stat_user_indexes WHERE indexrelname = 'due_claim_idx'")[0]["n"]
         < FEW
     )
+
+
+async def test_what_can_be_due_next_is_found_at_the_ends_of_indexes(world: World) -> None:
+    """However many customers wait for their dates, a look that wakes the database reads a handful of rows."""
+    fill(world)
+    world.sql("UPDATE due SET due_at = now() + (substr(key, 9)::int + 100) * interval '1 second'")
+    world.sql("VACUUM FULL ANALYZE due")
+    before = read_in_sequence(world)
+    async with world.bridge() as manager:
+        found = await outlook.look(manager.db)
+    assert found.due_in is not None
+    assert (90 < found.due_in <= 101, found.busy, found.idle is not None) == (True, False, True)
+    after = read_in_sequence(world)
+    assert {name: after[name] - before[name] for name in after if after[name] - before[name] > FEW} == {}
+    read = world.sql("SELECT idx_tup_read AS n FROM pg_stat_user_indexes WHERE indexrelname = 'due_claim_idx'")
+    assert read[0]["n"] < FEW
 
 
 LISTS = [
