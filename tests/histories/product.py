@@ -67,7 +67,7 @@ class Product:
     _disputes: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._stripe = StripeClient(Secret("sk_test_fake"))
+        self._stripe = StripeClient(Secret("sk_test_fake"), "http://stripe.test")  # whose pace is nobody's
         self.wire = Wire(self.account, self.lie)
         self._stripe._sdk = self.wire  # type: ignore[assignment]
 
