@@ -13,6 +13,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from lib.model import Lane, Nudge
 from lib.subscription_manager.drain import TIME_FOR_A_PASS, TOGETHER, Drain
 
+MANY = 100.0
+"""Requests a second that are a burst: whom its events are about is nudged again and again, and a pass in the middle of
+it is one more."""
+
+STEP = 0.1
+"""Seconds after which it is seen whether a burst goes on."""
+
+PATIENCE = 5.0
+"""Seconds for which a burst is let come in before its first pass; it may go on for minutes."""
+
 Look = Callable[[], Awaitable[Mapping[Lane, int]]]
 
 
@@ -23,6 +33,8 @@ class SharedDrain:
         self._openings = look
         self._looking: asyncio.Task[Mapping[Lane, int]] | None = None
         self._under_way: tuple[Drain, asyncio.Task[object]] | None = None
+        self._brought = 0
+        """Requests so far."""
 
     async def until_nothing_is_due(self, make: Callable[[], Drain], first: Sequence[Nudge], deadline: float) -> None:
         """Drain, or have the drain that is under way look again and wait for its end.
@@ -30,6 +42,7 @@ class SharedDrain:
         After that its last look may still have come too early for what this request brought, so it is asked anew.
         Without a free place nothing is tried: whoever holds one goes on until nothing is due.
         """
+        self._brought += 1
         while True:
             if self._under_way is not None:
                 drain, task = self._under_way
@@ -55,6 +68,14 @@ class SharedDrain:
         return await asyncio.shield(self._looking)
 
     async def _look_together(self) -> Mapping[Lane, int]:
-        await asyncio.sleep(TOGETHER)
+        end, step = time.monotonic() + PATIENCE, TOGETHER
+        while await self._goes_on(step) and time.monotonic() < end:
+            step = STEP
         self._looking = None  # who asks from now on needs a later look
         return await self._openings()
+
+    async def _goes_on(self, seconds: float) -> bool:
+        """Whether as many came within these seconds as in a burst."""
+        before = self._brought
+        await asyncio.sleep(seconds)
+        return self._brought - before > MANY * seconds

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from lib.bridge import Bridge
 from lib.database import due
 from lib.kinds import KINDS, Kind, nudge
 from lib.model import Lane
+from lib.subscription_manager import shared_drain
 from lib.subscription_manager.drain import TIME_FOR_A_PASS
 from tests.passes import kind_of_a_test
 from tests.passes.test_kinds import until
@@ -52,6 +54,44 @@ async def test_requests_of_one_moment_leave_nothing_due(world: World) -> None:
         await asyncio.gather(*(bring(number) for number in range(30)))
         assert world.due() == []
     assert sorted(kind_of_a_test.ran) == sorted(f"thing {number}" for number in range(30))
+
+
+async def nudged_again_and_again(bridge: Bridge, times: int) -> AsyncIterator[asyncio.Task[None]]:
+    """As many requests, three in the first moment and one each hundredth of a second, that bring the same thing."""
+
+    async def bring() -> None:
+        await due.mark(bridge.db, [nudge("strange", "thing")])
+        await bridge.drain_quietly(deadline=time.monotonic() + 600)
+
+    await bridge.drain_quietly(deadline=time.monotonic() + 600)  # so that none of them has more to do than another
+    for number in range(times):
+        yield asyncio.create_task(bring())
+        await asyncio.sleep(0.01 if number > 1 else 0)
+
+
+async def test_a_burst_is_let_come_in_before_its_first_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What forty requests of a burst nudge has one pass, after the last of them."""
+    monkeypatch.setattr(shared_drain, "MANY", 5.0)
+    async with world.bridge() as bridge:
+        requests = [request async for request in nudged_again_and_again(bridge, 40)]
+        await asyncio.gather(*requests)
+        assert world.due() == []
+    assert kind_of_a_test.ran == ["thing"]
+
+
+async def test_a_burst_without_end_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it goes on, its first pass comes in the middle of it."""
+    monkeypatch.setattr(shared_drain, "MANY", 5.0)
+    monkeypatch.setattr(shared_drain, "PATIENCE", 0.2)
+    async with world.bridge() as bridge:
+        requests = []
+        async for request in nudged_again_and_again(bridge, 3000):
+            requests.append(request)
+            if kind_of_a_test.ran:
+                break
+        assert 3 < len(requests) < 3000
+        await asyncio.gather(*requests)
+        assert world.due() == []
 
 
 async def test_the_end_of_whoever_drains_is_not_the_end_of_the_work(world: World) -> None:
