@@ -11,6 +11,7 @@ from lib.database import Database, comparison, sweeps
 from lib.errors import Denied, NotFound, Refused
 from lib.log import get_logger
 from lib.policy import marks
+from lib.subscription_manager.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient, Org, Website
@@ -44,6 +45,7 @@ class PanelLists:
         self,
         db: Database,
         enhance: EnhanceClient,
+        ahead: ReadAhead,
         counts: Counter[str],
         orphans: list[dict[str, str]],
         differ: Callable[[list[str]], None],
@@ -55,6 +57,7 @@ class PanelLists:
         """
         self._db = db
         self._enhance = enhance
+        self._ahead = ahead
         self._counts = counts
         self._orphans = orphans
         self._differ = differ
@@ -85,7 +88,9 @@ class PanelLists:
         if cursor != CONFIRM:
             if cursor is None:
                 await comparison.open_walk(self._db, sweep, kind)
-            page, new, after = await _overlapping(read, int(cursor or 0))
+            page, new, after = await self._ahead.page((kind, cursor), partial(_overlapping, read, int(cursor or 0)))
+            if after is not None:
+                self._ahead.begin((kind, str(after)), partial(_overlapping, read, after))
             self._counts[f"{kind}s"] += new
             await compare(sweep, page)
             if after is not None:

@@ -49,6 +49,7 @@ from lib.policy.offline import acts_at
 from lib.policy.offline_lines import as_subscription
 from lib.stripe_events import subscribe_to
 from lib.subscription_manager.panel_lists import FromTheStart, PanelLists, all_there
+from lib.subscription_manager.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -64,6 +65,9 @@ EVENT_PHASES = ("events", "undelivered")
 
 LEASE = timedelta(seconds=120)
 """Longer than any one page takes, with its retries."""
+
+RENEW_EVERY = 10.0
+"""Seconds after which the lease is prolonged. What is written in between is written under it, or not at all."""
 
 TRIES = 5
 """As often a sweep is begun at one place without getting further: then the phase is left out, and the others go on."""
@@ -135,6 +139,7 @@ class Sweeper:
         self._orphans: list[dict[str, str]] = []
         self._errors: dict[str, str] = {}
         self._restarted: set[str] = set()
+        self._ahead = ReadAhead()
         self._unread: dict[str, str] = {}
         """By phase, what of its list lacked something: the rest was compared."""
 
@@ -156,11 +161,13 @@ class Sweeper:
             with bound(sweep=sweep.id):
                 return await self._walk(sweep, deadline, progress)
         finally:
+            await self._ahead.drop()
             await leases.give_back(self._db, "sweep", self._holder)
 
     async def _walk(self, sweep: sweeps.Sweep, deadline: float, progress: Progress | None) -> SweepReport:
         phase, cursor = sweep.phase, sweep.cursor
         worn_out = sweep.tries > TRIES
+        taken = time.monotonic()
         while True:
             if time.monotonic() > deadline:
                 return self._report(finished=False)
@@ -184,13 +191,21 @@ class Sweeper:
                 await sweeps.finish(self._db, sweep)
                 log.info("sweep_finished", **self._counts, errors=self._errors)
                 return self._report(finished=True)
-            if not await leases.take(self._db, "sweep", self._holder, LEASE):
-                return self._report(finished=False, elsewhere=True)
+            if time.monotonic() - taken > RENEW_EVERY:
+                taken = time.monotonic()
+                if not await leases.take(self._db, "sweep", self._holder, LEASE):
+                    return self._report(finished=False, elsewhere=True)
 
     async def _page(self, sweep: sweeps.Sweep, phase: str, cursor: str | None) -> tuple[str | None, str | None]:
         """Do one page: where the next one is (phase, cursor); no phase after the last."""
         panel = PanelLists(
-            self._db, self._enhance, self._counts, self._orphans, partial(self._mark, "panel"), self._is_ours
+            self._db,
+            self._enhance,
+            self._ahead,
+            self._counts,
+            self._orphans,
+            partial(self._mark, "panel"),
+            self._is_ours,
         )
         steps: dict[str, Callable[[sweeps.Sweep, str | None], Awaitable[str | None]]] = {
             "events": self._events,
@@ -274,8 +289,11 @@ class Sweeper:
     async def _subscriptions(self, sweep: sweeps.Sweep, cursor: str | None) -> str | None:
         if cursor is None:
             await comparison.open_walk(self._db, sweep, "subscription")
+        read = self._stripe.subscriptions_page
         with _found_again(cursor):
-            page, unread, after = await self._stripe.subscriptions_page(cursor)
+            page, unread, after = await self._ahead.page(("subscriptions", cursor), partial(read, cursor))
+        if after is not None:
+            self._ahead.begin(("subscriptions", after), partial(read, after))
         ours = [(customer, s) for customer, s in page if self._settings.holds(customer)]
         rows = [(s.id, customer, fingerprint(s, self._settings.policy)) for customer, s in ours]
         self._counts["subscriptions"] += len(rows) + len(unread)

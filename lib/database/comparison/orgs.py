@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lib.database.comparison.walk import LOCKED, NUDGE_DIFFERING, SEEN, UNSEEN, WHOLE, count_seen, note_gone, walked
+from lib.database.comparison.walk import (
+    LOCKED,
+    NUDGE_DIFFERING,
+    SEEN,
+    UNSEEN,
+    WHOLE,
+    as_page,
+    count_seen,
+    note_gone,
+    page_of,
+    walked,
+)
 from lib.database.connection import Database
 from lib.database.keys import as_text, id_in, provider_in
-from lib.database.sweeps import HELD, Sweep
+from lib.database.sweeps import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +35,13 @@ class SeenOrg:
     subscriptions: int
 
 
+_COLUMNS = {
+    "id": "text", "name": "text", "gone": "boolean", "suspended": "boolean", "email": "text", "login": "text",
+    "subscriptions": "integer",
+}  # fmt: skip
+
 _COMPARE = f"""
-    WITH page AS (
-        SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(gone)s::boolean[], %(suspended)s::boolean[],
-            %(emails)s::text[], %(logins)s::text[], %(subscriptions)s::integer[])
-            AS p (id, name, gone, suspended, email, login, subscriptions)
-        WHERE {HELD}
-    ), seen AS ({SEEN}), met AS (
+    WITH {page_of(_COLUMNS)}, seen AS ({SEEN}), met AS (
         SELECT c.provider, c.customer_id, {as_text("c.")} AS key, page.gone, page.suspended, page.name, counted.surplus,
             CASE WHEN c.erased_at IS NULL THEN page.name END AS kept_name,
             CASE WHEN c.erased_at IS NULL THEN page.email END AS kept_email,
@@ -79,19 +90,11 @@ async def compare_orgs(db: Database, sweep: Sweep, page: Sequence[SeenOrg]) -> l
     So is hosting in it: the panel counts each one's subscriptions, and how many more or fewer they are than ours stays
     the same unless somebody adds or deletes one by hand. Fewer than ours tell at first sight.
     """
-    rows = await db.rows(
-        _COMPARE,
-        {
-            **walked(sweep, "org"),
-            "ids": [org.id for org in page],
-            "names": [org.name for org in page],
-            "gone": [org.gone for org in page],
-            "suspended": [org.suspended for org in page],
-            "emails": [org.owner_email for org in page],
-            "logins": [org.owner_login_id for org in page],
-            "subscriptions": [org.subscriptions for org in page],
-        },
+    seen = (
+        (org.id, org.name, org.gone, org.suspended, org.owner_email, org.owner_login_id, org.subscriptions)
+        for org in page
     )
+    rows = await db.rows(_COMPARE, {**walked(sweep, "org"), "page": as_page(_COLUMNS, seen)})
     return [row["key"] for row in rows]
 
 

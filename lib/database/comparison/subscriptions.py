@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib.database.comparison.walk import LOCKED, NUDGE_DIFFERING, SEEN, UNSEEN, WHOLE, count_seen, walked
+from lib.database.comparison.walk import (
+    LOCKED,
+    NUDGE_DIFFERING,
+    SEEN,
+    UNSEEN,
+    WHOLE,
+    as_page,
+    count_seen,
+    page_of,
+    walked,
+)
 from lib.database.connection import Database
 from lib.database.keys import STRIPE
 from lib.database.sweeps import HELD, Sweep
+
+_COLUMNS = {"id": "text", "customer_id": "text", "fingerprint": "text"}
 
 
 async def compare_subscriptions(db: Database, sweep: Sweep, page: Sequence[tuple[str, str, str]]) -> list[str]:
@@ -18,11 +30,7 @@ async def compare_subscriptions(db: Database, sweep: Sweep, page: Sequence[tuple
     """
     rows = await db.rows(
         f"""
-        WITH page AS (
-            SELECT * FROM unnest(%(ids)s::text[], %(customers)s::text[], %(prints)s::text[])
-                AS p (id, customer_id, fingerprint)
-            WHERE {HELD}
-        ), seen AS ({SEEN}), {LOCKED.format(customers=relisted)}, listed AS (
+        WITH {page_of(_COLUMNS)}, seen AS ({SEEN}), {LOCKED.format(customers=relisted)}, listed AS (
             UPDATE services s SET unlisted = false, updated_at = now() FROM page, first
             WHERE s.provider = %(provider)s AND s.subscription_id = page.id AND s.unlisted
             RETURNING s.customer_id
@@ -33,13 +41,7 @@ async def compare_subscriptions(db: Database, sweep: Sweep, page: Sequence[tuple
             UNION SELECT customer_id FROM listed
         ) {NUDGE_DIFFERING}
         """,
-        {
-            **walked(sweep, "subscription"),
-            "provider": STRIPE,
-            "ids": [row[0] for row in page],
-            "customers": [row[1] for row in page],
-            "prints": [row[2] for row in page],
-        },
+        {**walked(sweep, "subscription"), "provider": STRIPE, "page": as_page(_COLUMNS, page)},
     )
     return [row["key"] for row in rows]
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lib.database.comparison.walk import LOCKED, NUDGE_DIFFERING, SEEN, UNSEEN, WHOLE, count_seen, note_gone, walked
+from lib.database.comparison.walk import (
+    LOCKED,
+    NUDGE_DIFFERING,
+    SEEN,
+    UNSEEN,
+    WHOLE,
+    as_page,
+    count_seen,
+    note_gone,
+    page_of,
+    walked,
+)
 from lib.database.connection import Database
 from lib.database.keys import as_text
-from lib.database.sweeps import HELD, Sweep
+from lib.database.sweeps import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +33,10 @@ class SeenWebsite:
     off: bool
 
 
+_COLUMNS = {"id": "text", "subscription_id": "integer", "plan_id": "integer", "gone": "boolean", "off": "boolean"}
+
 _COMPARE = f"""
-    WITH page AS (
-        SELECT * FROM unnest(%(ids)s::text[], %(subscriptions)s::integer[], %(plans)s::integer[],
-            %(gone)s::boolean[], %(off)s::boolean[]) AS p (id, subscription_id, plan_id, gone, off)
-        WHERE {HELD}
-    ), seen AS ({SEEN}), own AS (
+    WITH {page_of(_COLUMNS)}, seen AS ({SEEN}), own AS (
         SELECT s.provider, s.subscription_id, s.slot, page.off, page.gone,
             NOT page.gone AND s.state <> 'terminated'
                 AND page.off <> (s.state = 'suspended' OR s.panel_suspended) AS differs
@@ -80,17 +89,8 @@ async def compare_websites(db: Database, sweep: Sweep, page: Sequence[SeenWebsit
     off for a cause of its own costs one when it is first seen so, as does one that shows another plan or state than
     its subscription has: what a pass has looked at is remembered until that pass, or another one, changes something.
     """
-    rows = await db.rows(
-        _COMPARE,
-        {
-            **walked(sweep, "website"),
-            "ids": [site.id for site in page],
-            "subscriptions": [site.subscription_id for site in page],
-            "plans": [site.plan_id for site in page],
-            "gone": [site.gone for site in page],
-            "off": [site.off for site in page],
-        },
-    )
+    seen = ((site.id, site.subscription_id, site.plan_id, site.gone, site.off) for site in page)
+    rows = await db.rows(_COMPARE, {**walked(sweep, "website"), "page": as_page(_COLUMNS, seen)})
     return [row["key"] for row in rows]
 
 
