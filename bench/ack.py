@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -85,8 +84,8 @@ class Round:
     """CPU of the serving process for each event."""
     database_us: float
     """CPU of the database's processes for each event."""
-    commits: float
-    """Transactions for each event; each is one statement."""
+    writes: float
+    """Transactions for each event that wrote; each is one statement."""
     wal_bytes: float
     server_mb: float
     """Resident memory of the serving process after it."""
@@ -199,8 +198,8 @@ class _Meter:
     def _read(self) -> tuple[float, float, int, int]:
         with psycopg.connect(self.url, autocommit=True) as connection:
             row = connection.execute(
-                "SELECT xact_commit, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint, pg_backend_pid()"
-                " FROM pg_stat_database WHERE datname = current_database()"
+                "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint,"
+                " pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
             ).fetchone()
         assert row is not None
         here = psutil.Process(self.server.pid).cpu_times() if self.server else None
@@ -208,15 +207,14 @@ class _Meter:
 
     def each(self, events: int) -> dict[str, float]:
         """For each of so many events."""
-        time.sleep(0.6)  # a backend tells its statistics at most every half second
-        server, database, commits, wal = (
+        server, database, writes, wal = (
             after - before for after, before in zip(self._read(), self._before, strict=True)
         )
         memory = psutil.Process(self.server.pid).memory_info().rss if self.server else 0
         return {
             "server_us": server / events * 1e6,
             "database_us": database / events * 1e6,
-            "commits": commits / events,
+            "writes": writes / events,
             "wal_bytes": wal / events,
             "server_mb": memory / 1e6,
         }
@@ -267,14 +265,14 @@ def _ours(place: Place, folder: Path, name: str, connections: int, seconds: floa
 
 def _print(rounds: list[Round], trips_ms: dict[str, float]) -> None:
     print(f"{'':8} {'':6} {'conn':>4} {'acks/s':>8} {'of limit':>8} {'p50 ms':>7} {'p99 ms':>7} {'trips':>5}"
-          f" {'server us':>9} {'database us':>11} {'commits':>7} {'WAL B':>7} {'MB':>5}")  # fmt: skip
+          f" {'server us':>9} {'database us':>11} {'writes':>6} {'WAL B':>7} {'MB':>5}")  # fmt: skip
     for (place, what, connections), middle in medians(rounds).items():
         limit = limit_of(medians(rounds), place, connections)
         of_limit = f"{middle['per_second'] / limit['per_second']:8.2f}" if limit else f"{'':8}"
         print(
             f"{place:8} {what:6} {connections:4} {middle['per_second']:8.0f} {of_limit}"
             f" {middle['p50_ms']:7.2f} {middle['p99_ms']:7.2f} {middle['p50_ms'] / trips_ms[place]:5.1f}"
-            f" {middle['server_us']:9.0f} {middle['database_us']:11.0f} {middle['commits']:7.2f}"
+            f" {middle['server_us']:9.0f} {middle['database_us']:11.0f} {middle['writes']:6.2f}"
             f" {middle['wal_bytes']:7.0f} {middle['server_mb']:5.0f}"
         )
 

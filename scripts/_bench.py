@@ -108,7 +108,7 @@ def page(figures: Mapping[str, Any]) -> str:
 
 def _ack(found: dict[str, Any]) -> list[str]:
     columns = (
-        "connections", "acks/s", "of the limit", "p50 ms", "p99 ms", "trips", "server µs", "database µs", "statements",
+        "connections", "acks/s", "of the limit", "p50 ms", "p99 ms", "trips", "server µs", "database µs", "writes",
         "WAL bytes", "server MB",
     )  # fmt: skip
     lines = [
@@ -132,7 +132,7 @@ def _ack(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {place} | {what} | {connections} | {figures['per_second']:,.0f} | {ratio} | {figures['p50_ms']:.2f} |"
             f" {figures['p99_ms']:.2f} | {figures['p50_ms'] / found['trips_ms'][place]:.1f} |"
-            f" {figures['server_us']:.0f} | {figures['database_us']:.0f} | {figures['commits']:.2f} |"
+            f" {figures['server_us']:.0f} | {figures['database_us']:.0f} | {figures['writes']:.2f} |"
             f" {figures['wal_bytes']:,.0f} | {figures['server_mb']:.0f} |"
         )
     return lines
