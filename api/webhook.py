@@ -12,6 +12,8 @@ from lib.bridge import current
 from lib.errors import Declined
 from lib.web import Ask, answer, endpoint, read_body, signature, work_deadline
 
+_RECEIVED = {new: answer({"received": True, "new": new}).body for new in (False, True)}
+
 
 async def receive(ask: Ask[None]) -> Response:
     """200 once the event is durable (a repeated or unknown one too); 400, 413 or 503 otherwise."""
@@ -25,7 +27,7 @@ async def receive(ask: Ask[None]) -> Response:
     new = await bridge.accept([body])
     nudges = [nudge for event in new for nudge in event.nudges]
     work = BackgroundTask(bridge.drain_quietly, deadline=work_deadline(), first=nudges) if nudges else None
-    return answer({"received": True, "new": bool(new)}, background=work)
+    return Response(_RECEIVED[bool(new)], media_type="application/json", background=work)
 
 
 app = endpoint(guard=signature, POST=receive)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lib import environment, log, runtime_cache
 from lib.config import Settings
 from lib.database import Database
+from lib.database.prompt import PromptDatabase
 from lib.subscription_manager import SubscriptionManager
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Bridge(SubscriptionManager):
     """Everything this product does, over settings. Belongs to one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        inbox = Database(settings.database_url, size=INBOX_SIZE)
+        inbox = PromptDatabase(settings.database_url, size=INBOX_SIZE)
         self._clients = Clients(settings)
         super().__init__(settings, Database(settings.database_url), inbox, self._clients)
         self.health_lock = asyncio.Lock()

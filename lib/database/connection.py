@@ -157,6 +157,11 @@ class Database:
         found: Sequence[DictRow] = await self.rows(statement, parameters)
         return found[0] if found else None
 
+    async def texts(self, statement: str, parameters: Sequence[str], *, patience: float = PATIENCE) -> list[str]:
+        """The first column of a statement that takes and gives text; as `rows`, for which it is short."""
+        found = await self.rows(statement, parameters, patience=patience)
+        return [value for row in found for value in list(row.values())[:1] if value is not None]
+
     async def now(self) -> datetime:
         """The database's time, the one clock that all processes share."""
         row = await self.row("SELECT clock_timestamp() AS now")

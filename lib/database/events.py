@@ -83,8 +83,7 @@ async def _store(
     ]
     # One text for all columns, as the driver takes far longer over arrays; bodies as they are.
     parameters = (source, _as_json(documents).decode(), *(event.body for event in events))
-    rows = await db.rows(_statement(len(events)), parameters, patience=patience)
-    return [row["event_id"] for row in rows]
+    return await db.texts(_statement(len(events)), parameters, patience=patience)
 
 
 async def belong(db: Database, object_id: str, customer: CustomerKey) -> None:
