@@ -78,7 +78,8 @@ def main() -> int:
 def _print(where: str, rows: list[dict[str, Any]]) -> None:
     print(where)
     for row in rows:
-        print(f"  {row['function']:22} {row['ms']:6.0f} ms  x{row['of_nothing']:.2f}   without .pyc "
+        cpu = f"   {row['cpu_ms']:6.0f} ms of CPU  x{row['cpu_of_nothing']:.2f}" if "cpu_ms" in row else ""
+        print(f"  {row['function']:22} {row['ms']:6.0f} ms  x{row['of_nothing']:.2f}{cpu}   without .pyc "
               f"{row['ms_without_pyc']:6.0f} ms   answers {row['status']}")  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.stage import ENVIRON
 from scripts._bundle import Bundle, build
 
@@ -30,6 +32,9 @@ async def app(scope, receive, send):
 _SETTINGS = {**ENVIRON, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
 
 MEGABYTE = 1_000_000
+
+_BOTH = (True, False)
+"""With compiled files and without."""
 
 BIGGEST = 8
 """So many lines of what costs most."""
@@ -65,23 +70,25 @@ class Unpacked:
         compiling = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", _NOTHING_FILE]
         subprocess.run([str(self.bundle.python), *compiling], cwd=self.compiled, check=True)
 
-    def first_answer(self, name: str, *, compiled: bool) -> tuple[float, int]:
-        """Milliseconds from the start of a process to the end of its first answer, and the answer's status."""
+    def first_answer(self, name: str, *, compiled: bool) -> tuple[float, float, int]:
+        """From the start of a process to the end of its first answer: milliseconds, those of CPU, and its status."""
         number = "nothing" if name == NOTHING else self.functions.index(name)
         path = "/api/nothing" if name == NOTHING else f"/{name}"
         began = time.perf_counter()
-        with self._started(f"entry_{number}", self.compiled if compiled else self.plain) as port:
+        with self._started(f"entry_{number}", self.compiled if compiled else self.plain) as (port, process):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             ids = {f"x-vercel-internal-{kind}-id": "1" for kind in ("invocation", "request")}
             connection.request("POST", path, b"{}", {"content-type": "application/json", **ids})
             answer = connection.getresponse()
             answer.read()
             took = (time.perf_counter() - began) * 1000
+            used = psutil.Process(process).cpu_times()
             connection.close()
-        return took, answer.status
+        return took, (used.user + used.system) * 1000, answer.status
 
     @contextmanager
-    def _started(self, entry: str, folder: Path) -> Iterator[int]:
+    def _started(self, entry: str, folder: Path) -> Iterator[tuple[int, int]]:
+        """A process that serves: its port and its id."""
         with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
             listener.bind(f"{short}/ipc")
             listener.listen()
@@ -92,7 +99,7 @@ class Unpacked:
                 try:
                     pipe, _ = listener.accept()
                     with pipe:
-                        yield _port(pipe)
+                        yield _port(pipe), process.pid
                 finally:
                     process.kill()
 
@@ -157,18 +164,20 @@ def measure(rounds: int, only: Sequence[str] = ()) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Unpacked(Path(folder), only)
         names = [NOTHING, *unpacked.functions]
-        times: dict[tuple[str, bool], list[float]] = {(name, pyc): [] for name in names for pyc in (True, False)}
-        statuses = {name: unpacked.first_answer(name, compiled=True)[1] for name in names}  # and the disk is read
+        runs: dict[tuple[str, bool], list[tuple[float, float]]] = {(name, pyc): [] for name in names for pyc in _BOTH}
+        statuses = {name: unpacked.first_answer(name, compiled=True)[2] for name in names}  # and the disk is read
         for _ in range(rounds):
-            for (name, pyc), took in times.items():
-                took.append(unpacked.first_answer(name, compiled=pyc)[0])
-        middle = {key: statistics.median(took) for key, took in times.items()}
+            for (name, pyc), taken in runs.items():
+                taken.append(unpacked.first_answer(name, compiled=pyc)[:2])
+        ms, cpu = ({key: statistics.median(one[i] for one in taken) for key, taken in runs.items()} for i in (0, 1))
         rows = [
             {
                 "function": name,
-                "ms": middle[name, True],
-                "of_nothing": middle[name, True] / middle[NOTHING, True],
-                "ms_without_pyc": middle[name, False],
+                "ms": ms[name, True],
+                "of_nothing": ms[name, True] / ms[NOTHING, True],
+                "cpu_ms": cpu[name, True],
+                "cpu_of_nothing": cpu[name, True] / cpu[NOTHING, True],
+                "ms_without_pyc": ms[name, False],
                 "status": statuses[name],
             }
             for name in names

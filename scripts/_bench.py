@@ -162,17 +162,22 @@ def _cold(found: Mapping[str, Any]) -> list[str]:
         "From the start of a process to the end of its first answer, beside a function that does nothing. A plain",
         "process has no server; in Vercel's runtime, the bundle and its start-up are on the bill of both.",
         "",
-        "| | function | ms | of nothing | ms without .pyc | modules |",
-        "|---|---|---|---|---|---|",
+        "| | function | ms | of nothing | ms of CPU | of nothing | ms without .pyc | modules |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     vercel = found["vercel"]
     for where, rows in (("process", found["process"]), ("Vercel", vercel["functions"] if vercel else [])):
         lines += [
             f"| {where} | `{row['function'].removesuffix('.py')}` | {row['ms']:.0f} | {row['of_nothing']:.2f} |"
+            f" {_or_none(row, 'cpu_ms', '.0f')} | {_or_none(row, 'cpu_of_nothing', '.2f')} |"
             f" {row['ms_without_pyc']:.0f} | {row.get('modules', '')} |"
             for row in rows
         ]
     return lines + (_bundle(vercel) if vercel else [])
+
+
+def _or_none(row: Mapping[str, Any], name: str, how: str) -> str:
+    return format(row[name], how) if name in row else ""
 
 
 def _bundle(vercel: Mapping[str, Any]) -> list[str]:
