@@ -281,13 +281,13 @@ async def remind(db: Database) -> int:
     return len(rows)
 
 
-async def prune(db: Database, days: int, limit: int = 5000) -> int:
-    """Delete up to `limit` notices that came to their end longer ago than `days`; how many."""
+async def prune(db: Database, days: int, limit: int = 2000) -> int:
+    """Delete up to `limit` notices that came to their end longer ago than `days`, but what is locked; how many."""
     rows = await db.rows(
         """
         DELETE FROM notices WHERE notice_id IN (
             SELECT notice_id FROM notices WHERE ended_at < now() - make_interval(days => %(days)s)
-            ORDER BY ended_at LIMIT %(limit)s)
+            ORDER BY ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
         RETURNING 1
         """,
         {"days": days, "limit": limit},

@@ -384,19 +384,21 @@ async def remind(db: Database, outlet: Outlet) -> int:
     return len(rows)
 
 
-async def prune(db: Database, outlet: Outlet, days: int, limit: int = 5000) -> int:
-    """Delete up to `limit` events that came to their end longer ago than `days`; how many.
+async def prune(db: Database, outlet: Outlet, days: int, limit: int = 2000) -> int:
+    """Delete up to `limit` events that came to their end longer ago than `days`, but what is locked; how many.
 
     What waits for an endpoint is kept however old it is, as long as the settings have the endpoint.
     """
     row = await db.row(
         """
-        WITH old AS (
-            (SELECT id FROM outbox WHERE ended_at < now() - make_interval(days => %(days)s)
-                ORDER BY ended_at LIMIT %(limit)s)
-            UNION ALL
-            (SELECT id FROM outbox WHERE state = 'waiting' AND created_at < now() - make_interval(days => %(days)s)
-                AND endpoint <> ALL(%(endpoints)s) ORDER BY created_at, id LIMIT %(limit)s)
+        WITH ended AS (
+            SELECT id FROM outbox WHERE ended_at < now() - make_interval(days => %(days)s)
+            ORDER BY ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        ), left_over AS (
+            SELECT id FROM outbox WHERE state = 'waiting' AND created_at < now() - make_interval(days => %(days)s)
+                AND endpoint <> ALL(%(endpoints)s) ORDER BY created_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        ), old AS (
+            SELECT id FROM ended UNION ALL SELECT id FROM left_over
         ), gone AS (
             DELETE FROM outbox o USING old WHERE o.id = old.id
                 -- Attempts that are not in the totals yet are counted where they stand.

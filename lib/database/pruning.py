@@ -91,3 +91,15 @@ async def prune(db: Database, table: Table, days: int, after: str | None = None,
         return Pruned(row["deleted"], json.dumps([row["at"], row["id"]]) if row["seen"] == step else None)
 
     return await db.transact(delete)
+
+
+_SWEEPS = """
+    DELETE FROM sweeps WHERE finished_at < now() - make_interval(days => %(days)s)
+        -- From the last one that took in all, the next one reckons, and monitoring tells its age.
+        AND id < (SELECT max(id) FROM sweeps WHERE finished_at IS NOT NULL AND errors = '{}')
+"""
+
+
+async def prune_sweeps(db: Database, days: int) -> None:
+    """Forget sweeps that ended longer ago than `days`: two dozen a day, each with what nobody answered for."""
+    await db.rows(_SWEEPS, {"days": days})

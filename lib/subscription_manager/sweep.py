@@ -394,6 +394,7 @@ class Sweeper:
             await alerts.remind(self._db)
         await self._look_at_token()
         await shards.prune(self._db)
+        await pruning.prune_sweeps(self._db, self._settings.event_retention_days)
         await tallies.fold(self._db, long=0)
         await tallies.count_anew(self._db)
         self._counts["parkedRetried"] += await sweeps.retry_parked(self._db, sweep)

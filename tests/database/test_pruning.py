@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from lib.config import Secret
-from lib.database import Database, events, pruning
+from lib.config import Outlet, Secret
+from lib.database import Database, events, notices, outbox, pruning
 from lib.kinds import nudge
 from lib.model import ReceivedEvent
 from tests.world import World
@@ -24,6 +24,9 @@ LEDGER = """
     SELECT md5(%(name)s || n)::uuid, 'cus_1', %(kind)s, state, now() - make_interval(days => %(days)s)
     FROM generate_series(1, %(count)s) AS n, unnest(%(states)s::text[]) AS state
 """
+
+
+NOWHERE = Outlet((), livemode=False, allow_private=False)
 
 
 class Unfinished:
@@ -67,6 +70,52 @@ async def test_a_prune_and_what_comes_in_do_not_wait_for_each_other(world: World
         await person.commit()
     assert world.sql("SELECT event_id FROM events ORDER BY 1") == [{"event_id": "evt_new"}, {"event_id": "evt_old_7"}]
     assert sum(await all_of(db, "events", 90, step=20)) == 1
+    await db.close()
+
+
+async def test_mails_and_outgoing_events_that_somebody_has_locked_are_passed_over(world: World) -> None:
+    """A person's open transaction holds up no sweep: what it has locked goes with the next one."""
+    world.sql(
+        "INSERT INTO notices (provider, customer_id, kind, about, subscription_id, slot, status, ended_at)"
+        " SELECT 'stripe', 'cus_1', 'suspended', 'sub_' || n, 'sub_' || n, 1, 'sent', now() - interval '91 days'"
+        " FROM generate_series(1, 5) n"
+    )
+    world.sql("INSERT INTO outbox_endpoints (endpoint, url) VALUES ('ep_1', 'https://app.example.com')")
+    world.sql("INSERT INTO outbox_streams (endpoint, customer, sequence) VALUES ('ep_1', 'cus_1', 5)")
+    world.sql(
+        "INSERT INTO outbox (endpoint, event_id, type, customer, body, state, ended_at, sequence)"
+        " SELECT 'ep_1', 'evt_' || n, 'order.paid', 'cus_1', '{}', 'delivered', now() - interval '91 days', n"
+        " FROM generate_series(1, 5) n"
+    )
+    db = Database(Secret(world.environ["DATABASE_URL"]))
+    name = world.environ["DATABASE_URL"].rpartition("/")[2]
+    world.sql(f"ALTER DATABASE {name} SET lock_timeout = '200ms'")
+    async with await psycopg.AsyncConnection.connect(world.environ["DATABASE_URL"]) as person:
+        await person.execute("SELECT 1 FROM notices WHERE about = 'sub_3' FOR UPDATE")
+        await person.execute("SELECT 1 FROM outbox WHERE event_id = 'evt_3' FOR UPDATE")
+        assert await notices.prune(db, 90) == 4
+        assert await outbox.prune(db, Outlet((), livemode=False, allow_private=False), 90) == 4
+    assert (
+        await notices.prune(db, 90),
+        await outbox.prune(db, Outlet((), livemode=False, allow_private=False), 90),
+    ) == (1, 1)
+    await db.close()
+
+
+async def test_old_sweeps_are_forgotten_but_the_last_that_took_in_all(world: World) -> None:
+    """Their number does not grow with the years, and the next sweep knows since when to look."""
+    world.sql(
+        "INSERT INTO sweeps (started_at, finished_at, errors) SELECT at, at, errors::jsonb FROM (VALUES"
+        " (now() - interval '95 days', '{}'), (now() - interval '94 days', '{}'),"
+        " (now() - interval '93 days', '{\"events\": \"away\"}')) AS s (at, errors)"
+    )
+    ids = [row["id"] for row in world.sql("SELECT id FROM sweeps ORDER BY id")]
+    db = Database(Secret(world.environ["DATABASE_URL"]))
+    await pruning.prune_sweeps(db, 90)
+    assert [row["id"] for row in world.sql("SELECT id FROM sweeps ORDER BY id")] == ids[1:]
+    world.sql("INSERT INTO sweeps (finished_at) VALUES (now())")
+    await pruning.prune_sweeps(db, 90)
+    assert len(world.sql("SELECT id FROM sweeps")) == 1
     await db.close()
 
 
