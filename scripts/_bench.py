@@ -361,6 +361,25 @@ def _lists(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _room(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Room in the database",
+        "",
+        f"Rows and bytes of a customer after a year of renewals, indexes included, among {found['customers']:,}. A",
+        f"renewal writes {found['renewal_wal_bytes']:,} bytes of the log in {found['renewal_commits']:.0f} commits, a",
+        f"purchase {found['purchase_wal_bytes']:,} in {found['purchase_commits']:.0f}, an event alone",
+        f"{found['renewal_wal_bytes_per_event']:,}; [capacity.md](capacity.md) reckons with it.",
+        "",
+        "| table | rows | bytes a row | of it indexes | bytes a customer |",
+        "|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| `{row['table']}` | {row['rows_per_customer']} | {row['bytes_per_row']:,} | {row['indexes_percent']} % |"
+        f" {row['bytes_per_customer']:,} |"
+        for row in found["tables"]
+    ]
+
+
 PARTS: dict[str, Part] = {
     "ack": Part("bench.ack", (), ("--seconds", "1", "--rounds", "1", "--connections", "1", "8"), _ack),
     "cold": Part("bench.cold", (), ("--rounds", "1", "--only", "api/webhook.py"), _cold),
@@ -372,4 +391,5 @@ PARTS: dict[str, Part] = {
     "costs": Part("bench.costs", (), ("--rounds", "2", "--customers", "100"), _costs),
     "machines": Part("bench.machines", (), ("--hosts", "1", "2", "--customers", "30"), _machines),
     "reads": Part("bench.reads", (), ("--processes", "1", "2", "--seconds", "3"), _reads),
+    "room": Part("bench.room", (), ("--copies", "20"), _room),
 }
