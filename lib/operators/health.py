@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from lib.bridge import Bridge
-from lib.database import due, latest_version, pulses, schema_version
-from lib.errors import BridgeError, DatabaseUnavailable, SchemaOutdated
+from lib.database import due, latest_version, pulses, schema_version, shards
+from lib.errors import BridgeError, DatabaseUnavailable, DatabaseUnfit, SchemaOutdated
 from lib.log import get_logger
 from lib.subscription_manager.pulse_reporter import REPORT_EVERY
 
@@ -180,11 +180,13 @@ class _Look:
         self.last_pass: float | None = None
 
     async def database(self) -> None:
-        """Whether the schema is this code's, and how work stands."""
+        """Whether the schema is this code's, the database this shard's, and how work stands."""
         db = self._bridge.db
         self.migration = await schema_version(db)
         if self.migration < latest_version():
             raise SchemaOutdated(f"migration {self.migration} of {latest_version()} is applied")
+        if why := await shards.wrong(db, self._bridge.settings.shard):
+            raise DatabaseUnfit(why)
         self.load = await due.load(db)
         self.last_pass = await pulses.age(db, "passes")
 

@@ -110,6 +110,14 @@ async def test_a_database_that_can_not_keep_all_text_is_503(world: World, postgr
     postgres.drop_database(name)
 
 
+async def test_another_shards_database_is_503(world: World) -> None:
+    """Nothing runs on it, so it is told, with what is to be set, before anybody is missed."""
+    await world.drain(SHARD="1/2")
+    answer = await ask(world, BEARER)
+    assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "failing")
+    assert "set SHARD=1/2" in answer.json()["errors"]["database"]
+
+
 async def test_a_newer_schema_is_fine(world: World) -> None:
     """After a rollback the code is older than the schema, and goes on working."""
     world.sql("INSERT INTO schema_migrations (version, name) VALUES (9999, 'of_tomorrow')")
