@@ -192,6 +192,20 @@ async def test_an_event_that_names_nobody_is_kept_once_it_is_known_whose_it_is(h
     assert told[0] == told[1] != []
 
 
+async def test_money_of_the_other_half_is_learnt_by_nobody_here(halves: Halves) -> None:
+    """Bills and payments that were made due before their customer was known become no order of this half."""
+    world = halves.world
+    (customer,) = halves.customers(1)[1]
+    world.buy(customer, created=world.stripe.now() - 3600)
+    (invoice,) = world.stripe.tables["invoice"]
+    (intent,) = world.stripe.tables["payment_intent"]
+    with halves.alone(0):
+        for kind, key in (("payment", invoice), ("payment", intent), ("order", invoice)):
+            world.sql("INSERT INTO due (kind, key, lane) VALUES (%s, %s, 'stripe')", kind, key)
+        assert await world.come_to_rest(SHARD="0/2", **ORDERS) == []
+        assert world.sql("SELECT order_id FROM orders") == []
+
+
 async def test_a_person_is_told_which_half_serves_a_customer(halves: Halves) -> None:
     """Asked for a pass of somebody of the other half, nothing is done, and the answer names the half that it is."""
     (customer,) = halves.customers(1)[1]
