@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 from lib.config import Secret
-from lib.errors import foreign
+from lib.errors import FOREIGN_TEXT_LIMIT, foreign
 
 Report = Callable[[BaseException, Mapping[str, Any]], None]
 """Is told of an error that nobody foresaw, and its line."""
@@ -67,10 +67,12 @@ def _as_text(entry: EventDict, **_: Any) -> str:
 def _tame(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
     """Keep secrets out and foreign text short, whatever a caller hands in."""
     for key, value in entry.items():
-        if isinstance(value, Secret):
+        if isinstance(value, str):
+            # Most text is fit as it is, which is quickly seen.
+            if (len(value) > FOREIGN_TEXT_LIMIT or not value.isprintable()) and key not in ("event", "exception"):
+                entry[key] = foreign(value)
+        elif isinstance(value, Secret):
             entry[key] = str(value)
-        elif isinstance(value, str) and key not in ("event", "exception"):
-            entry[key] = foreign(value)
     return entry
 
 
