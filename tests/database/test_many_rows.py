@@ -122,6 +122,14 @@ async def folded(world: World) -> None:
         for _ in range(1 + world.sql("SELECT count(*) AS n FROM tallies")[0]["n"] // tallies.FOLDED):
             await tallies.fold(bridge.db, long=0)
     world.sql("VACUUM tallies")
+    await alone(world)
+
+
+async def alone(world: World) -> None:
+    """Wait until nobody else is connected: what others have read is told with their end."""
+    theirs = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    while world.sql(theirs + " AND backend_type = 'client backend'"):  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.02)
 
 
 def read_in_sequence(world: World) -> dict[str, int]:
@@ -303,9 +311,7 @@ async def test_a_scrape_of_the_metrics_reads_indexes_and_what_is_new(world: Worl
     async with world.bridge() as bridge:
         while await metric_totals.fold(bridge.db):
             pass
-    theirs = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    while world.sql(theirs + " AND backend_type = 'client backend'"):  # noqa: ASYNC110 - numbers come with their end
-        await asyncio.sleep(0.02)
+    await alone(world)
     before = looked_at(world)
     async with world.functions() as client:
         answer = await client.get("/api/health?format=prometheus", headers={"Authorization": f"Bearer {ADMIN_KEY}"})
