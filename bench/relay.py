@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
@@ -76,18 +76,23 @@ def relayed(url: str) -> Iterator[Wire]:
 
 async def _listen(wire: Wire, target: int) -> asyncio.Server:
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: _Reader | None) -> None:
-        with suppress(ConnectionError):
+        try:
             while data := await reader.read(65536):
                 if seen is not None:
                     seen.feed(data)
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        finally:
+            writer.close()
 
     async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, onward = await asyncio.open_connection("127.0.0.1", target)
-        with suppress(asyncio.CancelledError):  # the end of it all
+        try:
+            there, onward = await asyncio.open_connection("127.0.0.1", target)
             await asyncio.gather(carry(reader, onward, None), carry(there, writer, _Reader(wire)))
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # one of them is gone, or it is the end of it all
+        finally:
+            writer.close()
 
     return await asyncio.start_server(met, "127.0.0.1", 0)
 
@@ -98,3 +103,4 @@ async def _end(server: asyncio.Server) -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0.01)  # so that what was closed is gone before its loop is

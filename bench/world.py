@@ -80,6 +80,11 @@ class World:
         """Let one customer of so many be long behind with their payment; how many are."""
         return int(self._ask(f"lapse {every}"))
 
+    def buy(self, count: int) -> list[str]:
+        """Let so many new customers buy, each with a domain of their own; their ids."""
+        found: list[str] = self._ask(f"buy {count}")
+        return found
+
     def unequal(self) -> list[str]:
         """Subscriptions whose hosting is not what Stripe's side says: there once, on while it is paid, else off."""
         found: list[str] = self._ask("unequal")
@@ -167,11 +172,21 @@ def simulate(size: int, panel_ms: float) -> None:
                 match line.split():
                     case ["counts"]:
                         answer: object = {name: gauge.read() for name, gauge in gauges.items()}
+                    case ["buy", count]:
+                        answer = [buy(stripe) for _ in range(int(count))]
                     case ["lapse", every]:
                         answer = lapse(stripe, int(every))
                     case _:
                         answer = unequal(stripe, panel)
                 print(json.dumps(answer), flush=True)
+
+
+def buy(stripe: StripeSim) -> str:
+    """A new customer with a paid subscription."""
+    name = f"new{len(stripe.customers)}.example"
+    customer = str(stripe.create_customer(email=f"buyer@{name}", name=f"Buyer of {name}")["id"])
+    stripe.subscribe(customer, ["price_bench"], metadata={"domain": name})
+    return customer
 
 
 def lapse(stripe: StripeSim, every: int) -> int:

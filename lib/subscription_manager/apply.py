@@ -67,6 +67,12 @@ DELETION_WAITS = timedelta(days=1)
 WEBSITE_PATIENCE = 15.0
 """Seconds that a pass waits for its turn to create a website, before it lets another customer have its place."""
 
+WEBSITE_TRIES = 0.1
+"""Seconds between tries at it: while nobody has it, nothing is created anywhere."""
+
+WEBSITE_FRESH = 2.0
+"""Seconds for which it is taken as known that a domain is free; whoever gets it meanwhile, the panel refuses it."""
+
 _IDS = {ActionKind.CREATE_ORG: "org_id", ActionKind.CREATE_LOGIN: "login_id", ActionKind.ADD_OWNER: "member_id"}
 
 
@@ -246,10 +252,12 @@ class Live:
         """Create the website, one at a time over all processes; what exists already is taken over if it is theirs."""
         memory, (org_id, number) = facts.memory, _place(facts, action)
         service = memory.service(action.service)
-        await self._turn()
+        found = await self._panel.find_website(memory, service)
+        if found is not None:
+            return await self._take_over(action, facts, found)
+        waited = await self._turn()
         try:
-            found = await self._panel.find_website(memory, service)
-            if found is not None:
+            if waited > WEBSITE_FRESH and (found := await self._panel.find_website(memory, service)) is not None:
                 return await self._take_over(action, facts, found)
             async with self._step(action, facts) as step:
                 try:
@@ -320,12 +328,14 @@ class Live:
         counted = (replace(s, resources=used) if s.id == number else s for s in actual.subscriptions)
         return replace(actual, subscriptions=tuple(counted))
 
-    async def _turn(self) -> None:
-        end = asyncio.get_running_loop().time() + WEBSITE_PATIENCE
+    async def _turn(self) -> float:
+        """Wait for the turn to create a website; the seconds that it took."""
+        began = asyncio.get_running_loop().time()
         while not await self._journal.write(leases.taking_turn("website", self._journal.lease_id, WEBSITE_LEASE)):
-            if asyncio.get_running_loop().time() > end:
+            if asyncio.get_running_loop().time() > began + WEBSITE_PATIENCE:
                 raise Waiting("another website is being created", why=WaitReason.WEBSITE_TURN, delay=TURN)
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(WEBSITE_TRIES)
+        return asyncio.get_running_loop().time() - began
 
     # --- what all of them do ---
 

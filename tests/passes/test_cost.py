@@ -55,7 +55,7 @@ async def test_what_each_kind_of_pass_costs(world: World, wire: Wire) -> None:
     subscription = world.buy(customer)
     async with process(world, wire) as bridge:
         # Six changes in the panel, what the new hosting is read back to, and the turn at websites.
-        assert most(11, 40, await cost(bridge, wire, customer))
+        assert most(12, 40, await cost(bridge, wire, customer))
         assert world.panel.world() == dict.fromkeys(("orgs", "logins", "members", "subscriptions", "websites"), 2)
         assert world.service(subscription)["state"] == "live"
         assert world.dangling() == []
