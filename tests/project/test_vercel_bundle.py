@@ -175,13 +175,14 @@ def test_health_answers(bundle: Bundle, settings: dict[str, str], tmp_path: Path
     assert set(report["checks"]) == {"database", "stripe", "enhance"}
 
 
-def test_the_runtime_hands_its_cache_to_a_function(bundle: Bundle, settings: dict[str, str], tmp_path: Path) -> None:
+def test_the_runtime_hands_its_cache_to_a_function(
+    bundle: Bundle, settings: dict[str, str], postgres: Postgres, tmp_path: Path
+) -> None:
     """The built cron reads and writes the cache that comes with its requests, and lets the database rest."""
     cache = CacheSim()
-    with serve(cache) as url, run(bundle, "api/cron/[job]", tmp_path / "f", settings) as cron:
+    quiet = settings | {"DATABASE_URL": postgres.create_database("quiet")}  # where no other function is at work
+    with serve(cache) as url, run(bundle, "api/cron/[job]", tmp_path / "f", quiet) as cron:
         bearer = {"authorization": f"Bearer {settings['CRON_SECRET']}"}
-        with psycopg.connect(settings["DATABASE_URL"], autocommit=True) as connection:
-            connection.execute("TRUNCATE due, events")
         answers = [cron.request("GET", "/api/cron/drain", headers={**bearer, **offer(cache, url)}) for _ in range(2)]
         alone = cron.request("GET", "/api/cron/drain", headers=bearer)
     assert [answer.status for answer in (*answers, alone)] == [200] * 3
