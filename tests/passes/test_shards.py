@@ -13,6 +13,7 @@ from lib.database import Database, splitting
 from lib.errors import DatabaseUnfit, Declined, SettingsError
 from lib.model.shard import Shard, shard_of
 from scripts._postgres import Postgres
+from scripts._split import _split as split_by_script
 from tests.checkout.shop import WISH, open_shop
 from tests.messages.receiver import outlet
 from tests.money.till import came, order, sell
@@ -320,6 +321,26 @@ async def split(world: World, to: Shard) -> None:
         await splitting.split(db, to)
     finally:
         await db.close()
+
+
+async def test_the_script_shows_before_it_deletes(
+    halves: Halves, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A preview changes nothing and says how many go; with --yes they are gone, and it says what to set."""
+    world = halves.world
+    for half in halves.customers(1):
+        world.buy(half[0], domain=f"{half[0][-4:]}.example")
+        await world.sync(half[0])
+    for name, value in world.environ.items():
+        monkeypatch.setenv(name, value)
+    assert await split_by_script(Shard(0, 2), really=False) == 0
+    assert "1 customers stay, 1 go" in capsys.readouterr().out
+    assert len(world.sql("SELECT customer_id FROM customers")) == 2
+    assert await split_by_script(Shard(0, 2), really=True) == 0
+    assert "Set SHARD=0/2" in capsys.readouterr().out
+    assert len(world.sql("SELECT customer_id FROM customers")) == 1
+    assert await split_by_script(Shard(1, 2), really=True) == 1
+    assert "it becomes 0/4 and 2/4" in capsys.readouterr().err
 
 
 async def test_a_half_is_split_into_its_own_quarters(world: World) -> None:
