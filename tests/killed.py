@@ -40,20 +40,24 @@ class Life:
 
     async def lives(self, work: Callable[[], Awaitable[object]]) -> bool:
         """Whether it came to its end."""
-        execute = psycopg.AsyncConnection.execute
-
-        async def dying(connection: Any, query: Any, *given: Any, **named: Any) -> Any:
-            if self.dead or self._counts(str(query)):
-                self.step()
-            return await execute(connection, query, *given, **named)
-
+        # What goes in an exchange is one step: all of it is written or nothing.
+        senders: list[Any] = [psycopg.AsyncConnection, psycopg.AsyncClientCursor]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(psycopg.AsyncConnection, "execute", dying)
+            for sender in senders:
+                patch.setattr(sender, "execute", self._dying(sender.execute))
             try:
                 await work()
             except (Killed, BaseExceptionGroup):
                 return False
         return not self.dead
+
+    def _dying(self, execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def dying(sender: Any, query: Any, *given: Any, **named: Any) -> Any:
+            if self.dead or self._counts(str(query)):
+                self.step()
+            return await execute(sender, query, *given, **named)
+
+        return dying
 
 
 async def lives(

@@ -265,6 +265,7 @@ def mortal(patch: pytest.MonkeyPatch, dies_at: int) -> list[str]:
     """A process that dies at its n-th step: before a write, before a request, or before it sees the answer."""
     steps: list[str] = []
     execute, post = psycopg.AsyncConnection.execute, Sender.post
+    exchange = psycopg.AsyncClientCursor.execute
 
     def step(name: str) -> None:
         if len(steps) >= dies_at:
@@ -276,6 +277,10 @@ def mortal(patch: pytest.MonkeyPatch, dies_at: int) -> list[str]:
             step(" ".join(str(query).split())[:60])
         return await execute(self, query, *rest, **more)
 
+    async def mortal_exchange(self: Any, query: bytes) -> Any:
+        step(" ".join(query.decode().split())[:60])
+        return await exchange(self, query)
+
     async def mortal_post(self: Sender, body: bytes, headers: Any) -> Attempt:
         step("before the request")
         attempt = await post(self, body, headers)
@@ -283,6 +288,7 @@ def mortal(patch: pytest.MonkeyPatch, dies_at: int) -> list[str]:
         return attempt
 
     patch.setattr(psycopg.AsyncConnection, "execute", mortal_execute)
+    patch.setattr(psycopg.AsyncClientCursor, "execute", mortal_exchange)
     patch.setattr(Sender, "post", mortal_post)
     return steps
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from lib.bridge import Bridge
+from lib.database.connection import Write
 from tests.killed import Killed, writes
 from tests.money.shop import Shop
 
@@ -42,12 +43,17 @@ class Mortal:
     def begin(self, patch: pytest.MonkeyPatch) -> None:
         """Be born: from now on, as long as `patch` lasts, this is what the process of the bridge is."""
         db, stripe, execute = self._bridge.db, self._bridge.stripe, psycopg.AsyncConnection.execute
-        transaction, get, post = db.transaction, stripe.get, stripe.post
+        transaction, exchange, get, post = db.transaction, db.exchange, stripe.get, stripe.post
         inside: set[Any] = set()
 
         async def mortal_execute(connection: Any, statement: Any, *given: Any, **named: Any) -> Any:
             self.step(_short(statement), changes=writes(str(statement)) and connection not in inside)
             return await execute(connection, statement, *given, **named)
+
+        async def mortal_exchange(writes: Sequence[Write]) -> Any:
+            if len(writes) > 1:  # one alone is sent as any other statement is
+                self.step(_short(writes[-1].statement))
+            return await exchange(writes)
 
         @asynccontextmanager
         async def mortal_transaction() -> AsyncIterator[Any]:
@@ -69,6 +75,7 @@ class Mortal:
 
         patch.setattr(psycopg.AsyncConnection, "execute", mortal_execute)
         patch.setattr(db, "transaction", mortal_transaction)
+        patch.setattr(db, "exchange", mortal_exchange)
         patch.setattr(stripe, "get", mortal_get)
         patch.setattr(stripe, "post", mortal_post)
 
