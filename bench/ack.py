@@ -1,6 +1,6 @@
 """How close an acknowledgement comes to the database's own limit: one durable insert and one upsert.
 
-    .venv/bin/python -m bench.ack [--seconds 6 --rounds 3 --connections 1 8 32] [--only serve vercel away passes]
+    .venv/bin/python -m bench.ack [--seconds 4 --rounds 3 --connections 1 8 32] [--only serve vercel away passes]
 
 Rounds take turns in one run: `pgbench` with the least that must be written for an event (prepared, no function, no
 Python), and a process of `./scripts/serve` that is sent signed events of 3.5 kB (new ones, then the same ones again).
@@ -107,7 +107,7 @@ class Place:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.ack", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=6, help="of each round (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=4, help="of each round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of each kind, in turns (%(default)s)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--away", type=float, default=2.0, help="milliseconds to the database, away (%(default)s)")

@@ -97,7 +97,11 @@ async def _send(port: int, stock: Stock, connections: int, seconds: float) -> De
     callers = [Caller(requests, began + seconds, loop.create_future()) for _ in range(connections)]
     for caller in callers:
         await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
-    await asyncio.gather(*(caller.done for caller in callers))
+    try:
+        await asyncio.gather(*(caller.done for caller in callers))
+    finally:
+        for caller in callers:
+            caller.leave()
     took = time.perf_counter() - began
     times = sorted(one for caller in callers for one in caller.times)
     return Delivered(len(times), took, times[len(times) // 2], times[int(len(times) * 0.99)])
@@ -129,6 +133,10 @@ class Caller(asyncio.Protocol):
             return
         self._began = time.perf_counter()
         self._transport.write(one)
+
+    def leave(self) -> None:
+        """Hear no more answers."""
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """A part of an answer came in."""

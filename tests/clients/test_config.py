@@ -130,6 +130,7 @@ def test_what_can_not_be_misunderstood_is_read_forgivingly(field: Any) -> None:
 
 MORE = {
     "KEY_SCOPES": "bob=read",
+    "SHARD": "0/2",
     "DATABASE_URL_UNPOOLED": "postgresql://app:dbpass_fake@db.example.com/app",
     "STRIPE_API_BASE": "http://127.0.0.1:1",
     "GRACE_DAYS": "3",

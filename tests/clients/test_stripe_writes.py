@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 from lib.config import Secret
-from lib.errors import Denied, NotFound, OutcomeUnknown, Refused, Unavailable
+from lib.errors import Denied, Limited, NotFound, OutcomeUnknown, Refused, Unavailable
 from lib.stripe_client import StripeClient, checkout
 from scripts.sim.server import serve
 from scripts.sim.stripe_sim import StripeSim
@@ -72,7 +72,7 @@ async def test_no_other_route_is_ever_written_and_none_without_a_key(client: Str
         (409, OutcomeUnknown, False),
         ("drop_before", OutcomeUnknown, False),
         ("drop_after", OutcomeUnknown, False),
-        (429, Unavailable, None),
+        (429, Limited, None),
         (403, Denied, None),
         (401, Denied, None),
         (400, Refused, None),

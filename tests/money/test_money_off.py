@@ -3,11 +3,14 @@
 import json
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from lib.database import Database, erasure
+from lib.database.connection import Write
+from lib.database.prompt import PromptDatabase
 from lib.model import CustomerKey
 from tests.money.shop import ONCE, Shop, one_paid_order
 from tests.world import World
@@ -22,19 +25,30 @@ def shop(world: World) -> Shop:
 async def test_without_orders_nothing_of_them_is_asked_or_written(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A purchase is stored in one statement, and its hosting is made: no statement and no call is about money."""
     statements: list[str] = []
-    rows = Database.rows
+    rows, texts, exchange = Database.rows, PromptDatabase.texts, Database.exchange
 
     async def seen(self: Database, statement: str, *parameters: Any, **more: Any) -> Any:
         statements.append(statement)
         return await rows(self, statement, *parameters, **more)
 
+    async def seen_short(self: PromptDatabase, statement: str, *parameters: Any, **more: Any) -> Any:
+        statements.append(statement)
+        return await texts(self, statement, *parameters, **more)
+
+    async def seen_together(self: Database, writes: Sequence[Write]) -> Any:
+        statements.extend(write.statement for write in writes)
+        return await exchange(self, writes)
+
     monkeypatch.setattr(Database, "rows", seen)
+    monkeypatch.setattr(PromptDatabase, "texts", seen_short)
+    monkeypatch.setattr(Database, "exchange", seen_together)
     shop.stripe.complete_checkout(shop.link(), "ada@example.com")
     bodies = [json.dumps(event).encode() for event in shop.stripe.undelivered()]
     async with shop.world.bridge() as bridge:
         await bridge.accept(bodies)
         assert len(statements) == 1
         await bridge.drain(deadline=time.monotonic() + 120)
+    assert len(statements) > 10
     assert shop.world.sql("SELECT state FROM services") == [{"state": "live"}]
     about = [one for one in statements if re.search(r"\b(FROM|INTO|JOIN|UPDATE) (orders|payments|order_steps)\b", one)]
     assert about == []

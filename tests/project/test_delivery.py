@@ -14,11 +14,12 @@ from bench.delivery import deliver, prepare
 class Counting(asyncio.Protocol):
     """Answers 200 to requests that say how long they are, and keeps their bodies."""
 
-    def __init__(self, bodies: list[bytes], status: int) -> None:
-        self._bodies, self._status, self._received = bodies, status, b""
+    def __init__(self, bodies: list[bytes], status: int, met: list[asyncio.BaseTransport]) -> None:
+        self._bodies, self._status, self._met, self._received = bodies, status, met, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._met.append(transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -39,9 +40,10 @@ class Listener:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.status = 200
+        self._met: list[asyncio.BaseTransport] = []
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(
-            self._loop.create_server(lambda: Counting(self.bodies, self.status), "127.0.0.1", 0)
+            self._loop.create_server(lambda: Counting(self.bodies, self.status, self._met), "127.0.0.1", 0)
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -52,6 +54,9 @@ class Listener:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._server.close()
+        for transport in self._met:
+            transport.close()
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
 
