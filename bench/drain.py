@@ -45,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.drain", description=__doc__)
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8], help="passes at one time (%(default)s)")
     parser.add_argument("--each", type=int, default=10, help="customers of each slot (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="the brake ends a second one (%(default)s)")
     parser.add_argument("--panel-ms", type=float, default=200.0, help="that each panel call takes (%(default)s)")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--drain", type=int, help=argparse.SUPPRESS)
@@ -150,7 +150,10 @@ def round_of(world: World, url: str, processes: Sequence[int], make_due: Callabl
 
 def _line_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return process.stdout.readline()
+    line = process.stdout.readline()
+    if '"event"' in line:
+        raise SystemExit(f"a drain complained: {line}")
+    return line
 
 
 async def _drain(slots: int) -> None:
