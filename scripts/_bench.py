@@ -161,6 +161,10 @@ def _plot(found: dict[str, Any]) -> str:
     return bars("Acknowledgements per second", [f"{count} connections" for count in groups], series)
 
 
+def _route(function: str) -> str:
+    return f"`/{function.removesuffix('.py')}`" if "/" in function else function
+
+
 def _cold(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Cold start",
@@ -174,7 +178,7 @@ def _cold(found: Mapping[str, Any]) -> list[str]:
     vercel = found["vercel"]
     for where, rows in (("process", found["process"]), ("Vercel", vercel["functions"] if vercel else [])):
         lines += [
-            f"| {where} | `{row['function'].removesuffix('.py')}` | {row['ms']:.0f} | {row['of_nothing']:.2f} |"
+            f"| {where} | {_route(row['function'])} | {row['ms']:.0f} | {row['of_nothing']:.2f} |"
             f" {_or_none(row, 'cpu_ms', '.0f')} | {_or_none(row, 'cpu_of_nothing', '.2f')} |"
             f" {row['ms_without_pyc']:.0f} | {row.get('modules', '')} |"
             for row in rows
