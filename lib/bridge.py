@@ -15,15 +15,13 @@ from lib.config import Settings
 from lib.database import Database
 from lib.database.prompt import PromptDatabase
 from lib.subscription_manager import SubscriptionManager
+from lib.subscription_manager.inbox import AT_ONCE
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
     from lib.stripe_client import StripeClient
 
 runtime_cache.stand_in()  # before the first request of this process
-
-INBOX_SIZE = 4
-"""Connections that only acknowledgements use: one short statement each, whatever the passes are waiting for."""
 
 
 class Clients:
@@ -58,7 +56,8 @@ class Bridge(SubscriptionManager):
     """Everything this product does, over settings. Belongs to one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        inbox = PromptDatabase(settings.database_url, size=INBOX_SIZE)
+        # Only acknowledgements use it: one short statement each, whatever the passes are waiting for.
+        inbox = PromptDatabase(settings.database_url, size=AT_ONCE)
         self._clients = Clients(settings)
         super().__init__(settings, Database(settings.database_url), inbox, self._clients)
         self.health_lock = asyncio.Lock()

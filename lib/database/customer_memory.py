@@ -21,8 +21,21 @@ async def load(db: Database, whom: CustomerKey) -> tuple[Memory, Catalogue]:
     return recall(row["memory"], whom)
 
 
+class Recollection:
+    """The same for one pass: what its claim has brought along is believed once, and read anew after that."""
+
+    def __init__(self, db: Database, claimed: Mapping[str, Any] | None) -> None:
+        self._db = db
+        self._claimed = claimed
+
+    async def load(self, whom: CustomerKey) -> tuple[Memory, Catalogue]:
+        """The customer as they were at the claim, or as they are by now."""
+        claimed, self._claimed = self._claimed, None
+        return recall(claimed, whom) if claimed is not None else await load(self._db, whom)
+
+
 def recall(found: Mapping[str, Any], whom: CustomerKey) -> tuple[Memory, Catalogue]:
-    """The same of what a claim has brought along."""
+    """What the statement gave, or a claim has brought along."""
     return _memory(found, whom), _catalogue(found)
 
 

@@ -52,7 +52,7 @@ class Claim:
     claimed_at: datetime
     """By the database's clock."""
     memory: Mapping[str, Any] | None = None
-    """What was remembered at that time of the customer it is about (see `customer_memory.recall`)."""
+    """What was remembered at that time of the customer it is about (see `customer_memory.Recollection`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,15 +47,11 @@ class Dry:
         self._enhance = panel.enhance
         self._db = panel.db
         self._edit = edit
-        self._claimed = claimed
+        self._recollection = customer_memory.Recollection(panel.db, claimed)
 
     async def load(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold, or would be."""
-        whom = CustomerKey.read(customer_id)
-        if self._claimed is not None:
-            memory, catalogue = customer_memory.recall(self._claimed, whom)
-        else:
-            memory, catalogue = await customer_memory.load(self._db, whom)
+        memory, catalogue = await self._recollection.load(CustomerKey.read(customer_id))
         return memory, catalogue if self._edit is None else self._edit(catalogue)
 
     async def save(self, memory: Memory) -> None:

@@ -30,8 +30,7 @@ class MemoryWriter:
         claimed: Mapping[str, Any] | None = None,
     ) -> None:
         """`claimed`: what the claim of this pass has brought along, so that it is not read once more."""
-        self._claimed = claimed
-        self._db = db
+        self._recollection = customer_memory.Recollection(db, claimed)
         self._journal = journal
         self._mandate = mandate
         self._livemode = settings.livemode
@@ -42,12 +41,7 @@ class MemoryWriter:
     async def read(self, customer_id: str) -> tuple[Memory, Catalogue]:
         """The customer as the database has them, and what is sold."""
         await self._journal.flush()
-        whom, claimed = CustomerKey.read(customer_id), self._claimed
-        if claimed is not None:
-            self._claimed = None
-            self._stored, catalogue = customer_memory.recall(claimed, whom)
-        else:
-            self._stored, catalogue = await customer_memory.load(self._db, whom)
+        self._stored, catalogue = await self._recollection.load(CustomerKey.read(customer_id))
         return self._stored, catalogue
 
     def remember(self, memory: Memory, action: Action, given: Given) -> Memory:
