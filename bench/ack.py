@@ -31,11 +31,9 @@ import psycopg
 
 from bench.acknowledge import proxied, round_trip
 from bench.delivery import deliver, prepare, sender
-from bench.stage import Server, event, request, serving
+from bench.stage import Server, event, make_schema, request, serving
 from bench.vercel_stage import in_vercel, serving_in_vercel
 from bench.world import fill, simulated
-from lib.config import Secret
-from lib.database import Database, migrate
 from scripts._postgres import programs, start
 from scripts._vercel import NoVercelError
 
@@ -175,9 +173,7 @@ def _about(name: str, *, customers: list[tuple[str, str]], secret: str) -> bytes
 
 
 async def _prepare(url: str) -> None:
-    database = Database(Secret(url))
-    await migrate(database)
-    await database.close()
+    await make_schema(url)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(TABLES)
 

@@ -20,10 +20,11 @@ from typing import Any
 import psycopg
 
 from bench.relay import Wire, relayed
+from bench.stage import make_schema
 from lib import log
 from lib.bridge import Bridge
-from lib.config import Secret, Settings
-from lib.database import Database, due, migrate
+from lib.config import Settings
+from lib.database import due
 from lib.kinds import nudge
 from scripts import sim
 from scripts._postgres import start
@@ -116,9 +117,7 @@ def sides() -> Iterator[tuple[StripeSim, EnhanceSim, dict[str, str]]]:
 
 async def measure(url: str, wire: Wire, customers: int) -> list[dict[str, Any]]:
     """Passes of each kind, one after another in the life of the same customers."""
-    database = Database(Secret(url))
-    await migrate(database)
-    await database.close()
+    await make_schema(url)
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(
             "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"

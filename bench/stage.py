@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from lib.config import Secret
+from lib.database import Database, migrate
 from scripts._postgres import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +43,13 @@ class Server:
 
     port: int
     pid: int
+
+
+async def make_schema(url: str) -> None:
+    """Every migration on a fresh database."""
+    database = Database(Secret(url))
+    await migrate(database)
+    await database.close()
 
 
 @contextmanager

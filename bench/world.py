@@ -18,9 +18,8 @@ from typing import IO, Any
 import psycopg
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bench.stage import ROOT
-from lib.config import Policy, Secret
-from lib.database import Database, migrate
+from bench.stage import ROOT, make_schema
+from lib.config import Policy
 from lib.model import ServiceKey
 from lib.policy import fingerprint, friendly_name, marks
 from lib.stripe_client.shapes import read_subscription
@@ -212,9 +211,7 @@ def unequal(stripe: StripeSim, panel: EnhanceSim) -> list[str]:
 
 async def fill(url: str, rows: Path) -> None:
     """Write everything into the database as if each had been provisioned and had come to rest."""
-    database = Database(Secret(url))
-    await migrate(database)
-    await database.close()
+    await make_schema(url)
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute(
             "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id)"
