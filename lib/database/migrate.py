@@ -38,14 +38,18 @@ _FITNESS = """
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: its number, its name and its statements, without the BEGIN and COMMIT around them."""
+    """One file: its number and its name; it is read by whoever asks for what stands in it."""
 
     version: int
     name: str
-    sql: str
 
     def __str__(self) -> str:
         return f"{self.version:04}_{self.name}"
+
+    @property
+    def sql(self) -> str:
+        """Its statements, without the BEGIN and COMMIT around them."""
+        return re.sub(r"^(BEGIN|COMMIT);\n", "", (MIGRATIONS / f"{self}.sql").read_text("utf-8"), flags=re.MULTILINE)
 
     @property
     def tables(self) -> list[str]:
@@ -54,18 +58,17 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Every migration in order.
+    """Every migration in order: the names alone, for whoever asks only how many there are.
 
     Raises:
         BridgeError: a file's name does not fit, or a number is used twice.
     """
     found = []
-    for path in sorted(MIGRATIONS.glob("*.sql")):
-        match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", path.name)
+    for file in sorted(path.name for path in MIGRATIONS.iterdir() if path.suffix == ".sql"):
+        match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", file)
         if not match:
-            raise BridgeError(f"migration {path.name} must be named NNNN_name.sql")
-        statements = re.sub(r"^(BEGIN|COMMIT);\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        found.append(Migration(int(match[1]), match[2], statements))
+            raise BridgeError(f"migration {file} must be named NNNN_name.sql")
+        found.append(Migration(int(match[1]), match[2]))
     if [m.version for m in found] != list(range(1, len(found) + 1)):
         raise BridgeError("migrations must be numbered 0001, 0002 ... without gaps")
     return found

@@ -36,7 +36,7 @@ class View(Struct, frozen=True, kw_only=True, rename="camel"):
     @classmethod
     def of(cls, found: object, **more: Any) -> Self:
         """The view of an object that has attributes of the same names; `more` are those that it has not."""
-        names = (field.name for field in msgspec.structs.fields(cls))
+        names = cls.__struct_fields__
         return cls(**{name: more[name] if name in more else getattr(found, name) for name in names})
 
 
