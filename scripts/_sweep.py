@@ -92,12 +92,12 @@ async def _drain(manager: Bridge) -> int:
     print(f"\nPasses: {drained.passes} ({told})")
     if mode == "shadow":
         print("PROVISIONING_MODE is shadow: what the passes would do stands on the dashboard.")
-    load = await due.load(manager.db)
+    load, failing = await due.load(manager.db), await due.failing(manager.db)
     if load.parked:
         print(f"{load.parked} wait for a person: ./scripts/explain CUSTOMER says why, and what to do.")
-    if load.failing:
-        print(f"{load.failing} failed for now and are tried again: ./scripts/explain CUSTOMER says why.")
-    return 1 if load.parked or load.failing or outcomes["lost"] else 0
+    if failing:
+        print(f"{failing} failed for now and are tried again: ./scripts/explain CUSTOMER says why.")
+    return 1 if load.parked or failing or outcomes["lost"] else 0
 
 
 class Bar:

@@ -1,4 +1,4 @@
-"""The facts behind alerts: few rows of small indexes, read in one statement."""
+"""The facts behind alerts, read in one statement: numbers that are kept, and few rows of small indexes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lib.config import Settings
-from lib.database import due
-from lib.database.connection import Database
+from lib.database import due, tallies
+from lib.database.connection import Database, Reading
 from lib.database.keys import as_text
-from lib.database.lists.orders import LATE, MEANS_HOSTING, NOT_LIVE, OVERDUE
+from lib.database.lists.disputes import TO_ANSWER
+from lib.database.lists.orders import LATE, NOT_LIVE, OVERDUE
 from lib.model.alert import (
     AlertFacts,
     AlertLimits,
@@ -22,7 +23,6 @@ from lib.model.alert import (
     Swept,
     ToAnswer,
 )
-from lib.policy.disputes import ANSWER
 
 NOT_LIVE_AFTER = timedelta(minutes=15)
 """So long after its payment an order may be without hosting."""
@@ -41,14 +41,31 @@ _SWEEP = """
         'errors', errors, 'orphans', greatest(coalesce((counts ->> 'orphans')::int, 0), jsonb_array_length(orphans)))
 """
 
-_UNSERVED = f"{NOT_LIVE} AND {MEANS_HOSTING}"
+_OF_PLAN = f"{NOT_LIVE} AND provider = u.provider AND coalesce(billing_plan_id, '') = u.plan"
+"""Of what was bought in a row of `tallies.UNSERVED`: a range of one index, in the order of the payments."""
+
+_NOT_LIVE = f"""
+    not_live AS MATERIALIZED (
+        SELECT u.n - (SELECT count(*) FROM orders WHERE {_OF_PLAN} AND paid_at >= now() - %(not_live)s) AS n,
+            (SELECT paid_at FROM orders WHERE {_OF_PLAN} AND paid_at < now() - %(not_live)s
+                ORDER BY paid_at LIMIT 1) AS since,
+            (SELECT paid_at FROM orders WHERE {_OF_PLAN} AND paid_at >= now() - %(not_live)s
+                ORDER BY paid_at LIMIT 1) AS next
+        FROM unserved u
+    )
+"""
+"""A part of a WITH: of each plan how many were paid long enough ago, the first of these, and the next one to be."""
 
 _FACTS = f"""
-    WITH ended AS (SELECT * FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1)
-    SELECT clock_timestamp() AS at,
-        (SELECT coalesce(jsonb_agg(p), '[]') FROM (
-            SELECT parked_reason AS reason, count(*) AS count, min(parked_at) AS oldest_at FROM due
-            WHERE parked_reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1) AS p) AS parked,
+    WITH {tallies.TOLD}, {tallies.UNSERVED}, {_NOT_LIVE},
+        ended AS (SELECT * FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1)
+    SELECT clock_timestamp() AS at, {due.OLDEST_SECONDS} AS oldest_seconds,
+        (SELECT coalesce(jsonb_agg(jsonb_build_object('reason', p.reason, 'count', p.n, 'oldest_at', first.parked_at)
+            ORDER BY p.n DESC, p.reason), '[]')
+            FROM (SELECT labels[2] AS reason, sum(n)::bigint AS n FROM told WHERE name = 'parked' GROUP BY 1) AS p
+            CROSS JOIN LATERAL (
+                SELECT parked_at FROM due WHERE parked_reason = p.reason ORDER BY parked_at LIMIT 1) AS first
+            WHERE p.n > 0) AS parked,
         (SELECT coalesce(jsonb_agg(b ORDER BY counts DESC), '[]') FROM (
             SELECT counts, engaged_at AS since, reason FROM brake WHERE engaged_at IS NOT NULL) AS b) AS brakes,
         (SELECT {_SWEEP} FROM sweeps ORDER BY id DESC LIMIT 1) AS newest,
@@ -68,10 +85,9 @@ _FACTS = f"""
                 (SELECT count(*) FROM outbox o WHERE o.endpoint = e.endpoint AND o.state = 'waiting') AS waiting
             FROM outbox_endpoints e WHERE endpoint = ANY(%(endpoints)s)
                 AND (failing_since IS NOT NULL OR disabled_at IS NOT NULL)) AS r) AS receivers,
-        (SELECT count(*) FROM orders WHERE {_UNSERVED} AND paid_at < now() - %(not_live)s) AS not_live,
-        (SELECT min(paid_at) FROM orders WHERE {_UNSERVED} AND paid_at < now() - %(not_live)s) AS not_live_since,
-        (SELECT min(paid_at) + %(not_live)s FROM orders WHERE {_UNSERVED} AND paid_at >= now() - %(not_live)s
-        ) AS turns_not_live_at,
+        (SELECT coalesce(sum(n), 0)::bigint FROM not_live) AS not_live,
+        (SELECT min(since) FROM not_live) AS not_live_since,
+        (SELECT min(next) + %(not_live)s FROM not_live) AS turns_not_live_at,
         (SELECT coalesce(jsonb_agg(l), '[]') FROM (
             SELECT {as_text()} AS customer,
                 subscription_id AS subscription, (facts ->> 'amount')::bigint AS amount,
@@ -80,11 +96,9 @@ _FACTS = f"""
             ORDER BY at DESC LIMIT %(most)s) AS l) AS late_money,
         (SELECT coalesce(jsonb_agg(d), '[]') FROM (
             SELECT dispute_id AS dispute, customer_id AS customer, amount, currency, due_by, created_at AS opened_at
-            FROM disputes WHERE closed_at IS NULL AND due_by IS NOT NULL AND due_by > now()
-                AND status = ANY(%(answer)s)
+            FROM disputes WHERE {TO_ANSWER} AND due_by > now()
             ORDER BY due_by, dispute_id LIMIT %(most)s) AS d) AS to_answer,
-        (SELECT coalesce(jsonb_object_agg(currency, n), '{{}}') FROM (
-            SELECT currency, sum(overpaid) AS n FROM orders WHERE overpaid > 0 GROUP BY currency) AS m) AS to_return,
+        {tallies.by_label("to_return")} AS to_return,
         (SELECT count(*) FROM orders WHERE {OVERDUE} AND state = 'paying') AS part_paid,
         (SELECT count(*) FROM orders WHERE {LATE} AND paid_at > now() - %(recent)s) AS paid_late,
         CASE WHEN %(size)s THEN pg_database_size(current_database()) END AS database_bytes,
@@ -103,23 +117,29 @@ def limits(settings: Settings) -> AlertLimits:
 
 async def of(db: Database, settings: Settings) -> AlertFacts:
     """Everything that may call for a person."""
-    load = await due.load(db)
-    row = await db.row(
+    return await db.read(reading(settings))
+
+
+def reading(settings: Settings) -> Reading[AlertFacts]:
+    """The same, to be read together with something else."""
+    return Reading(
         _FACTS,
         {
+            "ours": due.OURS,
             "late": ON_ITS_WAY,
             "endpoints": [endpoint.id for endpoint in settings.outbox.endpoints],
             "not_live": NOT_LIVE_AFTER,
             "recent": RECENT,
             "most": MOST,
-            "answer": list(ANSWER),
             "size": settings.database_allowance_mb is not None,
         },
+        _read,
     )
-    assert row is not None
-    found = dict(row)
+
+
+def _read(rows: Sequence[dict[str, Any]]) -> AlertFacts:
+    found = dict(rows[0])
     return AlertFacts(
-        oldest_seconds=load.oldest_seconds,
         parked=tuple(ParkedGroup(**_dated(one)) for one in found.pop("parked")),
         brakes=tuple(Engaged(**_dated(one)) for one in found.pop("brakes")),
         newest=_swept(found.pop("newest")),

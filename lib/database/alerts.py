@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lib.database import due
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Reading
 from lib.database.leases import held, insist
 from lib.model import Lane, Nudge, Priority
 from lib.model.alert import AlertRow, Cause, Receives, Told
@@ -98,8 +98,12 @@ async def find(db: Database, cause: str) -> AlertRow | None:
 
 async def every(db: Database) -> dict[str, AlertRow]:
     """Every open cause by its name."""
-    rows = await db.rows(f"{_ROWS} ORDER BY opened_at, cause")
-    return {row["cause"]: _read(row) for row in rows}
+    return await db.read(reading_every())
+
+
+def reading_every() -> Reading[dict[str, AlertRow]]:
+    """The same, to be read together with something else."""
+    return Reading(f"{_ROWS} ORDER BY opened_at, cause", {}, lambda rows: {row["cause"]: _read(row) for row in rows})
 
 
 def _read(row: Mapping[str, Any]) -> AlertRow:

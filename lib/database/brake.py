@@ -14,7 +14,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from lib.database import ledger
-from lib.database.connection import Connection, Database, Write
+from lib.database.connection import Connection, Database, Reading, Write
 from lib.database.keys import as_text, id_in, whose
 from lib.database.leases import held
 from lib.database.previews import digest_of
@@ -146,21 +146,27 @@ _DIGEST = digest_of("concat_ws(' ', w.provider, w.subscription_id, w.slot, w.kin
 
 async def read(db: Database) -> dict[Counts, Brake]:
     """How the brake stands, by what it counts."""
-    rows = await db.rows(
+    return await db.read(reading())
+
+
+def reading() -> Reading[dict[Counts, Brake]]:
+    """The same, to be read together with something else. All who wait are read for the digest of them, once."""
+    return Reading(
         f"""
-        WITH waiting AS ({_WAITING})
-        SELECT counts, engaged_at, reason, released_at, released_by,
-            (SELECT count(*) FROM waiting w WHERE w.counts = brake.counts) AS waiting,
-            (SELECT {_DIGEST} FROM waiting w WHERE w.counts = brake.counts) AS digest,
+        WITH waiting AS MATERIALIZED ({_WAITING}),
+            summed AS (SELECT counts, count(*) AS waiting, {_DIGEST} AS digest FROM waiting w GROUP BY 1),
+            nobody AS (SELECT {_DIGEST} AS digest FROM braked w WHERE false)
+        SELECT counts, engaged_at, reason, released_at, released_by, coalesce(summed.waiting, 0) AS waiting,
+            coalesce(summed.digest, nobody.digest) AS digest,
             (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()},
                 'subscription_id', subscription_id, 'slot', slot, 'kind', kind, 'plan', nullif(plan, ''))), '[]') FROM (
                 SELECT * FROM waiting w WHERE w.counts = brake.counts
                 ORDER BY stopped_at, subscription_id, slot LIMIT %(shown)s) AS s) AS services
-        FROM brake
+        FROM brake LEFT JOIN summed USING (counts) CROSS JOIN nobody
         """,
         {"shown": SHOWN},
+        lambda rows: {row.pop("counts"): Brake(**row) for row in rows},
     )
-    return {row.pop("counts"): Brake(**row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -50,6 +50,15 @@ class Write:
 
     statement: str
     parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """A statement that may be sent together with others, and what its rows are read as."""
+
+    statement: str
+    parameters: Mapping[str, Any]
+    read: Callable[[list[DictRow]], T]
 
 
 Beside = Callable[[Connection], Awaitable[None]]
@@ -139,6 +148,17 @@ class Database:
                 return found
 
         return await self._repeating(run, PATIENCE)
+
+    async def read(self, reading: Reading[T]) -> T:
+        """What one statement finds; as `rows`."""
+        return reading.read(await self.rows(reading.statement, reading.parameters))
+
+    async def read_all(self, readings: Mapping[str, Reading[Any]]) -> dict[str, Any]:
+        """What each of several statements finds, by its name, in one round trip; as `exchange`."""
+        writes = [Write(reading.statement, reading.parameters) for reading in readings.values()]
+        # Many small parts. Where tables are large the planner would compile them, for longer than any of them takes.
+        _, *found = await self.exchange([Write("SET LOCAL jit = off", {}), *writes])
+        return {name: reading.read(rows) for (name, reading), rows in zip(readings.items(), found, strict=True)}
 
     async def _repeating(self, run: Callable[[Connection], Awaitable[T]], patience: float) -> T:
         """Run something on a connection, and again when it was undone for a reason that is none of its own."""

@@ -1,7 +1,7 @@
 """How everything stands, counted.
 
-Services by their state and hold, customers, and what rows of the queue wait for are kept (see `tallies`). All else
-is a range of an index: what is due or wrong now, or was done within a day.
+What calls for a person, services by their state and hold, customers, and what rows of the queue wait for are kept (see
+`tallies`). All else is a range of an index: what is due now, or was done within a day.
 """
 
 from __future__ import annotations
@@ -9,37 +9,56 @@ from __future__ import annotations
 from typing import Any
 
 from lib.database import tallies
-from lib.database.connection import Database
+from lib.database.connection import Database, Reading
+from lib.database.due import FREE
 from lib.database.events_by_hour import LAST_DAY
 from lib.database.keys import as_text
+from lib.database.lists.disputes import TO_ANSWER
 from lib.model import Lane, Priority
 
+SHOWN = 50
+"""Of services that call for a look, and of plans of the shadow mode."""
+
+_WEBSITE_GONE = "website_gone AND state <> 'terminated'"
+_DOMAIN_DIFFERS = "waits_for = 'domain_differs'"
+
+
+def _services(condition: str) -> str:
+    """An expression: the first services of which this is true, in the order of the index of them."""
+    return f"""(
+        SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()}, 'subscription_id', subscription_id,
+            'slot', slot, 'domain', domain) ORDER BY subscription_id, slot), '[]')
+        FROM (SELECT * FROM services WHERE {condition} ORDER BY subscription_id, slot LIMIT {SHOWN}) AS s)"""
+
+
 _NUMBERS = f"""
-    WITH {tallies.TOLD}, {tallies.BUSY}, {tallies.WAITING}
+    WITH {tallies.TOLD}, {tallies.BUSY}, {tallies.WAITING}, {tallies.PARKED}
     SELECT
         {tallies.total("customers")} AS customers,
         {tallies.by_label("services")} AS services,
         {tallies.by_label("holds")} AS holds,
-        (SELECT count(*) FROM services WHERE panel_suspended) AS panel_suspended,
-        (SELECT count(*) FROM services WHERE website_gone AND state <> 'terminated') AS websites_gone,
-        (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()},
-            'subscription_id', subscription_id, 'slot', slot, 'domain', domain)), '[]') FROM (
-            SELECT * FROM services WHERE website_gone AND state <> 'terminated'
-            ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS g) AS websites_gone_from,
-        (SELECT count(*) FROM services WHERE waits_for = 'domain_differs') AS domains_differ,
-        (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()},
-            'subscription_id', subscription_id, 'slot', slot, 'domain', domain)), '[]') FROM (
-            SELECT * FROM services WHERE waits_for = 'domain_differs'
-            ORDER BY updated_at DESC, subscription_id, slot LIMIT 50) AS v) AS domains_differ_of,
-        (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
+        {tallies.total("looks", "panel_suspended")} AS panel_suspended,
+        {tallies.total("looks", "website_gone")} AS websites_gone,
+        {_services(_WEBSITE_GONE)} AS websites_gone_from,
+        {tallies.total("looks", "domain_differs")} AS domains_differ,
+        {_services(_DOMAIN_DIFFERS)} AS domains_differ_of,
+        {tallies.total("looks", "org_suspended")} AS orgs_suspended,
         (SELECT coalesce(jsonb_object_agg(why, n), '{{}}') FROM (
             SELECT why, sum(n) AS n FROM waiting GROUP BY 1) AS w) AS waiting,
-        (SELECT count(*) FROM busy WHERE NOT parked AND NOT leased) AS due,
-        (SELECT count(*) FROM busy WHERE leased) AS working,
+        (SELECT coalesce(sum(n), 0)::bigint FROM busy WHERE reason IS NULL AND NOT leased) AS due,
+        (SELECT coalesce(sum(n), 0)::bigint FROM busy WHERE leased) AS working,
+        (SELECT coalesce(jsonb_agg(jsonb_build_object('reason', p.reason, 'count', p.n, 'oldest_at', first.parked_at)
+            ORDER BY p.n DESC, p.reason), '[]')
+            FROM (SELECT reason, sum(n)::bigint AS n FROM parked GROUP BY 1) AS p CROSS JOIN LATERAL (
+                SELECT parked_at FROM due WHERE parked_reason = p.reason AND {FREE} ORDER BY parked_at LIMIT 1
+            ) AS first) AS parked,
+        -- Of those whose date was long ago nobody is told any more.
+        {tallies.total("disputes", "to_answer")} - (
+            SELECT count(*) FROM disputes WHERE {TO_ANSWER} AND due_by <= now() - interval '90 days') AS disputes,
         {tallies.total("shadow_customers")} AS shadow_customers,
         {tallies.by_label("shadow_actions")} AS shadow_actions,
         (SELECT coalesce(jsonb_agg(jsonb_build_object('customer_id', {as_text()}, 'actions', actions)), '[]') FROM (
-            SELECT * FROM shadow_plans ORDER BY planned_at DESC LIMIT 50) AS p) AS shadow_plans,
+            SELECT * FROM shadow_plans ORDER BY planned_at DESC LIMIT {SHOWN}) AS p) AS shadow_plans,
         ({LAST_DAY}) AS events_day,
         (SELECT max(received_at) FROM events WHERE source = 'webhook') AS newest_webhook,
         (SELECT coalesce(jsonb_object_agg(kind, n), '{{}}') FROM (
@@ -48,10 +67,12 @@ _NUMBERS = f"""
 """
 
 
-async def read(db: Database) -> dict[str, Any]:
+def reading() -> Reading[dict[str, Any]]:
     """Every number of the dashboard, in one statement."""
-    await tallies.fold(db)
     lanes, priorities = [lane.value for lane in Lane], [priority.value for priority in Priority]
-    row = await db.row(_NUMBERS, {"lanes": lanes, "priorities": priorities})
-    assert row is not None
-    return dict(row)
+    return Reading(_NUMBERS, {"lanes": lanes, "priorities": priorities}, lambda rows: dict(rows[0]))
+
+
+async def read(db: Database) -> dict[str, Any]:
+    """The same, by itself."""
+    return await db.read(reading())

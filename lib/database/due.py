@@ -302,8 +302,6 @@ class Load:
     """The same of the oldest row that is only routine."""
     due: int
     parked: int
-    failing: int
-    """Whose last pass failed, and is repeated by itself."""
 
 
 _OLDEST = f"""
@@ -312,16 +310,21 @@ _OLDEST = f"""
         SELECT due_at {_OF_PRIORITY.format(lane="l.lane", priority="{priority}")} ORDER BY due_at LIMIT 1) AS d)
 """
 
+OLDEST_SECONDS = _OLDEST.format(priority=Priority.ASKED.value)
+"""An expression: how long the oldest row that was asked for waits; it takes `OURS` as `ours`."""
+
+OURS = [lane.value for lane in Lane if lane is not Lane.OUT]
+"""The lanes whose pace is our own: what waits for somebody else's server is left out."""
+
 _LOAD = f"""
-    SELECT {_OLDEST.format(priority=Priority.ASKED.value)} AS oldest_seconds,
+    SELECT {OLDEST_SECONDS} AS oldest_seconds,
         {_OLDEST.format(priority=Priority.ROUTINE.value)} AS backlog_seconds,
         (SELECT count(*) FROM unnest(%(lanes)s::text[]) AS l (lane)
             CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
             JOIN due USING (lane, priority) WHERE due_at <= statement_timestamp()) AS due,
-        (SELECT count(*) FROM due WHERE parked_reason IS NOT NULL) AS parked,
-        (SELECT count(*) FROM due WHERE parked_reason IS NULL AND last_error IS NOT NULL) AS failing
+        (SELECT coalesce(sum(n), 0)::bigint FROM tallies WHERE name = 'parked') AS parked
 """
-"""Ranges of indexes: of rows whose date has not come none is read, however many there are."""
+"""Ranges of indexes, and a number that is kept: of rows whose date has not come none is read."""
 
 
 async def load(db: Database) -> Load:
@@ -329,10 +332,17 @@ async def load(db: Database) -> Load:
     row = await db.row(
         _LOAD,
         {
-            "ours": [lane.value for lane in Lane if lane is not Lane.OUT],
+            "ours": OURS,
             "lanes": [lane.value for lane in Lane],
             "priorities": [priority.value for priority in Priority],
         },
     )
     assert row is not None
     return Load(**row)
+
+
+async def failing(db: Database) -> int:
+    """Of how many the last pass failed, and is repeated by itself."""
+    row = await db.row("SELECT count(*) AS n FROM due WHERE parked_reason IS NULL AND last_error IS NOT NULL")
+    assert row is not None
+    return int(row["n"])

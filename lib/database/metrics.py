@@ -8,19 +8,18 @@ from typing import Any
 from lib.database import tallies
 from lib.database.connection import Database
 from lib.database.due import FREE
-from lib.database.money_back import ENDED
 from lib.model import Lane, Priority
 
 _STATE = f"""
-    WITH {tallies.TOLD}, {tallies.BUSY}, {tallies.WAITING}
+    WITH {tallies.TOLD}, {tallies.BUSY}, {tallies.WAITING}, {tallies.PARKED}
     SELECT
         {tallies.by_label("services")} AS services,
         {tallies.by_label("holds")} AS holds,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(kind, status, n)), '[]') FROM (
             SELECT kind, 'waiting' AS status, sum(n) AS n FROM waiting GROUP BY 1
-            UNION ALL SELECT kind, CASE WHEN leased THEN 'working' ELSE 'due' END AS status, count(*) FROM busy
-            WHERE leased OR NOT parked GROUP BY 1, 2
-            UNION ALL SELECT kind, 'parked', count(*) FROM due WHERE parked_reason IS NOT NULL AND {FREE} GROUP BY 1
+            UNION ALL SELECT kind, CASE WHEN leased THEN 'working' ELSE 'due' END AS status, sum(n) FROM busy
+            WHERE leased OR reason IS NULL GROUP BY 1, 2
+            UNION ALL SELECT kind, 'parked', sum(n) FROM parked GROUP BY 1
         ) AS q) AS items,
         (SELECT coalesce(jsonb_object_agg(lane, at), '{{}}') FROM (
             SELECT l.lane, min(extract(epoch FROM d.due_at))::float AS at
@@ -30,8 +29,9 @@ _STATE = f"""
                     AND due_at <= statement_timestamp() AND {FREE}
                 ORDER BY due_at LIMIT 1
             ) AS d GROUP BY 1) AS o) AS oldest,
-        (SELECT coalesce(jsonb_object_agg(parked_reason, n), '{{}}') FROM (
-            SELECT parked_reason, count(*) AS n FROM due WHERE parked_reason IS NOT NULL GROUP BY 1) AS r) AS reasons,
+        (SELECT coalesce(jsonb_object_agg(reason, n), '{{}}') FROM (
+            SELECT labels[2] AS reason, sum(n) AS n FROM told WHERE name = 'parked' GROUP BY 1 HAVING sum(n) > 0) AS r
+        ) AS reasons,
         (SELECT extract(epoch FROM received_at)::float FROM events WHERE source = 'webhook'
             ORDER BY received_at DESC LIMIT 1) AS newest_webhook,
         (SELECT extract(epoch FROM max(finished_at))::float FROM (
@@ -45,7 +45,7 @@ _STATE = f"""
         (SELECT coalesce(jsonb_agg(jsonb_build_array(state, provider, n)), '[]') FROM (
             SELECT labels[1] AS state, labels[2] AS provider, n FROM told WHERE name = 'orders' AND n <> 0) AS o
         ) AS orders,
-        (SELECT count(*) FROM disputes WHERE status <> ALL(%(ended)s)) AS disputes
+        {tallies.total("disputes", "open")} AS disputes
 """
 
 
@@ -57,7 +57,6 @@ async def read(db: Database) -> dict[str, Any]:
         {
             "lanes": [lane.value for lane in Lane],
             "priorities": [priority.value for priority in Priority],
-            "ended": list(ENDED["dispute"]),
         },
     )
     assert row is not None

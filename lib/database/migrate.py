@@ -8,12 +8,13 @@ deployments that start at once wait for one another, file by file.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Reading
 from lib.errors import BridgeError, DatabaseUnfit
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "scripts" / "migrations"
@@ -80,7 +81,18 @@ async def schema_version(db: Database) -> int:
     Raises:
         DatabaseUnfit: no migration can help this database.
     """
-    known = await _known(db)
+    return _unbroken(await _known(db))
+
+
+_VERSIONS = "SELECT version FROM schema_migrations"
+
+
+def reading_version() -> Reading[int]:
+    """The same of a database in which more than this is read, so that it is known to be ours."""
+    return Reading(_VERSIONS, {}, lambda rows: _unbroken({row["version"] for row in rows}))
+
+
+def _unbroken(known: Set[int]) -> int:
     missing = [migration.version for migration in migrations() if migration.version not in known]
     return missing[0] - 1 if missing else max(known, default=0)
 
@@ -98,7 +110,7 @@ async def _known(db: Database) -> set[int]:
         return set()
     if not fitness["ours"]:
         raise DatabaseUnfit(f"the table schema_migrations in it is another program's; {OWN_DATABASE}")
-    return {row["version"] for row in await db.rows("SELECT version FROM schema_migrations")}
+    return {row["version"] for row in await db.rows(_VERSIONS)}
 
 
 def latest_version() -> int:

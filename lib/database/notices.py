@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lib.database import due
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Reading
 from lib.database.keys import whose
 from lib.database.leases import held, insist
 from lib.model import CustomerKey, Priority, ServiceKey
@@ -246,14 +246,20 @@ async def report(connection: Connection, notice_id: str, said: str, digest: str 
 
 async def trouble(db: Database, limit: int) -> tuple[int, list[Written]]:
     """How many were refused, came back, or were handed over without an answer, and the newest of them."""
-    rows = await db.rows(
+    return await db.read(reading_trouble(limit))
+
+
+def reading_trouble(limit: int) -> Reading[tuple[int, list[Written]]]:
+    """The same, to be read together with something else."""
+    return Reading(
         f"""
-        SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, false AS erased, count(*) OVER () AS total
-        FROM notices WHERE status IN ({_TROUBLE}) ORDER BY ended_at DESC, notice_id DESC LIMIT %(limit)s
+        SELECT {_READ}, {_STANDS}, clock_timestamp() AS at, false AS erased,
+            (SELECT sum(n)::bigint FROM tallies WHERE name = 'notices' AND labels[1] = 'trouble') AS total
+        FROM notices n WHERE status IN ({_TROUBLE}) ORDER BY ended_at DESC, n.notice_id DESC LIMIT %(limit)s
         """,
         {"limit": limit},
+        lambda rows: ((rows[0]["total"] or 0) if rows else 0, [_written(row) for row in rows]),
     )
-    return (rows[0]["total"] if rows else 0), [_written(row) for row in rows]
 
 
 async def of_customer(db: Database, customer: CustomerKey) -> list[Written]:

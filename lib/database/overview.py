@@ -1,4 +1,4 @@
-"""What the first page shows besides the numbers: who waits for a person, how fast paid is live, the last two days."""
+"""What the first page shows besides the numbers: how long work waits, how fast paid is live, the last two days."""
 
 from __future__ import annotations
 
@@ -6,23 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database.connection import Database
+from lib.database.connection import Reading
 from lib.database.due import FREE
 from lib.database.events_by_hour import CHART
 from lib.model import Lane, Priority
-from lib.policy.disputes import ANSWER
 
 HOURS = 48
 SWEEPS = 48
 MADE = 200
 """Of so many that were made last it is told how long they took: each costs two look-ups."""
-
-_GROUPS = f"""
-    SELECT coalesce(jsonb_agg(jsonb_build_object('reason', reason, 'count', n, 'oldest_at', oldest)
-        ORDER BY n DESC, reason), '[]')
-    FROM (SELECT parked_reason AS reason, count(*) AS n, min(parked_at) AS oldest FROM due
-        WHERE parked_reason IS NOT NULL AND {FREE} GROUP BY 1) AS p
-"""
 
 _OLDEST = f"""
     SELECT min(d.due_at)
@@ -32,11 +24,6 @@ _OLDEST = f"""
             AND due_at <= statement_timestamp() AND {FREE}
         ORDER BY due_at LIMIT 1
     ) AS d
-"""
-
-_DISPUTES = """
-    SELECT count(*) FROM disputes
-    WHERE closed_at IS NULL AND due_by IS NOT NULL AND due_by > now() - interval '90 days' AND status = ANY(%(answer)s)
 """
 
 _SWEEPS = """
@@ -95,34 +82,28 @@ _PAID_TO_LIVE = f"""
 class Overview:
     """What is read of it, with JSON's own types where it came as JSON."""
 
-    groups: list[dict[str, Any]]
     oldest_due_at: datetime | None
-    disputes: int
-    """How many disputes wait for the operator's answer."""
     events: list[dict[str, Any]]
     sweeps: list[dict[str, Any]]
     paid_to_live: dict[str, Any]
 
 
 _READ = f"""
-    SELECT ({_GROUPS}) AS groups, ({_OLDEST}) AS oldest_due_at, ({_DISPUTES}) AS disputes, ({CHART}) AS events,
-        ({_SWEEPS}) AS sweeps, ({_PAID_TO_LIVE}) AS paid_to_live
+    SELECT ({_OLDEST}) AS oldest_due_at, ({CHART}) AS events, ({_SWEEPS}) AS sweeps, ({_PAID_TO_LIVE}) AS paid_to_live
 """
 
 
-async def read(db: Database) -> Overview:
+def reading() -> Reading[Overview]:
     """All of it in one statement, of which each part reads a range of an index."""
-    row = await db.row(
+    return Reading(
         _READ,
         {
             # What waits for somebody else's server says nothing of our own pace.
             "lanes": [lane.value for lane in Lane if lane is not Lane.OUT],
             "priorities": [priority.value for priority in Priority],
-            "answer": list(ANSWER),
             "hours": HOURS,
             "sweeps": SWEEPS,
             "made": MADE,
         },
+        lambda rows: Overview(**rows[0]),
     )
-    assert row is not None
-    return Overview(**row)

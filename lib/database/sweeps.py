@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
-from lib.database.connection import Database
+from lib.database.connection import Database, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,16 @@ async def fresh(db: Database, age: timedelta) -> bool:
 
 async def newest(db: Database, *, ended: bool = False) -> Sweep | None:
     """The newest sweep, under way or finished; with `ended` the newest of those that are finished."""
-    row = await db.row(
+    return await db.read(reading_newest(ended=ended))
+
+
+def reading_newest(*, ended: bool = False) -> Reading[Sweep | None]:
+    """The same, to be read together with something else."""
+    return Reading(
         f"SELECT {_COLUMNS} FROM sweeps s WHERE s.finished_at IS NOT NULL OR NOT %(ended)s ORDER BY s.id DESC LIMIT 1",
         {"ended": ended},
+        lambda rows: Sweep(**rows[0]) if rows else None,
     )
-    return Sweep(**row) if row else None
 
 
 async def save(db: Database, sweep: Sweep) -> bool:

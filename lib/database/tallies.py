@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Reading
 from lib.database.due import FREE
 from lib.log import get_logger
 
@@ -35,9 +35,10 @@ def by_label(name: str) -> str:
     return f"""(SELECT coalesce(jsonb_object_agg(labels[1], n), '{{}}') FROM told WHERE name = '{name}' AND n <> 0)"""
 
 
-def total(name: str) -> str:
-    """An expression beside `TOLD`: the sum of what is kept under this name."""
-    return f"(SELECT coalesce(sum(n), 0)::bigint FROM told WHERE name = '{name}')"
+def total(name: str, label: str | None = None) -> str:
+    """An expression beside `TOLD`: the sum of what is kept under this name; `label`: of those with this first label."""
+    of = f" AND labels[1] = '{label}'" if label is not None else ""
+    return f"(SELECT coalesce(sum(n), 0)::bigint FROM told WHERE name = '{name}'{of})"
 
 
 LIVE = "(SELECT coalesce(sum(n), 0)::bigint FROM tallies WHERE name = 'services' AND labels = '{live}')"
@@ -45,31 +46,56 @@ LIVE = "(SELECT coalesce(sum(n), 0)::bigint FROM tallies WHERE name = 'services'
 
 BUSY = f"""
     busy AS MATERIALIZED (
-        SELECT kind, waits_as(parked_reason, waits_for, last_error, dated) AS why,
-            NOT {FREE} AS leased, parked_reason IS NOT NULL AS parked
-        FROM unnest(%(lanes)s::text[]) AS l (lane) CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
-        JOIN due USING (lane, priority) WHERE due_at <= statement_timestamp()
-        UNION ALL
-        SELECT kind, waits_as(parked_reason, waits_for, last_error, dated), true, parked_reason IS NOT NULL
-        FROM unnest(%(lanes)s::text[]) AS l (lane) JOIN due USING (lane)
-        WHERE leased_until > statement_timestamp() AND due_at > statement_timestamp()
-        UNION ALL
-        SELECT kind, NULL, true, true
-        FROM unnest(%(lanes)s::text[]) AS l (lane) JOIN due USING (lane)
-        WHERE leased_until > statement_timestamp() AND due_at IS NULL
+        SELECT kind, why, leased, reason, count(*) AS n FROM (
+            SELECT kind, waits_as(parked_reason, waits_for, last_error, dated) AS why, NOT {FREE} AS leased,
+                parked_reason AS reason
+            FROM unnest(%(lanes)s::text[]) AS l (lane) CROSS JOIN unnest(%(priorities)s::smallint[]) AS p (priority)
+            JOIN due USING (lane, priority) WHERE due_at <= statement_timestamp()
+            UNION ALL
+            SELECT kind, waits_as(parked_reason, waits_for, last_error, dated), true, parked_reason
+            FROM unnest(%(lanes)s::text[]) AS l (lane) JOIN due USING (lane)
+            WHERE leased_until > statement_timestamp() AND due_at > statement_timestamp()
+            UNION ALL
+            SELECT kind, NULL, true, parked_reason
+            FROM unnest(%(lanes)s::text[]) AS l (lane) JOIN due USING (lane)
+            WHERE leased_until > statement_timestamp() AND due_at IS NULL
+        ) AS b GROUP BY 1, 2, 3, 4
     )
 """
-"""A part of a WITH: each row of the queue that is due or worked on, by ranges of indexes."""
+"""A part of a WITH: how many rows of the queue are due or worked on, by ranges of indexes.
+
+`why` each would wait else, whether it is `leased`, and for what it is parked (`reason`).
+"""
 
 WAITING = """
     waiting AS (
         SELECT kind, why, sum(n) AS n FROM (
             SELECT labels[1], labels[2], n FROM told WHERE name = 'waiting'
-            UNION ALL SELECT kind, why, -count(*) FROM busy WHERE why IS NOT NULL GROUP BY 1, 2
+            UNION ALL SELECT kind, why, -n FROM busy WHERE why IS NOT NULL
         ) AS w (kind, why, n) GROUP BY 1, 2 HAVING sum(n) > 0
     )
 """
 """A part of a WITH beside `TOLD` and `BUSY`: rows of the queue whose date has not come, by kind and by what for."""
+
+PARKED = """
+    parked AS (
+        SELECT kind, reason, sum(n)::bigint AS n FROM (
+            SELECT labels[1], labels[2], n FROM told WHERE name = 'parked'
+            UNION ALL SELECT kind, reason, -n FROM busy WHERE leased AND reason IS NOT NULL
+        ) AS p (kind, reason, n) GROUP BY 1, 2 HAVING sum(n) > 0
+    )
+"""
+"""A part of a WITH beside `TOLD` and `BUSY`: rows of the queue that are parked, and that nobody works on."""
+
+UNSERVED = """
+    unserved AS (
+        SELECT t.labels[1] AS provider, t.labels[2] AS plan, t.n FROM told t
+        WHERE t.name = 'unserved' AND t.n > 0 AND NOT EXISTS (
+            SELECT FROM plan_mappings m
+            WHERE m.billing_provider = t.labels[1] AND m.billing_plan_id = t.labels[2] AND m.kind = 'ignore')
+    )
+"""
+"""A part of a WITH beside `TOLD`: orders that are paid and not served, by what was bought, where that means hosting."""
 
 _FOLD = """
     WITH taken AS (
@@ -85,7 +111,12 @@ _FOLD = """
 
 async def fold(db: Database, long: int = LONG) -> None:
     """Make one row of each number's, where there are more than `long` rows. Whoever reads meanwhile reads the same."""
-    await db.rows(_FOLD, {"long": long, "folded": FOLDED})
+    await db.read(folding(long))
+
+
+def folding(long: int = LONG) -> Reading[None]:
+    """The same, to be sent before what reads the numbers."""
+    return Reading(_FOLD, {"long": long, "folded": FOLDED}, lambda _: None)
 
 
 async def count_anew(db: Database) -> list[dict[str, Any]]:

@@ -13,17 +13,21 @@ from lib.database import (
     latest_version,
     notices,
     overview,
-    schema_version,
     sweeps,
+    tallies,
 )
 from lib.database import alerts as told
+from lib.database.connection import Reading
+from lib.database.lists import events as lists
 from lib.database.lists import orders
+from lib.database.migrate import reading_version
 from lib.model import Hold, ServiceState
 from lib.model.alert import AlertRow, Cause
 from lib.model.notice import Written
 from lib.model.reason import remedy
 from lib.operators import events, verdict
 from lib.operators.views import overview as views
+from lib.operators.views.events import EventView
 from lib.operators.views.outgoing import OutgoingNumbers
 from lib.policy.alerts import causes
 from lib.policy.currencies import digits
@@ -31,6 +35,7 @@ from lib.policy.currencies import digits
 if TYPE_CHECKING:
     from lib.bridge import Bridge
     from lib.config import Settings
+    from lib.database.lists.outgoing import EndpointRow
 
 SAMPLE = 20
 """Mails that are shown of those that were not sent."""
@@ -46,6 +51,8 @@ class _Found(NamedTuple):
     money: Mapping[str, Any]
     unsent: int
     newest_unsent: Sequence[Written]
+    undone: int
+    newest_undone: Sequence[EventView]
     outgoing: OutgoingNumbers | None
     overview: overview.Overview
     oldest_seconds: float
@@ -54,27 +61,50 @@ class _Found(NamedTuple):
     """What calls for a person."""
     told: Mapping[str, AlertRow]
     """What was told of it."""
+    migration: int
 
     @property
     def parked(self) -> int:
-        return sum(group["count"] for group in self.overview.groups)
+        return sum(group["count"] for group in self.counts["parked"])
 
 
 async def _read(bridge: Bridge) -> _Found:
-    unsent, newest_unsent = await notices.trouble(bridge.db, SAMPLE)
-    facts = await alert_facts.of(bridge.db, bridge.settings)
+    """All of it in one round trip, and in another one how the queue stands with the newest events without effect."""
+    settings = bridge.settings
+    readings: dict[str, Reading[Any]] = {
+        "folded": tallies.folding(),
+        "counts": dashboard_numbers.reading(),
+        "stopped": brake.reading(),
+        "newest": sweeps.reading_newest(),
+        "money": orders.reading_numbers(),
+        "mails": notices.reading_trouble(SAMPLE),
+        "not_done": lists.reading_not_done(SAMPLE),
+        "overview": overview.reading(),
+        "facts": alert_facts.reading(settings),
+        "told": told.reading_every(),
+        "migration": reading_version(),
+    }
+    if settings.outbox:  # nothing is read where there are none
+        from lib.database.lists.outgoing import reading_endpoints
+
+        readings["endpoints"] = reading_endpoints()
+    found = await bridge.db.read_all(readings)
+    undone, newest_undone = found["not_done"]
     return _Found(
-        counts=await dashboard_numbers.read(bridge.db),
-        stopped=await brake.read(bridge.db),
-        newest=await sweeps.newest(bridge.db),
-        money=await orders.numbers(bridge.db),
-        unsent=unsent,
-        newest_unsent=newest_unsent,
-        outgoing=await _outgoing(bridge),
-        overview=await overview.read(bridge.db),
-        oldest_seconds=facts.oldest_seconds,
-        causes=causes(facts, alert_facts.limits(bridge.settings)),
-        told=await told.every(bridge.db),
+        counts=found["counts"],
+        stopped=found["stopped"],
+        newest=found["newest"],
+        money=found["money"],
+        unsent=found["mails"][0],
+        newest_unsent=found["mails"][1],
+        undone=undone,
+        newest_undone=await events.views_of(bridge, newest_undone),
+        outgoing=_outgoing(bridge, found.get("endpoints")),
+        overview=found["overview"],
+        oldest_seconds=found["facts"].oldest_seconds,
+        causes=causes(found["facts"], alert_facts.limits(settings)),
+        told=found["told"],
+        migration=found["migration"],
     )
 
 
@@ -87,7 +117,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
         verdict=_verdict(found, alerts),
         mode=bridge.settings.provisioning_mode,
         version=bridge.settings.app_version,
-        migration=views.Migration(applied=await schema_version(bridge.db), wanted=latest_version()),
+        migration=views.Migration(applied=found.migration, wanted=latest_version()),
         alerts=alerts,
         open_alerts=[*(_open(one, found) for one in found.causes), *_over(found)],
         customers=counts["customers"],
@@ -101,7 +131,7 @@ async def show(bridge: Bridge) -> views.Dashboard:
         brake=_brakes(bridge.settings, found.stopped),
         shadow=_shadow(counts),
         sweep=_sweep(found.newest) if found.newest else None,
-        events=await _events(bridge, counts),
+        events=_events(found),
         outgoing=found.outgoing,
         orders=_orders(found.money, kept=bridge.settings.keeps_orders),
         actions_last_day=counts["actions_day"],
@@ -124,7 +154,7 @@ def _verdict(found: _Found, alerts: Sequence[views.Alert]) -> views.Verdict:
         parked=found.parked,
         braked=sum(stopped.waiting for stopped in found.stopped.values()),
         receivers=sum(one.state in ("failing", "disabled") for one in receivers),
-        disputes=found.overview.disputes,
+        disputes=found.counts["disputes"],
         to_return=found.money["orders_to_return"],
         part_paid=found.money["overdue_in_part"],
     )
@@ -186,23 +216,22 @@ def _notices(unsent: int, newest: Sequence[Written]) -> views.NoticeNumbers:
     return views.NoticeNumbers(total=unsent, newest=[views.NoticeView.of_written(written) for written in newest])
 
 
-async def _events(bridge: Bridge, counts: Mapping[str, Any]) -> views.EventNumbers:
-    undone, newest_undone = await events.not_done(bridge)
+def _events(found: _Found) -> views.EventNumbers:
     return views.EventNumbers(
-        last_day=counts["events_day"],
-        newest_webhook_at=counts["newest_webhook"],
-        not_done=undone,
-        newest_not_done=newest_undone,
+        last_day=found.counts["events_day"],
+        newest_webhook_at=found.counts["newest_webhook"],
+        not_done=found.undone,
+        newest_not_done=list(found.newest_undone),
     )
 
 
-async def _outgoing(bridge: Bridge) -> OutgoingNumbers | None:
-    """What goes to the operator's own systems; nothing is read where there are none."""
-    if not bridge.settings.outbox:
+def _outgoing(bridge: Bridge, endpoints: Sequence[EndpointRow] | None) -> OutgoingNumbers | None:
+    """What goes to the operator's own systems."""
+    if endpoints is None:
         return None
     from lib.operators import outgoing
 
-    return await outgoing.numbers(bridge)
+    return outgoing.numbers(bridge, endpoints)
 
 
 def _queue(found: _Found) -> views.QueueView:
@@ -213,7 +242,7 @@ def _queue(found: _Found) -> views.QueueView:
             oldest_at=datetime.fromisoformat(one["oldest_at"]),
             remedy=remedy(one["reason"]),
         )
-        for one in found.overview.groups
+        for one in found.counts["parked"]
     ]
     return views.QueueView(
         due=found.counts["due"],

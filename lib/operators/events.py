@@ -35,7 +35,7 @@ async def listing(
 ) -> tuple[list[EventView], tuple[Any, ...] | None]:
     """A page of events, newest first, each with what came of it."""
     rows, key = await lists.events(bridge.db, found, after, limit)
-    return await _views(bridge, rows), key
+    return await views_of(bridge, rows), key
 
 
 async def show(bridge: Bridge, event_id: str) -> EventView:
@@ -47,14 +47,8 @@ async def show(bridge: Bridge, event_id: str) -> EventView:
     row = await lists.event(bridge.db, event_id)
     if row is None:
         raise Declined("not_found", f"no event {event_id} is kept", field="id")
-    (view,) = await _views(bridge, [row], bodies=True)
+    (view,) = await views_of(bridge, [row], bodies=True)
     return view
-
-
-async def not_done(bridge: Bridge) -> tuple[int, list[EventView]]:
-    """How many events have led to nothing yet, because their customers' passes fail or are parked; the newest."""
-    total, rows = await lists.not_done(bridge.db, SAMPLE)
-    return total, await _views(bridge, rows)
 
 
 async def preview(bridge: Bridge, actor: str, found: EventFilter, now: datetime) -> Matches:
@@ -124,7 +118,10 @@ def subjects_of(row: EventRow, settings: Settings) -> tuple[Subject, ...]:
     return (("customer", row.customer_id),) if row.customer_id else ()
 
 
-async def _views(bridge: Bridge, rows: Sequence[EventRow], *, bodies: bool = False) -> list[EventView]:
+async def views_of(bridge: Bridge, rows: Sequence[EventRow], *, bodies: bool = False) -> list[EventView]:
+    """These events, each with what came of it."""
+    if not rows:
+        return []
     subjects = {row.event_id: subjects_of(row, bridge.settings) for row in rows}
     queue = await lists.standing(bridge.db, [subject for found in subjects.values() for subject in found])
     return [

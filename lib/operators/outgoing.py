@@ -74,15 +74,19 @@ async def show(bridge: Bridge, event_id: str) -> OutgoingEventView:
 
 async def endpoints(bridge: Bridge) -> list[EndpointView]:
     """Every endpoint of the settings in their order, then those that were there before and are not any more."""
-    known = {row.endpoint: row for row in await lists.endpoints(bridge.db)}
+    return _endpoints(bridge, await lists.endpoints(bridge.db))
+
+
+def _endpoints(bridge: Bridge, rows: Sequence[EndpointRow]) -> list[EndpointView]:
+    known = {row.endpoint: row for row in rows}
     ours = bridge.settings.outbox.endpoints
     views = [_endpoint(known.pop(endpoint.id, None), endpoint) for endpoint in ours]
     return views + [_endpoint(row, None) for row in known.values()]
 
 
-async def numbers(bridge: Bridge) -> OutgoingNumbers:
-    """What the dashboard shows."""
-    found = await endpoints(bridge)
+def numbers(bridge: Bridge, rows: Sequence[EndpointRow]) -> OutgoingNumbers:
+    """What the dashboard shows, from what `lists.endpoints` finds."""
+    found = _endpoints(bridge, rows)
     return OutgoingNumbers(waiting=sum(one.waiting for one in found if one.state != "removed"), endpoints=found)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -9,7 +11,10 @@ import pytest
 from psycopg.rows import dict_row
 
 from lib.config import Secret
-from lib.database import Database, dashboard_numbers, metrics, tallies
+from lib.database import Database, alert_facts, dashboard_numbers, metrics, notices, tallies
+from lib.database.lists import orders
+from lib.model.notice import TROUBLE
+from lib.policy.disputes import ANSWER, OVER
 from tests.world import World
 
 WRITES = """
@@ -28,6 +33,11 @@ WRITES = """
     UPDATE services SET state = 'suspended', holds = %(holds)s WHERE state <> 'pending' AND customer_id = %(c)s;
     UPDATE services SET state = 'terminated' WHERE state = 'suspended' AND customer_id = %(c)s;
     UPDATE services SET holds = %(holds)s;
+    UPDATE services SET panel_suspended = NOT panel_suspended WHERE customer_id = %(c)s;
+    UPDATE services SET website_gone = NOT website_gone WHERE customer_id = %(c)s;
+    UPDATE services SET waits_for = CASE WHEN waits_for IS NULL THEN 'domain_differs'
+        WHEN waits_for <> 'in_grace' THEN 'in_grace' END WHERE customer_id = %(c)s;
+    UPDATE customers SET org_suspended = NOT org_suspended WHERE customer_id = %(c)s;
     DELETE FROM services WHERE customer_id = %(c)s;
     INSERT INTO due (kind, key) VALUES ('customer', %(c)s) ON CONFLICT (kind, key) DO UPDATE
         SET due_at = least(due.due_at, excluded.due_at), generation = due.generation + 1, updated_at = now();
@@ -40,6 +50,9 @@ WRITES = """
     UPDATE due SET lease_id = NULL, leased_until = NULL, last_error = NULL, waits_for = NULL, dated = true,
         due_at = now() + interval '2 hours' WHERE key = %(c)s AND lease_id IS NOT NULL;
     UPDATE due SET parked_reason = 'no_email', parked_at = now() WHERE key = %(c)s;
+    UPDATE due SET parked_reason = 'unmapped_price', parked_at = now() WHERE key = %(c)s;
+    INSERT INTO due (kind, key, due_at, parked_reason, parked_at) VALUES ('order', %(c)s, NULL, 'no_email', now())
+        ON CONFLICT DO NOTHING;
     UPDATE due SET parked_reason = NULL, parked_at = NULL, due_at = now() WHERE key = %(c)s;
     UPDATE due SET due_at = NULL WHERE key = %(c)s AND parked_reason IS NOT NULL;
     UPDATE due SET due_at = now() - interval '1 second', waits_for = NULL, last_error = NULL, dated = false
@@ -74,6 +87,13 @@ COUNTED = """
         (SELECT count(*) FROM due WHERE parked_reason IS NULL AND due_at > now() AND leased_until IS NULL) AS waiting,
         (SELECT count(*) FROM due WHERE parked_reason IS NULL AND due_at <= now() AND leased_until IS NULL) AS due,
         (SELECT count(*) FROM due WHERE leased_until IS NOT NULL) AS working,
+        (SELECT count(*) FROM services WHERE panel_suspended) AS panel_suspended,
+        (SELECT count(*) FROM services WHERE website_gone AND state <> 'terminated') AS websites_gone,
+        (SELECT count(*) FROM services WHERE waits_for = 'domain_differs') AS domains_differ,
+        (SELECT count(*) FROM customers WHERE org_suspended) AS orgs_suspended,
+        (SELECT coalesce(jsonb_agg(p ORDER BY count DESC, reason), '[]') FROM (
+            SELECT parked_reason AS reason, count(*) AS count, min(parked_at) AS oldest_at FROM due
+            WHERE parked_reason IS NOT NULL AND leased_until IS NULL GROUP BY 1) AS p) AS parked,
         (SELECT count(*) FROM shadow_plans) AS shadow_customers,
         (SELECT coalesce(jsonb_object_agg(kind, n), '{}') FROM (
             SELECT a ->> 'kind' AS kind, count(*) AS n FROM shadow_plans, jsonb_array_elements(actions) AS a
@@ -98,13 +118,136 @@ async def test_kept_numbers_are_those_that_counting_finds(world: World, seed: in
                 shown = await dashboard_numbers.read(bridge.db)
                 shown["waiting"] = sum(shown["waiting"].values())
                 assert {name: shown[name] for name in counted} == counted, turn
-                measured = metrics.items(await metrics.read(bridge.db), ["customer", "alert"])
+                kinds = ("customer", "alert", "order")
+                measured = metrics.items(await metrics.read(bridge.db), kinds)
                 told = {
-                    status: measured["customer", status] + measured["alert", status]
-                    for status in ("waiting", "due", "working")
+                    status: sum(measured[kind, status] for kind in kinds)
+                    for status in ("waiting", "due", "working", "parked")
                 }
+                counted["parked"] = sum(group["count"] for group in counted["parked"])
                 assert told == {status: counted[status] for status in told}
                 assert world.sql("SELECT name, n FROM tallies_lack()") == []
+
+
+MONEY = """
+    INSERT INTO orders (order_id, provider, origin, state, billing_plan_id, currency, amount, reference, line_id,
+            created_at, due_at)
+        SELECT md5(%(c)s)::uuid, %(provider)s, 'admin', 'pending', %(price)s, 'eur', 500,
+            CASE WHEN %(provider)s <> 'stripe' THEN %(c)s END,
+            CASE WHEN %(provider)s <> 'stripe' THEN md5(%(c)s)::uuid END, now(), now() + %(far)s ON CONFLICT DO NOTHING;
+    UPDATE orders SET state = 'paying' WHERE state = 'pending' AND (due_at < now() OR order_id = md5(%(c)s)::uuid);
+    UPDATE orders SET state = 'paid', paid_at = now() + %(far)s WHERE state IN ('pending', 'paying')
+        AND order_id = md5(%(c)s)::uuid;
+    UPDATE orders SET state = 'failed', ended_at = now() WHERE state IN ('pending', 'paying')
+        AND order_id = md5(%(c)s)::uuid;
+    UPDATE orders SET served_at = CASE WHEN served_at IS NULL THEN now() END WHERE order_id = md5(%(c)s)::uuid;
+    UPDATE orders SET billing_plan_id = %(price)s WHERE order_id = md5(%(c)s)::uuid;
+    UPDATE orders SET disputed = NOT disputed, updated_at = now() WHERE order_id = md5(%(c)s)::uuid;
+    UPDATE orders SET paid_late = NOT paid_late WHERE order_id = md5(%(c)s)::uuid;
+    UPDATE orders SET due_at = now() + %(far)s WHERE order_id = md5(%(c)s)::uuid;
+    UPDATE orders SET returned = overpaid WHERE overpaid > 0 AND returned = 0 AND order_id = md5(%(c)s)::uuid;
+    INSERT INTO collections (order_id, provider, external_id, amount, currency, collected_at, actor)
+        SELECT order_id, provider, gen_random_uuid()::text, 300, currency, now(), 'anna' FROM orders
+        WHERE provider <> 'stripe' AND order_id = md5(%(c)s)::uuid;
+    DELETE FROM orders o WHERE order_id = md5(%(c)s)::uuid
+        AND NOT EXISTS (SELECT FROM collections c WHERE c.order_id = o.order_id);
+    INSERT INTO plan_mappings (billing_provider, billing_plan_id, kind) VALUES (%(provider)s, 'price_0', 'ignore')
+        ON CONFLICT DO NOTHING;
+    DELETE FROM plan_mappings WHERE billing_provider = %(provider)s;
+    INSERT INTO disputes (dispute_id, status, amount, currency, created_at, due_by)
+        VALUES (%(c)s, %(status)s, 500, 'eur', now(), now() + %(far)s)
+        ON CONFLICT (provider, dispute_id) DO UPDATE SET status = excluded.status, due_by = excluded.due_by;
+    UPDATE disputes SET due_by = NULL WHERE dispute_id = %(c)s;
+    UPDATE disputes SET closed_at = CASE WHEN closed_at IS NULL THEN now() END WHERE dispute_id = %(c)s;
+    DELETE FROM disputes WHERE dispute_id = %(c)s;
+    INSERT INTO notices (provider, customer_id, kind, about, subscription_id, slot, status, ended_at)
+        VALUES ('stripe', %(c)s, 'suspended', %(c)s, 'sub_1', 1, %(mail)s, now()) ON CONFLICT DO NOTHING;
+    UPDATE notices SET status = %(mail)s WHERE customer_id = %(c)s;
+    DELETE FROM notices WHERE customer_id = %(c)s
+"""
+"""What changes about orders, their money, disputes and mails."""
+
+_HOSTING = """
+    state = 'paid' AND served_at IS NULL AND mode = 'subscription' AND NOT EXISTS (
+        SELECT FROM plan_mappings m WHERE m.billing_provider = o.provider AND m.billing_plan_id = o.billing_plan_id
+            AND m.kind = 'ignore')
+"""
+_OPEN_OFFLINE = "provider <> 'stripe' AND state IN ('pending', 'paying')"
+
+MONEY_COUNTED = f"""
+    SELECT (SELECT count(*) FROM orders WHERE state = 'pending') AS pending,
+        (SELECT count(*) FROM orders WHERE state = 'paying') AS paying,
+        (SELECT count(*) FROM orders o WHERE {_HOSTING}) AS not_live,
+        (SELECT count(*) FROM orders WHERE disputed) AS disputed,
+        (SELECT count(*) FROM disputes WHERE status <> ALL(%(over)s)) AS open_disputes,
+        (SELECT count(*) FROM orders WHERE {_OPEN_OFFLINE}) AS open_offline,
+        (SELECT count(*) FROM orders WHERE {_OPEN_OFFLINE} AND due_at < now()) AS overdue,
+        (SELECT count(*) FROM orders WHERE {_OPEN_OFFLINE} AND due_at < now() AND state = 'paying') AS overdue_in_part,
+        (SELECT count(*) FROM orders WHERE paid_late AND provider <> 'stripe') AS paid_late,
+        (SELECT coalesce(jsonb_object_agg(currency, n), '{{}}') FROM (
+            SELECT currency, sum(amount - collected + returned) AS n FROM orders WHERE {_OPEN_OFFLINE} GROUP BY 1
+            HAVING sum(amount - collected + returned) <> 0) AS m) AS missing,
+        (SELECT count(*) FROM orders WHERE overpaid > 0) AS orders_to_return,
+        (SELECT coalesce(jsonb_object_agg(currency, n), '{{}}') FROM (
+            SELECT currency, sum(overpaid) AS n FROM orders WHERE overpaid > 0 GROUP BY 1) AS m) AS to_return
+"""  # noqa: S608
+
+ALERTED = f"""
+    SELECT count(*) FILTER (WHERE paid_at < now() - interval '15 minutes') AS not_live,
+        min(paid_at) FILTER (WHERE paid_at < now() - interval '15 minutes') AS not_live_since,
+        min(paid_at) FILTER (WHERE paid_at >= now() - interval '15 minutes') + interval '15 minutes'
+            AS turns_not_live_at,
+        (SELECT count(*) FROM disputes
+            WHERE closed_at IS NULL AND due_by > now() AND status = ANY(%(answer)s)) AS to_answer,
+        (SELECT count(*) FROM disputes WHERE closed_at IS NULL AND due_by > now() - interval '90 days'
+            AND status = ANY(%(answer)s)) AS disputes,
+        (SELECT count(*) FROM notices WHERE status = ANY(%(trouble)s)) AS mails
+    FROM orders o WHERE {_HOSTING}
+"""  # noqa: S608
+
+
+def found_by(world: World, statement: str, words: dict[str, Any]) -> dict[str, Any]:
+    """The one row of a statement with named parameters."""
+    row = world.connection.execute(statement, words).fetchone()
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])
+async def test_kept_money_is_what_counting_finds(world: World, seed: int) -> None:
+    """The same of what calls for a person about orders, disputes and mails, on the first page and in the alerts."""
+    chance = random.Random(seed)  # noqa: S311
+    words = {"over": list(OVER), "answer": list(ANSWER), "trouble": [status.value for status in TROUBLE]}
+    seen: Counter[str] = Counter()
+    async with world.bridge() as bridge:
+        for turn in range(1, 1001):
+            values = {
+                **given(chance),
+                "provider": chance.choice(["stripe", "bank_transfer"]),
+                "far": timedelta(minutes=chance.choice([-200_000, -100, -5, 5, 100])),
+                "status": chance.choice([*ANSWER, *OVER, "under_review"]),
+                "mail": chance.choice(["sent", "obsolete", *words["trouble"]]),
+            }
+            with world.connection.transaction(force_rollback=chance.random() < 0.1):
+                world.connection.execute(chance.choice(MONEY.split(";")), values)
+            if turn % 20 == 0:
+                counted, alerted = (found_by(world, statement, words) for statement in (MONEY_COUNTED, ALERTED))
+                assert await bridge.db.read(orders.reading_numbers()) == counted, turn
+                facts = await alert_facts.of(bridge.db, bridge.settings)
+                mails, shown = await notices.trouble(bridge.db, 100)
+                numbers = await dashboard_numbers.read(bridge.db)
+                assert {
+                    "not_live": facts.not_live,
+                    "not_live_since": facts.not_live_since,
+                    "turns_not_live_at": facts.turns_not_live_at,
+                    "to_answer": len(facts.to_answer),
+                    "disputes": numbers["disputes"],
+                    "mails": mails,
+                } == alerted, turn
+                assert (len(shown), facts.to_return) == (mails, counted["to_return"])
+                assert world.sql("SELECT name, n FROM tallies_lack()") == []
+                seen.update(name for name, value in {**counted, **alerted}.items() if value)
+    assert set(seen) == {*counted, *alerted}, "each of them was once more than nothing"
 
 
 async def test_folds_and_writers_do_not_meet(world: World) -> None:

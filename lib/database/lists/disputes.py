@@ -10,11 +10,14 @@ from typing import Any
 from lib.database.connection import Database
 from lib.database.keys import STRIPE, whose
 from lib.model import CustomerKey
-from lib.policy.disputes import OVER
+from lib.policy.disputes import ANSWER, OVER
 
 _OVER = "('" + "', '".join(OVER) + "')"
 OPEN = f"status NOT IN {_OVER}"
 """What a dispute is of which Stripe has not said the last word; written as the index has it."""
+_ANSWER = "('" + "', '".join(ANSWER) + "')"
+TO_ANSWER = f"closed_at IS NULL AND due_by IS NOT NULL AND status IN {_ANSWER}"
+"""What a dispute is that waits for the operator's answer; written as the index has it."""
 
 _PAGE = {
     False: f"""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database.connection import Connection, Database
+from lib.database.connection import Connection, Database, Reading
 from lib.database.keys import whose
 from lib.database.lists.like import prefix
 from lib.database.previews import digest_of
@@ -89,28 +89,38 @@ COUNTED = 1000
 """More events than this are not counted: an outage leaves those of everybody."""
 
 
-async def not_done(db: Database, limit: int) -> tuple[int, list[EventRow]]:
+def reading_not_done(limit: int) -> Reading[tuple[int, list[EventRow]]]:
     """How many events came in since their customer's passes last came to rest (at most `COUNTED`), and the newest.
 
     Only of customers whose pass fails or is parked: what is merely due is taken up in a moment.
     """
-    rows = await db.rows(
+    return Reading(
         f"""
         WITH stuck AS (
             SELECT key, rested_at FROM due
             WHERE kind = 'customer' AND (last_error IS NOT NULL OR parked_reason IS NOT NULL) LIMIT {COUNTED}
         ), found AS (
-            SELECT e.* FROM stuck s CROSS JOIN LATERAL (
-                SELECT * FROM events e WHERE e.provider = 'stripe' AND e.customer_id = s.key AND e.outcome = 'accepted'
+            SELECT e.event_id, e.received_at FROM stuck s CROSS JOIN LATERAL (
+                SELECT event_id, received_at FROM events e
+                WHERE e.provider = 'stripe' AND e.customer_id = s.key AND e.outcome = 'accepted'
                     AND e.received_at > coalesce(s.rested_at, '-infinity')
                 ORDER BY e.received_at DESC LIMIT {COUNTED}
             ) AS e LIMIT {COUNTED}
+        ), newest AS (
+            SELECT * FROM found ORDER BY received_at DESC, event_id DESC LIMIT %(limit)s
         )
-        SELECT {_COLUMNS}, (SELECT count(*) FROM found) AS total FROM found
-        ORDER BY received_at DESC, event_id DESC LIMIT %(limit)s
+        SELECT {", ".join(f"e.{column}" for column in _COLUMNS.split(", "))},
+            (SELECT count(*) FROM found) AS total
+        FROM newest n CROSS JOIN LATERAL (
+            SELECT * FROM events WHERE provider = 'stripe' AND event_id = n.event_id) AS e
+        ORDER BY n.received_at DESC, n.event_id DESC
         """,
         {"limit": limit},
+        _read_not_done,
     )
+
+
+def _read_not_done(rows: list[dict[str, Any]]) -> tuple[int, list[EventRow]]:
     total = rows[0]["total"] if rows else 0
     return total, [EventRow(**{name: row[name] for name in row if name != "total"}) for row in rows]
 

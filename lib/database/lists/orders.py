@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database import orders
-from lib.database.connection import Database
+from lib.database import orders, tallies
+from lib.database.connection import Database, Reading
 from lib.database.keys import whose
-from lib.database.lists.disputes import OPEN
 from lib.model import CustomerKey
 from lib.model.money import EscrowState, Order, OrderState
 from lib.model.provider import Provider
@@ -201,28 +200,23 @@ async def dispute(db: Database, dispute_id: str) -> dict[str, Any] | None:
     )
 
 
-async def numbers(db: Database) -> dict[str, Any]:
-    """How the money side stands: only what is open or wrong is counted, by small indexes."""
-    row = await db.row(
-        f"""
-        SELECT
-            (SELECT count(*) FROM orders WHERE state = 'pending') AS pending,
-            (SELECT count(*) FROM orders WHERE state = 'paying') AS paying,
-            (SELECT count(*) FROM orders WHERE {NOT_LIVE} AND {MEANS_HOSTING}) AS not_live,
-            (SELECT count(*) FROM orders WHERE disputed) AS disputed,
-            (SELECT count(*) FROM disputes WHERE {OPEN}) AS open_disputes,
-            (SELECT count(*) FROM orders WHERE {OPEN_OFFLINE}) AS open_offline,
-            (SELECT count(*) FROM orders WHERE {OVERDUE}) AS overdue,
-            (SELECT count(*) FROM orders WHERE {OVERDUE} AND state = 'paying') AS overdue_in_part,
-            (SELECT count(*) FROM orders WHERE {LATE}) AS paid_late,
-            (SELECT coalesce(jsonb_object_agg(currency, missing), '{{}}') FROM (
-                SELECT currency, sum(amount - collected + returned) AS missing FROM orders WHERE {OPEN_OFFLINE}
-                GROUP BY currency) AS m) AS missing,
-            (SELECT count(*) FROM orders WHERE overpaid > 0) AS orders_to_return,
-            (SELECT coalesce(jsonb_object_agg(currency, too_much), '{{}}') FROM (
-                SELECT currency, sum(overpaid) AS too_much FROM orders WHERE overpaid > 0 GROUP BY currency) AS m
-            ) AS to_return
-        """
-    )
-    assert row is not None
-    return dict(row)
+_NUMBERS = f"""
+    WITH {tallies.TOLD}, {tallies.UNSERVED}
+    SELECT {tallies.total("orders", "pending")} AS pending, {tallies.total("orders", "paying")} AS paying,
+        (SELECT coalesce(sum(n), 0)::bigint FROM unserved) AS not_live,
+        {tallies.total("looks", "disputed")} AS disputed,
+        {tallies.total("disputes", "open")} AS open_disputes,
+        (SELECT coalesce(sum(n), 0)::bigint FROM told WHERE name = 'orders' AND labels[1] IN ('pending', 'paying')
+            AND labels[2] <> 'stripe') AS open_offline,
+        (SELECT count(*) FROM orders WHERE {OVERDUE}) AS overdue,
+        (SELECT count(*) FROM orders WHERE {OVERDUE} AND state = 'paying') AS overdue_in_part,
+        {tallies.total("looks", "paid_late")} AS paid_late,
+        {tallies.by_label("missing")} AS missing,
+        {tallies.total("looks", "overpaid")} AS orders_to_return,
+        {tallies.by_label("to_return")} AS to_return
+"""
+
+
+def reading_numbers() -> Reading[dict[str, Any]]:
+    """How the money side stands: what is kept (see `tallies`), and what is past its date."""
+    return Reading(_NUMBERS, {}, lambda rows: dict(rows[0]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lib.database.connection import Database
+from lib.database.connection import Database, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,19 @@ async def one(db: Database, event_id: str) -> tuple[list[Delivery], list[Try]]:
 
 async def endpoints(db: Database) -> list[EndpointRow]:
     """Every endpoint that was ever written for, and what waits for it."""
-    rows = await db.rows(
+    return await db.read(reading_endpoints())
+
+
+def reading_endpoints() -> Reading[list[EndpointRow]]:
+    """The same, to be read together with something else."""
+    return Reading(
         """
         SELECT e.endpoint, e.url, e.failing_since, e.failures, e.last_error, e.next_try_at, e.disabled_at,
             e.disabled_reason, coalesce(w.n, 0) AS waiting, w.oldest AS oldest_waiting_at
         FROM outbox_endpoints e LEFT JOIN (
             SELECT endpoint, count(*) AS n, min(created_at) AS oldest FROM outbox WHERE state = 'waiting' GROUP BY 1
         ) AS w USING (endpoint) ORDER BY e.created_at, e.endpoint
-        """
+        """,
+        {},
+        lambda rows: [EndpointRow(**row) for row in rows],
     )
-    return [EndpointRow(**row) for row in rows]

@@ -56,7 +56,7 @@ class ServiceRef(View):
 
 
 class ServiceRefs(View):
-    """How many services call for a look, and the newest of them."""
+    """How many services call for a look, and the first of them by their subscriptions."""
 
     total: int
     services: list[ServiceRef]
