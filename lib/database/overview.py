@@ -61,6 +61,7 @@ def took(made: str) -> str:
             WHERE b.provider = made.provider AND b.customer_id = made.customer_id AND b.id < made.id
                 AND b.subscription_id = made.subscription_id AND b.slot = 1
                 AND b.kind = 'create_subscription' AND b.state = 'verified' LIMIT 1) IS NULL
+        OFFSET 0  -- looked up once, not for the condition as well
     ) AS each WHERE paid_at IS NOT NULL
     """
 

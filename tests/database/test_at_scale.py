@@ -40,14 +40,19 @@ Sent = tuple[str, Mapping[str, Any] | Sequence[Any] | None]
 def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sent]]:
     """Every statement that is sent meanwhile, with its parameters."""
     sent: list[Sent] = []
-    execute = psycopg.AsyncConnection.execute
+    execute, mogrify = psycopg.AsyncConnection.execute, psycopg.AsyncClientCursor.mogrify
 
     async def listened(self: Any, query: Any, params: Any = None, **more: Any) -> Any:
         sent.append((query, params))
         return await execute(self, query, params, **more)
 
+    def joined(self: Any, query: Any, params: Any = None) -> str:
+        sent.append((mogrify(self, query, params), None))  # goes as one text with others
+        return sent[-1][0]
+
     with monkeypatch.context() as patched:
         patched.setattr(psycopg.AsyncConnection, "execute", listened)
+        patched.setattr(psycopg.AsyncClientCursor, "mogrify", joined)
         yield sent
 
 
