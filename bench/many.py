@@ -125,6 +125,13 @@ _DISPUTES = """
     FROM generate_series(1, %(customers)s, %(rare)s / 5) n
 """
 
+_BRAKED = """
+    INSERT INTO braked (customer_id, subscription_id, slot, counts, kind)
+    SELECT key, 'sub_' || substr(key, 5), 1, CASE WHEN n % 2 = 0 THEN 'suspensions' ELSE 'moves' END,
+        CASE WHEN n % 2 = 0 THEN 'suspend' ELSE 'change_plan' END
+    FROM (SELECT key, row_number() OVER (ORDER BY key) AS n FROM due WHERE waits_for = 'brake') AS d
+"""
+
 _NOTICES = """
     INSERT INTO notices (provider, customer_id, kind, about, subscription_id, slot, status, ended_at, created_at)
     SELECT 'stripe', 'cus_' || n, 'suspended', 'sub_' || n || ':' || n, 'sub_' || n, 1,
@@ -139,7 +146,17 @@ _SWEEPS = """
 """
 
 
-_SMALL = ("tallies", "events_by_hour", "sweeps", "disputes", "refunds", "metric_marks", "plan_mappings", "pulses")
+_SMALL = (
+    "tallies",
+    "events_by_hour",
+    "sweeps",
+    "disputes",
+    "refunds",
+    "metric_marks",
+    "plan_mappings",
+    "pulses",
+    "braked",
+)
 
 _FOLDED = """
     UPDATE metric_marks SET at = now() - interval '30 minutes', id = CASE WHEN name = 'actions' THEN %(actions)s - 500
@@ -155,7 +172,7 @@ _STATEMENTS = {
     "orders": _ORDERS, "payments": _PAYMENTS, "notices": _NOTICES,
 }  # fmt: skip
 
-_BESIDE = (_REFUNDS, _DISPUTES, _SWEEPS)
+_BESIDE = (_REFUNDS, _DISPUTES, _BRAKED, _SWEEPS)
 
 _UNLOGGED = ("actions", "events")
 """The largest: nothing of this outlives a crash, and a log of it would be written twice."""

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from lib.database import Database
 from tests.admin.hand import ADMIN, DASHBOARD, DAY, WORK, assert_problem, done, fields_of
 from tests.world import World
 
@@ -92,6 +93,30 @@ async def test_only_looking(world: World) -> None:
         assert_problem(await client.delete(DASHBOARD, headers=ADMIN), 405, "method_not_allowed")
     assert world.dump() == before
     assert (world.stripe.calls, world.panel.calls) == ([], [])
+
+
+async def test_all_of_it_is_read_in_one_round_trip(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far the database is: one way there and back, and one more where events have led to nothing."""
+    trips: list[object] = []
+    go = Database._repeating
+
+    async def counted(self: Database, run: Any, patience: float) -> Any:
+        trips.append(run)
+        return await go(self, run, patience)
+
+    monkeypatch.setattr(Database, "_repeating", counted)
+    outbox = {"OUTBOX_URL": "https://one.example/in", "OUTBOX_SECRET": "whsec_" + "QUFB" * 8}
+    async with world.functions(ORDERS="on", **outbox) as client:
+        await dashboard(client)
+        assert len(trips) == 1
+        world.sql("INSERT INTO due (kind, key, last_error) VALUES ('customer', 'cus_1', 'the panel does not answer')")
+        world.sql(
+            "INSERT INTO events (event_id, type, customer_id, outcome, source, body)"
+            " VALUES ('evt_1', 'invoice.paid', 'cus_1', 'accepted', 'webhook', '{}')"
+        )
+        trips.clear()
+        assert (await dashboard(client))["events"]["notDone"] == 1
+        assert len(trips) == 2
 
 
 # --- an empty world ---------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ async def counted(connection: Connection, found: EventFilter) -> tuple[int, str]
     return int(row["n"]), str(row["digest"])
 
 
-COUNTED = 1000
+COUNTED = 500
 """More events than this are not counted: an outage leaves those of everybody."""
 
 

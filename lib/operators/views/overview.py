@@ -167,7 +167,7 @@ class EventNumbers(View):
     last_day: int
     newest_webhook_at: datetime | None
     not_done: int
-    """How many have led to nothing yet, because the pass of their customer fails or is parked; counted up to 1000."""
+    """How many have led to nothing yet, because the pass of their customer fails or is parked; counted up to 500."""
     newest_not_done: list[EventView]
 
 
