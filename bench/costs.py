@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -29,6 +29,7 @@ from bench.world import World, fill, simulated
 from lib import runtime_cache
 from lib.policy import quiet
 from lib.runtime_cache import RuntimeCache
+from lib.structs import replace
 from scripts._functions import functions_app
 from scripts._postgres import start
 from scripts.sim.cache_sim import PATH, TOKEN

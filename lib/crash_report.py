@@ -11,7 +11,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
@@ -146,5 +145,5 @@ def _secrets(settings: Settings) -> Iterator[str]:
                 for part in value:
                     yield from walk(part)
 
-    for setting in fields(settings):
-        yield from walk(getattr(settings, setting.name))
+    for field, _ in settings.each():
+        yield from walk(getattr(settings, field))

@@ -25,9 +25,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from lib.model.reason import Reason, SettingsFault
 
@@ -58,8 +59,7 @@ class SettingsError(BridgeError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One thing that is wrong with a request: which field (dotted path), a stable code, and a sentence for people."""
 
     field: str

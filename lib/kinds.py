@@ -25,9 +25,10 @@ A nudge that comes during the pass makes it run again. The database's modules kn
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
 
 from lib.config import Settings
 from lib.log import get_logger
@@ -63,8 +64,7 @@ class Sides(Protocol):
         """The panel's side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a pass may use, whatever its kind."""
 
     settings: Settings
@@ -83,8 +83,7 @@ class Context:
         return self.sides.enhance
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """What came of a pass."""
 
     outcome: Outcome
@@ -101,8 +100,7 @@ class Ended:
 Run = Callable[[Claim, Context], Awaitable[Ended]]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of pass: where it runs, and what runs."""
 
     lane: Lane

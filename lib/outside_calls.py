@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lib.errors import Denied, Retryable
 
@@ -49,8 +50,7 @@ async def precede() -> None:
         await work()
 
 
-@dataclass(slots=True)
-class Pulse:
+class Pulse(Struct):
     """How the last call ended that says how a side is, as one client has seen it."""
 
     ended: float | None = None

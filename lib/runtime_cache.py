@@ -17,10 +17,11 @@ import json
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import ssl
@@ -38,8 +39,7 @@ class CacheError(Exception):
     """It did not answer, or not as it should: nothing is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeCache:
+class RuntimeCache(Struct, frozen=True):
     """The cache as one request may use it."""
 
     endpoint: str

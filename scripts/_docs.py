@@ -6,7 +6,6 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -202,10 +201,9 @@ def main() -> None:
 def settings() -> str:
     """The page of all settings, in the order of `Settings`."""
     rows = []
-    for setting in fields(Settings):
-        about = setting.metadata
-        meaning = coded(about["help"])
-        name, default, allowed = f"`{about['env']}`", _default(about["default"]), _allowed(about["parse"])
+    for _, about in Settings.each():
+        meaning = coded(about.help)
+        name, default, allowed = f"`{about.env}`", _default(about.default), _allowed(about.parse)
         rows.append((name, default, allowed, meaning[:1].upper() + meaning[1:]))
     return SETTINGS + _table(("setting", "default", "allowed", "meaning"), rows)
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import fields
 from urllib.parse import unquote
 
 from scripts.doctor_checks.alerting import check_alerting
@@ -75,9 +74,9 @@ def redactor(environ: Mapping[str, str]) -> Callable[[str], str]:
     from lib.config import Secret, Settings
 
     hidden: set[str] = set()
-    for setting in fields(Settings):
-        if "Secret" in str(setting.type) or "secret" in setting.name:
-            for part in re.split("[,|]", environ.get(setting.metadata["env"], "")):
+    for field, setting in Settings.each():
+        if "Secret" in Settings.__annotations__[field] or "secret" in field:
+            for part in re.split("[,|]", environ.get(setting.env, "")):
                 hidden |= {part.strip(), part.partition(":")[2].strip()}
     for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED", "MAIL_URL"):
         with_password = environ.get(name, "").rpartition("@")[0].rpartition(":")[2]

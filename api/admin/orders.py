@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from lib.operators import bodies, orders
 from lib.operators.dispute_pack import dispute_pack
 from lib.operators.views.orders import DisputePack, DisputeView, OrderActed, OrderDetails, OrderView, ReconciledView
 from lib.policy import references
+from lib.structs import replace
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.guard import beyond
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv

@@ -7,10 +7,11 @@ for once more afterwards (`checkout.one_debt`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
+
+from msgspec import Struct
 
 from lib.checkout.offline import CAME, OPEN, customer_of, offline_order
 from lib.checkout.one_debt import DESPITE
@@ -40,6 +41,7 @@ from lib.policy.breakdown import break_down
 from lib.policy.currencies import shown
 from lib.policy.offline_lines import line_name
 from lib.policy.orders import Moved
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.database.connection import Connection
@@ -48,8 +50,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(Struct, frozen=True):
     """Money that came."""
 
     amount: int

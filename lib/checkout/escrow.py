@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lib.checkout.till import Done, Till, done_before
 from lib.database import orders, outbox, payments
@@ -16,6 +17,7 @@ from lib.model.money import EscrowState, Order, Step, StepKind, StepState
 from lib.model.outgoing import OutgoingType, Told
 from lib.policy.currencies import shown
 from lib.policy.escrow import Pot, followed, net_of, pot_of, why_not_released
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.config import Settings
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """Who looks at it, and when."""
 
     settings: Settings

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct
 
 from lib.checkout import limits
 from lib.checkout.bodies import Buy
@@ -33,8 +34,7 @@ PROVISIONED_WITHIN = timedelta(days=1)
 _prices: WeakKeyDictionary[StripeClient, dict[str, tuple[float, Price]]] = WeakKeyDictionary()
 
 
-@dataclass(frozen=True, slots=True)
-class Goods:
+class Goods(Struct, frozen=True):
     """Something that can be bought, as somebody wants it."""
 
     price: Price

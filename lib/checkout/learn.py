@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
 
 from lib.database import fees, orders
 from lib.database.connection import Connection
@@ -14,6 +14,7 @@ from lib.model.provider import Provider
 from lib.model.stripe_money import SeenInvoice, SeenSession
 from lib.policy import fees as tariff
 from lib.policy import learnt
+from lib.structs import replace
 
 log = get_logger()
 
@@ -23,8 +24,7 @@ FIRST_BILL = "subscription_create"
 """Why the first invoice of a subscription was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """An order, and its session where that was read on the way to it."""
 
     order: Order

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from datetime import timedelta
 
 from lib.checkout.shop import Desk
@@ -23,6 +22,7 @@ from lib.model.money import FrozenRequest, Order, OrderFact, OrderState, Step, S
 from lib.model.stripe_money import SeenSession
 from lib.policy import learnt
 from lib.policy.purchases import LookFirst, Send, how_to_ask
+from lib.structs import replace
 
 log = get_logger()
 

@@ -7,10 +7,12 @@ may repeat itself: under the same key, it is done once.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from lib.checkout.till import Done, Till, done_before
 from lib.database import Database, acts, due, fees, leases, orders, plans
@@ -25,6 +27,7 @@ from lib.model.provider import Provider
 from lib.policy import fees as fee_policy
 from lib.policy import offline, references
 from lib.policy.currencies import shown
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.database.connection import Connection
@@ -35,8 +38,7 @@ OPEN = (OrderState.PENDING, OrderState.PAYING)
 CAME = (OrderState.PAID, OrderState.REFUNDED)
 
 
-@dataclass(frozen=True, slots=True)
-class Sale:
+class Sale(Struct, frozen=True):
     """What an operator sells without a provider."""
 
     provider: Provider
@@ -259,8 +261,7 @@ async def _to_cancel(connection: Connection, order_id: str) -> Order:
     return order
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What was typed wrong, and how it is right; `None`: as it is."""
 
     domain: str | None = None

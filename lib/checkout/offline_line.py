@@ -7,7 +7,6 @@ hosting is the customer's own pass to say, who becomes due in the same transacti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
@@ -20,6 +19,7 @@ from lib.model import Settled
 from lib.model.money import Order, OrderFact, Origin
 from lib.model.reason import WaitReason
 from lib.policy import offline, references
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.config import Mail

@@ -5,7 +5,6 @@ What it means for the hosting is the choice that holds for Stripe's refunds, and
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -19,6 +18,7 @@ from lib.model.money import Order, OrderFact, OrderState, PaymentState, Step, St
 from lib.model.outgoing import OutgoingType, Told
 from lib.policy.currencies import shown
 from lib.policy.offline_lines import line_name
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.database.connection import Connection

@@ -7,8 +7,9 @@ by side, and answers may be old.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from lib.checkout import escrow
 from lib.checkout.escrow import Look
@@ -38,6 +39,7 @@ from lib.model.stripe_money import SeenSession
 from lib.policy import learnt
 from lib.policy import orders as policy
 from lib.policy.escrow import Trouble, pot_of, together
+from lib.structs import replace
 
 log = get_logger()
 
@@ -87,8 +89,7 @@ def _belongs(order: Order, session: SeenSession) -> bool:
     return order.origin is Origin.LEARNT or learnt.is_session_of(order, session)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is remembered of an order's money, all of it read under the lock of its row."""
 
     payments: list[Payment]

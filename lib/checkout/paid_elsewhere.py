@@ -8,9 +8,10 @@ a page that begins looks for money that came meanwhile. Each side writes before 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
+
+from msgspec import Struct
 
 from lib.checkout import making
 from lib.checkout.offline import customer_of
@@ -30,8 +31,7 @@ MOVING = frozenset({"processing", "requires_action", "requires_capture", "succee
 """Statuses of a PaymentIntent that bring money, or have. https://docs.stripe.com/payments/paymentintents/lifecycle"""
 
 
-@dataclass(frozen=True, slots=True)
-class Twice:
+class Twice(Struct, frozen=True):
     """A purchase at Stripe that would make somebody pay twice, and that is not ours to end."""
 
     order: Order

@@ -6,7 +6,6 @@ guard. What is to be known before the money, price and domain, is asked before a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import NoReturn
 from uuid import uuid4
@@ -26,6 +25,7 @@ from lib.model.provider import Provider
 from lib.policy import fees as fee_policy
 from lib.policy.purchases import JUST_BOUGHT, Begin, JustBought, KeyTaken, Share, buyer_of, decide, fingerprint
 from lib.policy.session_request import SESSION_LIFE, Lines, Page, session_request
+from lib.structs import replace
 
 log = get_logger()
 

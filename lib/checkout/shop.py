@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lib.config import Settings
 from lib.database import Database
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from lib.stripe_client import StripeClient
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What it takes to make and end sessions at Stripe."""
 
     settings: Settings
@@ -26,8 +26,7 @@ class Desk:
     stripe: StripeClient
 
 
-@dataclass(frozen=True, slots=True)
-class Shop(Desk):
+class Shop(Desk, frozen=True):
     """One deployment, as far as it sells."""
 
     enhance: EnhanceClient
@@ -86,8 +85,7 @@ class Shop(Desk):
         return f"checkout:{self.digest(f'key:{whose}:{caller.key}')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who is asking."""
 
     address: str

@@ -6,7 +6,8 @@ The id of a session is all that a buyer has. It leads to that one purchase, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lib.checkout import limits, making
 from lib.checkout.shop import Caller, Shop
@@ -24,8 +25,7 @@ log = get_logger()
 _OPEN = (OrderState.PENDING, OrderState.PAYING)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """What a buyer is told, and what is to be done about it once they are."""
 
     status: Status

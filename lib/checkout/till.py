@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lib.config import Settings
 from lib.database import Database, acts
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from lib.database.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Till:
+class Till(Struct, frozen=True):
     """What every verb needs."""
 
     settings: Settings
@@ -54,8 +54,7 @@ class Till:
         return acts.Act(key, order_id, hashlib.blake2b(said.encode(), digest_size=16).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """An order after a verb, and whether the verb had been done before."""
 
     order: Order

@@ -5,7 +5,7 @@ together, `values` is what a setting can be besides a text or a number.
 """
 
 from lib.config.parsers import read_database_url
-from lib.config.settings import REQUIRED, Policy, Settings
+from lib.config.settings import REQUIRED, Policy, Setting, Settings
 from lib.config.values import Alarm, Endpoint, KeyScope, Mail, Outlet, Secret, Span, Window
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Outlet",
     "Policy",
     "Secret",
+    "Setting",
     "Settings",
     "Span",
     "Window",

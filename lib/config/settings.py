@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from lib.config import parsers
 from lib.config.between import between
@@ -16,8 +17,7 @@ from lib.model.outgoing import OutgoingType
 from lib.model.shard import Shard
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """The choices of an operator that `lib.policy` decides by (design section 3)."""
 
     grace_days: int = 7
@@ -42,14 +42,26 @@ REQUIRED = object()
 """Marks a setting without a default."""
 
 
+class Setting(Struct, frozen=True):
+    """How one field of `Settings` is read from an environment."""
+
+    env: str
+    parse: Callable[[str], Any]
+    default: Any
+    """`REQUIRED`: there is none."""
+    help: str
+    """Of a required one, what it is for and where it comes from."""
+
+
 def _setting(env: str, parse: Callable[[str], Any], default: Any, help_text: str) -> Any:
-    """One setting; of a required one, `help_text` says what it is for and where it comes from."""
-    return field(metadata={"env": env, "parse": parse, "default": default, "help": help_text})
+    return Setting(env, parse, default, help_text)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The environment, checked. Field order is that of ``.env.example`` and of `docs/settings.md`."""
+class Settings(Struct, frozen=True, kw_only=True):
+    """The environment, checked. Field order is that of ``.env.example`` and of `docs/settings.md`.
+
+    Made by `load` alone: what stands beside a field is how it is read, and not its value.
+    """
 
     database_url: Secret = _setting(
         "DATABASE_URL",
@@ -401,6 +413,11 @@ class Settings:
     app_version: str = _setting("APP_VERSION", str, "dev", "Version shown by health; on Vercel the commit by default.")
 
     @classmethod
+    def each(cls) -> Iterator[tuple[str, Setting]]:
+        """Every setting, by the name of its field."""
+        return zip(cls.__struct_fields__, cast(tuple[Setting, ...], cls.__struct_defaults__), strict=True)
+
+    @classmethod
     def load(cls, environ: Mapping[str, str]) -> Settings:
         """The settings in `environ`. An empty variable counts as unset.
 
@@ -409,18 +426,17 @@ class Settings:
         """
         values: dict[str, Any] = {}
         problems: list[str] = []
-        for setting in fields(cls):
-            env, default = setting.metadata["env"], setting.metadata["default"]
-            raw = environ.get(env, "").strip()
+        for name, setting in cls.each():
+            raw = environ.get(setting.env, "").strip()
             if not raw:
-                if default is REQUIRED:
-                    problems.append(f"{env} is missing: {setting.metadata['help']}")
-                values[setting.name] = default
+                if setting.default is REQUIRED:
+                    problems.append(f"{setting.env} is missing: {setting.help}")
+                values[name] = setting.default
                 continue
             try:
-                values[setting.name] = setting.metadata["parse"](raw)
+                values[name] = setting.parse(raw)
             except ValueError as problem:
-                problems.append(f"{env} {problem}")
+                problems.append(f"{setting.env} {problem}")
         problems += between(values)
         if problems:
             raise SettingsError(problems)
@@ -497,4 +513,4 @@ class Settings:
     @property
     def policy(self) -> Policy:
         """The part of the settings that decisions depend on."""
-        return Policy(**{choice.name: cast(Any, getattr(self, choice.name)) for choice in fields(Policy)})
+        return Policy(**{choice: cast(Any, getattr(self, choice)) for choice in Policy.__struct_fields__})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from lib.model.outgoing import OutgoingType
 from lib.model.provider import Provider
@@ -62,8 +63,7 @@ class KeyScope(StrEnum):
         return frozenset({Provider(of)} if colon else {one for one in Provider if one.offline})
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where events for the operator's own systems go."""
 
     url: str
@@ -82,8 +82,7 @@ class Endpoint:
         return self.url.partition("?")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Outlet:
+class Outlet(Struct, frozen=True):
     """What outgoing events are written for. Without an endpoint there is none, and nothing is written."""
 
     endpoints: tuple[Endpoint, ...]
@@ -98,8 +97,7 @@ class Outlet:
         return next((endpoint for endpoint in self.endpoints if endpoint.id == endpoint_id), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True):
     """How mails to customers go out, and what they are made of."""
 
     host: str
@@ -124,8 +122,7 @@ class Mail:
         return self.address.rpartition("@")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Hours on some days of the week, by the clock on the wall."""
 
     days: tuple[int, ...]
@@ -136,8 +133,7 @@ class Span:
     """After that day's midnight, so more than 24 hours where it goes over the next one; itself no part of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The hours within which suspensions for debts and deletions may happen."""
 
     spans: tuple[Span, ...]
@@ -153,8 +149,7 @@ class Window:
         return day in self.holidays or (day.month, day.day) in self.yearly
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
+class Alarm(Struct, frozen=True):
     """Where it is told that somebody must know of something: an address, a mailbox, or both."""
 
     url: Secret | None

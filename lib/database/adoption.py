@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
@@ -16,6 +15,7 @@ from lib.database.keys import as_text, whose
 from lib.database.services import link_services
 from lib.errors import Declined
 from lib.model import Memory, Service, ServiceKey
+from lib.structs import replace
 
 
 async def owners(db: Database, org_ids: Sequence[str]) -> dict[str, str]:

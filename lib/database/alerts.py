@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec.structs import fields
 
 from lib.database import due
 from lib.database.connection import Connection, Database, Reading

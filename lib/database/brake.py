@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
+
+from msgspec import Struct
 
 from lib.database import ledger
 from lib.database.connection import Connection, Database, Reading, Write
@@ -22,6 +23,7 @@ from lib.errors import Declined
 from lib.model import ActionKind
 from lib.model.reason import Rule
 from lib.policy import UNASKED_MOVES
+from lib.structs import replace
 
 Counts = Literal["suspensions", "moves"]
 
@@ -41,8 +43,7 @@ _LOCK = 0x5B1D6E03
 """Arbitrary, but ours: makes counting and adding one a single step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Brake:
+class Brake(Struct, frozen=True):
     """Whether the brake is engaged, since when and why; who released it last, and who waits for the next release."""
 
     engaged_at: datetime | None
@@ -169,8 +170,7 @@ def reading() -> Reading[dict[Counts, Brake]]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """What somebody was shown as waiting before they said to let it go on."""
 
     counts: Counts | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from lib.database import batches, operator_edits
 from lib.database.connection import Connection, Database
@@ -20,8 +21,7 @@ RELEASED = ("double_purchase", "mapping_changed", "never_paid", "quantity_unusua
 """Reasons that a release is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Whom an act is about, and what it does. Customers match who match in everything that is given."""
 
     action: Action
@@ -145,8 +145,7 @@ async def given_to(db: Database, batch_id: str) -> tuple[batches.Batch, Choice] 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(Struct, frozen=True):
     """What the ledger is told of an act on one of many."""
 
     facts: dict[str, Any] = field(default_factory=dict)

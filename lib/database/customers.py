@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from lib.database.keys import as_text, whose
 from lib.database.leases import Alone, held
 from lib.model import CustomerKey, Memory, Priority
 from lib.model.provider import Provider
+from lib.structs import replace
 
 
 async def knows(db: Database, customer: CustomerKey) -> bool:

@@ -6,10 +6,11 @@ All dates are the database's own clock, which every process shares.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from psycopg.types.json import Jsonb
 
 from lib.database import ledger
@@ -290,8 +291,7 @@ async def keep(db: Database, row: Nudge) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """How the queue stands."""
 
     oldest_seconds: float

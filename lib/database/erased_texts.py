@@ -8,9 +8,9 @@ events, mails).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from psycopg.types.json import Jsonb
 
 from lib.database import outbox
@@ -18,8 +18,7 @@ from lib.database.connection import Connection
 from lib.policy.personal import Hide, without, without_words
 
 
-@dataclass(frozen=True, slots=True)
-class Theirs:
+class Theirs(Struct, frozen=True):
     """What is known to belong to one person."""
 
     parameters: Mapping[str, Any]

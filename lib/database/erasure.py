@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from lib.database import checkout_limits, erased_texts, leases, notices, orders, outbox
 from lib.database.connection import Connection, Database
@@ -29,8 +30,7 @@ Subject = Callable[[str], str]
 """An address -> the word under which its purchases are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A service whose hosting runs, or could run again: its domain stays, because the panel's website needs it."""
 
     service: str
@@ -39,8 +39,7 @@ class Kept:
     panel_subscription_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Personal:
+class Personal(Struct, frozen=True):
     """What is held of one customer."""
 
     email: str | None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
+from msgspec import Struct
 from psycopg.rows import DictRow
 
 from lib.database.connection import Beside, Connection, Database, Write
@@ -114,8 +114,7 @@ async def renew(db: Database, lease_id: str) -> bool:
     return row is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Alone:
+class Alone(Struct, frozen=True):
     """A transaction that is nobody else's to disturb, and the lease under which it writes."""
 
     connection: Connection

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from lib.database.connection import Connection, Database, Write
 from lib.database.keys import whose
@@ -15,8 +16,7 @@ from lib.model import CustomerKey, ServiceKey
 EntryState = Literal["intent", "unknown", "applied", "verified", "failed", "planned", "noted"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of the ledger: a thing that is now known about one action."""
 
     action_id: str

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from msgspec import Struct
 
 from lib.database.connection import Connection, Database, Reading
 from lib.errors import BridgeError, DatabaseUnfit
@@ -37,8 +37,7 @@ _FITNESS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """One file: its number and its name; it is read by whoever asks for what stands in it."""
 
     version: int

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from lib.database import due
 from lib.database.connection import Connection, Database
@@ -38,8 +40,7 @@ def _same(*columns: str, if_known: Sequence[str]) -> str:
     return " AND ".join([*equal, *(f"{c} IS NOT DISTINCT FROM coalesce(%({c})s::text, {c})" for c in if_known)])
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """A dispute as it was remembered."""
 
     status: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from lib.database.connection import Connection, Database
 from lib.model.money import Collection, Order
@@ -12,8 +13,7 @@ from lib.model.provider import Provider
 from lib.policy.statement import TakenBefore
 
 
-@dataclass(frozen=True, slots=True)
-class GivenBack:
+class GivenBack(Struct, frozen=True):
     """What a refund of offline money is about."""
 
     payment_id: str

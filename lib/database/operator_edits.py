@@ -6,10 +6,10 @@ What changes something takes the connection of `leases.holding`: written under t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import Struct
 from psycopg.types.json import Jsonb
 
 from lib.database.connection import Connection, Database
@@ -18,8 +18,7 @@ from lib.model import CustomerKey, ServiceKey
 from lib.model.grace import Promise
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """A service that an edit has changed, as it was before it."""
 
     subscription_id: str

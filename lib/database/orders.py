@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import asdict
 
 from lib.database.connection import Connection, Database
 from lib.database.keys import whose

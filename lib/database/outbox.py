@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from msgspec import Struct
 
 from lib.config import Endpoint, Outlet
 from lib.database import due
@@ -194,8 +195,7 @@ _WAKE_ENDPOINT = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """One event on its way to one endpoint, by the pass that holds its stream."""
 
     endpoint: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from lib.config import Endpoint
 from lib.database import due
@@ -14,8 +15,7 @@ from lib.database.previews import digest_of
 from lib.model import Priority
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Which events an act is about: these, or those of a time."""
 
     event_ids: tuple[str, ...] | None = None
@@ -110,8 +110,7 @@ _SKIP = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """How many events an act would be about, the digest of them, and some of them."""
 
     matches: int

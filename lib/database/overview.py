@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.database.connection import Reading
 from lib.database.due import FREE
@@ -79,8 +80,7 @@ _PAID_TO_LIVE = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """What is read of it, with JSON's own types where it came as JSON."""
 
     oldest_due_at: datetime | None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import asdict, fields
 
 from lib.database import orders
 from lib.database.connection import Connection, Database
 from lib.model.money import Breakdown, Payment, PaymentState, Source, Step, StepKind, StepState
 from lib.model.provider import Provider
+from lib.structs import replace
 
 _IDS = ("payment_id", "order_id", "provider", "attempt", "created_at")
 """Written once."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
 from psycopg.types.json import Jsonb
 
 from lib.database.connection import Connection, Database
@@ -18,8 +18,7 @@ from lib.model.provider import Provider
 PREVIEW_KEPT = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class MappingRow:
+class MappingRow(Struct, frozen=True):
     """One row of `plan_mappings`."""
 
     billing_provider: str
@@ -35,8 +34,7 @@ class MappingRow:
     """How many services that are not terminated were bought by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleRow:
+class RuleRow(Struct, frozen=True):
     """One row of `plan_rules`."""
 
     billing_provider: str
@@ -46,8 +44,7 @@ class RuleRow:
     enhance_plan_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """A change as it was shown."""
 
     as_of: datetime
@@ -112,8 +109,7 @@ async def grace_days(connection: Connection, provider: str, price_id: str | None
     return row["grace_days"] if row else None
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """A line of the ledger about a mapping, and the row as it is now."""
 
     at: datetime

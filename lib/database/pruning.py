@@ -7,8 +7,9 @@ such as a backup, is not gone over again and again.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from lib.database.connection import Connection, Database
 
@@ -63,8 +64,7 @@ _ACTIONS = """
 _STATEMENTS: dict[Table, tuple[str, str]] = {"events": (_EVENTS, ""), "actions": (_ACTIONS, "0")}
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """What one step has done."""
 
     rows: int

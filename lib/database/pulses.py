@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct
 
 from lib.database.connection import Database
 
 Name = Literal["stripe", "enhance", "passes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """One side at its last call."""
 
     beat_at: datetime | None
@@ -65,8 +65,7 @@ async def token_ends(db: Database, at: datetime | None) -> None:
     await db.rows("UPDATE pulses SET expires_at = %(at)s WHERE name = 'enhance'", {"at": at})
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(Struct, frozen=True):
     """A call or a pass that ended `seconds_ago`; `error` is `None` when it was answered as it should be."""
 
     name: Name

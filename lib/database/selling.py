@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from lib.database.connection import Database
 from lib.database.plans import MappingRow, mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """A service that has a domain, or is to have it."""
 
     customer_id: str
@@ -55,8 +55,7 @@ async def sold(db: Database, domain: str, *, since: datetime, livemode: bool) ->
     return {row["id"]: row["buyer"] for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """How far a bought service has come."""
 
     state: str

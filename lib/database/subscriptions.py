@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lib.database.connection import Write
 from lib.database.keys import whose
@@ -12,8 +13,7 @@ from lib.database.leases import held
 from lib.model import Memory, Subscription
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """What Stripe says of a subscription now that its customer is at rest."""
 
     subscription: Subscription

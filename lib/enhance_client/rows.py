@@ -6,9 +6,10 @@ description.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.errors import Incomplete, OutcomeUnknown
 from lib.model import PanelPlan, PanelSubscription, Resource
@@ -22,8 +23,7 @@ DOMAIN_STATUSES = frozenset({"notInUse", "inUseCurrentOrg", "inUseAnotherOrg", "
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Org:
+class Org(Struct, frozen=True):
     """A customer organisation as a listing shows it."""
 
     id: str
@@ -36,8 +36,7 @@ class Org:
     subscriptions_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Website:
+class Website(Struct, frozen=True):
     """A website: its primary domain and the subscription it lives in."""
 
     id: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import tenacity
+from msgspec import Struct
 
 from lib import outside_calls
 from lib.config import Secret
@@ -62,8 +62,7 @@ ALLOWED = tuple(
 """Every route this project may ever call. The token could do far more, so a bug must not be able to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handling:
+class Handling(Struct, frozen=True):
     """How one request is to be handled, where that is not as usual."""
 
     patience: float = READ_TIMEOUT

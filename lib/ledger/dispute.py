@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import uuid4
+
+from msgspec import Struct
 
 from lib.database import due, ledger, money_back, orders, outbox, payments
 from lib.database.connection import Connection
@@ -37,8 +38,7 @@ async def run(claim: Claim, context: Context) -> Ended:
     return await led_to(dispute.customer_id, claim, context)
 
 
-@dataclass(frozen=True, slots=True)
-class Quarrel:
+class Quarrel(Struct, frozen=True):
     """One dispute, as one pass has read it."""
 
     dispute: Dispute

@@ -8,7 +8,6 @@ never moved here: it is made due together with what is news about its payment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -29,6 +28,7 @@ from lib.model.stripe_money import SeenInvoice
 from lib.policy.breakdown import NotYet
 from lib.policy.currencies import shown
 from lib.policy.payments import follows, left, surplus
+from lib.structs import replace
 
 log = get_logger()
 
@@ -92,7 +92,7 @@ async def _of_invoice(invoice_id: str, context: Context) -> Ended:
     return max(ended, key=lambda one: _WEIGHT.get(type(one.outcome), 0))
 
 
-_WEIGHT = {Waits: 1, Parked: 2}
+_WEIGHT: dict[object, int] = {Waits: 1, Parked: 2}
 """What of several endings counts: a person's turn before a date, and that before nothing."""
 
 

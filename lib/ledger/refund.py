@@ -7,7 +7,8 @@ has answered them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from lib.database import due, money_back, orders, outbox, payments, refund_requests
 from lib.database.connection import Connection
@@ -18,6 +19,7 @@ from lib.log import get_logger
 from lib.model import Claim, Refund, Settled
 from lib.model.money import Payment, Step, StepKind
 from lib.model.provider import Provider
+from lib.structs import replace
 
 log = get_logger()
 
@@ -49,8 +51,7 @@ async def _read(claim: Claim, context: Context) -> tuple[str | None, Sequence[Re
     return await context.stripe.refunds_of(refund.charge_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Returning:
+class Returning(Struct, frozen=True):
     """All refunds of one charge, as one pass has read them."""
 
     refunds: Sequence[Refund]

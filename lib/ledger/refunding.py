@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lib.database import acts, due, orders, outbox, payments, refund_requests
 from lib.errors import Declined, Denied, OutcomeUnknown, Refused, foreign
@@ -22,6 +23,7 @@ from lib.model.outgoing import OutgoingType, Told
 from lib.model.provider import Provider
 from lib.policy.currencies import shown
 from lib.policy.payments import left, why_not_refunded
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.config import Settings
@@ -36,8 +38,7 @@ SOON = timedelta(minutes=1)
 """After this its own pass goes on with a refund whose answer nobody has written down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refunding:
+class Refunding(Struct, frozen=True):
     """What a refund needs; `actor` is who asks for it, or goes on with it."""
 
     settings: Settings
@@ -49,8 +50,7 @@ class Refunding:
     """What was asked under the caller's own `Idempotency-Key`: asked again, the refund is the one that was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refunded:
+class Refunded(Struct, frozen=True):
     """A refund that was asked for, as it stands."""
 
     request_id: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from lib.model import Problem
 from lib.model.money import Bill, Breakdown, PaymentState, Source
@@ -13,10 +14,10 @@ from lib.policy import bills
 from lib.policy.breakdown import NotYet, SumsDiffer, break_down
 from lib.policy.currencies import currency_of
 from lib.policy.payments import state_of
+from lib.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """One payment, as one pass has read it."""
 
     intent: SeenIntent | None = None

@@ -6,8 +6,9 @@ the pass of the order finds out. What says in its metadata which order it pays i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from lib.database import due, orders
 from lib.kinds import Context, nudge
@@ -25,16 +26,14 @@ SOON, PATIENCE = timedelta(minutes=1), timedelta(minutes=10)
 """How long after an invoice was made its subscription is in its session at the earliest, and at the latest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Whose:
+class Whose(Struct, frozen=True):
     """The order, with its session where the numbers of a one-time payment are read from it."""
 
     order: Order
     session: SeenSession | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NoOrder:
+class NoOrder(Struct, frozen=True):
     """There is none, or none yet."""
 
     outcome: Outcome

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from lib.config import Alarm, Mail, Secret
 from lib.messages.mail import AnswerLost, NotNow, NotTaken, Server, ServerFails, blank
@@ -27,8 +29,7 @@ SOURCE = "hosting bridge"
 _BEGINS: Mapping[What, str] = {"open": "", "reminder": "Still: ", "over": "Over: "}
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """What is told."""
 
     cause: str
@@ -47,8 +48,7 @@ class Word:
         return _BEGINS[self.what] + self.title
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What became of it."""
 
     error: str | None = None

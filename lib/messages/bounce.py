@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email import message_from_bytes, message_from_string
 from email.message import Message
+
+from msgspec import Struct
 
 from lib.errors import foreign
 
@@ -33,8 +34,7 @@ class NotRecognised(Exception):
     """It tells of no mail that did not arrive; why it is taken for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounce:
+class Bounce(Struct, frozen=True):
     """One mail that did not arrive, or not yet."""
 
     notice_id: str | None

@@ -11,7 +11,6 @@ import contextlib
 import re
 import smtplib
 import ssl
-from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -19,6 +18,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 import certifi
+from msgspec import Struct
 
 from lib.config import Mail
 from lib.errors import foreign
@@ -55,8 +55,7 @@ class AnswerLost(Exception):
     """The text was on its way when the connection broke: it may have been taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the server said."""
 
     code: int

@@ -8,8 +8,9 @@ their hosting is to be switched off is worse off than somebody who is told twice
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
 
 from lib.config import Mail
 from lib.database import customer_memory, due, notices, orders
@@ -26,6 +27,7 @@ from lib.model.reason import WaitReason
 from lib.policy.currencies import shown
 from lib.policy.notices import no_longer_true
 from lib.policy.offline_lines import line_of
+from lib.structs import replace
 
 log = get_logger()
 
@@ -60,8 +62,7 @@ async def run(claim: Claim, context: Context) -> Ended:
     return Ended(outcome, facts={"notice": written.notice.kind.value, "became": post.became})
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known of a notice's subject now."""
 
     service: Service | None
@@ -71,8 +72,7 @@ class Known:
     email: str | None
 
 
-@dataclass(slots=True)
-class Post:
+class Post(Struct):
     """Sends one notice."""
 
     written: Written

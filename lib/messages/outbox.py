@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from lib.config import Endpoint
 from lib.database import outbox
@@ -59,8 +60,7 @@ async def _see_to(endpoint: Endpoint, context: Context) -> Outcome:
     return Settled()
 
 
-@dataclass(slots=True)
-class Courier:
+class Courier(Struct):
     """Delivers the events of one stream, one after another, until one fails or there is none."""
 
     endpoint: Endpoint

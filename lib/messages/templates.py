@@ -10,11 +10,12 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from string import Template
+
+from msgspec import Struct
 
 from lib.errors import BridgeError
 from lib.model.notice import NoticeKind
@@ -48,8 +49,7 @@ class TemplateError(BridgeError):
     """A template is missing or can't be filled in; says which, and what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A mail without its addresses."""
 
     subject: str
@@ -57,8 +57,7 @@ class Text:
     html: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a notice is about, before it is put into words."""
 
     name: str | None = None
@@ -71,8 +70,7 @@ class Facts:
     deletion: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Templates:
+class Templates(Struct, frozen=True):
     """The templates of this deployment."""
 
     folders: tuple[Path, ...] = (OURS,)

@@ -6,10 +6,11 @@ An action is what ledger, log, dry run and shadow plan show, so it never holds a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec import Struct
 
 from lib.model.reason import Rule
 from lib.model.service import Hold, ServiceKey
@@ -45,22 +46,23 @@ Subject = tuple[ActionKind, ServiceKey | None]
 """What an action is about: after a failure the pass leaves the same subject alone and goes on with the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Action:
+class _Action(Struct, frozen=True):
     kind: ClassVar[ActionKind]
-    rule: Why = field(metadata={"shown": None})
+    rule: Why
     """Why."""
+
+    shown: ClassVar[Mapping[str, str | None]] = {"rule": None, "service": None}
+    """What `details` calls a field; `None`: it is left out. The others have their own name."""
 
     @property
     def details(self) -> dict[str, Shown]:
         """What the change is made with, as it is written down and shown; empty lists are left out."""
-        names = {part.name: part.metadata.get("shown", part.name) for part in fields(self)}
+        names = {part: self.shown.get(part, part) for part in self.__struct_fields__}
         shown = {name: _shown(getattr(self, part)) for part, name in names.items() if name is not None}
         return {name: value for name, value in shown.items() if value != ""}
 
 
-@dataclass(frozen=True, slots=True)
-class _OfCustomer(_Action):
+class _OfCustomer(_Action, frozen=True):
     @property
     def service(self) -> None:
         return None
@@ -70,54 +72,47 @@ class _OfCustomer(_Action):
         return self.kind, None
 
 
-@dataclass(frozen=True, slots=True)
-class _OfService(_Action):
-    service: ServiceKey = field(metadata={"shown": None})
+class _OfService(_Action, frozen=True):
+    service: ServiceKey
 
     @property
     def subject(self) -> Subject:
         return self.kind, self.service
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOrg(_OfCustomer):
+class CreateOrg(_OfCustomer, frozen=True):
     """Make the organisation; its name carries our mark until its id is remembered."""
 
     kind = ActionKind.CREATE_ORG
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class CreateLogin(_OfCustomer):
+class CreateLogin(_OfCustomer, frozen=True):
     """Make the login, or find the one that has this e-mail address."""
 
     kind = ActionKind.CREATE_LOGIN
 
 
-@dataclass(frozen=True, slots=True)
-class AddOwner(_OfCustomer):
+class AddOwner(_OfCustomer, frozen=True):
     """Make the login the owner of the organisation."""
 
     kind = ActionKind.ADD_OWNER
 
 
-@dataclass(frozen=True, slots=True)
-class RenameOrg(_OfCustomer):
+class RenameOrg(_OfCustomer, frozen=True):
     """Give the organisation the name that Stripe has now."""
 
     kind = ActionKind.RENAME_ORG
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SendWelcome(_OfCustomer):
+class SendWelcome(_OfCustomer, frozen=True):
     """Have the panel send its set-password mail."""
 
     kind = ActionKind.SEND_WELCOME
 
 
-@dataclass(frozen=True, slots=True)
-class CreateSubscription(_OfService):
+class CreateSubscription(_OfService, frozen=True):
     """Make the hosting."""
 
     kind = ActionKind.CREATE_SUBSCRIPTION
@@ -127,8 +122,7 @@ class CreateSubscription(_OfService):
     """With our mark."""
 
 
-@dataclass(frozen=True, slots=True)
-class CreateWebsite(_OfService):
+class CreateWebsite(_OfService, frozen=True):
     """Make the website, or take over the one of this domain that the customer has."""
 
     kind = ActionKind.CREATE_WEBSITE
@@ -136,56 +130,51 @@ class CreateWebsite(_OfService):
     server_group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MoveWebsite(_OfService):
+class MoveWebsite(_OfService, frozen=True):
     """Fetch the website of an ended service for the one that was bought again with its domain."""
 
     kind = ActionKind.MOVE_WEBSITE
-    service: ServiceKey = field(metadata={"shown": "to"})
+    shown = {"rule": None, "service": "to", "source": "from"}
     domain: str
     website: str | None
-    source: ServiceKey = field(metadata={"shown": "from"})
+    source: ServiceKey
     from_subscription: int | None
     """The panel's number of the hosting that it leaves."""
     to_subscription: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePlan(_OfService):
+class ChangePlan(_OfService, frozen=True):
     """Move the hosting to another plan."""
 
     kind = ActionKind.CHANGE_PLAN
+    shown = {"rule": None, "service": None, "from_plan": "from"}
     plan: str
     """As the mapping spells it."""
-    from_plan: str = field(metadata={"shown": "from"})
+    from_plan: str
     """As the panel calls it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark(_OfService):
+class Mark(_OfService, frozen=True):
     """Put our mark back into a name that somebody changed, and leave the rest of the name as it is."""
 
     kind = ActionKind.MARK
     friendly_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Suspend(_OfService):
+class Suspend(_OfService, frozen=True):
     """Suspend the hosting."""
 
     kind = ActionKind.SUSPEND
     holds: frozenset[Hold] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Resume(_OfService):
+class Resume(_OfService, frozen=True):
     """Lift the suspension that is ours."""
 
     kind = ActionKind.RESUME
 
 
-@dataclass(frozen=True, slots=True)
-class Terminate(_OfService):
+class Terminate(_OfService, frozen=True):
     """Soft-delete the hosting."""
 
     kind = ActionKind.TERMINATE
@@ -193,8 +182,7 @@ class Terminate(_OfService):
     """Domains whose websites purchases wait for: one of which we do not know might be in it, so it is looked first."""
 
 
-@dataclass(frozen=True, slots=True)
-class HardDelete(_OfService):
+class HardDelete(_OfService, frozen=True):
     """Wipe the hosting for good."""
 
     kind = ActionKind.HARD_DELETE
@@ -265,8 +253,7 @@ _OF_CUSTOMER: Mapping[ActionKind, Callable[[Why], CustomerAction]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """An action that was begun and whose end nobody recorded: it may have happened."""
 
     action_id: str
@@ -280,8 +267,7 @@ class Intent:
     """Which of the panel's tokens it was made with, if it is a suspension."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """What the panel gave for a change; empty where a change gives nothing."""
 
     id: str | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct, field
 
 Severity = Literal["critical", "error", "warning"]
 """As receivers of alerts sort them; the words are PagerDuty's."""
@@ -17,8 +18,7 @@ What = Literal["open", "reminder", "over"]
 """What is told of a cause: that it is there, that it still is, that it is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParkedGroup:
+class ParkedGroup(Struct, frozen=True):
     """Everything that is parked for one reason."""
 
     reason: str
@@ -26,8 +26,7 @@ class ParkedGroup:
     oldest_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Engaged:
+class Engaged(Struct, frozen=True):
     """A brake that is on."""
 
     counts: str
@@ -35,8 +34,7 @@ class Engaged:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(Struct, frozen=True):
     """A sweep, as far as it is looked at."""
 
     started_at: datetime
@@ -48,8 +46,7 @@ class Swept:
     """Organisations that carry our mark and belong to nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class SideFault:
+class SideFault(Struct, frozen=True):
     """Another side whose last call failed, and what was said."""
 
     side: str
@@ -57,8 +54,7 @@ class SideFault:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Receiver:
+class Receiver(Struct, frozen=True):
     """One of the operator's own systems that takes no events."""
 
     number: int
@@ -70,8 +66,7 @@ class Receiver:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LateMoney:
+class LateMoney(Struct, frozen=True):
     """An invoice that was paid when its subscription had ended."""
 
     customer: str
@@ -81,8 +76,7 @@ class LateMoney:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ToAnswer:
+class ToAnswer(Struct, frozen=True):
     """A dispute in which Stripe waits for the operator."""
 
     dispute: str
@@ -93,8 +87,7 @@ class ToAnswer:
     opened_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AlertFacts:
+class AlertFacts(Struct, frozen=True):
     """One look at everything that may call for a person."""
 
     at: datetime
@@ -133,8 +126,7 @@ class AlertFacts:
     mails_refused_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AlertLimits:
+class AlertLimits(Struct, frozen=True):
     """The operator's settings that say from when on something calls for a person."""
 
     mode: str
@@ -142,8 +134,7 @@ class AlertLimits:
     allowance_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One thing that somebody must know of."""
 
     cause: str
@@ -160,8 +151,7 @@ class Cause:
     """Whether it is sent; what an operator has chosen, or may leave as it is, is shown only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What one receiver has taken of a cause."""
 
     at: datetime | None = None
@@ -172,8 +162,7 @@ class Told:
     """Why it did not take the last word."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
+class AlertRow(Struct, frozen=True):
     """An open cause, and what has been told of it. What is over has none."""
 
     cause: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class PlanMapping:
+
+class PlanMapping(Struct, frozen=True):
     """A price and the panel plan it buys (one row of `plan_mappings`)."""
 
     price_id: str
@@ -21,8 +21,7 @@ class PlanMapping:
     server_group_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRule:
+class PlanRule(Struct, frozen=True):
     """What a base price and an add-on buy together (one row of `plan_rules`)."""
 
     base_price_id: str
@@ -31,8 +30,7 @@ class PlanRule:
     plan: str
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(Struct, frozen=True):
     """What the operator sells: mappings by price, and the rules for add-ons."""
 
     mappings: Mapping[str, PlanMapping] = field(default_factory=dict)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from lib.model.provider import Provider
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class CustomerKey:
+class CustomerKey(Struct, frozen=True, order=True):
     """A customer of one billing provider. Two providers may give the same id to different people."""
 
     provider: Provider

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from lib.model.action import Action
@@ -44,8 +45,7 @@ Read = tuple[str, Question]
 """Of which subscription (or customer) something must be read, and what."""
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
+class Goal(Struct, frozen=True):
     """What should be true of one service, and by which rule."""
 
     service: Service
@@ -72,8 +72,7 @@ class Goal:
         return self.service.key
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something that only a person can solve; `reason` is stable, `detail` is for people."""
 
     reason: Reason
@@ -82,8 +81,7 @@ class Problem:
     """The price, subscription or organisation it is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What should be true of a customer: a goal for each service, and what could not be decided."""
 
     goals: tuple[Goal, ...]
@@ -95,8 +93,7 @@ class Wanted:
         return tuple(dict.fromkeys((g.key.subscription_id, g.asks) for g in self.goals if g.asks is not None))
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Nothing to do before `at`. Waiting is not failing."""
 
     at: datetime
@@ -105,8 +102,7 @@ class Wait:
     """The same for people, where the word does not say enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What to do now: at most one action; else until when to wait, and what a person must solve."""
 
     action: Action | None = None
@@ -114,8 +110,7 @@ class Decision:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """Everything that follows from what is known now."""
 
     memory: Memory

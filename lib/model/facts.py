@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lib.model.panel import Actual
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from lib.model.stripe import Payer
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What Stripe says, what we remember, what is sold, and what the panel has, of one customer at one time."""
 
     payer: Payer
@@ -27,8 +27,7 @@ class Facts:
     """What was asked besides, whether or not an answer came: it is not asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """What time it is, on both sides."""
 
     here: datetime

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+
+class Promise(Struct, frozen=True):
     """The one-off date of a service, or none, and whether it is one of many that got it at once."""
 
     until: datetime | None

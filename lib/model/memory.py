@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lib.model.customer_key import CustomerKey
 from lib.model.provider import Provider
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from lib.model.service import Service, ServiceKey
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What we remember of one customer."""
 
     customer_id: str

@@ -7,11 +7,12 @@ small letters. There is no wallet and no balance of credits anywhere: what is to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 # --- closed sets ------------------------------------------------------------------------------------------------------
 from lib.model.provider import Provider
@@ -166,8 +167,7 @@ class Source(StrEnum):
 # --- an order ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FeeLine:
+class FeeLine(Struct, frozen=True):
     """One fee of one order, frozen when it starts: enough to answer "why was this fee X" without the rule itself."""
 
     kind: FeeKind
@@ -182,8 +182,7 @@ class FeeLine:
     maximum: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenRequest:
+class FrozenRequest(Struct, frozen=True):
     """What we ask Stripe for when a session is made, the same bytes every time it is asked."""
 
     parameters: Mapping[str, Any]
@@ -194,8 +193,7 @@ class FrozenRequest:
     """When the present key was first used. `None`: never, so that there can be no session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What is bought and how: all that makes two requests the same or not."""
 
     billing_plan_id: str | None
@@ -211,8 +209,7 @@ class Terms:
     mode: OrderMode = OrderMode.SUBSCRIPTION
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """One purchase. Its id is Stripe's `client_reference_id` and the first idempotency key."""
 
     id: str
@@ -309,8 +306,7 @@ class Order:
         return max((self.amount or 0) - (self.collected - self.returned), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A line for an order's log: what happened, and why."""
 
     kind: StepKind
@@ -329,8 +325,7 @@ class Step:
 # --- a payment --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(Struct, frozen=True):
     """What was asked of the buyer and what of it this payment brought, in the currency of the order."""
 
     currency: str
@@ -351,8 +346,7 @@ class Bill:
     sources: Mapping[str, Source] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class BalanceTransaction:
+class BalanceTransaction(Struct, frozen=True):
     """What Stripe took and what it added to the balance, in the currency of the balance."""
 
     id: str
@@ -363,8 +357,7 @@ class BalanceTransaction:
     exchange_rate: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(Struct, frozen=True):
     """The numbers of one payment, frozen when its money settles. `policy.breakdown` states the sums that hold."""
 
     currency: str
@@ -388,8 +381,7 @@ class Breakdown:
     """Of each number where it came from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(Struct, frozen=True):
     """One attempt to pay, or one renewal: a PaymentIntent at Stripe, or the money of an offline order."""
 
     id: str
@@ -437,8 +429,7 @@ class RefundState(StrEnum):
         return self not in (RefundState.FAILED, RefundState.CANCELED)
 
 
-@dataclass(frozen=True, slots=True)
-class RefundRequest:
+class RefundRequest(Struct, frozen=True):
     """A refund that an operator asked for. Its id is the idempotency key, and stands in the refund's metadata."""
 
     id: str
@@ -455,8 +446,7 @@ class RefundRequest:
 # --- rules and offline money ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FeeRule:
+class FeeRule(Struct, frozen=True):
     """One row of `fee_rules`. It is never changed: a newer one of the same kind and scope is the next version."""
 
     id: int
@@ -473,8 +463,7 @@ class FeeRule:
     billing_plan_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
+class Collection(Struct, frozen=True):
     """Offline money that came in, once."""
 
     order_id: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from lib.model.customer_key import CustomerKey
 from lib.model.reason import Explained
@@ -55,8 +56,7 @@ TROUBLE = (NoticeStatus.REFUSED, NoticeStatus.BOUNCED, NoticeStatus.UNSURE)
 """What a person should look at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """One mail about one fact, as it is written beside the fact."""
 
     kind: NoticeKind
@@ -71,8 +71,7 @@ class Notice:
     """Not before; `None`: at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A notice as it stands."""
 
     id: str

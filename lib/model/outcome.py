@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from lib.model.decision import Problem
     from lib.model.reason import Why
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """Both sides are equal. `wake_at`: the next date by which that may change."""
 
     wake_at: datetime | None = None
     why: Why | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """It is not done yet and did not fail: it goes on at a time that is known."""
 
     at: datetime
@@ -34,8 +33,7 @@ class Waits:
     """Whether it is known what should be; else what was found before still stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """It did not work: the retry curve, or the other side's wish, says when it is tried again."""
 
     error: str
@@ -55,8 +53,7 @@ class Failed:
     """Whether it is known what should be; else what was found before still stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(Struct, frozen=True):
     """A person must act; retried by every sweep and by every new event."""
 
     problems: tuple[Problem, ...]
@@ -70,8 +67,7 @@ class Parked:
 Outcome = Settled | Waits | Failed | Parked
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """What becomes of the row of a pass that has ended. Without a date and without a problem it is gone."""
 
     due_at: datetime | None = None

@@ -5,9 +5,10 @@ What stands in their bodies is in `model.payloads`, which is loaded when there i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from lib.model.customer_key import CustomerKey
 from lib.model.reason import Explained
@@ -50,8 +51,7 @@ class Disabled(StrEnum):
     """It has failed for days."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """Something that happened, as it is written beside the fact itself."""
 
     type: OutgoingType
@@ -67,8 +67,7 @@ class Told:
     """A name of the fact, such as `payment.succeeded:<id>`: written twice under one name, it is told once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """The next event for one endpoint about one customer."""
 
     id: int
@@ -77,8 +76,7 @@ class Waiting:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How an endpoint does, and what waits for it about one customer."""
 
     at: datetime
@@ -97,8 +95,7 @@ class Standing:
     disabled: Disabled | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One try to deliver."""
 
     status: int | None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """One counted resource of a panel subscription or plan; `total` is `None` when unlimited."""
 
     name: str
@@ -14,8 +13,7 @@ class Resource:
     usage: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PanelPlan:
+class PanelPlan(Struct, frozen=True):
     """A plan in the panel's list."""
 
     id: int
@@ -23,8 +21,7 @@ class PanelPlan:
     resources: tuple[Resource, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PanelSubscription:
+class PanelSubscription(Struct, frozen=True):
     """A hosting subscription as the panel has it. Suspended means: `suspended_by` is set while it is not deleted."""
 
     id: int
@@ -36,8 +33,7 @@ class PanelSubscription:
     resources: tuple[Resource, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Actual:
+class Actual(Struct, frozen=True):
     """The panel's side of one customer. Empty before the organisation exists."""
 
     org_gone: bool = False

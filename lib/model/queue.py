@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 
 class Lane(StrEnum):
@@ -37,8 +38,7 @@ class Nudge(NamedTuple):
     lane: Lane
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A leased row: the right to work on one subject for now."""
 
     kind: str
@@ -55,8 +55,7 @@ class Claim:
     """What was remembered at that time of the customer it is about (see `customer_memory.Recollection`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mandate:
+class Mandate(Struct, frozen=True):
     """For whom, how long and under which lease a pass works."""
 
     pass_id: str

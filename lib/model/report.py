@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lib.model.outcome import Failed, Parked, Settled, Waits
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from lib.model.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class PassReport:
+class PassReport(Struct, frozen=True):
     """What one pass did, or would do (`dry_run`)."""
 
     pass_id: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from lib.model.reason import Reason, WaitReason
@@ -31,8 +32,7 @@ class ServiceState(StrEnum):
     TERMINATED = "terminated"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceKey:
+class ServiceKey(Struct, frozen=True):
     """Names one service for good: a subscription and the number of the service within it, from 1."""
 
     subscription_id: str
@@ -48,8 +48,7 @@ class ServiceKey:
         return cls(subscription_id, int(slot or 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """One hosting subscription that we answer for. Panel ids are `None` until the panel has told them."""
 
     key: ServiceKey

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lib.model.customer_key import CustomerKey
 
@@ -17,8 +18,7 @@ def shard_of(customer_id: str, count: int) -> int:
     return int.from_bytes(hashlib.sha256(customer_id.encode()).digest()[:4]) % count
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(Struct, frozen=True):
     """One of `count` deployments with a database each, that together serve the customers of one account."""
 
     number: int

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Line:
+
+class Line(Struct, frozen=True):
     """One line of an invoice: what it asks for, and for which time."""
 
     price_id: str | None
@@ -24,8 +24,7 @@ class Line:
     """How many; `None` where it does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invoice:
+class Invoice(Struct, frozen=True):
     """An invoice of a subscription, as far as decisions need it."""
 
     id: str
@@ -57,8 +56,7 @@ class Invoice:
         return self.total > 0 or self.amount_due > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One line of a subscription: a price, so many times."""
 
     id: str
@@ -66,8 +64,7 @@ class Item:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(Struct, frozen=True):
     """A Stripe subscription as it is now."""
 
     id: str
@@ -103,8 +100,7 @@ class Subscription:
         return (self.latest_invoice,) if self.latest_invoice is not None else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Payer:
+class Payer(Struct, frozen=True):
     """A customer at Stripe with every subscription in any status: the truth that one pass works from."""
 
     id: str
@@ -116,8 +112,7 @@ class Payer:
     """Stripe's own clock when it said so: what Stripe dates is compared with this, not with ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dispute:
+class Dispute(Struct, frozen=True):
     """One dispute, or an inquiry, which takes no money; amounts in minor units of its currency."""
 
     dispute_id: str
@@ -145,8 +140,7 @@ class Dispute:
     """The provider's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refund:
+class Refund(Struct, frozen=True):
     """One refund, and whether its charge is refunded in full by now."""
 
     refund_id: str

@@ -7,15 +7,15 @@ name of what each of them came from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SeenSession:
+class SeenSession(Struct, frozen=True):
     """A Checkout session as it stands."""
 
     id: str
@@ -55,8 +55,7 @@ class SeenSession:
         return self.status == "complete" and self.payment_status in ("paid", "no_payment_required")
 
 
-@dataclass(frozen=True, slots=True)
-class SeenIntent:
+class SeenIntent(Struct, frozen=True):
     """A PaymentIntent as it stands, with the charge that it brought last."""
 
     id: str
@@ -82,8 +81,7 @@ class SeenIntent:
     json: Json
 
 
-@dataclass(frozen=True, slots=True)
-class SeenCharge:
+class SeenCharge(Struct, frozen=True):
     """A charge that paid a bill without a PaymentIntent, as in old invoices."""
 
     id: str
@@ -96,8 +94,7 @@ class SeenCharge:
     json: Json
 
 
-@dataclass(frozen=True, slots=True)
-class SeenShare:
+class SeenShare(Struct, frozen=True):
     """One payment of an invoice."""
 
     intent_id: str | None
@@ -111,8 +108,7 @@ class SeenShare:
     json: Json
 
 
-@dataclass(frozen=True, slots=True)
-class SeenInvoice:
+class SeenInvoice(Struct, frozen=True):
     """An invoice as it stands, with what was paid on it."""
 
     id: str

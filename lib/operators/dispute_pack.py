@@ -7,9 +7,10 @@ not known is said to be unknown: the card holder's bank reads it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lib.database import customer_memory, ledger, notices, orders, payments
 from lib.database.lists.orders import dispute, money_back
@@ -44,8 +45,7 @@ _TELLING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """All that is known about the matter."""
 
     dispute: dict[str, Any]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from lib.database import customer_memory, ledger
 from lib.database.lists import queue
@@ -33,6 +33,7 @@ from lib.operators.views.customers import Queued
 from lib.operators.views.passes import PassView
 from lib.policy import desired
 from lib.policy.currencies import digits
+from lib.structs import replace
 from lib.subscription_manager.panel import Panel
 from lib.subscription_manager.truth import informed, truth_of
 from lib.web.typed import View
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 Side = Literal["stripe", "panel"]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """What a person needs in order to see why one customer's hosting is as it is."""
 
     customer_id: str

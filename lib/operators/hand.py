@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
+
+from msgspec import Struct
 
 from lib.database import brake, customer_memory, leases, ledger, operator_edits
 from lib.database.journal import Journal
@@ -29,6 +30,7 @@ from lib.model.reason import Rule, WaitReason
 from lib.model.report import PassReport
 from lib.operators.undo import Inverse, inverse
 from lib.policy import has_ended, with_service
+from lib.structs import replace
 from lib.subscription_manager.news import tell_services
 from lib.subscription_manager.panel import awaited_in
 from lib.subscription_manager.write_ahead import Step
@@ -41,8 +43,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Hand:
+class Hand(Struct, frozen=True):
     """Who does something by hand, to whom, and why."""
 
     actor: str
@@ -269,8 +270,7 @@ async def recreate(bridge: Bridge, hand: Hand) -> PassReport:
     return await bridge.reconcile(hand.customer_id, actor=hand.actor, edit=edit)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lost:
+class _Lost(Struct, frozen=True):
     """What of one customer is really gone from the panel."""
 
     org: bool
@@ -452,8 +452,7 @@ def _named(hand: Hand) -> str:
     return "customerId" if hand.subscription_id is None else "subscriptionId"
 
 
-@dataclass(slots=True)
-class _Edit:
+class _Edit(Struct):
     """A change under way, and how what it changes was before."""
 
     connection: Connection

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from lib.bridge import Bridge
 from lib.database import due, latest_version, pulses, schema_version, shards
@@ -45,8 +46,7 @@ CHECKS = ("database", "stripe", "enhance")
 Check = Literal["ok", "failing", "outdated"]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """One look at everything."""
 
     version: str

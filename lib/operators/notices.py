@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from lib.model.money import Step, StepKind, StepState
 from lib.model.notice import TROUBLE, NoticeStatus, Written
 from lib.model.reason import Rule
 from lib.operators.views.overview import NoticeReported, NoticeView, ReportOutcome
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.bridge import Bridge

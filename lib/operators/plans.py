@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -19,6 +18,7 @@ from lib.operators import undo
 from lib.operators.views import plans as views
 from lib.operators.views.passes import problem_views
 from lib.policy.plan_references import plans_meant
+from lib.structs import replace
 from lib.web.page import pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct, field
 
 from lib.errors import Refused, Retryable
 from lib.log import get_logger
@@ -24,8 +25,7 @@ AGAIN = 60.0
 """Seconds after which Stripe is asked again when it did not answer."""
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     prices: dict[str, Price | None] = field(default_factory=dict)
     """`None`: Stripe does not know it."""
     until: float = 0.0

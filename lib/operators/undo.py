@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from lib.database.lists.timeline import Happened
 from lib.model import Hold, Memory, ServiceKey
@@ -19,8 +20,7 @@ Row = Mapping[str, Any]
 """A mapping, by its columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inverse:
+class Inverse(Struct, frozen=True):
     """What an act is taken back by: the services that it changed and that are as it left them, and no other."""
 
     kind: Literal["hold", "lift", "grace"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from lib.config import Policy, Settings
@@ -13,6 +12,7 @@ from lib.model import ServiceKey
 from lib.operators.views.what_if import Affected, AffectedService, WhatIf
 from lib.policy.goal import OPEN_DISPUTE
 from lib.policy.what_if import Change, change
+from lib.structs import replace
 from lib.web.typed import declined
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         Declined: 422 with every fault at once.
     """
-    known = {field.metadata["env"]: field for field in fields(Settings) if field.metadata["env"] in ASKED}
+    known = {setting.env: (field, setting) for field, setting in Settings.each() if setting.env in ASKED}
     faults, values = [], {}
     for name, typed in given.items():
         if name not in known:
             detail = f"settings.{name} is none of {', '.join(ASKED)}"
             faults.append(Fault(f"settings.{name}", "unknown", detail))
             continue
-        setting = known[name]
+        field, setting = known[name]
         try:
-            about, value = setting.metadata, typed.strip()
-            values[setting.name] = about["parse"](value) if value else about["default"]
+            value = typed.strip()
+            values[field] = setting.parse(value) if value else setting.default
         except ValueError as error:
             faults.append(Fault(f"settings.{name}", "invalid", f"settings.{name} {error}"))
     if not given:
@@ -60,7 +60,7 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
 async def look(bridge: Bridge, values: Mapping[str, Any]) -> WhatIf:
     """What these settings would change, for whom."""
     before = bridge.settings.policy
-    names = {field.name for field in fields(Policy)}
+    names = Policy.__struct_fields__
     after = replace(before, **{name: value for name, value in values.items() if name in names})
     now = await bridge.db.now()
     ends = (before.retention_days, before.suspend_window) != (after.retention_days, after.suspend_window)

@@ -6,8 +6,9 @@ The places to fill come from `desired` itself, so that what is linked here is wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from lib.config import Policy
 from lib.model import (
@@ -33,6 +34,7 @@ from lib.policy.effects import imagine
 from lib.policy.fingerprint import with_money_back
 from lib.policy.naming import marks
 from lib.policy.plan_references import on_plan
+from lib.structs import replace
 
 ADOPTABLE = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 """Statuses in which hosting may be running already. What has ended, or was never paid, links nothing."""
@@ -41,8 +43,7 @@ FORESEEN = 20
 """Actions after which looking ahead stops: the operator has seen enough by then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What the operator says of one customer, or of one of their hosting subscriptions."""
 
     customer_id: str
@@ -60,8 +61,7 @@ def spelt(email: str) -> str:
     return email.strip().casefold()
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """A living website of the organisation."""
 
     id: str
@@ -69,8 +69,7 @@ class Site:
     subscription_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
+class Holdings(Struct, frozen=True):
     """What the panel has of one organisation, and which of it is linked already."""
 
     subscriptions: tuple[PanelSubscription, ...]
@@ -79,16 +78,14 @@ class Holdings:
     """Panel subscription -> the service that it answers to, of any customer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why something is not linked; `reason` is stable, `detail` is for people."""
 
     reason: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """What would be linked. One refusal refuses the customer whole: half a customer would be provisioned anew."""
 
     services: tuple[Service, ...] = ()

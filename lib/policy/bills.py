@@ -7,12 +7,12 @@ nothing is decided without it. Shapes: https://docs.stripe.com/api, version 2026
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from lib.model.money import BalanceTransaction, Bill, Source
 from lib.policy.currencies import InvalidAmount, currency_of
+from lib.structs import replace
 
 Json = Mapping[str, Any]
 

@@ -11,9 +11,10 @@ Numbers that do not add up are refused: one of them is not what we take it for, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from lib.model.money import BalanceTransaction, Bill, Breakdown, Source
 from lib.policy.currencies import shown
@@ -27,8 +28,7 @@ class SumsDiffer(Exception):
         super().__init__(detail)
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
+class NotYet(Struct, frozen=True):
     """A number is still to come: again later. Waiting is not failing."""
 
     waits_for: str

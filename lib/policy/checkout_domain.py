@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lib.model import Goal, Memory, Want, Wanted
+from lib.structs import replace
 
 SESSION_SHOWS = (timedelta(), timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 """After a Checkout event its session may be missing in Stripe's list of sessions for a while: when it is looked at."""

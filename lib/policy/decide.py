@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from lib.config import Policy
@@ -14,6 +13,7 @@ from lib.policy.desired import desired
 from lib.policy.naming import readable
 from lib.policy.next_action import next_action, unsure_plans
 from lib.policy.recognise import observe, plans_arrived, recognise
+from lib.structs import replace
 
 _NEVER_BEGUN = (Reason.DOUBLE_PURCHASE, Reason.NEVER_PAID)
 """Rules of what was never to be made and is remembered all the same: a person may let it through."""

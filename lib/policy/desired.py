@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from lib.config import Policy
 from lib.model import (
@@ -33,6 +34,7 @@ from lib.policy.goal import OVER, ended, goal_of, undecided
 from lib.policy.items import Layout, addons_without_base, bought_as, lay_out
 from lib.policy.standing import Place, Terms
 from lib.policy.websites import UNKNOWN, arrange, awaited, differs
+from lib.structs import replace
 
 KNOWN_STATUSES = frozenset(
     {"incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "paused", "canceled"}
@@ -123,8 +125,7 @@ def _of_subscription(
     return goals, [p for p in problems if p.reason is not Reason.UNMAPPED_PRICE or p.subject not in said]
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
+class _Running(Struct, frozen=True):
     """What is in the panel of one subscription."""
 
     made: bool

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from lib.model import Goal, Hold, Problem, Want
 from lib.model.reason import Reason, Rule
+from lib.structs import replace
 
 
 def double_purchases(bought: list[list[Goal]]) -> tuple[list[list[Goal]], list[Problem]]:

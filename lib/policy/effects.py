@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lib.model import (
     Action,
     Actual,
@@ -30,6 +28,7 @@ from lib.model import (
     Terminate,
 )
 from lib.policy.plan_references import plan_number
+from lib.structs import replace
 
 IMAGINED = "imagined"
 """Stands for an id that only a real panel could give."""

@@ -12,14 +12,15 @@ the buyer's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from lib.model.money import EscrowState, Order, OrderMode, OrderState, Payment, PaymentState
+from lib.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """What has happened to some money since it came."""
 
     refunded: int = 0
@@ -44,8 +45,7 @@ def together(found: Iterable[Trouble]) -> Trouble:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Pot:
+class Pot(Struct, frozen=True):
     """The money that the escrow of an order is about, in the order's currency, and what happened to it."""
 
     came: int = 0
@@ -138,8 +138,7 @@ def due_to_seller(order: Order, pot: Pot) -> int:
     return max(net_of(order, pot) - (price - of_price) - went, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Escrow:
+class Escrow(Struct, frozen=True):
     """Where the money stands."""
 
     state: EscrowState

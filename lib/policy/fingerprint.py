@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import astuple, replace
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from lib.config import Policy
 from lib.model import Memory, Payer, Subscription
+from lib.structs import replace
 
 
 def fingerprint(subscription: Subscription, policy: Policy) -> str:
@@ -34,7 +37,17 @@ def fingerprint(subscription: Subscription, policy: Policy) -> str:
 @lru_cache(maxsize=8)
 def _choices(policy: Policy) -> str:
     """The operator's choices as text: the same for each of a hundred thousand subscriptions."""
-    return repr(astuple(policy))
+    return repr(_plain(policy))
+
+
+def _plain(value: object) -> object:
+    """A struct as the tuple of its values, also within others."""
+    match value:
+        case Struct():
+            return tuple(_plain(part) for part in astuple(value))
+        case tuple():
+            return tuple(_plain(part) for part in value)
+    return value
 
 
 def with_money_back(payer: Payer, memory: Memory) -> Payer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lib.config import Policy
@@ -24,6 +23,7 @@ from lib.policy.paid_items import bills_all, change_is_unpaid, paid_items
 from lib.policy.plan_references import put_on
 from lib.policy.standing import Place, Standing, Terms
 from lib.policy.window import moved
+from lib.structs import replace
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"})
 """Dispute statuses in which money has been taken and the case is open. Inquiries (`warning_*`) are not among them."""

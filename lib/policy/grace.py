@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lib.model import Hold, Question, Service, ServiceState, Subscription
@@ -10,6 +9,7 @@ from lib.model.reason import Reason, Rule, WaitReason, Why
 from lib.policy import invoices
 from lib.policy.standing import Place, Standing, Terms
 from lib.policy.window import moved
+from lib.structs import replace
 
 
 def is_behind(subscription: Subscription, service: Service, now: datetime) -> bool:

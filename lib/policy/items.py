@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
+
+from msgspec import Struct
 
 from lib.model import (
     Catalogue,
@@ -28,8 +29,7 @@ def kind_of(item: Item, catalogue: Catalogue) -> str | None:
     return mapping.kind if mapping else None
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """A subscription's items laid onto its services."""
 
     pairs: tuple[tuple[Item, Service], ...]

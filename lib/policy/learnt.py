@@ -7,13 +7,13 @@ says the same.
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 
 from lib.model.money import Order, OrderMode, OrderState, Origin, Terms
 from lib.model.provider import Provider
 from lib.model.stripe_money import SeenIntent, SeenInvoice, SeenSession
 from lib.policy.currencies import currency_of
 from lib.policy.domains import InvalidDomain, normalise_domain
+from lib.structs import replace
 
 _NAMES = uuid.UUID("6f2f6c0e-9d3c-5b5e-8a51-2f6a3f0f5a77")
 """Arbitrary, but ours: the same purchase, learnt twice at one time, has one id."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from lib.model.reason import means, remedy, what_to_do
 
 SYNC = "Run a pass for the customer: POST /api/admin/sync, or retry."
 
 
-@dataclass(frozen=True, slots=True)
-class Stands:
+class Stands(Struct, frozen=True):
     """What is remembered of a paid order, its customer and its services."""
 
     customer: str | None
@@ -35,8 +35,7 @@ class Stands:
     holds: Sequence[str] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(Struct, frozen=True):
     """Why it is so: a word, the same for people, and what to do."""
 
     reason: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from lib.model import CustomerKey, Hold, Memory, Service, ServiceState
 from lib.model.money import Order, OrderState
@@ -16,8 +17,7 @@ _Make = Callable[[NoticeKind, str, datetime | None, datetime | None], Notice]
 """Makes a notice about a service: its kind, the fact, the date that it announces, and when it is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """Beside what happened: when, by which pass, and how long before a date one more notice is sent."""
 
     at: datetime

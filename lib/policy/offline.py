@@ -7,8 +7,9 @@ An order pays a period. A line of orders, each renewing the one before, is what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from lib.model.money import Order, OrderFact, OrderState
 
@@ -29,8 +30,7 @@ class WrongCurrency(Exception):
     """Money of another currency pays nothing: it is to be given back, or written down as what it is worth."""
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What an order is after some money came."""
 
     fact: OrderFact
@@ -107,8 +107,7 @@ def acts_at(line: Sequence[Order]) -> datetime | None:
     return min((date for date in dates if date is not None), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a line of offline orders stands, in Stripe's words for a subscription."""
 
     status: str

@@ -19,17 +19,17 @@ reason to end their page: a typed domain, or one that an operator mistyped, prov
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from lib.model.money import Order, OrderState, Terms
 from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.purchases import address_of
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """Every word that we have of whoever owes."""
 
     references: frozenset[str]
@@ -47,8 +47,7 @@ class Person:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Ware:
+class Ware(Struct, frozen=True):
     """What a plan means here, by its mapping."""
 
     kind: str

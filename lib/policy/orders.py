@@ -7,11 +7,13 @@ table does not know is refused with a reason, and a person is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import Struct
+
 from lib.model.money import EscrowState, Order, OrderFact, OrderState
+from lib.structs import replace
 
 _TO: Mapping[OrderFact, OrderState] = {
     OrderFact.STARTED: OrderState.PENDING,
@@ -67,8 +69,7 @@ class NoMove(StrEnum):
     NOT_IN_THE_TABLE = "order_move_unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """The order goes on."""
 
     to: OrderState
@@ -76,15 +77,13 @@ class Moved:
     """Money for what had failed or expired already: somebody is to be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
+class Unchanged(Struct, frozen=True):
     """Nothing new."""
 
     why: NoMove
 
 
-@dataclass(frozen=True, slots=True)
-class NotAllowed:
+class NotAllowed(Struct, frozen=True):
     """The table has no such move: nothing is changed, and a person is asked."""
 
     reason: NoMove
@@ -131,8 +130,7 @@ def after(order: Order, fact: OrderFact, moved: Moved, now: datetime) -> Order:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What Stripe says of an order, all of it read by one pass. `None`: there is no such object."""
 
     session: tuple[str, str] | None = None

@@ -5,15 +5,16 @@ Asked where the items themselves are ahead of the money: something was changed o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from lib.model import Invoice, Item, Line, Subscription
 from lib.policy.invoices import invoices_of
+from lib.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Paid:
+class Paid(Struct, frozen=True):
     """One item as it was when it was last paid for."""
 
     item: Item

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from lib.model.money import Order, OrderState, Terms
 from lib.model.provider import Provider
+from lib.structs import replace
 
 JUST_BOUGHT = timedelta(minutes=10)
 """How long the same purchase once more is taken for a mistake."""
@@ -40,8 +43,7 @@ def address_of(email: str | None) -> str | None:
     return (email or "").strip().casefold() or None
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Struct, frozen=True):
     """A new order."""
 
     expire: tuple[Order, ...] = ()
@@ -50,15 +52,13 @@ class Begin:
     """It shares with nobody: who wants it says the word of a buyer, and is not seen to be that one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """The same order: its open session, or its state by now."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
-class JustBought:
+class JustBought(Struct, frozen=True):
     """It was bought a moment ago, or is being paid: the buyer is asked whether they mean it."""
 
     order: Order
@@ -66,8 +66,7 @@ class JustBought:
     """Whether asking again with `again` helps; not while the money of the first is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyTaken:
+class KeyTaken(Struct, frozen=True):
     """The caller's idempotency key stands for another purchase."""
 
     order: Order
@@ -146,15 +145,13 @@ def _just_paid(order: Order, now: datetime) -> bool:
 # --- one session for one order ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Ask Stripe to make the session, with this key and the frozen request."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookFirst:
+class LookFirst(Struct, frozen=True):
     """The present key may not be used again: look for the session by `client_reference_id`, then use this key."""
 
     key: str

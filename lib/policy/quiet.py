@@ -12,8 +12,9 @@ its own clock comes in as spans.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 LONGEST = 15 * 60.0
 """Seconds after which a look is no longer believed, whatever became of the stirs."""
@@ -38,8 +39,7 @@ STIRRED_AHEAD = 10.0
 """For so many seconds one stir speaks in advance, so that of a burst only one is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """What one look at the database has found. Spans are seconds by the database's clock."""
 
     due_in: float | None
@@ -50,8 +50,7 @@ class Outlook:
     """Since the last event came in or the last pass ended; `None`: there never was one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """Until when nothing can be due, and from which look that is known."""
 
     of: str

@@ -8,8 +8,9 @@ says whose it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from lib.config import Policy
 from lib.model import (
@@ -32,10 +33,10 @@ from lib.policy.domains import InvalidDomain, normalise_domain
 from lib.policy.items import bought_as, kind_of, plan_of
 from lib.policy.naming import marks
 from lib.policy.plan_references import on_plan
+from lib.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Unexplained:
+class Unexplained(Struct, frozen=True):
     """Hosting that is suspended although nothing that Stripe says asks for it."""
 
     service: ServiceKey
@@ -43,8 +44,7 @@ class Unexplained:
     suspended_by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Laid:
+class Laid(Struct, frozen=True):
     """The hosting of an organisation, laid onto services by its marks."""
 
     memory: Memory
@@ -56,8 +56,7 @@ class Laid:
     refusals: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
+class Rebuilt(Struct, frozen=True):
     """The services as they are to be remembered again."""
 
     match: Match

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from lib.model import Actual, Memory, PanelSubscription, Payer, Problem, Service, ServiceState, Wanted
 from lib.model.reason import Reason
 from lib.policy.naming import marks
 from lib.policy.plan_references import on_plan
+from lib.structs import replace
 
 
 def recognise(services: Sequence[Service], actual: Actual) -> tuple[tuple[Service, ...], tuple[Problem, ...]]:

@@ -6,9 +6,10 @@ asked for together: `customer` and `customer_email`, `customer_creation` in the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from lib.model.money import FeeLine, OrderMode, Terms
 from lib.policy.fees import BUYERS, of_buyer
@@ -21,8 +22,7 @@ SESSION_ID = "{CHECKOUT_SESSION_ID}"
 """Filled in by Stripe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """What an operator chooses about Stripe's page."""
 
     success_url: str
@@ -34,8 +34,7 @@ class Page:
     terms: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Struct, frozen=True):
     """What stands on Stripe's page beside the price itself, and how that is billed."""
 
     currency: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from lib.model import Claim, Failed, Outcome, Parked, Problem, Settled, Settlement, Waits
 from lib.model.reason import Reason
 from lib.policy.retry import ENDLESS_ATTEMPTS, retry_at
+from lib.structs import replace
 
 
 def settlement(outcome: Outcome, claim: Claim, noise: float) -> Settlement:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from lib.config import Policy
 from lib.model import Catalogue, Hold, Item, PlanMapping, Question, Service, Subscription
 from lib.model.reason import Why
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What holds for everything that one customer has bought."""
 
     catalogue: Catalogue
@@ -20,8 +20,7 @@ class Terms:
     """Stripe's time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A service, and what was bought for it."""
 
     subscription: Subscription
@@ -45,8 +44,7 @@ class Place:
         return self.mapping is not None and self.mapping.activate_on == "processing"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Where a service stands before its plan is looked at."""
 
     service: Service

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from lib.model.money import Order, OrderState
 from lib.policy import references
@@ -18,8 +19,7 @@ from lib.policy.currencies import shown
 _WORD = re.compile(r"[^\s,;:|]{3,}")
 
 
-@dataclass(frozen=True, slots=True)
-class StatementLine:
+class StatementLine(Struct, frozen=True):
     """Money that came, as the bank says."""
 
     id: str
@@ -33,8 +33,7 @@ class StatementLine:
     payer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBefore:
+class TakenBefore(Struct, frozen=True):
     """What was taken in under the id of a line."""
 
     order_id: str
@@ -55,8 +54,7 @@ class Left(StrEnum):
     ID_REUSED = "id_reused"
 
 
-@dataclass(frozen=True, slots=True)
-class Unmatched:
+class Unmatched(Struct, frozen=True):
     """A line that a person has to look at."""
 
     why: Left

@@ -7,10 +7,10 @@ one customer may name it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from lib.model import Goal, Hold, PlanMapping, Problem, Service, ServiceKey, ServiceState, Subscription, Want
 from lib.model.reason import Reason, WaitReason
+from lib.structs import replace
 
 UNKNOWN = ""
 """Stands in `Goal.awaits` for a domain that may still become known."""

@@ -5,9 +5,10 @@ The rules are those of `goal` and `grace`; what they need of Stripe and nobody r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct
 
 from lib.config import Policy
 from lib.model import Catalogue, Hold, Service, ServiceState
@@ -18,8 +19,7 @@ from lib.policy.window import moved
 Change = Literal["suspended", "resumed", "deleted", "later", "sooner", "not_known"]
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """A service and what else is remembered that settings bear upon."""
 
     service: Service
@@ -31,8 +31,7 @@ class Remembered:
     """An invoice of its subscription was refunded in full; which period it paid for is not remembered."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stands:
+class _Stands(Struct, frozen=True):
     holds: frozenset[Hold]
     date: datetime | None = None
     """When a running grace ends."""

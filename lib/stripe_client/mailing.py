@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from lib.reading import Answer
 from lib.stripe_client.shapes import read_person
 from lib.stripe_client.transport import Transport
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """Whom a mail goes to."""
 
     name: str | None
@@ -20,8 +20,7 @@ class Person:
     """The ones they prefer, best first, such as ``de-AT``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
+class Owed(Struct, frozen=True):
     """An open invoice that asks for money."""
 
     invoice_id: str

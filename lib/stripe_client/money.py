@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lib.model import Dispute, Refund
 from lib.reading import Answer
 from lib.stripe_client.shapes import read_dispute, read_refund
 from lib.stripe_client.transport import Transport
+from lib.structs import replace
 
 
 class MoneyReads(Transport):

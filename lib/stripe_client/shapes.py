@@ -6,9 +6,10 @@ Facts about shapes: https://docs.stripe.com/api/subscriptions/object, version 20
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.errors import Incomplete
 from lib.model import Dispute, Invoice, Item, Line, Refund, Subscription
@@ -26,8 +27,7 @@ DISPUTE_STATUSES = frozenset(
 """Closed sets for us: on a word that is not among them nothing is decided, and what was known before stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """A price as operators look at it; nothing is decided on it."""
 
     id: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -45,6 +44,7 @@ from lib.model import (
 )
 from lib.model.reason import Rule, WaitReason
 from lib.policy import clean_name, may_be_over, uncounted, with_service
+from lib.structs import replace
 from lib.subscription_manager import website_move
 from lib.subscription_manager.conclusion import Conclusion
 from lib.subscription_manager.interrupted import Interrupted

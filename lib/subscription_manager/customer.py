@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +40,7 @@ from lib.model import (
 from lib.model.reason import Reason, WaitReason
 from lib.model.report import PassReport
 from lib.policy import InvalidDomain, decide, normalise_domain, outcome_known_at, with_domain
+from lib.structs import replace
 from lib.subscription_manager.apply import Live
 from lib.subscription_manager.dry import Dry, Shadow
 from lib.subscription_manager.panel import Panel

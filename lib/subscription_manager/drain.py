@@ -7,7 +7,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lib.database import Database, due
 from lib.kinds import Ended
@@ -23,8 +24,7 @@ TOGETHER = 0.02
 """Seconds within which those who brought something share one look at the queue."""
 
 
-@dataclass(slots=True)
-class Drained:
+class Drained(Struct):
     """What one drain did: passes by how they ended."""
 
     passes: int = 0

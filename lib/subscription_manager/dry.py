@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -27,6 +26,7 @@ from lib.model import (
 )
 from lib.model.report import action_json
 from lib.policy import imagine
+from lib.structs import replace
 from lib.subscription_manager import website_move
 from lib.subscription_manager.conclusion import Conclusion
 from lib.subscription_manager.panel import Panel, refuse_excess, refuse_keeping

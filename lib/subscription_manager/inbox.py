@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lib.errors import BridgeError
 from lib.model import ReceivedEvent
@@ -29,8 +30,7 @@ GROUP = 48
 parameters the driver remembers how they are written."""
 
 
-@dataclass(slots=True)
-class _Delivery:
+class _Delivery(Struct):
     events: Sequence[ReceivedEvent]
     answer: asyncio.Future[list[str]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from lib.database import ledger
@@ -32,6 +31,7 @@ from lib.model import (
 )
 from lib.model.reason import Rule
 from lib.policy import MAY_STILL_APPEAR, on_plan, outcome_known_at
+from lib.structs import replace
 from lib.subscription_manager import website_move
 from lib.subscription_manager.memory_writer import MemoryWriter
 from lib.subscription_manager.panel import Panel

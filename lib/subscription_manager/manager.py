@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from lib.kinds import Ended, Sides, nudge, other_shard, places
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Lane, Mandate, ReceivedEvent
 from lib.stripe_events import read_event
+from lib.structs import replace
 from lib.subscription_manager.drain import Drain, Drained
 from lib.subscription_manager.inbox import Inbox
 from lib.subscription_manager.shared_drain import SharedDrain

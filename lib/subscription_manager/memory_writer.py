@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from lib.database.services import remembering_services
 from lib.model import Action, Catalogue, CustomerKey, Given, Mandate, Memory, RenameOrg
 from lib.model.reason import Rule
 from lib.policy import remembered
+from lib.structs import replace
 from lib.subscription_manager.news import tell_services, together, write_to_customer
 
 

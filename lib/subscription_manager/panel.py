@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.database import Database, adoption
@@ -11,6 +10,7 @@ from lib.errors import Denied, NotFound, Refused, Retryable
 from lib.model import Actual, Memory, PanelPlan, Resource, Service
 from lib.model.reason import Reason, SettingsFault
 from lib.policy import has_ended, held_website, kept_back, over, same_domain
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient, Website

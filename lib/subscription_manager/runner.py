@@ -8,8 +8,10 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
 from uuid import uuid4
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from lib import outside_calls
 from lib.config import Settings
@@ -20,6 +22,7 @@ from lib.log import bound, get_logger
 from lib.model import Claim, Failed, Mandate, Problem, Waits
 from lib.model.report import PassReport
 from lib.policy import as_settled, settlement
+from lib.structs import replace
 from lib.subscription_manager.news import tell_parked
 from lib.subscription_manager.write_ahead import turn_later
 
@@ -30,8 +33,7 @@ QUICK_REPEATS = 3
 """How often in a row a pass that another transaction undid is repeated at once, and not on the retry curve."""
 
 
-@dataclass(slots=True)
-class Lease:
+class Lease(Struct):
     """Whether the lease of a running pass is still ours."""
 
     lost: bool = False

@@ -12,11 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
+
+from msgspec import Struct, field
 
 from lib.config import Settings
 from lib.database import (
@@ -48,6 +49,7 @@ from lib.policy.escrow import is_overdue
 from lib.policy.offline import acts_at
 from lib.policy.offline_lines import as_subscription
 from lib.stripe_events import subscribe_to
+from lib.structs import replace
 from lib.subscription_manager.panel_lists import FromTheStart, PanelLists, all_there
 from lib.subscription_manager.read_ahead import ReadAhead
 
@@ -99,8 +101,7 @@ class Accept(Protocol):
     async def __call__(self, bodies: Sequence[bytes], *, source: str) -> list[ReceivedEvent]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class SweepReport:
+class SweepReport(Struct, frozen=True):
     """How far a sweep has come by the end of one run."""
 
     counts: dict[str, int]

@@ -6,7 +6,6 @@ The one place where a pass, or whoever looks ahead, tells the two apart. Everyth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from lib.database import Database, orders
@@ -16,6 +15,7 @@ from lib.model import Invoice, Memory, Payer, Question, Wanted
 from lib.model.reason import Reason
 from lib.policy import with_money_back
 from lib.policy.offline_lines import as_payer
+from lib.structs import replace
 
 if TYPE_CHECKING:
     from lib.stripe_client import StripeClient

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from lib.errors import Limited, OutcomeUnknown, Refused, Retryable, Unavailable
 from lib.log import get_logger
 from lib.model import Payer, ServiceKey
 from lib.model.reason import WaitReason
+from lib.structs import replace
 
 log = get_logger()
 

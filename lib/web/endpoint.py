@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -28,8 +28,7 @@ log = get_logger()
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Ask(Generic[T]):
+class Ask(Struct, Generic[T], frozen=True):
     """A request that the guard let in."""
 
     request: Request
@@ -41,8 +40,7 @@ class Ask(Generic[T]):
     """How far the key reaches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A typed answer with another status than 200, or with work to do once it is sent."""
 
     body: Any
@@ -61,8 +59,7 @@ _WITH = {"unauthorized": {"WWW-Authenticate": "Bearer"}, "too_many_requests": {"
 """Headers that a problem has by its code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(Struct, frozen=True):
     """What a route does for one method, and in which shapes: the OpenAPI document is made from these."""
 
     handler: Handler

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -187,7 +187,7 @@ def _forget_own_settings() -> None:
 def _setting_names() -> list[str]:
     from lib.config import Settings
 
-    return [setting.metadata["env"] for setting in fields(Settings)]
+    return [setting.env for _, setting in Settings.each()]
 
 
 async def _migrate(address: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """What can be told of the settings alone."""
-    known = [setting.metadata["env"] for setting in fields(settings)]
+    known = [setting.env for _, setting in settings.each()]
     given = [name for name in known if environ.get(name, "").strip()]
     yield ok(f"{len(given)} settings are given, all of them readable; the others have their defaults")
     for name in sorted(set(environ) - set(known)):

@@ -1,19 +1,17 @@
 """Settings: everything wrong is named at once, and no secret ever comes out."""
 
 import base64
-import dataclasses
 import json
 import pickle
 import re
 import traceback
-from dataclasses import fields
-from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import Policy, Secret, Settings
+from lib.config import Policy, Secret, Setting, Settings
 from lib.config.parsers import one_of
 from lib.errors import SettingsError
 
@@ -115,17 +113,17 @@ CHOICES = {
 }
 
 
-@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: str(field.metadata["env"]))
-def test_what_can_not_be_misunderstood_is_read_forgivingly(field: Any) -> None:
+@pytest.mark.parametrize(("field", "setting"), [pytest.param(*one, id=one[1].env) for one in Settings.each()])
+def test_what_can_not_be_misunderstood_is_read_forgivingly(field: str, setting: Setting) -> None:
     """Blanks around any value, and the case of every closed choice, change nothing."""
-    name = field.metadata["env"]
-    closed = field.metadata["parse"].__qualname__.startswith(f"{one_of.__name__}.")
+    name = setting.env
+    closed = setting.parse.__qualname__.startswith(f"{one_of.__name__}.")
     assert closed is (name in CHOICES)
     plain = CHOICES[name].lower() if closed else GOOD.get(name) or MORE[name]
     given = {**GOOD, **BESIDE.get(name, {})}
-    expected = getattr(Settings.load({**given, name: plain}), field.name)
+    expected = getattr(Settings.load({**given, name: plain}), field)
     for typed in (f"  {plain}\t", f"{plain}\n", *([CHOICES[name], CHOICES[name].upper()] if closed else [])):
-        assert getattr(Settings.load({**given, name: typed}), field.name) == expected
+        assert getattr(Settings.load({**given, name: typed}), field) == expected
 
 
 MORE = {
@@ -254,7 +252,7 @@ def test_wrong_and_missing_settings_are_reported_together() -> None:
     assert [problem.split()[0] for problem in found] == ["DATABASE_URL", "ENHANCE_ORG_ID", "CRON_SECRET", "GRACE_DAYS"]
 
 
-@given(st.sampled_from(sorted(field.metadata["env"] for field in fields(Settings))), st.text(min_size=6))
+@given(st.sampled_from(sorted(setting.env for _, setting in Settings.each())), st.text(min_size=6))
 def test_no_value_ever_stands_in_a_message(name: str, value: str) -> None:
     """Whatever text a setting has, it either loads or is refused without being repeated."""
     marked = f"geheim{value}geheim"
@@ -276,8 +274,9 @@ def shown(settings: Settings) -> str:
             str(settings),
             f"{secret} {secret!r} {secret!s:>20} {[secret]} {settings.admin_keys}",
             "%s %r" % (secret, secret),  # noqa: UP031
-            json.dumps(dataclasses.asdict(settings), default=str),
-            str(dataclasses.asdict(settings)),
+            json.dumps(msgspec.structs.asdict(settings), default=str),
+            str(msgspec.structs.asdict(settings)),
+            msgspec.json.encode(settings, enc_hook=str).decode(),
             trace,
         ]
     )

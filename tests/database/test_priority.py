@@ -1,7 +1,6 @@
 """Whose turn it is: what an event or a person asked for goes before what a sweep found, and neither waits for ever."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -10,6 +9,7 @@ from lib.database import Database, due, leases, sweeps
 from lib.kinds import nudge
 from lib.model import Claim, Nudge, Priority, Problem, Settlement
 from lib.model.reason import Reason
+from lib.structs import replace
 from tests.world import World
 
 ASKED, ROUTINE = Priority.ASKED, Priority.ROUTINE

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import NAMESPACE_DNS, uuid5
 
 from lib.model import Action, ActionKind, Actual, Memory, PanelPlan, PanelSubscription, Service, ServiceState
+from lib.structs import replace
 
 PLANS = {1: "small", 2: "medium", 3: "large", 4: "other"}
 TOKEN = "0a0a0a0a-0000-4000-8000-000000000001"

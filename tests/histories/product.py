@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from lib.model import (
 from lib.policy import closed, decide, fingerprint, with_money_back
 from lib.stripe_client import StripeClient
 from lib.stripe_events import DUE_BY_TYPE, SUBSCRIBE_TO
+from lib.structs import replace
 from lib.subscription_manager.truth import StripeTruth
 from tests.histories.account import Account
 from tests.histories.books import CUSTOMER
@@ -195,13 +196,13 @@ def _leads_to_a_pass(kind: str) -> bool:
 def _difference(before: Memory, after: Memory) -> str:
     """What two memories have otherwise, one service beside the other."""
     told = []
-    for name in Memory.__dataclass_fields__:
+    for name in Memory.__struct_fields__:
         was, now = getattr(before, name), getattr(after, name)
         if name == "services" and len(was) == len(now):
             for old, new in zip(was, now, strict=True):
                 told += [
                     f"{old.key} {part}: {getattr(old, part)} -> {getattr(new, part)}"
-                    for part in Service.__dataclass_fields__
+                    for part in Service.__struct_fields__
                     if getattr(old, part) != getattr(new, part)
                     and (new.made or part != "holds")  # what was never made can't be held, whatever is remembered
                 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lib.config import Policy
 from lib.model import PanelSubscription, PlanMapping
+from lib.structs import replace
 from tests.histories.account import Account, Quirks
 from tests.histories.books import DAY, ENDED, HOUR, PRICES, Change, Invoice, Payment, Subscription
 from tests.histories.panel import Panel

@@ -420,7 +420,7 @@ def test_a_chat_shows_foreign_words_as_words() -> None:
 
 
 def _fields(word: Word) -> dict[str, Any]:
-    return {name: getattr(word, name) for name in Word.__dataclass_fields__}
+    return {name: getattr(word, name) for name in Word.__struct_fields__}
 
 
 # --- the settings -----------------------------------------------------------------------------------------------------

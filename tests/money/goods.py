@@ -1,7 +1,6 @@
 """Orders and payments to begin with: the same for every test, changed by what it is about."""
 
 import uuid
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +8,7 @@ from lib.model.money import Order, OrderMode, Origin, Payment, PaymentState, Ter
 from lib.model.provider import Provider
 from lib.policy.purchases import buyer_of, fingerprint
 from lib.policy.references import of_order
+from lib.structs import replace
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 

@@ -4,13 +4,13 @@ import json
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from lib.database import orders
 from lib.model import Lane
 from lib.model.money import FrozenRequest, OrderMode, OrderState
+from lib.structs import replace
 from scripts.sim.stripe_sim import Obj
 from tests.money.goods import order, terms
 from tests.world import World

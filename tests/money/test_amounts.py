@@ -1,6 +1,5 @@
 """Amounts in Stripe's digits, and the sums of a payment in every currency."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from lib.model.money import BalanceTransaction, Bill, Breakdown, Source
 from lib.policy import bills
 from lib.policy.breakdown import NotYet, SumsDiffer, break_down
 from lib.policy.currencies import InvalidAmount, currency_of, digits, minor_units, shown, step
+from lib.structs import replace
 
 CURRENCIES = ["eur", "usd", "jpy", "krw", "kwd", "bhd", "isk", "ugx", "huf", "twd", "clp", "mga"]
 

@@ -1,6 +1,5 @@
 """Money of orders that were sold for somebody else: held, releasable, released or returned, and by whose word."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from lib.checkout.till import Till
 from lib.errors import Declined
 from lib.model.money import EscrowState, Order, OrderState
 from lib.policy.escrow import Escrow, Pot, Trouble, escrow, why_not_released
+from lib.structs import replace
 from tests.admin.test_orders import HEADERS, ROUTE, get, post
 from tests.money import goods
 from tests.money.goods import NOW

@@ -1,7 +1,6 @@
 """What of a seller's money is here and may go to them: overpaid, renewed, refunded or lost in part, free at first."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from lib.kinds import nudge
 from lib.ledger.refunding import Refunding, refund
 from lib.policy.escrow import Pot, due_to_seller
 from lib.stripe_client import writes as stripe_writes
+from lib.structs import replace
 from tests.admin.test_orders import HEADERS, ROUTE
 from tests.killed import lives, writes
 from tests.money import goods

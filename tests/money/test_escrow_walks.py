@@ -1,6 +1,5 @@
 """Random lives of a seller's order: what was paid out and what went back is never more than what came in."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import hypothesis.strategies as st
@@ -16,6 +15,7 @@ from hypothesis.stateful import (
 
 from lib.model.money import EscrowState, Order, OrderMode, OrderState, Payment, PaymentState
 from lib.policy.escrow import Pot, Trouble, followed, pot_of, why_not_released
+from lib.structs import replace
 from tests.money import goods
 from tests.money.goods import NOW
 

@@ -1,6 +1,5 @@
 """Fees by the rules that held when an order started, and when a seller's money is free."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from lib.model.money import FeeKind, FeeLine, FeeRule, PaymentState, RefundState
 from lib.model.provider import Provider
 from lib.policy.fees import fees, of_buyer, of_seller, seller_net
 from lib.policy.payments import follows, left, state_of, surplus, why_not_refunded
+from lib.structs import replace
 from tests.money.goods import NOW
 
 DAY = timedelta(days=1)

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,6 +35,7 @@ from lib.policy import fees as tariff
 from lib.policy.offline import collect
 from lib.policy.orders import Moved, NotAllowed, Unchanged
 from lib.policy.purchases import JUST_BOUGHT, Begin, Share, buyer_of, decide
+from lib.structs import replace
 from tests.money.goods import NOW, offline, order, payment, terms
 
 CAUSE = "event:evt_1"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from lib.checkout.till import Till
 from lib.errors import Declined, Denied, OutcomeUnknown, Retryable
 from lib.ledger.refunding import Refunded, Refunding, refund
 from lib.stripe_client import writes
+from lib.structs import replace
 from tests.money.shop import ONCE, Shop, adds_up
 from tests.money.test_money_told import OUT, told
 from tests.world import World

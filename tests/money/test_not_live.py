@@ -2,12 +2,12 @@
 
 import csv
 import io
-from dataclasses import replace
 
 import pytest
 
 from lib.model import Hold
 from lib.policy.not_live import HOLDS, Stands, why
+from lib.structs import replace
 from tests.money.shop import ON, Shop
 from tests.world import ADMIN_KEY, World
 

@@ -1,6 +1,5 @@
 """Offline money: collected in parts, due, renewed, and standing where a subscription would."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +20,7 @@ from lib.policy.offline import (
     renews_at,
     standing,
 )
+from lib.structs import replace
 from tests.money.goods import NOW, offline
 
 DAY = timedelta(days=1)

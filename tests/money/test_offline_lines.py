@@ -1,6 +1,5 @@
 """Offline orders under the rules that hold for Stripe's subscriptions: on, in grace, held, moved, ended."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from lib.policy.desired import desired
 from lib.policy.naming import mark, marks
 from lib.policy.offline import RENEW_BEFORE, standing
 from lib.policy.offline_lines import as_subscription
+from lib.structs import replace
 from tests.money.goods import NOW, offline, terms
 
 DAY = timedelta(days=1)

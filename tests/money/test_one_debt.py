@@ -1,6 +1,5 @@
 """One debt, one payment: what somebody has open at Stripe is ended before their offline money is taken in."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from lib.errors import Declined
 from lib.model.money import Order, OrderState
 from lib.policy.one_debt import Same, Stands, Ware, compare, person, stands
+from lib.structs import replace
 from tests.checkout.shop import moved, open_shop, orders, sessions, wish
 from tests.money.goods import NOW, offline, order, terms
 from tests.money.shop import Shop

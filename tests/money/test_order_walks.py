@@ -6,7 +6,7 @@ The sentences at the end say what must hold wherever a walk stops.
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -34,6 +34,7 @@ from lib.policy import orders as policy
 from lib.policy.escrow import Trouble
 from lib.policy.payments import follows, left, surplus
 from lib.stripe_client.purchases import read_bill, read_intent, read_purchase
+from lib.structs import replace
 from scripts.sim.stripe_sim import ApiError, StripeSim
 from tests.money.goods import NOW, order, terms
 

@@ -1,6 +1,5 @@
 """How an order moves: the table, any order of facts, and what Stripe's answers mean."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lib.model.money import EscrowState, OrderFact, OrderState
 from lib.policy.orders import MOVES, Moved, NoMove, NotAllowed, Seen, Unchanged, after, fact_of, move
+from lib.structs import replace
 from tests.money.goods import NOW, order, terms
 
 TABLE = {

@@ -1,6 +1,5 @@
 """Two clicks are one purchase: who shares what, and what is asked first."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -22,6 +21,7 @@ from lib.policy.purchases import (
     fingerprint,
     how_to_ask,
 )
+from lib.structs import replace
 from tests.money.goods import NOW, order, terms
 
 CHANGES = {

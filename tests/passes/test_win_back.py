@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ from lib.database.journal import Journal
 from lib.database.services import remembering_services
 from lib.errors import LeaseLost, OutcomeUnknown
 from lib.model import CustomerKey
+from lib.structs import replace
 from tests.world import ADMIN_KEY, World
 
 DAY = 86400

@@ -6,12 +6,15 @@ the text leaves a choice, the verdict names every permitted end, and the reason 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from msgspec import Struct
+
 from lib.config import Policy
 from lib.model import Hold, PanelSubscription, PlanMapping, Service, ServiceState, Subscription
+from lib.structs import replace
 
 
 class Fate(StrEnum):
@@ -56,8 +59,7 @@ class Circumstances:
         return self.service is None or self.panel.suspended_by != self.service.suspended_by
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The permitted ends of one service."""
 
     fates: frozenset[Fate]

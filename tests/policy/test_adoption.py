@@ -1,6 +1,5 @@
 """Adopting agrees with deciding: whatever was bought, what is linked is what every later pass finds in order."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -21,6 +20,7 @@ from lib.model import (
 )
 from lib.policy import desired
 from lib.policy.adoption import Holdings, Match, Row, Site, foresee, match
+from lib.structs import replace
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 PLANS = {"price_a": "plan a", "price_b": "plan b", "price_c": "3"}

@@ -1,6 +1,5 @@
 """What calls for a person, and when it is told."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +19,7 @@ from lib.model.alert import (
     Told,
 )
 from lib.policy.alerts import causes, next_word, turns_at
+from lib.structs import replace
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 QUIET = AlertFacts(at=NOW)

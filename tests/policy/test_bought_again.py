@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from lib.config import Policy
 from lib.model import Hold, Invoice, Item, Line, PlanMapping, PlanRule, ServiceState, Subscription
 from lib.model.reason import Reason
+from lib.structs import replace
 from tests.policy.worlds import (
     NOW,
     OURS,

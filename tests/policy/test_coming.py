@@ -1,6 +1,5 @@
 """What is told of a service beforehand is what happens to it when time goes on."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from lib.config import Policy
 from lib.config.window import suspend_window
 from lib.model import ActionKind, Subscription
 from lib.policy.coming import coming
+from lib.structs import replace
 from tests.policy.test_rows import KEY, LIVE, OPEN, PAID
 from tests.policy.worlds import NOW, World, customer, days, payer, subscription, world
 

@@ -1,12 +1,14 @@
 """A subscription's digest stays what it was: another one would make every customer due at the next sweep."""
 
 import hashlib
-from dataclasses import astuple, replace
 from datetime import UTC, datetime
+
+from msgspec.structs import astuple
 
 from lib.config import Policy
 from lib.model import Item, Subscription
 from lib.policy import fingerprint
+from lib.structs import replace
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 BOUGHT = Subscription("sub_1", "active", (Item("si_2", "price_2", 1), Item("si_1", "price_1", 3)), NOW)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lib.config import Policy
 from lib.model import ActionKind, Catalogue, Hold, Item, PlanMapping, PlanRule, ServiceKey, ServiceState
+from lib.structs import replace
 from tests.policy.worlds import (
     INVOICES,
     NOW,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +24,7 @@ from lib.model import (
 )
 from lib.policy import desired, paid_after_end
 from lib.policy.invoices import payable
+from lib.structs import replace
 from tests.policy.worlds import (
     NOW,
     OURS,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lib.policy import quiet
 from lib.policy.quiet import Outlook, Rest, holds, rest_after, stirred, written
+from lib.structs import replace
 
 OF = "database, schema and mode"
 NOW = 1_800_000_000.0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lib.model import Actual, Hold, Service, ServiceState
 from lib.policy import observe, recognise
+from lib.structs import replace
 from tests.policy.worlds import (
     NOW,
     OURS,

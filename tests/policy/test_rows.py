@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +22,7 @@ from lib.model import (
 )
 from lib.model.reason import Rule
 from lib.policy import MAY_STILL_APPEAR, desired, outcome_known_at, seeking_on, sought_domains
+from lib.structs import replace
 from tests.policy.worlds import (
     CLEAN_NAME,
     CUSTOMER,

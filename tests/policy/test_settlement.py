@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from lib.model import Claim, Failed, Outcome, Parked, Problem, Settled, Settlement, Waits
 from lib.model.reason import Reason, WaitReason
 from lib.policy import ENDLESS_ATTEMPTS, MAX_ATTEMPTS, as_settled, settlement
+from lib.structs import replace
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOON, LATER = NOW + timedelta(minutes=10), NOW + timedelta(days=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations_with_replacement, product
 from typing import Any
 
@@ -24,6 +23,7 @@ from lib.model import (
     ServiceState,
     Wait,
 )
+from lib.structs import replace
 from tests.policy.worlds import (
     INVOICES,
     NOW,

@@ -1,6 +1,5 @@
 """What if: whatever is foretold of other settings is what the rules then do, and what they would do is foretold."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
 
@@ -11,6 +10,7 @@ from lib.config.window import suspend_window
 from lib.model import Hold, Service, ServiceState, Subscription
 from lib.policy.goal import OPEN_DISPUTE
 from lib.policy.what_if import Remembered, change
+from lib.structs import replace
 from tests.policy.test_rows import KEY, OPEN, PAID
 from tests.policy.worlds import NOW, OURS, World, customer, days, payer, service, subscription, world
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -25,6 +24,7 @@ from lib.model import (
 )
 from lib.model.reason import Reason, waited_for
 from lib.policy import decide, desired, imagine
+from lib.structs import replace
 from tests.policy.worlds import (
     INVOICES,
     NOW,

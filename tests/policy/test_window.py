@@ -1,6 +1,5 @@
 """`SUSPEND_WINDOW`: what is typed, which moments are in it, and what waits for it."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,6 +13,7 @@ from lib.errors import SettingsError
 from lib.model import ActionKind, Hold, Service, ServiceState, Subscription
 from lib.model.reason import Rule, WaitReason
 from lib.policy.window import is_open, moved
+from lib.structs import replace
 from tests.clients.test_config import GOOD
 from tests.policy.test_rows import KEY, LIVE, OPEN, PAID, SUSPENDED, holds, kinds, runs
 from tests.policy.worlds import NOW, World, customer, days, payer, service, subscription, world

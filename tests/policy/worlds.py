@@ -6,10 +6,12 @@ The world knows nothing of `lib.policy.effects` on purpose: the two are held aga
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, product
 from typing import Any
+
+from msgspec import Struct, field
 
 from lib.config import Policy
 from lib.model import (
@@ -35,6 +37,7 @@ from lib.model import (
     Subscription,
 )
 from lib.policy import decide, friendly_name
+from lib.structs import replace
 from tests.policy.oracle import Circumstances
 
 NOW = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
@@ -57,8 +60,7 @@ def days(number: float) -> timedelta:
 # --- the world --------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class World:
+class World(Struct):
     """Stripe's truth, our memory and the panel; `run` goes on as a pass does until it is told to stop."""
 
     payer: Payer

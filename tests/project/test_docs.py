@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -35,7 +34,7 @@ DEPLOY = PAGES["docs/deploy.md"]
 OPERATE = PAGES["docs/operate.md"]
 SECURITY = PAGES["docs/security.md"]
 EXAMPLE = (ROOT / ".env.example").read_text()
-SETTINGS = {setting.metadata["env"]: setting.metadata["default"] for setting in fields(Settings)}
+SETTINGS = {setting.env: setting.default for _, setting in Settings.each()}
 SCRIPTS = {path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix}
 
 FIRST = ("health", "admin/dashboard", "admin/customers", "admin/sync")

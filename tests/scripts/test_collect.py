@@ -257,4 +257,4 @@ def test_only_what_is_exact_is_money(found: list[dict[str, Any]], line: dict[str
 
 
 def _fields(line: StatementLine) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in StatementLine.__slots__}
+    return {name: getattr(line, name) for name in StatementLine.__struct_fields__}

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -253,7 +253,7 @@ def test_its_settings_are_all_of_them_and_win_over_a_real_env_file(
 
 def known_settings() -> list[str]:
     """The names of all that the product reads from its environment."""
-    return [setting.metadata["env"] for setting in fields(Settings)]
+    return [setting.env for _, setting in Settings.each()]
 
 
 def test_the_functions_get_every_setting_or_its_absence() -> None:

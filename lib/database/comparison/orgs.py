@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lib.database.comparison.walk import (
     LOCKED,
@@ -22,8 +23,7 @@ from lib.database.keys import as_text, id_in, provider_in
 from lib.database.sweeps import Sweep
 
 
-@dataclass(frozen=True, slots=True)
-class SeenOrg:
+class SeenOrg(Struct, frozen=True):
     """An organisation as the panel lists it."""
 
     id: str

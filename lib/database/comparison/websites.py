@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lib.database.comparison.walk import (
     LOCKED,
@@ -22,8 +23,7 @@ from lib.database.keys import as_text
 from lib.database.sweeps import Sweep
 
 
-@dataclass(frozen=True, slots=True)
-class SeenWebsite:
+class SeenWebsite(Struct, frozen=True):
     """A website as the panel lists it."""
 
     id: str

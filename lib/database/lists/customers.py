@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from lib.database.connection import Database
 from lib.database.keys import as_text, id_in, provider_in
@@ -19,8 +20,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 Order = Literal["newest", "email", "name", "domain", "id", "parked", "hold", "state"]
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerFilter:
+class CustomerFilter(Struct, frozen=True):
     """Which customers; what is `None` is not asked for. Texts match from their beginning, in any case."""
 
     email: str | None = None
@@ -50,8 +50,7 @@ class CustomerFilter:
         return len(_RANGES[self.order].key)
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerRow:
+class CustomerRow(Struct, frozen=True):
     """A customer and how their services stand."""
 
     provider: str
@@ -95,8 +94,7 @@ _ROW = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
+class _Range(Struct, frozen=True):
     """A range of one index: what it begins behind, and in which direction it is read."""
 
     key: tuple[str, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.database.connection import Database
 from lib.database.keys import STRIPE, whose
@@ -45,8 +46,7 @@ _ROWS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DisputeRow:
+class DisputeRow(Struct, frozen=True):
     """A dispute as Stripe last told it, and whom and what it is about, as far as that is known."""
 
     dispute_id: str

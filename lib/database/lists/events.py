@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.database.connection import Connection, Database, Reading
 from lib.database.keys import whose
@@ -14,8 +15,7 @@ from lib.database.previews import digest_of
 from lib.model import CustomerKey
 
 
-@dataclass(frozen=True, slots=True)
-class EventFilter:
+class EventFilter(Struct, frozen=True):
     """Which events; what is `None` is not asked for."""
 
     since: datetime
@@ -28,8 +28,7 @@ class EventFilter:
     object_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(Struct, frozen=True):
     """A received event; the body only where it was asked for."""
 
     provider: str

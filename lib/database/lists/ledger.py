@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.database.connection import Database
 from lib.database.keys import as_text, whose
@@ -13,8 +14,7 @@ from lib.database.ledger import EntryState
 from lib.model import CustomerKey, ServiceKey
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerFilter:
+class LedgerFilter(Struct, frozen=True):
     """Which lines; what is `None` is not asked for."""
 
     since: datetime | None = None
@@ -25,8 +25,7 @@ class LedgerFilter:
     state: EntryState | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(Struct, frozen=True):
     """One line: a thing that became known of one action."""
 
     id: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lib.database.connection import Database
 from lib.database.keys import as_text
@@ -12,8 +13,7 @@ from lib.database.lists.orders import MEANS_HOSTING, NOT_LIVE
 from lib.policy.not_live import Stands
 
 
-@dataclass(frozen=True, slots=True)
-class NotLive:
+class NotLive(Struct, frozen=True):
     """One of these orders."""
 
     stands: Stands

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.database import orders, tallies
 from lib.database.connection import Database, Reading
@@ -24,8 +25,7 @@ MEANS_HOSTING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OrderFilter:
+class OrderFilter(Struct, frozen=True):
     """Which orders; what is `None` or false is not asked for."""
 
     state: OrderState | None = None
@@ -87,8 +87,7 @@ class OrderFilter:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(Struct, frozen=True):
     """What was expected for an offline order, against what came."""
 
     order: Order

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lib.database.connection import Database, Reading
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingFilter:
+class OutgoingFilter(Struct, frozen=True):
     """Which deliveries; what is `None` is not asked for."""
 
     since: datetime
@@ -23,8 +23,7 @@ class OutgoingFilter:
     customer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """One event at one endpoint."""
 
     id: int
@@ -41,8 +40,7 @@ class Delivery:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
+class Try(Struct, frozen=True):
     """One attempt to deliver."""
 
     outbox_id: int
@@ -52,8 +50,7 @@ class Try:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointRow:
+class EndpointRow(Struct, frozen=True):
     """How an endpoint does."""
 
     endpoint: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from lib.database.connection import Database
 from lib.database.keys import as_text
@@ -15,8 +15,7 @@ _FOUND = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """A customer, as somebody who looks for them tells them apart."""
 
     customer_id: str

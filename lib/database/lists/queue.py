@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from lib.database.connection import Connection, Database
 from lib.database.due import FREE
@@ -17,8 +18,7 @@ Part = Literal["due", "parked", "waiting", "working", "failing", "braked"]
 """Of the queue: the rows of one state; and of those that wait what failed last, and what a brake keeps."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkRow:
+class WorkRow(Struct, frozen=True):
     """One row of the queue as it stands."""
 
     kind: str

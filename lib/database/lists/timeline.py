@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from lib.database.connection import Database
 from lib.database.keys import whose
@@ -14,8 +15,7 @@ from lib.model import CustomerKey, ServiceKey
 Source = Literal["event", "action", "notice"]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One fact of an action: intended, applied, verified, failed, unknown."""
 
     state: str
@@ -25,8 +25,7 @@ class Step:
     facts: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(Struct, frozen=True):
     """An event that came in, an action with everything that became of it, or a mail to the customer."""
 
     source: Source

@@ -6,16 +6,16 @@ Each service once: by the end of its grace or by that of its subscription, which
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from lib.database.connection import Database
 from lib.database.keys import as_text
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
+class Coming(Struct, frozen=True):
     """One service that is suspended or deleted at a date, unless money comes before."""
 
     at: datetime

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
+
+from msgspec.structs import asdict
 
 from lib.database.lists.disputes import DisputeRow
 from lib.database.lists.orders import Reconciled

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from lib.model import Action, Failed, Goal, Outcome, Parked, Problem, Settled, Waits
 from lib.model.reason import remedy
