@@ -26,11 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from lib.model.reason import Reason, SettingsFault
+if TYPE_CHECKING:
+    from lib.model.reason import Reason, SettingsFault
 
 FOREIGN_TEXT_LIMIT = 500
 """Foreign text is untrusted: long enough to hold a panel message, short enough to never flood a log line or a row."""

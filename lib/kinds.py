@@ -33,7 +33,6 @@ from msgspec import Struct, field
 from lib.config import Settings
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Lane, Mandate, Nudge, Outcome, Settled
-from lib.model.shard import shard_of
 
 if TYPE_CHECKING:
     from lib.database import Database
@@ -153,6 +152,8 @@ def places(settings: Settings) -> dict[Lane, int]:
 
 def other_shard(customer_id: str, settings: Settings) -> str:
     """In words for people, that another deployment serves a customer."""
+    from lib.model.shard import shard_of
+
     assert settings.shard is not None
     number, count = shard_of(customer_id, settings.shard.count), settings.shard.count
     return f"this deployment is shard {settings.shard}; {customer_id} is served by shard {number}/{count}"

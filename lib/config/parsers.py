@@ -7,11 +7,17 @@ import binascii
 import re
 import uuid
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from lib.config.values import KeyScope, Secret
-from lib.model.outgoing import OutgoingType
-from lib.model.shard import Shard
+
+if TYPE_CHECKING:
+    from lib.config.values import Window
+    from lib.model.outgoing import OutgoingType
+    from lib.model.shard import Shard
+
+# What few set is loaded by who sets it.
 
 
 def secret(value: str) -> Secret:
@@ -199,6 +205,8 @@ def outbox_types(value: str) -> tuple[frozenset[OutgoingType], ...]:
 
 def _types(value: str, number: int) -> frozenset[OutgoingType]:
     """Types separated by |, each exact or with a * at its end; nothing is all of them."""
+    from lib.model.outgoing import OutgoingType
+
     found: set[OutgoingType] = set()
     for place, name in enumerate((part.strip().lower() for part in value.split("|")), 1):
         stem = name.removesuffix("*")
@@ -269,7 +277,16 @@ def shard(value: str) -> Shard:
     number, count = (int(found[1]), int(found[2])) if found else (0, 0)
     if count not in (2, 4, 8, 16, 32, 64) or number >= count:
         raise ValueError("must be a number from 0, a slash, and how many there are (2, 4, 8 ... 64): 0/2")
+    from lib.model.shard import Shard
+
     return Shard(number, count)
+
+
+def suspend_window(value: str) -> Window:
+    """Hours within which suspensions may happen, and days on which they may not."""
+    from lib.config.window import suspend_window
+
+    return suspend_window(value)
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

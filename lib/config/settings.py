@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -11,10 +11,11 @@ from msgspec import Struct
 from lib.config import parsers
 from lib.config.between import between
 from lib.config.values import Alarm, Endpoint, KeyScope, Mail, Outlet, Secret, Window
-from lib.config.window import suspend_window
 from lib.errors import SettingsError
-from lib.model.outgoing import OutgoingType
-from lib.model.shard import Shard
+
+if TYPE_CHECKING:
+    from lib.model.outgoing import OutgoingType
+    from lib.model.shard import Shard
 
 
 class Policy(Struct, frozen=True):
@@ -197,7 +198,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     suspend_window: Window | None = _setting(
         "SUSPEND_WINDOW",
-        suspend_window,
+        parsers.suspend_window,
         POLICY.suspend_window,
         "When suspensions for debts and deletions may happen, with days on which they may not: `Mon-Thu 09:00-16:00 "
         "Europe/Berlin; not 2026-12-24, 12-25`. They wait for it, and the dates shown are those; running again never "
@@ -462,6 +463,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def outbox(self) -> Outlet:
         """Where outgoing events go; false when there is nowhere."""
+        from lib.model.outgoing import OutgoingType
+
         urls = self.outbox_urls or ()
         types = self.outbox_types or (frozenset(OutgoingType),) * len(urls)
         endpoints = map(Endpoint, urls, self.outbox_secrets or (), types)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import date, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from lib.model.outgoing import OutgoingType
 from lib.model.provider import Provider
+
+if TYPE_CHECKING:
+    from lib.model.outgoing import OutgoingType
 
 
 class Secret:

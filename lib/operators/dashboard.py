@@ -20,7 +20,7 @@ from lib.database import alerts as told
 from lib.database.connection import Reading
 from lib.database.lists import events as lists
 from lib.database.lists import orders
-from lib.database.migrate import reading_version
+from lib.database.schema import reading_version
 from lib.model import Hold, ServiceState
 from lib.model.alert import AlertRow, Cause
 from lib.model.notice import Written

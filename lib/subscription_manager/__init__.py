@@ -5,7 +5,14 @@ what, `apply` acts (or `dry` does as if), `write_ahead` writes each intent befor
 an earlier pass left open, `memory_writer` writes down what is remembered. `sweep` compares in bulk.
 """
 
-from lib.subscription_manager.drain import Drained
+from typing import TYPE_CHECKING
+
+from lib.lazily import lazily
 from lib.subscription_manager.manager import SubscriptionManager
+
+if TYPE_CHECKING:
+    from lib.subscription_manager.drain import Drained
+else:
+    __getattr__ = lazily(__name__, drain="Drained")
 
 __all__ = ["Drained", "SubscriptionManager"]

@@ -10,20 +10,16 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lib import runtime_cache
+from lib import database, runtime_cache
 from lib.config import Settings
-from lib.database import Database, due, events, latest_version, migrate, schema_version, shadow, shards, sweeps
-from lib.database.customers import knows, nudge_everybody
-from lib.database.services import owner_of
+from lib.database import Database, events
 from lib.errors import BridgeError, Conflicted, DatabaseUnavailable, Declined, LeaseLost, SchemaOutdated
 from lib.kinds import Ended, Sides, nudge, other_shard, places
 from lib.log import get_logger
 from lib.model import Claim, CustomerKey, Lane, Mandate, ReceivedEvent
 from lib.stripe_events import read_event
 from lib.structs import replace
-from lib.subscription_manager.drain import Drain, Drained
 from lib.subscription_manager.inbox import Inbox
-from lib.subscription_manager.shared_drain import SharedDrain
 
 if TYPE_CHECKING:
     from lib.enhance_client import EnhanceClient
@@ -32,9 +28,11 @@ if TYPE_CHECKING:
     from lib.policy.quiet import Rest
     from lib.stripe_client import StripeClient
     from lib.subscription_manager.customer import Reconciler
+    from lib.subscription_manager.drain import Drain, Drained
     from lib.subscription_manager.lookout import Lookout
     from lib.subscription_manager.pulse_reporter import PulseReporter
     from lib.subscription_manager.runner import Runner
+    from lib.subscription_manager.shared_drain import SharedDrain
     from lib.subscription_manager.sweep import Progress, SweepReport
 
 log = get_logger()
@@ -71,7 +69,6 @@ class SubscriptionManager:
         self._went_live = False
         self._look_follows = 0.0
         """Until then, on the steady clock, a look for causes of alerts is to come that sees whatever is done now."""
-        self._shared_drain = SharedDrain(lambda: due.openings(db, places(settings)))
 
     @property
     def stripe(self) -> StripeClient:
@@ -96,6 +93,13 @@ class SubscriptionManager:
         from lib.subscription_manager.runner import Runner
 
         return Runner(self.settings, self.db, self._sides)
+
+    @cached_property
+    def _shared_drain(self) -> SharedDrain:
+        """The one drain that follows this process's answers."""
+        from lib.subscription_manager.shared_drain import SharedDrain
+
+        return SharedDrain(lambda: database.due.openings(self.db, places(self.settings)))
 
     @cached_property
     def pulse_reporter(self) -> PulseReporter:
@@ -189,29 +193,31 @@ class SubscriptionManager:
         if self.settings.provisioning_mode == "paused":
             return False
         if self.settings.provisioning_mode == "live" and not self._went_live:
-            if planned := await shadow.go_live(self.db):
+            if planned := await database.shadow.go_live(self.db):
                 log.info("went_live", customers=planned)
             self._went_live = True
         return True
 
     def _new_drain(self, deadline: float, workers: int, lanes: Sequence[Lane]) -> Drain:
+        from lib.subscription_manager.drain import Drain
+
         free = {lane: most for lane, most in places(self.settings).items() if lane in lanes}
         return Drain(self.db, partial(self._run, deadline=deadline), free, workers=workers, deadline=deadline)
 
     async def _watch(self, deadline: float, lanes: Sequence[Lane]) -> Drained:
         """Look for causes of alerts and tell them, and nothing else: a pause stops passes, and nobody's watch."""
-        from lib.database import alerts
+        from lib.subscription_manager.drain import Drained
 
         drained, most = Drained(), places(self.settings)
         while self.settings.alarm is not None:
             passes = drained.passes
-            for subject in await due.due_of(self.db, (alerts.LOOK.kind, alerts.KIND)):
+            for subject in await database.due.due_of(self.db, (database.alerts.LOOK.kind, database.alerts.KIND)):
                 if time.monotonic() > deadline:
                     drained.out_of_time = True
                     return drained
                 if subject.lane not in lanes:
                     continue
-                claim = await due.claim_this(self.db, subject, concurrency=most[subject.lane])
+                claim = await database.due.claim_this(self.db, subject, concurrency=most[subject.lane])
                 if claim is not None:
                     ended = await self._run(claim, deadline=deadline)
                     drained.passes += 1
@@ -221,24 +227,20 @@ class SubscriptionManager:
         return drained
 
     async def _run(self, claim: Claim, **how: Any) -> Ended | None:
-        from lib.database import alerts  # what a pass needs, an acknowledgement does not wait for
-
         began = time.monotonic()
         ended = await self.runner.run(claim, **how)
         if ended is not None:
             await self.pulse_reporter.pass_ended(began)
-            if claim.kind not in (alerts.KIND, alerts.LOOK.kind):
+            if claim.kind not in (database.alerts.KIND, database.alerts.LOOK.kind):
                 await self._ask_for_look()
         return ended
 
     async def _ask_for_look(self) -> None:
         """See to it that what was done just now is looked at for causes of alerts; nothing where nobody is told."""
-        from lib.database import alerts
-
         if self.settings.alarm is None or time.monotonic() < self._look_follows:
             return
         try:
-            follows_in = await alerts.ask_for_look(self.db)
+            follows_in = await database.alerts.ask_for_look(self.db)
         except DatabaseUnavailable as error:
             log.warning("look_not_asked_for", error=str(error))
             return
@@ -271,11 +273,11 @@ class SubscriptionManager:
         """
         if self._schema_checked:
             return
-        if await schema_version(self.db) < latest_version():
+        if await database.schema_version(self.db) < database.latest_version():
             if not migrates:
                 raise SchemaOutdated("the database waits for its migrations; the next drain cron applies them")
             await self.migrate()
-        await shards.insist(self.db, self.settings.shard)
+        await database.shards.insist(self.db, self.settings.shard)
         self._schema_checked = True
 
     async def migrate(self) -> list[str]:
@@ -283,7 +285,7 @@ class SubscriptionManager:
         direct = self.settings.database_url_unpooled
         db = Database(direct) if direct else self.db
         try:
-            applied = await migrate(db)
+            applied = await database.migrate(db)
         finally:
             if db is not self.db:
                 await db.close()
@@ -328,11 +330,13 @@ class SubscriptionManager:
     ) -> PassReport:
         subject = nudge("customer", customer_id)
         end = time.monotonic() + WAIT_FOR_CLAIM
-        await due.mark(self.db, [subject])
+        await database.due.mark(self.db, [subject])
         if self.settings.provisioning_mode == "paused" and edit is None:
             raise Declined("paused", "PROVISIONING_MODE is paused; the customer is due and runs afterwards")
         while True:
-            claim = await due.claim_this(self.db, subject, concurrency=self.settings.panel_concurrency, force=True)
+            claim = await database.due.claim_this(
+                self.db, subject, concurrency=self.settings.panel_concurrency, force=True
+            )
             if claim is not None and edit is not None:
                 if await self._edit(claim, edit):
                     edit, claim = None, replace(claim, memory=None)  # it was read before
@@ -344,7 +348,7 @@ class SubscriptionManager:
             if time.monotonic() > end:
                 raise Declined("busy", NO_PLACE)
             await asyncio.sleep(0.25)
-            await due.keep(self.db, subject)
+            await database.due.keep(self.db, subject)
 
     def _insist_ours(self, customer_id: str) -> None:
         if not self.settings.holds(customer_id):
@@ -353,7 +357,7 @@ class SubscriptionManager:
     async def _run_now(self, claim: Claim, actor: str) -> PassReport | None:
         """Run a claimed pass that a person asked for; `None`: its lease was lost."""
         if self.settings.provisioning_mode == "paused":
-            await due.give_back(self.db, claim)
+            await database.due.give_back(self.db, claim)
             raise Declined("paused", "it is noted; PROVISIONING_MODE is paused, so the pass runs later")
         ended = await self._run(claim, actor=actor)
         return ended.report if ended is not None else None
@@ -378,10 +382,10 @@ class SubscriptionManager:
             return False
         except Conflicted as error:
             log.warning("edit_undone", customer=claim.key, error=str(error))
-            await due.give_back(self.db, claim)
+            await database.due.give_back(self.db, claim)
             return False
         except BaseException:
-            await due.give_back(self.db, claim)
+            await database.due.give_back(self.db, claim)
             raise
 
     async def customer_of_subscription(self, subscription_id: str) -> str | None:
@@ -390,7 +394,8 @@ class SubscriptionManager:
         from lib.policy.offline_lines import line_of
 
         line = line_of(subscription_id)
-        owner = await owner_of(self.db, subscription_id) or (line and await orders.customer_of_line(self.db, line))
+        remembered = await database.services.owner_of(self.db, subscription_id)
+        owner = remembered or (line and await orders.customer_of_line(self.db, line))
         if owner or line:
             return str(owner) if owner else None
         return await self.stripe.customer_of("subscription", subscription_id)
@@ -398,7 +403,7 @@ class SubscriptionManager:
     async def knows_customer(self, customer_id: str) -> bool:
         """Whether we remember this customer, or Stripe, or our own orders, have or had them."""
         whom = CustomerKey.read(customer_id)
-        if await knows(self.db, whom):
+        if await database.customers.knows(self.db, whom):
             return True
         if not whom.provider.offline:
             return await self.stripe.knows(whom.id)
@@ -422,11 +427,11 @@ class SubscriptionManager:
 
     async def sweep_if_due(self, *, deadline: float) -> SweepReport | None:
         """Sweep when the last one began longer than `SWEEP_EVERY` ago or is unfinished; for those without a cron."""
-        return None if await sweeps.fresh(self.db, SWEEP_EVERY) else await self.sweep(deadline=deadline)
+        return None if await database.sweeps.fresh(self.db, SWEEP_EVERY) else await self.sweep(deadline=deadline)
 
     async def continue_sweep(self, *, deadline: float) -> SweepReport | None:
         """Go on with a sweep that a time limit or a crash interrupted; `None` when there is none."""
-        return await self.sweep(deadline=deadline) if await sweeps.unfinished(self.db) else None
+        return await self.sweep(deadline=deadline) if await database.sweeps.unfinished(self.db) else None
 
     async def begin_everything(self, actor: str) -> dict[str, Any]:
         """Write down that everybody whom we remember gets a pass, and a whole sweep finds the others; what was written.
@@ -435,8 +440,8 @@ class SubscriptionManager:
             DatabaseUnavailable, SchemaOutdated: it was not.
         """
         await self.ensure_schema(migrates=False)
-        sweep, follows = await sweeps.request(self.db, actor)
-        customers = await nudge_everybody(self.db, EVERYBODY_AT_ONCE, EVERYBODY_SPACING)
+        sweep, follows = await database.sweeps.request(self.db, actor)
+        customers = await database.customers.nudge_everybody(self.db, EVERYBODY_AT_ONCE, EVERYBODY_SPACING)
         return {"sweep": sweep, "follows": follows, "customers": customers}
 
     async def sweep_quietly(self, *, deadline: float) -> None:

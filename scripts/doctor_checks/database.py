@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def check_database(settings: Settings, database: Database) -> AsyncIterator[Finding]:
     """Its address, its schema, and its user's rights."""
     from lib.database import latest_version, schema_version, shards
-    from lib.database.migrate import OWN_DATABASE, strangers
+    from lib.database.schema import OWN_DATABASE, strangers
     from lib.errors import BridgeError, DatabaseUnfit
 
     def at_neon(url: Secret) -> tuple[bool, bool]:
@@ -67,7 +67,7 @@ async def _role(database: Database) -> AsyncIterator[Finding]:
     """What the user of the address may do."""
     import psycopg
 
-    from lib.database.migrate import migrations
+    from lib.database.schema import migrations
     from lib.errors import BridgeError
 
     tables = [table for migration in migrations() for table in migration.tables]

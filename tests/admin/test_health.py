@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lib.database import connection, latest_version
-from lib.database.migrate import migrations
+from lib.database.schema import migrations
 from lib.errors import Denied
 from lib.operators import health
 from scripts._postgres import Postgres, free_port

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,13 +14,13 @@ import pytest
 
 from lib.config import Secret
 from lib.database import Database, latest_version, migrate, schema_version
+from lib.database import schema as module
 from lib.database.unreachable import why
 from lib.errors import BridgeError, DatabaseUnavailable, DatabaseUnfit
 from scripts._postgres import Postgres
 from tests.tools import dump, require_tool
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-module = import_module("lib.database.migrate")  # its package has a function of that name
 
 
 @pytest.fixture
