@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from starlette.background import BackgroundTask
-from starlette.responses import RedirectResponse, Response
+from functools import partial
 
 from lib.bridge import current
 from lib.checkout import bodies, entrance, pages, session, status
 from lib.checkout.views import Begun, Status
 from lib.web import Answer, Ask, Verb, endpoint, is_form, optional_admin, work_deadline
+from lib.web.response import Response, see_other
 
 
 async def begin(ask: Ask[bodies.Buy]) -> Answer | Response:
@@ -19,9 +19,9 @@ async def begin(ask: Ask[bodies.Buy]) -> Answer | Response:
     bridge = current()
     await bridge.stir()
     begun = await session.begin(entrance.shop(bridge), ask.given, entrance.caller(ask))
-    stir = BackgroundTask(bridge.stir)
+    stir = bridge.stir
     if is_form(ask.request):
-        return RedirectResponse(begun.url, status_code=303, background=stir)
+        return see_other(begun.url, background=stir)
     return Answer(begun, background=stir)
 
 
@@ -31,7 +31,7 @@ async def show(ask: Ask[bodies.Look]) -> Answer | Response:
     found = await status.show(entrance.shop(bridge), given.session_id, entrance.caller(ask))
     work = None
     if found.nudges:  # who waits for it need not wait for an event that may be lost
-        work = BackgroundTask(bridge.drain_quietly, deadline=work_deadline(), first=found.nudges)
+        work = partial(bridge.drain_quietly, deadline=work_deadline(), first=found.nudges)
     if not pages.wants_page(ask.request):
         return Answer(found.status, background=work)
     page = pages.status_page(found.status, given.session_id, given.round)

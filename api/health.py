@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
-
 from lib.bridge import current
 from lib.errors import Declined
 from lib.operators import health
 from lib.web import Ask, answer, endpoint, optional_admin
+from lib.web.response import Response
 
 
 async def show(ask: Ask[None]) -> Response:
     """200, or 503 when the database is away or outdated, or work is stuck; with `format=prometheus` the metrics."""
-    wanted = ask.request.query_params.get("format", "json")
+    wanted = dict(ask.request.query).get("format", "json")
     if wanted == "prometheus":
         return await _metrics(ask)
     if wanted != "json":

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from starlette.responses import RedirectResponse, Response
-
 from lib.bridge import current
 from lib.checkout import bodies, entrance, portal
 from lib.checkout.views import PortalLink
 from lib.web import Ask, Verb, endpoint, is_form, optional_admin
+from lib.web.response import Response, see_other
 
 
 async def link(ask: Ask[bodies.Portal]) -> PortalLink | Response:
     """A link to the billing portal, good for a few minutes; a posted HTML form is answered by 303 to it."""
     found = await portal.link(entrance.shop(current()), ask.given, entrance.caller(ask))
-    return RedirectResponse(found.url, status_code=303) if is_form(ask.request) else found
+    return see_other(found.url) if is_form(ask.request) else found
 
 
 app = endpoint(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-
-from starlette.background import BackgroundTask
-from starlette.responses import Response
+from functools import partial
 
 from lib import stripe_signature
 from lib.bridge import current
 from lib.errors import Declined
 from lib.web import Ask, answer, endpoint, read_body, signature, work_deadline
+from lib.web.response import Response
 
 _RECEIVED = {new: answer({"received": True, "new": new}).body for new in (False, True)}
 
@@ -26,7 +25,7 @@ async def receive(ask: Ask[None]) -> Response:
         raise Declined("bad_signature", str(error)) from error
     new = await bridge.accept([body])
     nudges = [nudge for event in new for nudge in event.nudges]
-    work = BackgroundTask(bridge.drain_quietly, deadline=work_deadline(), first=nudges) if nudges else None
+    work = partial(bridge.drain_quietly, deadline=work_deadline(), first=nudges) if nudges else None
     return Response(_RECEIVED[bool(new)], media_type="application/json", background=work)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from starlette.responses import Response
-
 from lib.bridge import current
 from lib.database.lists.customers import CustomerFilter
 from lib.model import CustomerKey
@@ -13,6 +11,7 @@ from lib.operators import bodies, customers
 from lib.operators.views.customers import CustomerSummary, CustomerView, LoginLink
 from lib.web import Ask, Verb, admin, endpoint
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
+from lib.web.response import Response
 from lib.web.typed import CustomerId, Text
 
 COLUMNS = ("customerId", "email", "name", "orgId", "services", "holds", "domains", "reason", "dueAt", "createdAt")

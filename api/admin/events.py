@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import msgspec
-from starlette.background import BackgroundTask
-from starlette.responses import Response
 
 from lib.bridge import current
 from lib.database.ledger import EntryState
@@ -24,6 +23,7 @@ from lib.operators.views.outgoing import Changed, Deliveries, OutgoingEventView,
 from lib.operators.views.overview import NoticeReported, NoticeView
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
+from lib.web.response import Response
 from lib.web.typed import CustomerId, Id, Text
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ async def act(ask: Ask[bodies.Events]) -> Any:
             return _then_drain(await outgoing.enable(bridge, ask.actor, given.endpoint))
         case bodies.ReportNotice():
             reported = await notices.reported(bridge, ask.actor, lambda: _bounce(given))
-            return Answer(reported, background=BackgroundTask(bridge.stir))
+            return Answer(reported, background=bridge.stir)
         case bodies.ResendNotice():
             return _then_drain(await notices.resend(bridge, ask.actor, given.notice_id))
         case bodies.Resend() | bodies.Skip():
@@ -194,13 +194,13 @@ def _choice(given: bodies.Resend | bodies.Skip, now: datetime, *, anew: bool = F
 
 
 def _then_drain(done: Changed | NoticeView) -> Answer:
-    background = BackgroundTask(current().drain_quietly, deadline=work_deadline())
+    background = partial(current().drain_quietly, deadline=work_deadline())
     return Answer(done, 202, background)
 
 
 async def _replay(actor: str, given: bodies.ReplayThese) -> Answer:
     bridge = current()
-    background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
+    background = partial(bridge.drain_quietly, deadline=work_deadline())
     if given.event_ids is not None:
         marked = await events.replay_these(bridge, given.event_ids)
         return Answer(Replayed(events=len(set(given.event_ids)), subjects=marked), background=background)

@@ -8,9 +8,6 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from starlette.background import BackgroundTask
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 
 from lib.bridge import current
 from lib.checkout.till import Till
@@ -27,6 +24,8 @@ from lib.structs import replace
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.guard import beyond
 from lib.web.page import Listing, Page, csv_answer, every, moment, pack_cursor, unpack_cursor, wants_csv
+from lib.web.request import Request
+from lib.web.response import Response
 from lib.web.typed import CustomerId, Id, Text, Uuid, declined
 
 COLUMNS = (
@@ -102,7 +101,7 @@ async def listing(ask: Ask[Query]) -> Any:
         return await orders.show(bridge, given.id)
     if given.dispute is not None:
         pack = await dispute_pack(bridge, given.dispute)
-        return pack if given.format == "json" else PlainTextResponse(pack.text)
+        return pack if given.format == "json" else Response(pack.text, media_type="text/plain")
     if given.view == "disputes":
         return await _disputes(ask)
     found = _filter(given, await bridge.db.now())
@@ -198,7 +197,7 @@ async def act(ask: Ask[bodies.OrderAct]) -> Answer:
             acted = await orders.refund(bridge, till, given)
         case bodies.ReleaseEscrow():
             acted = await orders.release_escrow(bridge, till, given)
-    return Answer(acted, background=BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
+    return Answer(acted, background=partial(bridge.drain_quietly, deadline=work_deadline()))
 
 
 def _key(request: Request) -> str | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
-
-from starlette.background import BackgroundTask
-from starlette.responses import Response
 
 from lib.bridge import current
 from lib.errors import Declined
@@ -14,6 +12,7 @@ from lib.operators import bodies, plans
 from lib.operators.views.plans import ChangeMade, ChangePreview, Plans
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, csv_answer, moment, wants_csv
+from lib.web.response import Response
 
 COLUMNS = ("billingProvider", "billingPlanId", "enhancePlanId", "kind", "services", "price", "plan", "updatedAt")
 
@@ -73,7 +72,7 @@ def _as_of(text: str | None) -> datetime | None:
 def _made(made: ChangeMade) -> Answer:
     """Those whom it concerns have been made due by the table itself."""
     bridge = current()
-    return Answer(made, background=BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
+    return Answer(made, background=partial(bridge.drain_quietly, deadline=work_deadline()))
 
 
 _ANSWERS = {200: ChangePreview | ChangeMade}

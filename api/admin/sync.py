@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.background import BackgroundTask
+from functools import partial
 
 from lib.bridge import current
 from lib.operators import bodies, hand
@@ -17,7 +17,7 @@ async def sync(ask: Ask[bodies.Sync]) -> PassView | Answer:
     await bridge.stir()
     if given.all:
         begun = await bridge.begin_everything(ask.actor)
-        background = BackgroundTask(bridge.sweep_quietly, deadline=work_deadline())
+        background = partial(bridge.sweep_quietly, deadline=work_deadline())
         return Answer(SyncBegun(started="sweep", **begun), 202, background)
     customer_id = await hand.whose(bridge, given.customer_id, given.subscription_id)
     report = await bridge.reconcile(customer_id, actor=ask.actor, dry_run=given.dry_run)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET
-from starlette.background import BackgroundTask
-from starlette.responses import Response
 
 from lib.bridge import current
 from lib.database.bulk import Action, Choice
@@ -26,6 +25,7 @@ from lib.operators.views.passes import ActedView
 from lib.operators.views.upcoming import UpcomingItem
 from lib.web import Answer, Ask, Verb, admin, endpoint, work_deadline
 from lib.web.page import Listing, Page, csv_answer, every, pack_cursor, unpack_cursor, wants_csv
+from lib.web.response import Response
 from lib.web.typed import Text, Uuid
 
 COLUMNS = (
@@ -126,7 +126,7 @@ async def act(ask: Ask[bodies.Work]) -> ActedView | Answer:
     await bridge.stir()  # before what is done here makes something due, and after it again, should this process die
     if isinstance(given, bodies.ReleaseBrake):
         released = await hand.release_brake(bridge, ask.actor, given)
-        background = BackgroundTask(bridge.drain_quietly, deadline=work_deadline())
+        background = partial(bridge.drain_quietly, deadline=work_deadline())
         return Answer(BrakeReleased(action="releaseBrake", released=released), background=background)
     if isinstance(given, bodies.TakeBack):
         whom = await hand.whose(bridge, given.customer_id, None)
@@ -178,7 +178,7 @@ async def _to_many(
     if shown is None:
         return Answer(await batches.preview(bridge, actor, choice))
     begun = await batches.begin(bridge, actor, choice, given.reason, shown)
-    return Answer(begun, 202, BackgroundTask(bridge.drain_quietly, deadline=work_deadline()))
+    return Answer(begun, 202, partial(bridge.drain_quietly, deadline=work_deadline()))
 
 
 app = endpoint(

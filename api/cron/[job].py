@@ -8,12 +8,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.responses import Response
-
 from lib.bridge import Bridge, current
 from lib.errors import BridgeError, Declined
 from lib.log import get_logger
 from lib.web import Ask, answer, cron, endpoint, work_deadline
+from lib.web.response import Response
 
 log = get_logger()
 
@@ -21,7 +20,7 @@ log = get_logger()
 async def run(ask: Ask[None]) -> Response:
     """Run the job in the path; what it did."""
     bridge = current()
-    job = ask.request.url.path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".py")
+    job = ask.request.path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".py")
     deadline = work_deadline()
     match job:
         case "drain":

@@ -7,9 +7,6 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from lib import environment
 from lib.checkout import pages
 from lib.checkout.shop import Caller, Shop
@@ -19,6 +16,8 @@ from lib.errors import Fault, SettingsError
 from lib.web import Ask, is_form, problem
 from lib.web.guard import bearer
 from lib.web.origins import address_of, shared_with
+from lib.web.request import Request
+from lib.web.response import Response
 from lib.web.typed import declined
 
 if TYPE_CHECKING:

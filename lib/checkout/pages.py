@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from html import escape
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-
 from lib.checkout.views import Status
+from lib.web.request import Request
+from lib.web.response import Response
 
 PAUSES = (1, 2)
 PAUSE = 5
@@ -79,10 +78,11 @@ def problem_page(response: Response, back: str | None) -> Response:
 
 
 def _page(title: str, body: str, *, head: str = "", status: int = 200) -> Response:
-    return HTMLResponse(
+    return Response(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{title}</title><link rel="stylesheet" href="/shop.css">{head}</head>'
         f"<body><main>{body}</main></body></html>\n",
         status_code=status,
+        media_type="text/html",
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from starlette.responses import StreamingResponse
-
 from lib.operators.views.upcoming import UpcomingItem
 from lib.policy.currencies import shown
+from lib.web.response import Streamed
 
 LINE = 75
 """Octets of a line, its end not counted; what is longer goes on in the next one behind a blank."""
@@ -21,7 +20,7 @@ LASTS = timedelta(minutes=30)
 """An event without a length is drawn by no calendar."""
 
 
-def calendar_answer(name: str, items: AsyncIterator[UpcomingItem], made: datetime) -> StreamingResponse:
+def calendar_answer(name: str, items: AsyncIterator[UpcomingItem], made: datetime) -> Streamed:
     """A whole list as text/calendar, streamed.
 
     Args:
@@ -29,14 +28,14 @@ def calendar_answer(name: str, items: AsyncIterator[UpcomingItem], made: datetim
         made: when this answer is, for DTSTAMP.
     """
 
-    async def lines() -> AsyncIterator[str]:
+    async def lines() -> AsyncGenerator[str, None]:
         yield _written(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//bridge//upcoming//EN", "METHOD:PUBLISH"])
         async for item in items:
             yield _written(_event(item, made))
         yield _written(["END:VCALENDAR"])
 
     headers = {"Content-Disposition": f'attachment; filename="{name}.ics"'}
-    return StreamingResponse(lines(), media_type="text/calendar; charset=utf-8", headers=headers)
+    return Streamed(lines(), headers, "text/calendar; charset=utf-8")
 
 
 def _event(item: UpcomingItem, made: datetime) -> Iterator[str]:

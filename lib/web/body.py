@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.requests import ClientDisconnect, Request
-
 from lib.errors import Declined
+from lib.web.request import ClientGone, Request
 
 MAX_BODY = 1024 * 1024
 """Bytes. Stripe's largest events are far smaller, and Vercel itself ends at 4.5 MB."""
@@ -23,7 +22,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     while more:
         message = await request.receive()  # a stream over it is the same, with a generator for each body
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect
+            raise ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:

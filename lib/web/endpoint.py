@@ -9,10 +9,6 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
-from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from lib import environment
 from lib.config import KeyScope
@@ -22,6 +18,8 @@ from lib.web.body import MAX_BODY, read_body
 from lib.web.guard import Guard, beyond
 from lib.web.problem import answer, problem, status_of
 from lib.web.promptness import answer_at_once
+from lib.web.request import ClientGone, Receive, Request, Scope, Send
+from lib.web.response import Background, Response
 
 log = get_logger()
 
@@ -45,7 +43,7 @@ class Answer(Struct, frozen=True):
 
     body: Any
     status: int = 200
-    background: BackgroundTask | None = None
+    background: Background | None = None
 
 
 Handler = Callable[[Ask[Any]], Awaitable[Any]]
@@ -186,7 +184,7 @@ async def _given(request: Request, verb: Verb) -> Any:
     if verb.body is not None:
         body = await read_body(request, verb.limit)
         return typed.read_form(body, verb.body) if verb.form and is_form(request) else typed.read_json(body, verb.body)
-    return typed.read_query(request.query_params, verb.query)
+    return typed.read_query(request.query, verb.query)
 
 
 def _response(found: Any) -> Response:
@@ -230,7 +228,7 @@ def _failed(error: Exception) -> Response:
             return problem(503, "unavailable", str(error), headers={"Retry-After": "10"})
         case Refused():
             return problem(502, error.reason, str(error))
-        case ClientDisconnect():
+        case ClientGone():
             return problem(400, "client_gone", "the request ended before its body did")
         case _:
             log.error("request_crashed", exc_info=error)

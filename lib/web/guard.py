@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from msgspec import Struct
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 
 from lib.config import KeyScope, Secret, Settings
 from lib.errors import Declined
+from lib.web.request import Request
+from lib.web.response import Response, see_other
 
 Scheme = Literal["none", "admin", "optional_admin", "cron", "signature"]
 
@@ -101,7 +101,7 @@ def _optional_admin(request: Request, settings: Callable[[], Settings]) -> str |
 def _page_or_admin(request: Request, settings: Callable[[], Settings]) -> str | Response:
     looks = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
     if looks and bearer(request) is None:
-        return RedirectResponse("/", status_code=303)
+        return see_other("/")
     return actor(request, settings().admin_keys)
 
 

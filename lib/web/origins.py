@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from lib.log import get_logger
+from lib.web.request import Request
+from lib.web.response import Response
 
 log = get_logger()
 
@@ -43,8 +42,8 @@ def address_of(request: Request, proxies: int) -> str:
     Args:
         proxies: how many stand in front, each adding one entry (`TRUSTED_PROXIES`). None: the connection counts.
     """
-    peer = request.client.host if request.client else ""
-    told = [entry.strip() for line in request.headers.getlist("x-forwarded-for") for entry in line.split(",")]
+    peer = request.client
+    told = [entry.strip() for line in request.headers.all("x-forwarded-for") for entry in line.split(",")]
     if proxies == 0 and told:
         _say_that_it_is_ignored()
     return _without_port(told[-proxies]) or peer if 0 < proxies <= len(told) else peer

@@ -7,15 +7,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import StreamingResponse
 
 from lib.errors import Fault
+from lib.web.request import Request
+from lib.web.response import Streamed
 from lib.web.typed import Given, Limit, View, declined
 
 Row = TypeVar("Row")
@@ -94,20 +94,20 @@ def wants_csv(request: Request) -> bool:
     return "text/csv" in request.headers.get("accept", "").lower()
 
 
-def csv_answer(name: str, columns: Sequence[str], rows: AsyncIterator[Sequence[Any]]) -> StreamingResponse:
+def csv_answer(name: str, columns: Sequence[str], rows: AsyncIterator[Sequence[Any]]) -> Streamed:
     """A whole list as CSV, streamed: RFC 4180 in UTF-8, safe to open in a spreadsheet.
 
     Args:
         name: of the file, without its ending.
     """
 
-    async def lines() -> AsyncIterator[str]:
+    async def lines() -> AsyncGenerator[str, None]:
         yield _line(columns)
         async for row in rows:
             yield _line([cell(value) for value in row])
 
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Streamed(lines(), headers, "text/csv; charset=utf-8")
 
 
 async def every(

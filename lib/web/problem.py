@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.responses import Response
-
 from lib.errors import Fault
+from lib.web.response import Response
 
 STATUS: Mapping[str, int] = {
     "bad_signature": 400,

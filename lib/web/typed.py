@@ -97,13 +97,12 @@ def read_json(body: bytes, kind: Any) -> Any:
     return convert(found, kind)
 
 
-def read_query(parameters: Any, kind: Any) -> Any:
+def read_query(pairs: Sequence[tuple[str, str]], kind: Any) -> Any:
     """The parameters of an address as a `kind`; one that is given twice is a fault.
 
     Raises:
         Declined: 422 with every fault.
     """
-    pairs: Sequence[tuple[str, str]] = parameters.multi_items()
     names = [name for name, _ in pairs]
     twice = [Fault(name, "invalid", f"{name} is given twice") for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:

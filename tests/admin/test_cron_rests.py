@@ -8,11 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
 
 import lib.runtime_cache
 from lib.policy import quiet
 from lib.runtime_cache import RuntimeCache
+from lib.web.request import Receive, Scope, Send
 from scripts._functions import ROOT, function_files, functions_app, load_function
 from scripts.sim.cache_sim import PATH, CacheSim
 from scripts.sim.server import serve

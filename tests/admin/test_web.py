@@ -8,9 +8,6 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Message, Scope
 
 from lib import web
 from lib.config import Secret, Settings
@@ -27,6 +24,8 @@ from lib.errors import (
 from lib.model.reason import Reason, SettingsFault
 from lib.web.guard import Guard, actor, same
 from lib.web.problem import answer
+from lib.web.request import Message, Request, Scope
+from lib.web.response import Response
 from lib.web.typed import Given, Text
 
 KEYS = (("anna", Secret("key_anna_fake")), ("bob", Secret("key_bob_fake")), ("zoë", Secret("schlüssel")))

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from starlette.types import Message, Scope
 
 from lib.database import connection
 from lib.model import Settled
 from lib.subscription_manager.inbox import AT_ONCE
+from lib.web.request import Message, Scope
 from scripts._functions import functions_app
 from scripts._postgres import free_port
 from tests.world import World

@@ -1,10 +1,10 @@
 """Who is calling, by the network: what a proxy of ours has seen, and never what somebody made up."""
 
 import pytest
-from starlette.requests import Request
 
 from lib.checkout.shop import Caller
 from lib.web.origins import address_of
+from lib.web.request import Message, Request
 
 PEER = "10.0.0.7"
 
@@ -12,7 +12,12 @@ PEER = "10.0.0.7"
 def request(*headers: str) -> Request:
     """A request that came over a connection from `PEER`."""
     told = [(b"x-forwarded-for", header.encode()) for header in headers]
-    return Request({"type": "http", "headers": told, "client": (PEER, 4711)})
+    return Request({"method": "GET", "path": "/", "headers": told, "client": (PEER, 4711)}, unread)
+
+
+async def unread() -> Message:
+    """No part of a body: nobody looks at it."""
+    raise AssertionError
 
 
 @pytest.mark.parametrize(
