@@ -3,10 +3,11 @@
     .venv/bin/python -m bench.cold [--rounds 7] [--only api/webhook.py] [--json FILE]
 
 A process starts, loads one function file and serves it, as a platform would; counted is the time from its start to the
-end of its first answer (what the route answers to a stranger, without a database). In two places: a plain process,
-without a server, which tells the modules that it has loaded; and Vercel's own runtime out of the built bundle, where
-what does nothing pays for the same runtime. Functions take turns, each with the compiled files of Python (`.pyc`) and
-without. The figures to look at are the ratios to the function that does nothing.
+end of its first answer (what the route answers to a stranger). In two places: a plain process, without a server, which
+tells the modules that it has loaded; and Vercel's own runtime out of the built bundle, where what does nothing pays for
+the same runtime, and where the webhook is also sent an event, which it stores before it answers. Functions take turns,
+each with the compiled files of Python (`.pyc`) and without. The figures to look at are the ratios to the function that
+does nothing.
 """
 
 import argparse

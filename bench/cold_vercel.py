@@ -1,5 +1,6 @@
 """Cold starts in Vercel's own runtime, out of the bundle that a deployment builds, and what that bundle holds."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -17,8 +18,9 @@ from typing import Any
 
 import psutil
 
-from bench.stage import ENVIRON
+from bench.stage import ENVIRON, event, make_schema, signature
 from scripts._bundle import Bundle, build
+from scripts._postgres import start
 
 NOTHING = "nothing"
 _NOTHING_FILE = "api/nothing.py"
@@ -29,7 +31,10 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"{}"})
 """
-_SETTINGS = {**ENVIRON, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
+_SETTINGS = {**ENVIRON, "PROVISIONING_MODE": "paused", "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
+
+STORING = "api/webhook storing an event"
+"""The first answer to Stripe: what a stranger's does not need, is needed here."""
 
 MEGABYTE = 1_000_000
 
@@ -43,8 +48,12 @@ BIGGEST = 8
 class Unpacked:
     """The files of a bundle, once with the compiled ones and once without; all functions share them."""
 
-    def __init__(self, folder: Path, only: Sequence[str] = ()) -> None:
-        """Build it. `only`: of these function files, which is quicker.
+    def __init__(self, folder: Path, only: Sequence[str] = (), database_url: str = "") -> None:
+        """Build it.
+
+        Args:
+            only: of these function files, which is quicker.
+            database_url: where an event can be stored; needed for `STORING` alone.
 
         Raises:
             NoVercelError: a tool is missing.
@@ -52,6 +61,8 @@ class Unpacked:
         (folder / "project").mkdir()
         self.bundle: Bundle = build(folder / "project", {"VERCEL_PYTHON_COMPILEALL": "1"}, only=only)
         self.functions = sorted(self.bundle.functions())
+        self._settings = {**_SETTINGS, **({"DATABASE_URL": database_url} if database_url else {})}
+        self._sent = 0
         self.compiled, self.plain = folder / "compiled", folder / "plain"
         self.bundle.unpack(self.functions[0], self.compiled)
         self._add_entries()
@@ -72,19 +83,26 @@ class Unpacked:
 
     def first_answer(self, name: str, *, compiled: bool) -> tuple[float, float, int]:
         """From the start of a process to the end of its first answer: milliseconds, those of CPU, and its status."""
-        number = "nothing" if name == NOTHING else self.functions.index(name)
-        path = "/api/nothing" if name == NOTHING else f"/{name}"
+        function, _, stores = name.partition(" ")
+        number = "nothing" if name == NOTHING else self.functions.index(function)
+        path = "/api/nothing" if name == NOTHING else f"/{function}"
+        body, headers = self._event() if stores else (b"{}", {"content-type": "application/json"})
         began = time.perf_counter()
         with self._started(f"entry_{number}", self.compiled if compiled else self.plain) as (port, process):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             ids = {f"x-vercel-internal-{kind}-id": "1" for kind in ("invocation", "request")}
-            connection.request("POST", path, b"{}", {"content-type": "application/json", **ids})
+            connection.request("POST", path, body, {**headers, **ids})
             answer = connection.getresponse()
             answer.read()
             took = (time.perf_counter() - began) * 1000
             used = psutil.Process(process).cpu_times()
             connection.close()
         return took, (used.user + used.system) * 1000, answer.status
+
+    def _event(self) -> tuple[bytes, dict[str, str]]:
+        self._sent += 1
+        body = event(f"cold{self._sent}")
+        return body, {"content-type": "application/json", "stripe-signature": signature(body)}
 
     @contextmanager
     def _started(self, entry: str, folder: Path) -> Iterator[tuple[int, int]]:
@@ -93,7 +111,7 @@ class Unpacked:
             listener.bind(f"{short}/ipc")
             listener.listen()
             own = {"PATH": os.environ["PATH"], "VERCEL_IPC_PATH": f"{short}/ipc"}
-            environ = {**own, **self.bundle.function(self.functions[0])["environment"], **_SETTINGS}
+            environ = {**own, **self.bundle.function(self.functions[0])["environment"], **self._settings}
             command = [str(self.bundle.python), "-c", f"import {entry}"]
             with subprocess.Popen(command, cwd=folder, env=environ) as process:
                 try:
@@ -161,9 +179,13 @@ def measure(rounds: int, only: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         NoVercelError: a tool is missing.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        unpacked = Unpacked(Path(folder), only)
-        names = [NOTHING, *unpacked.functions]
+    with tempfile.TemporaryDirectory() as folder, start(Path(folder) / "postgres") as server:
+        Path(folder).chmod(0o755)  # the server runs as somebody else
+        database_url = server.create_database("cold")
+        asyncio.run(make_schema(database_url))
+        unpacked = Unpacked(Path(folder), only, database_url)
+        stores = [STORING] if STORING.partition(" ")[0] in unpacked.functions else []
+        names = [NOTHING, *unpacked.functions, *stores]
         runs: dict[tuple[str, bool], list[tuple[float, float]]] = {(name, pyc): [] for name in names for pyc in _BOTH}
         statuses = {name: unpacked.first_answer(name, compiled=True)[2] for name in names}  # and the disk is read
         for _ in range(rounds):
@@ -182,4 +204,5 @@ def measure(rounds: int, only: Sequence[str] = ()) -> dict[str, Any]:
             }
             for name in names
         ]
-        return {"functions": rows, "imports": unpacked.imports("api/webhook"), "bundle": unpacked.size()}
+        imports = unpacked.imports("api/webhook") if stores else []
+        return {"functions": rows, "imports": imports, "bundle": unpacked.size()}

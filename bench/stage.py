@@ -202,13 +202,18 @@ def event(name: str, customer: str | None = None, subscription: str | None = Non
     ).encode()
 
 
+def signature(body: bytes, secret: str = SECRET) -> str:
+    """The header that proves that Stripe sent a body."""
+    now = int(time.time())
+    mac = hmac.new(secret.encode(), b"%d." % now + body, hashlib.sha256).hexdigest()
+    return f"t={now},v1={mac}"
+
+
 def request(name: str, *about: str, secret: str = SECRET) -> bytes:
     """A signed delivery of such an event; `about`: customer and subscription."""
     body = event(name, *about)
-    now = int(time.time())
-    mac = hmac.new(secret.encode(), b"%d." % now + body, hashlib.sha256).hexdigest()
     head = (
         f"POST /api/webhook HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nStripe-Signature: t={now},v1={mac}\r\n\r\n"
+        f"Content-Length: {len(body)}\r\nStripe-Signature: {signature(body, secret)}\r\n\r\n"
     )
     return head.encode() + body

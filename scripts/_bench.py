@@ -162,7 +162,8 @@ def _plot(found: dict[str, Any]) -> str:
 
 
 def _route(function: str) -> str:
-    return f"`/{function.removesuffix('.py')}`" if "/" in function else function
+    path, blank, what = function.partition(" ")
+    return f"`/{path.removesuffix('.py')}`{blank}{what}" if "/" in path else function
 
 
 def _cold(found: Mapping[str, Any]) -> list[str]:
