@@ -64,7 +64,8 @@ _FACTS = f"""
             ORDER BY p.n DESC, p.reason), '[]')
             FROM (SELECT labels[2] AS reason, sum(n)::bigint AS n FROM told WHERE name = 'parked' GROUP BY 1) AS p
             CROSS JOIN LATERAL (
-                SELECT parked_at FROM due WHERE parked_reason = p.reason ORDER BY parked_at LIMIT 1) AS first
+                SELECT parked_at FROM due WHERE parked_reason = p.reason AND parked_at IS NOT NULL
+                ORDER BY parked_at LIMIT 1) AS first
             WHERE p.n > 0) AS parked,
         (SELECT coalesce(jsonb_agg(b ORDER BY counts DESC), '[]') FROM (
             SELECT counts, engaged_at AS since, reason FROM brake WHERE engaged_at IS NOT NULL) AS b) AS brakes,

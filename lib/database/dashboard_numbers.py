@@ -50,7 +50,8 @@ _NUMBERS = f"""
         (SELECT coalesce(jsonb_agg(jsonb_build_object('reason', p.reason, 'count', p.n, 'oldest_at', first.parked_at)
             ORDER BY p.n DESC, p.reason), '[]')
             FROM (SELECT reason, sum(n)::bigint AS n FROM parked GROUP BY 1) AS p CROSS JOIN LATERAL (
-                SELECT parked_at FROM due WHERE parked_reason = p.reason AND {FREE} ORDER BY parked_at LIMIT 1
+                SELECT parked_at FROM due WHERE parked_reason = p.reason AND parked_at IS NOT NULL AND {FREE}
+                ORDER BY parked_at LIMIT 1
             ) AS first) AS parked,
         -- Of those whose date was long ago nobody is told any more.
         {tallies.total("disputes", "to_answer")} - (

@@ -96,8 +96,10 @@ def reading_not_done(limit: int) -> Reading[tuple[int, list[EventRow]]]:
     return Reading(
         f"""
         WITH stuck AS (
-            SELECT key, rested_at FROM due
-            WHERE kind = 'customer' AND (last_error IS NOT NULL OR parked_reason IS NOT NULL) LIMIT {COUNTED}
+            (SELECT key, rested_at FROM due WHERE kind = 'customer' AND parked_reason IS NOT NULL LIMIT {COUNTED})
+            UNION ALL (SELECT key, rested_at FROM due
+                WHERE kind = 'customer' AND last_error IS NOT NULL AND parked_reason IS NULL LIMIT {COUNTED})
+            LIMIT {COUNTED}
         ), found AS (
             SELECT e.event_id, e.received_at FROM stuck s CROSS JOIN LATERAL (
                 SELECT event_id, received_at FROM events e
