@@ -10,12 +10,10 @@ import json
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import asdict
 
 from scripts.sim.enhance_sim.world import Login, Member, Org, Subscription, Website
 from scripts.sim.stripe_sim.store import KINDS, Obj
