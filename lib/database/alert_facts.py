@@ -83,7 +83,8 @@ _FACTS = f"""
         (SELECT coalesce(jsonb_agg(r ORDER BY number), '[]') FROM (
             SELECT array_position(%(endpoints)s::text[], endpoint) AS number, url, disabled_at IS NOT NULL AS disabled,
                 failing_since AS since, last_error AS error,
-                (SELECT count(*) FROM outbox o WHERE o.endpoint = e.endpoint AND o.state = 'waiting') AS waiting
+                (SELECT coalesce(sum(n), 0)::bigint FROM told
+                    WHERE name = 'outbox' AND labels[1] = e.endpoint) AS waiting
             FROM outbox_endpoints e WHERE endpoint = ANY(%(endpoints)s)
                 AND (failing_since IS NOT NULL OR disabled_at IS NOT NULL)) AS r) AS receivers,
         (SELECT coalesce(sum(n), 0)::bigint FROM not_live) AS not_live,

@@ -40,8 +40,7 @@ _STATE = f"""
         (SELECT counts FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1) AS differences,
         EXISTS (SELECT FROM brake WHERE engaged_at IS NOT NULL) AS braked,
         (SELECT extract(epoch FROM expires_at)::float FROM pulses WHERE name = 'enhance') AS token_ends,
-        (SELECT coalesce(jsonb_object_agg(endpoint, n), '{{}}') FROM (
-            SELECT endpoint, count(*) AS n FROM outbox WHERE state = 'waiting' GROUP BY 1) AS o) AS outbox,
+        {tallies.by_label("outbox")} AS outbox,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(state, provider, n)), '[]') FROM (
             SELECT labels[1] AS state, labels[2] AS provider, n FROM told WHERE name = 'orders' AND n <> 0) AS o
         ) AS orders,

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from lib.config import Secret
 from lib.database import Database, alert_facts, dashboard_numbers, metrics, notices, tallies
 from lib.database.lists import orders
+from lib.database.lists.outgoing import reading_endpoints
 from lib.model.notice import TROUBLE
 from lib.policy.disputes import ANSWER, OVER
 from tests.world import World
@@ -163,7 +164,12 @@ MONEY = """
     INSERT INTO notices (provider, customer_id, kind, about, subscription_id, slot, status, ended_at)
         VALUES ('stripe', %(c)s, 'suspended', %(c)s, 'sub_1', 1, %(mail)s, now()) ON CONFLICT DO NOTHING;
     UPDATE notices SET status = %(mail)s WHERE customer_id = %(c)s;
-    DELETE FROM notices WHERE customer_id = %(c)s
+    DELETE FROM notices WHERE customer_id = %(c)s;
+    INSERT INTO outbox (endpoint, customer, sequence, event_id, type, body, created_at)
+        SELECT 'one', '-', 1 + count(*), gen_random_uuid()::text, 'order.paid', '{}', now() + %(far)s FROM outbox;
+    UPDATE outbox SET state = 'delivered', ended_at = now() WHERE state = 'waiting' AND id %% 2 = 0;
+    UPDATE outbox SET state = 'waiting', ended_at = NULL WHERE id %% 3 = 0;
+    DELETE FROM outbox WHERE sequence = (SELECT max(sequence) FROM outbox)
 """
 """What changes about orders, their money, disputes and mails."""
 
@@ -219,6 +225,8 @@ async def test_kept_money_is_what_counting_finds(world: World, seed: int) -> Non
     chance = random.Random(seed)  # noqa: S311
     words = {"over": list(OVER), "answer": list(ANSWER), "trouble": [status.value for status in TROUBLE]}
     seen: Counter[str] = Counter()
+    world.sql("INSERT INTO outbox_endpoints (endpoint, url) VALUES ('one', 'https://one.example/in')")
+    world.sql("INSERT INTO outbox_streams (endpoint, customer, sequence) VALUES ('one', '-', 0)")
     async with world.bridge() as bridge:
         for turn in range(1, 1001):
             values = {
@@ -244,6 +252,10 @@ async def test_kept_money_is_what_counting_finds(world: World, seed: int) -> Non
                     "disputes": numbers["disputes"],
                     "mails": mails,
                 } == alerted, turn
+                (outgoing,) = await bridge.db.read(reading_endpoints())
+                assert world.sql(
+                    "SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE state = 'waiting'"
+                ) == [{"waiting": outgoing.waiting, "oldest": outgoing.oldest_waiting_at}]
                 assert (len(shown), facts.to_return) == (mails, counted["to_return"])
                 assert world.sql("SELECT name, n FROM tallies_lack()") == []
                 seen.update(name for name, value in {**counted, **alerted}.items() if value)

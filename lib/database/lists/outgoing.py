@@ -118,9 +118,11 @@ def reading_endpoints() -> Reading[list[EndpointRow]]:
     return Reading(
         """
         SELECT e.endpoint, e.url, e.failing_since, e.failures, e.last_error, e.next_try_at, e.disabled_at,
-            e.disabled_reason, coalesce(w.n, 0) AS waiting, w.oldest AS oldest_waiting_at
+            e.disabled_reason, coalesce(w.n, 0) AS waiting,
+            (SELECT o.created_at FROM outbox o WHERE o.endpoint = e.endpoint AND o.state = 'waiting'
+                ORDER BY o.created_at LIMIT 1) AS oldest_waiting_at
         FROM outbox_endpoints e LEFT JOIN (
-            SELECT endpoint, count(*) AS n, min(created_at) AS oldest FROM outbox WHERE state = 'waiting' GROUP BY 1
+            SELECT labels[1] AS endpoint, sum(n)::bigint AS n FROM tallies WHERE name = 'outbox' GROUP BY 1
         ) AS w USING (endpoint) ORDER BY e.created_at, e.endpoint
         """,
         {},
