@@ -65,7 +65,7 @@ def effects(world: World, order_id: str) -> dict[str, Any]:
         ("refunds", "amount, note"),
         ("order_steps", "kind, state, fact, from_state, to_state, cause"),
     ):
-        found[table] = world.sql(f"SELECT {columns} FROM {table} WHERE order_id = %s ORDER BY 1, 2", order_id)  # noqa: S608
+        found[table] = world.sql(f"SELECT {columns} FROM {table} WHERE order_id = %s ORDER BY {columns}", order_id)  # noqa: S608
     found["told"] = world.sql("SELECT type FROM outbox WHERE customer = %s ORDER BY sequence", whom)
     found["due"] = world.sql("SELECT kind FROM due WHERE key IN (%s, %s) ORDER BY kind", order_id, whom)
     return found
