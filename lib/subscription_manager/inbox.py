@@ -7,6 +7,7 @@ together with the next one: under load a commit serves many, and without load no
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
@@ -17,13 +18,20 @@ from lib.model import ReceivedEvent
 AT_ONCE = 4
 """Statements under way at one time, at most: each has a connection."""
 
-MANY = 16
-"""Deliveries for which another statement begins although one is under way. For fewer it costs both sides more than it
-saves, as a statement costs as much as some events in it."""
+FAR = 0.001
+"""Seconds there and back from which on a database is far away: then it is mostly waited for, and in the meantime others
+can be on their way."""
 
 APART = 0.001
-"""Seconds after which another one begins for fewer, too: then the database is far away or slow, and while it is waited
-for there is time for more. Half of a way there and back of 2 ms."""
+"""Seconds after which another statement begins beside one to a far database. Half of a way there and back of 2 ms."""
+
+MANY = 16
+"""Deliveries for which another one begins at once. For fewer it costs both sides more than it saves, as a statement
+costs as much as some events in it."""
+
+STUCK = 0.02
+"""Seconds after which another one begins beside one to a near database, which has met a lock. Until then one at a time
+is fastest: two are in each other's way, and in more and smaller groups."""
 
 GROUP = 48
 """Deliveries of one statement: bodies are up to 1 MiB, most of them are some kilobytes. Of statements with up to fifty
@@ -42,6 +50,7 @@ class Inbox:
         self._store = store
         self._waiting: list[_Delivery] = []
         self._under_way: set[asyncio.Task[None]] = set()
+        self._way = _Way()
         self._began = 0.0
         """When the last statement began, on the loop's clock."""
         self._look: asyncio.Handle | None = None
@@ -66,47 +75,94 @@ class Inbox:
         self._look = loop.call_later(seconds, self._start) if seconds > 0 else loop.call_soon(self._start)
 
     def _start(self) -> None:
+        """Begin another statement, or look again when it is time for one."""
         self._look = None
+        if not self._waiting or len(self._under_way) >= AT_ONCE:
+            return
         loop = asyncio.get_running_loop()
-        while self._waiting and len(self._under_way) < AT_ONCE:
-            wait = self._began + APART - loop.time()
-            if self._under_way and len(self._waiting) < MANY and wait > 0:
+        if self._under_way:
+            wait = self._began + self._apart() - loop.time()
+            if wait > 0:
                 self._look_at(loop, wait)
                 return
-            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            self._began = loop.time()
-            task = loop.create_task(self._keep(group))
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
-        if self._look is not None:
-            self._look.cancel()
+        task = loop.create_task(self._keep(self._next(loop)))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         self._start()
 
-    async def _keep(self, group: Sequence[_Delivery]) -> None:
-        """Store a group and tell each of it. A new id is told to the first who brought it, as if they came in turn."""
+    def _apart(self) -> float:
+        if self._way.seconds < FAR:
+            return STUCK
+        return 0.0 if len(self._waiting) >= MANY else APART
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> list[_Delivery]:
+        group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+        self._began = loop.time()
+        return group
+
+    async def _keep(self, group: list[_Delivery]) -> None:
+        """Store a group, and then those who wait."""
+        loop = asyncio.get_running_loop()
+        while group:
+            began = loop.time()
+            try:
+                outcomes = await self._outcomes(group)
+            except BaseException:  # this process ends
+                for delivery in group:
+                    delivery.answer.cancel()
+                raise
+            self._way.took(loop.time() - began, len(group), loop.time())
+            # Who was stored is told while the next statement is under way already.
+            loop.call_soon(_tell, group, outcomes)
+            group = self._next(loop)
+
+    async def _outcomes(self, group: Sequence[_Delivery]) -> list[list[str] | Exception]:
+        """What is to be told to each. A new id is told to the first who brought it, as if they came in turn."""
         try:
             new = set(await self._store([event for delivery in group for event in delivery.events]))
         except Exception as error:  # noqa: BLE001 - told to whoever waits
-            await self._failed(group, error)
-        except BaseException:  # this process ends
-            for delivery in group:
-                delivery.answer.cancel()
-            raise
-        else:
-            for delivery in group:
-                mine = [event.event_id for event in delivery.events if event.event_id in new]
-                new.difference_update(mine)
-                if not delivery.answer.done():  # whoever waited may have gone
-                    delivery.answer.set_result(mine)
-
-    async def _failed(self, group: Sequence[_Delivery], error: Exception) -> None:
-        if len(group) > 1 and not isinstance(error, BridgeError):
-            for delivery in group:  # what the database minds about one is not for its neighbours to pay
-                await self._keep([delivery])
-            return
+            if len(group) == 1 or isinstance(error, BridgeError):
+                return [error] * len(group)
+            # What the database minds about one is not for its neighbours to pay.
+            return [outcome for delivery in group for outcome in await self._outcomes([delivery])]
+        outcomes: list[list[str] | Exception] = []
         for delivery in group:
-            if not delivery.answer.done():
-                delivery.answer.set_exception(error)
+            mine = [event.event_id for event in delivery.events if event.event_id in new]
+            new.difference_update(mine)
+            outcomes.append(mine)
+        return outcomes
+
+
+def _tell(group: Sequence[_Delivery], outcomes: Sequence[list[str] | Exception]) -> None:
+    for delivery, outcome in zip(group, outcomes, strict=True):
+        if delivery.answer.done():  # whoever waited has gone
+            continue
+        if isinstance(outcome, Exception):
+            delivery.answer.set_exception(outcome)
+        else:
+            delivery.answer.set_result(outcome)
+
+
+class _Way:
+    """How long the way to the database and back takes, by the shortest statement of late."""
+
+    EVENT = 0.00005
+    """Seconds that each event takes there, about: not a part of the way."""
+
+    LATE = 10.0
+    """Seconds that a shortest one counts, at least; at most twice as many."""
+
+    def __init__(self) -> None:
+        self._shortest = self._before = math.inf
+        self._since = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Infinite while nobody knows."""
+        return min(self._shortest, self._before)
+
+    def took(self, seconds: float, events: int, now: float) -> None:
+        """A statement took so long."""
+        if now - self._since > self.LATE:
+            self._before, self._shortest, self._since = self._shortest, math.inf, now
+        self._shortest = min(self._shortest, seconds - self.EVENT * events)

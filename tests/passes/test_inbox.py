@@ -103,6 +103,73 @@ async def test_few_share_a_statement_and_many_do_not_wait(monkeypatch: pytest.Mo
     assert [len(group) for group in store.groups] == [1, MANY, 1]
 
 
+async def test_a_near_database_has_one_statement_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where answers come at once, however many come meanwhile share the next statement."""
+    monkeypatch.setattr(inbox_module, "STUCK", 3600.0)
+    store, inbox = await _near()
+    tasks = [asyncio.create_task(inbox.accept([event("first")]))]
+    await store.asked.wait()
+    tasks += [asyncio.create_task(inbox.accept([event(f"later{number}")])) for number in range(2 * MANY)]
+    await asyncio.sleep(3 * inbox_module.APART)
+    assert [len(group) for group in store.groups] == [1]
+    store.go_on.set()
+    await asyncio.gather(*tasks)
+    assert [len(group) for group in store.groups] == [1, 2 * MANY]
+
+
+async def test_a_near_database_that_is_stuck_is_not_waited_for() -> None:
+    """A statement that has met a lock keeps nobody waiting for as long as the lock lasts."""
+    store, inbox = await _near()
+    first = asyncio.create_task(inbox.accept([event("first")]))
+    await store.asked.wait()
+    store.asked.clear()
+    later = asyncio.create_task(inbox.accept([event("later")]))
+    await store.asked.wait()
+    assert store.groups == [["evt_first"], ["evt_later"]]
+    store.go_on.set()
+    assert (await first, await later) == (["evt_first"], ["evt_later"])
+
+
+async def _near() -> tuple[Store, Inbox]:
+    """An inbox whose database has answered at once so far, and waits from now on."""
+    store = Store()
+    inbox = Inbox(store)
+    store.go_on.set()
+    for number in range(3):
+        await inbox.accept([event(f"before{number}")])
+    store.go_on.clear()
+    store.asked.clear()
+    store.groups.clear()
+    return store, inbox
+
+
+def test_the_way_is_told_by_the_shortest_statement_of_late() -> None:
+    """Large groups make no near database a far one, and one that has gone away is far soon."""
+    way = inbox_module._Way()
+    assert way.seconds > inbox_module.FAR
+    for second in range(60):
+        way.took(0.0004 + 40 * 0.00006, 40, float(second))
+        assert way.seconds < inbox_module.FAR
+    for second in range(60, 60 + 2 * int(way.LATE) + 2):
+        way.took(0.003, 1, float(second))
+    assert way.seconds > inbox_module.FAR
+
+
+async def test_who_waits_is_on_the_way_before_the_others_are_told() -> None:
+    """Between two statements the database has nothing to do for no longer than it takes to send the next one."""
+    store = Store()
+    inbox = Inbox(store)
+    first = asyncio.create_task(inbox.accept([event("first")]))
+    await store.asked.wait()
+    later = [asyncio.create_task(inbox.accept([event(f"later{number}")])) for number in range(3)]
+    asked: list[int] = []
+    first.add_done_callback(lambda _: asked.append(len(store.groups)))
+    await asyncio.sleep(0)
+    store.go_on.set()
+    await asyncio.gather(first, *later)
+    assert asked == [2]
+
+
 async def test_an_event_that_comes_twice_at_once_is_new_once() -> None:
     """Two deliveries of one event in one group: the first one brought it."""
     store = Store()
