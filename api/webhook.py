@@ -11,7 +11,7 @@ from lib.errors import Declined
 from lib.web import Ask, answer, endpoint, read_body, signature, work_deadline
 from lib.web.response import Response
 
-_RECEIVED = {new: answer({"received": True, "new": new}).body for new in (False, True)}
+_RECEIVED = {new: answer({"received": True, "new": new}) for new in (False, True)}
 
 
 async def receive(ask: Ask[None]) -> Response:
@@ -26,7 +26,7 @@ async def receive(ask: Ask[None]) -> Response:
     new = await bridge.accept([body])
     nudges = [nudge for event in new for nudge in event.nudges]
     work = partial(bridge.drain_quietly, deadline=work_deadline(), first=nudges) if nudges else None
-    return Response(_RECEIVED[bool(new)], media_type="application/json", background=work)
+    return _RECEIVED[bool(new)].again(work)
 
 
 app = endpoint(guard=signature, POST=receive)

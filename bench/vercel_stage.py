@@ -16,7 +16,7 @@ from scripts._bundle import Bundle, build
 FUNCTION = "api/webhook"
 
 _LISTEN = """
-import socket, sys
+import socket, sys, time
 with socket.socket(socket.AF_UNIX) as listener:
     listener.bind(sys.argv[1])
     listener.listen()
@@ -32,9 +32,10 @@ while b'"server-started"' not in received or not received.endswith(b"\\0"):
         sys.exit(received.decode())
 print(received.partition(b'"httpPort": ')[2].partition(b",")[0].strip(b" }").decode(), flush=True)
 while pipe.recv(1 << 20):
-    pass
+    time.sleep(0.002)
 """
-"""The other side of the runtime: reads what it reports of each request, in a process of its own."""
+"""The other side of the runtime: reads what it reports of each request, in a process of its own and a few at a time, as
+how dear it is to wake Python up for each is not the runtime's."""
 
 
 @cache

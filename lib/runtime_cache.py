@@ -1,9 +1,10 @@
 """Vercel's runtime cache: a few small values outside the database, for the functions of one region.
 
 The platform tells Vercel's runtime (`vercel_runtime`, 0.23.2) with each request where the cache is, in headers that the
-function does not see, and the runtime imports `vercel.cache` to hand it on. Where that is missing it searches the whole
-path at every request (300 us); where the package `vercel-cache` is installed its client reads all certificates anew at
-every request (21 ms of CPU, before a webhook could begin). So we stand under that name, and only remember the address.
+function does not see, and the runtime imports `vercel.cache` to hand it on, and `vercel.headers` twice. Where those are
+missing it searches the whole path at every request (300 us, and 40); where the package `vercel-cache` is installed its
+client reads all certificates anew at every request (21 ms of CPU, before a webhook could begin). So we stand under that
+name, and only remember the address.
 
 The protocol is that of the package's client (0.7.6): a value is JSON under ``GET``, ``POST`` and ``DELETE`` of the
 address and the key; 404, or a state other than fresh, is a value that is not there.
@@ -88,8 +89,9 @@ class RuntimeCache(Struct, frozen=True):
         """One call in a thread of its own, which ends within `PATIENCE` too or a little later."""
         try:
             async with asyncio.timeout(PATIENCE):
-                headers = {**self.headers, **(more or {})}
-                return await asyncio.to_thread(_ask, method, self.endpoint + key, body, headers)
+                headers = {str(name): str(value) for name, value in {**self.headers, **(more or {})}.items()}
+                address = f"{self.endpoint.rstrip('/')}/{key}"
+                return await asyncio.to_thread(_ask, method, address, body, headers)
         except (OSError, TimeoutError, http.client.HTTPException, ValueError) as error:
             raise CacheError(f"the cache does not answer: {type(error).__name__}") from error
 
@@ -151,7 +153,8 @@ def stand_in() -> None:
     build = _Module("vercel.cache.cache_build", BuildCache=_client, AsyncBuildCache=_nothing)
     context = _Module("vercel.cache.context", set_context=_set_context, get_context=_Context)
     cache = _Module("vercel.cache", __path__=[], cache_build=build, context=context)
-    for module in (_Module("vercel", __path__=[], cache=cache), cache, build, context):
+    headers = _Module("vercel.headers", set_headers=None)
+    for module in (_Module("vercel", __path__=[], cache=cache, headers=headers), cache, build, context, headers):
         sys.modules[module.__name__] = module
 
 
@@ -182,7 +185,7 @@ def _nothing(*_: object, **__: object) -> None:
 def _client(*_: object, endpoint: object = None, headers: object = None, **__: object) -> RuntimeCache | None:
     if not isinstance(endpoint, str) or not isinstance(headers, Mapping):
         return None
-    return RuntimeCache(endpoint.rstrip("/") + "/", {str(name): str(value) for name, value in headers.items()})
+    return RuntimeCache(endpoint, headers)  # made at each request, and seldom asked
 
 
 def _set_context(**given: object) -> None:

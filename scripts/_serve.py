@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -59,44 +59,16 @@ def main() -> None:
 
 
 def one_write() -> type[HttpToolsProtocol]:
-    """uvicorn's HTTP protocol, with all that an answer writes in one turn of the loop sent at once.
-
-    Head and body come one after the other, and uvloop sends each for itself: two calls to the system for an answer and
-    two moments at which the other side wakes up, which together cost more than reading a request.
-    """
+    """uvicorn's HTTP protocol, with all that an answer writes in one turn of the loop sent at once."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    from lib.web.promptness import Gathering
 
     class OneWrite(HttpToolsProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-            super().connection_made(cast(asyncio.Transport, _Gathering(transport, self.loop)))
+            super().connection_made(cast(asyncio.Transport, Gathering(transport, self.loop)))
 
     return OneWrite
-
-
-class _Gathering:
-    """A transport that sends at the end of a turn of its loop."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._parts: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._parts:
-            self._loop.call_soon(self._send)
-        self._parts.append(data)
-
-    def close(self) -> None:
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        parts, self._parts = self._parts, []
-        if parts:
-            self._transport.write(b"".join(parts))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -100,13 +100,17 @@ class Lookout:
     def _kept(self, name: str) -> str:
         return f"{self._rest}-{name}"
 
+    def needs_stir(self) -> bool:
+        """Whether nobody has said it so far."""
+        return self._clock() > self._stirred_until and self._cache() is not None
+
     async def stir(self, ahead: float = quiet.STIRRED_AHEAD) -> None:
         """Tell that what was looked at until now is not the newest; of a burst only the first one sends something.
 
         Args:
             ahead: seconds from now on for which that holds for later looks, too.
         """
-        if self._cache() is None or self._clock() <= self._stirred_until:
+        if not self.needs_stir():
             return
         if self._stirring is None:
             self._stirring = asyncio.create_task(self._tell_stir(ahead))

@@ -63,6 +63,7 @@ class SubscriptionManager:
         self.settings = settings
         self.db = db
         self.inbox = inbox
+        self._read = partial(read_event, livemode=settings.livemode, orders=settings.keeps_orders)
         self._deliveries = Inbox(partial(events.accept, inbox, nudge=nudge))
         self._sides = sides
         self._schema_checked = False
@@ -137,8 +138,7 @@ class SubscriptionManager:
         Raises:
             Unavailable: nothing was stored; the sender must send again.
         """
-        read = partial(read_event, livemode=self.settings.livemode, orders=self.settings.keeps_orders)
-        received = {event.event_id: event for event in map(read, bodies) if self._is_ours(event)}
+        received = {event.event_id: event for event in map(self._read, bodies) if self._is_ours(event)}
         if not received:
             return []
         if source == "webhook":
@@ -249,7 +249,8 @@ class SubscriptionManager:
     async def drain_quietly(self, *, deadline: float, first: Sequence[tuple[str, str]] = ()) -> None:
         """`drain` for after a response: what fails stays due, so the failure is only logged."""
         # Beside it: should this process die now, the cron goes on.
-        told = asyncio.create_task(self.stir()) if runtime_cache.current() is not None else None
+        stirs = runtime_cache.current() is not None and self.lookout.needs_stir()
+        told = asyncio.create_task(self.stir()) if stirs else None
         try:
             if await self._may_drain(migrates=False):
                 workers = max(places(self.settings).values())

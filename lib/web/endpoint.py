@@ -98,15 +98,17 @@ def endpoint(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"unexpected {scope['type']} connection")
-        answer_at_once()
+        answer_at_once(receive)
         request = Request(scope, receive)
         request_id = _id_of(scope)
         began = time.monotonic()
         with bound(request_id=request_id, path=scope["path"]):
             response = await _answer(request, guard, table)
-            response = dress(request, response) if dress else response
+            if dress is not None:
+                response = dress(request, response)
             _finish(response, request_id)
-            log.debug("answered", status=response.status_code, ms=round((time.monotonic() - began) * 1000, 1))
+            if log.debugs:
+                log.debug("answered", status=response.status_code, ms=round((time.monotonic() - began) * 1000, 1))
             await response(scope, receive, send)
 
     app.guard = guard  # type: ignore[attr-defined]
@@ -150,7 +152,8 @@ async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> 
             allowed = ", ".join(sorted(verbs))
             return problem(405, "method_not_allowed", f"this route takes {allowed}", headers={"Allow": allowed})
         scope = guard.scope(actor, environment.current) if actor else KeyScope.ALL
-        given = await _within(request, verb, actor or "", scope)
+        alone = scope is KeyScope.ALL and verb.body is None and verb.query is None
+        given = None if alone else await _within(request, verb, actor or "", scope)
         found = await verb.handler(Ask(request, actor or "", given, scope))
         return found if isinstance(found, Response) else _response(found)
     except Exception as error:  # noqa: BLE001 - told to the caller, and logged where it was not foreseen

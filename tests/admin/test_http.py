@@ -106,6 +106,21 @@ async def test_work_begins_when_the_answer_is_sent() -> None:
     assert order == ["http.response.start", "http.response.body", "work"]
 
 
+async def test_an_answer_that_is_given_again_takes_nothing_of_the_last_one_along() -> None:
+    """Its header fields and its work are its own, and it says the same."""
+    once, work = Response(b"{}", media_type="application/json"), asyncio.Event()
+
+    async def done() -> None:
+        work.set()
+
+    first, second = once.again(done), once.again()
+    first.raw_headers.append((b"x-request-id", b"first"))
+    assert await sent_by(second) == await sent_by(once)
+    assert not work.is_set()
+    assert (await sent_by(first))[0]["headers"][-1] == (b"x-request-id", b"first")
+    assert work.is_set()
+
+
 async def parts(made: list[str]) -> AsyncGenerator[str, None]:
     """Three parts of a list; `made` tells which were made, and that it was closed."""
     try:

@@ -1,42 +1,97 @@
-"""Connections of the platform's server: what they have is sent at once."""
+"""Answers in Vercel's runtime: in one piece and at once, over whatever its server hands on."""
 
 import subprocess
 import sys
 
 PROGRAM = """
-import socket, sys, types
-from lib.web.promptness import answer_at_once
-
-def prompt(one):
-    return bool(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-
-def connection(listener):
-    return socket.create_connection(listener.getsockname()), listener.accept()[0]
+import asyncio, socket, sys, types
+from lib.web import answer, endpoint, public
 
 if len(sys.argv) > 1:
     sys.modules["vercel_runtime"] = types.ModuleType("vercel_runtime")
-listener, other = socket.socket(), socket.socket()
-for one in (listener, other):
-    one.bind(("127.0.0.1", 0))
-listener.listen()
-before = connection(listener)
-answer_at_once()
-after = connection(listener)
-print(prompt(before[1]), prompt(after[1]), prompt(before[0]), prompt(other))
+
+async def show(ask):
+    return {"shown": True}
+
+app = endpoint(guard=public, GET=show)
+SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+
+class Request:
+    '''As the server of the runtime has one.'''
+
+    def __init__(self, transport):
+        self.transport = transport
+
+    async def receive(self):
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(self, message):
+        self.transport.write(b"head;" if message["type"] == "http.response.start" else message["body"])
+
+class Counts(asyncio.Protocol):
+    def connection_made(self, transport):
+        made.append(transport)
+
+made, writes = [], []
+
+async def main():
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = await asyncio.get_running_loop().create_server(Counts, sock=listener)
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    transport = made[0]
+    write = transport.write
+    transport.write = lambda data: (writes.append(data), write(data))[1]
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    for _ in range(2):
+        request = Request(transport)
+        await app(SCOPE, request.receive, request.send)
+        await asyncio.sleep(0)
+    request.transport.close()
+    read = await reader.read()
+    print(len(writes), read.count(b"head;"), read.count(b"shown"), made[0].is_closing(), prompt)
+    writer.close()
+    server.close()
+
+prompt = None
+_close = asyncio.selector_events._SelectorTransport.close
+
+def close(self):
+    global prompt
+    prompt = bool(self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)) if prompt is None else prompt
+    _close(self)
+
+asyncio.selector_events._SelectorTransport.close = close
+asyncio.run(main())
+
+async def elsewhere():
+    sent = []
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+    async def send(message):
+        sent.append(message["type"])
+    await app(SCOPE, receive, send)
+    print(*sent)
+
+asyncio.run(elsewhere())
 """
 
 
-def answered(*arguments: str) -> list[str]:
-    """Of a connection made before, of one made after, of the other side's, of a socket that serves nobody."""
+def told(*arguments: str) -> list[str]:
+    """Writes, heads and bodies of two answers, whether the connection ended and was prompt; then one elsewhere."""
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    return done.stdout.splitlines()
 
 
-def test_in_the_platforms_runtime_every_connection_is_prompt() -> None:
-    """What serves sends at once, whenever it was made; nothing else of the process is touched."""
-    assert answered("in Vercel's runtime") == ["True", "True", "False", "False"]
+SENT = "http.response.start http.response.body"
+
+
+def test_in_the_platforms_runtime_an_answer_is_one_piece_and_waits_for_nothing() -> None:
+    """Head and body leave together, in turn, all of it before the connection ends; any other server is left alone."""
+    assert told("in Vercel's runtime") == ["2 2 2 True True", SENT]
 
 
 def test_elsewhere_the_server_sees_to_it() -> None:
-    """A process that the platform did not start keeps its sockets as they are."""
-    assert answered() == ["False"] * 4
+    """A process that the platform did not start keeps its connections as they are."""
+    assert told() == ["4 2 2 True False", SENT]
