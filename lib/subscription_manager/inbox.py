@@ -63,11 +63,14 @@ class Inbox:
             Unavailable: they were not stored, or nobody knows; the sender must send again.
         """
         loop = asyncio.get_running_loop()
-        delivery = _Delivery(events, loop.create_future())
-        self._waiting.append(delivery)
+        answer: asyncio.Future[list[str]] = loop.create_future()
+        self._waiting.append(_Delivery(events, answer))
         if self._look is None or len(self._waiting) == MANY:
             self._look_at(loop, 0.0)  # whoever comes in the same moment goes along
-        return await delivery.answer
+        try:
+            return await answer
+        finally:
+            del answer  # an error knows where it was raised: it would hold what holds it, and the body with it
 
     def _look_at(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         if self._look is not None:
@@ -85,9 +88,7 @@ class Inbox:
             if wait > 0:
                 self._look_at(loop, wait)
                 return
-        task = loop.create_task(self._keep(self._next(loop)))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way.add(loop.create_task(self._keep(self._next(loop))))
         self._start()
 
     def _apart(self) -> float:
@@ -103,34 +104,43 @@ class Inbox:
     async def _keep(self, group: list[_Delivery]) -> None:
         """Store a group, and then those who wait."""
         loop = asyncio.get_running_loop()
-        while group:
-            began = loop.time()
-            try:
-                outcomes = await self._outcomes(group)
-            except BaseException:  # this process ends
-                for delivery in group:
-                    delivery.answer.cancel()
-                raise
-            self._way.took(loop.time() - began, len(group), loop.time())
-            # Who was stored is told while the next statement is under way already.
-            loop.call_soon(_tell, group, outcomes)
-            group = self._next(loop)
+        try:
+            while group:
+                began = loop.time()
+                outcomes = await self._outcomes([delivery.events for delivery in group])
+                self._way.took(loop.time() - began, len(group), loop.time())
+                # Who was stored is told while the next statement is under way already.
+                loop.call_soon(_tell, group, outcomes)
+                group = self._next(loop)
+        finally:  # of a group that is left, nobody knows: it was cut off
+            for delivery in group:
+                delivery.answer.cancel()
+            # At once: a look that comes before a callback would does not take this one for one under way.
+            self._under_way.discard(_own_task())
+            if self._waiting:
+                self._look_at(loop, 0.0)
 
-    async def _outcomes(self, group: Sequence[_Delivery]) -> list[list[str] | Exception]:
+    async def _outcomes(self, group: Sequence[Sequence[ReceivedEvent]]) -> list[list[str] | Exception]:
         """What is to be told to each. A new id is told to the first who brought it, as if they came in turn."""
         try:
-            new = set(await self._store([event for delivery in group for event in delivery.events]))
+            new = set(await self._store([event for events in group for event in events]))
         except Exception as error:  # noqa: BLE001 - told to whoever waits
             if len(group) == 1 or isinstance(error, BridgeError):
                 return [error] * len(group)
             # What the database minds about one is not for its neighbours to pay.
-            return [outcome for delivery in group for outcome in await self._outcomes([delivery])]
+            return [outcome for events in group for outcome in await self._outcomes([events])]
         outcomes: list[list[str] | Exception] = []
-        for delivery in group:
-            mine = [event.event_id for event in delivery.events if event.event_id in new]
+        for events in group:
+            mine = [event.event_id for event in events if event.event_id in new]
             new.difference_update(mine)
             outcomes.append(mine)
         return outcomes
+
+
+def _own_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def _tell(group: Sequence[_Delivery], outcomes: Sequence[list[str] | Exception]) -> None:

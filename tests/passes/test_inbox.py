@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -213,6 +215,63 @@ async def test_a_sender_that_leaves_takes_nobody_along() -> None:
     store.go_on.set()
     assert await stays == ["evt_stays"]
     assert store.kept == {"evt_gone", "evt_stays"}
+
+
+async def test_a_statement_that_is_cut_off_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group whose statement is cancelled nobody is told 200, and who waits behind it is stored all the same."""
+    monkeypatch.setattr(inbox_module, "APART", 3600.0)
+    store = Store()
+    inbox = Inbox(store)
+    first = asyncio.create_task(inbox.accept([event("first")]))
+    await store.asked.wait()
+    later = asyncio.create_task(inbox.accept([event("later")]))
+    await asyncio.sleep(0)
+    (under_way,) = inbox._under_way
+    under_way.cancel()
+    store.go_on.set()
+    assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], asyncio.CancelledError)
+    assert await asyncio.wait_for(later, 5) == ["evt_later"]
+
+
+async def test_a_look_right_after_statements_finds_none_of_them_under_way() -> None:
+    """Who comes as the last of all statements ends is not left to one that has ended: no other one would begin.
+
+    An event loop may run its timers before it tells that a task has ended, as uvloop does.
+    """
+    store = Store()
+    inbox = Inbox(store)
+    first = []
+    for number in range(AT_ONCE):
+        first.append(asyncio.create_task(inbox.accept([event(f"first{number}")])))
+        await store.asked.wait()
+        store.asked.clear()
+    tasks = list(inbox._under_way)
+    store.go_on.set()
+    for _ in range(10):  # turns, until they have ended
+        if not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+    assert all(task.done() for task in tasks)
+    assert inbox._under_way == set()
+    await asyncio.gather(*first)
+
+
+async def test_a_delivery_that_fails_is_forgotten_at_once() -> None:
+    """While the database is away no body stays in memory until Python looks for garbage, which it seldom does."""
+    store = Store(minds="evt_a", error=DatabaseUnavailable("it is away"))
+    store.go_on.set()
+    inbox = Inbox(store)
+    body = "x" * 10_000
+    before = sys.getrefcount(body)
+    gc.disable()
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await inbox.accept([ReceivedEvent("evt_a", "invoice.paid", body, "accepted")])
+        store._error = None
+        for _ in range(3):  # whoever told it has ended, too
+            await asyncio.sleep(0)
+        assert sys.getrefcount(body) == before
+    finally:
+        gc.enable()
 
 
 async def test_fifty_deliveries_at_once_are_stored_and_due_each(world: World) -> None:
