@@ -7,6 +7,7 @@ deployments that start at once wait for one another, file by file.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Set
 from pathlib import Path
@@ -15,7 +16,7 @@ import psycopg
 from msgspec import Struct
 
 from lib.database.connection import Connection, Database, Reading
-from lib.errors import BridgeError, DatabaseUnfit
+from lib.errors import BridgeError, DatabaseUnavailable, DatabaseUnfit
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "scripts" / "migrations"
 
@@ -23,6 +24,16 @@ OWN_DATABASE = "give this bridge a database of its own (CREATE DATABASE ...) and
 
 _LOCK = 0x5B1D6E01
 """Arbitrary, but ours: the advisory lock of migrations."""
+
+HELD = 3.0
+"""Seconds for one lock that somebody else holds, such as a backup or a person's open transaction. Whoever comes behind
+a migration that waits has to wait with it, and a delivery's sender has not much longer than that."""
+
+TRIES = 3
+"""How often a migration is begun that met such a lock."""
+
+APART = 2.0
+"""Seconds between two of them, in which all others go on."""
 
 _BOOK = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -133,25 +144,43 @@ async def migrate(db: Database) -> list[Migration]:
 
     Raises:
         DatabaseUnfit: that file can't be applied to this database; nothing of it was.
+        DatabaseUnavailable: somebody holds a table that it changes; nothing of it was done.
     """
     known = await _known(db)
-    applied = []
-    for migration in migrations():
-        if migration.version in known:
-            continue
-        async with db.transaction() as connection:
-            try:
-                if await _apply(connection, migration):
-                    applied.append(migration)
-            except psycopg.OperationalError:
+    missing = [migration for migration in migrations() if migration.version not in known]
+    return [migration for migration in missing if await _apply_between(db, migration)]
+
+
+async def _apply_between(db: Database, migration: Migration) -> bool:
+    """Apply one when nobody holds a table that it changes; whether it was this call that did it."""
+    for left in reversed(range(TRIES)):
+        try:
+            async with db.transaction() as connection:
+                return await _apply(connection, migration)
+        except DatabaseUnavailable as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                 raise
-            except psycopg.Error as error:
-                raise DatabaseUnfit(f"migration {migration} could not be applied: {_told(error)}") from error
-    return applied
+            if not left:
+                raise DatabaseUnavailable(
+                    f"migration {migration} waits for a table that somebody holds, a backup or an open transaction;"
+                    " nothing of it was done: end that, or try again when it has ended"
+                ) from error
+        await asyncio.sleep(APART)
+    raise AssertionError("unreachable")
 
 
 async def _apply(connection: Connection, migration: Migration) -> bool:
+    try:
+        return await _apply_here(connection, migration)
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise DatabaseUnfit(f"migration {migration} could not be applied: {_told(error)}") from error
+
+
+async def _apply_here(connection: Connection, migration: Migration) -> bool:
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    await connection.execute(f"SET LOCAL lock_timeout = {round(HELD * 1000)}")
     await connection.execute(_BOOK)
     known = await connection.execute("SELECT 1 FROM schema_migrations WHERE version = %s", (migration.version,))
     if await known.fetchone():

@@ -84,6 +84,43 @@ async def test_a_file_that_fails_leaves_nothing_of_itself(
     assert [m.version for m in await migrate(database)] == [2, 3]
 
 
+async def test_a_migration_that_waits_holds_up_nobody_for_long(
+    database: Database, folder: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a backup reads one table, whoever works on those that a migration has already goes on in between.
+
+    The migration is tried again, then told as what can be done; it leaves nothing behind and is applied afterwards.
+    """
+    monkeypatch.setattr(module, "HELD", 0.2)
+    monkeypatch.setattr(module, "APART", 0.01)
+    (folder / "0001_two.sql").write_text("CREATE TABLE busy (a integer); CREATE TABLE read_out (a integer);")
+    await migrate(database)
+    (folder / "0002_more.sql").write_text("ALTER TABLE busy ADD b integer; ALTER TABLE read_out ADD b integer;")
+    with psycopg.connect(empty_database_url) as backup, psycopg.connect(empty_database_url, autocommit=True) as at_work:
+        backup.execute("SELECT * FROM read_out")
+        at_work.execute("SET statement_timeout = '10s'")
+        under_way = asyncio.create_task(migrate(database))
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(at_work.execute, "INSERT INTO busy (a) VALUES (1)")
+        with pytest.raises(DatabaseUnavailable, match="0002_more waits for a table that somebody holds"):
+            await asyncio.wait_for(under_way, 20)
+        assert await schema_version(database) == 1
+        backup.rollback()
+    assert [m.version for m in await migrate(database)] == [2]
+
+
+async def test_those_who_wait_for_another_one_that_migrates_wait_as_long_as_it_takes(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, empty_database_url: str
+) -> None:
+    """A long migration of one deployment is no reason for another one to fail."""
+    monkeypatch.setattr(module, "HELD", 0.05)
+    (folder / "0001_long.sql").write_text("CREATE TABLE one (a integer); SELECT pg_sleep(0.5);")
+    other = Database(Secret(empty_database_url))
+    found = await asyncio.gather(migrate(database), migrate(other))
+    assert sorted(len(applied) for applied in found) == [0, 1]
+    await other.close()
+
+
 @pytest.mark.parametrize(
     "names",
     [
