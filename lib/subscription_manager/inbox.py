@@ -98,7 +98,8 @@ class Inbox:
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> list[_Delivery]:
         group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-        self._began = loop.time()
+        if group:
+            self._began = loop.time()
         return group
 
     async def _keep(self, group: list[_Delivery]) -> None:
@@ -109,14 +110,16 @@ class Inbox:
                 began = loop.time()
                 outcomes = await self._outcomes([delivery.events for delivery in group])
                 self._way.took(loop.time() - began, len(group), loop.time())
-                # Who was stored is told while the next statement is under way already.
-                loop.call_soon(_tell, group, outcomes)
+                _tell(group, outcomes)  # in the loop's next turn; before that the next statement is on its way
                 group = self._next(loop)
         finally:  # of a group that is left, nobody knows: it was cut off
             for delivery in group:
                 delivery.answer.cancel()
             # At once: a look that comes before a callback would does not take this one for one under way.
             self._under_way.discard(_own_task())
+            if self._look is not None:
+                self._look.cancel()  # whom it was for has gone along; whoever comes next is looked at at once
+                self._look = None
             if self._waiting:
                 self._look_at(loop, 0.0)
 

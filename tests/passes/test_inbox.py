@@ -119,6 +119,19 @@ async def test_a_near_database_has_one_statement_at_a_time(monkeypatch: pytest.M
     assert [len(group) for group in store.groups] == [1, 2 * MANY]
 
 
+async def test_who_comes_when_all_are_stored_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That others waited a moment ago delays nobody who comes to an inbox with nothing under way."""
+    monkeypatch.setattr(inbox_module, "STUCK", 3600.0)
+    store, inbox = await _near()
+    first = asyncio.create_task(inbox.accept([event("first")]))
+    await store.asked.wait()
+    second = asyncio.create_task(inbox.accept([event("second")]))
+    await asyncio.sleep(3 * inbox_module.APART)
+    store.go_on.set()
+    await asyncio.gather(first, second)
+    assert await asyncio.wait_for(inbox.accept([event("third")]), 5) == ["evt_third"]
+
+
 async def test_a_near_database_that_is_stuck_is_not_waited_for() -> None:
     """A statement that has met a lock keeps nobody waiting for as long as the lock lasts."""
     store, inbox = await _near()
