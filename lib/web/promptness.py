@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from contextlib import suppress
 from typing import Any, cast
 
 from lib.web.request import Receive
@@ -39,7 +40,8 @@ class Gathering:
     def _send(self) -> None:
         parts, self._parts = self._parts, []
         if parts:
-            self._transport.write(b"".join(parts))
+            with suppress(RuntimeError):  # uvloop's word for a connection that has ended
+                self._transport.write(b"".join(parts))
 
 
 def answer_at_once(receive: Receive) -> None:

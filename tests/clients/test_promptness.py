@@ -1,7 +1,15 @@
 """Answers in Vercel's runtime: in one piece and at once, over whatever its server hands on."""
 
+import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import uvloop
+
+from lib.web.promptness import Gathering
 
 PROGRAM = """
 import asyncio, socket, sys, types
@@ -95,3 +103,38 @@ def test_in_the_platforms_runtime_an_answer_is_one_piece_and_waits_for_nothing()
 def test_elsewhere_the_server_sees_to_it() -> None:
     """A process that the platform did not start keeps its connections as they are."""
     assert told() == ["4 2 2 True False", SENT]
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_answer_to_whoever_has_gone_is_no_error(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """A connection that is reset just as its answer is written: nothing is logged, and the end of it raises nothing."""
+    complaints: list[dict[str, Any]] = []
+
+    async def answer_late() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        made: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
+
+        class Keeps(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.put_nowait(cast(asyncio.Transport, transport))
+
+        server = await loop.create_server(Keeps, "127.0.0.1", 0)
+        for ends in (False, True):
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            transport = await made.get()
+            gathering = Gathering(transport, loop)
+            transport.abort()
+            gathering.write(b"late")
+            if not ends:
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            gathering.write(b"later")
+            gathering.close()
+            writer.close()
+        server.close()
+        await asyncio.sleep(0.01)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(answer_late())
+    assert complaints == []
