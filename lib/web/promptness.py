@@ -58,5 +58,6 @@ def answer_at_once(receive: Receive) -> None:
     if not isinstance(transport, asyncio.Transport):
         return
     if (connection := transport.get_extra_info("socket")) is not None:
-        cast(socket.socket, connection).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # it has ended already; what was asked for is done all the same
+            cast(socket.socket, connection).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     request.transport = Gathering(transport, asyncio.get_running_loop())

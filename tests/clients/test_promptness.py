@@ -3,13 +3,15 @@
 import asyncio
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 import uvloop
 
-from lib.web.promptness import Gathering
+from lib.web.promptness import Gathering, answer_at_once
+from lib.web.request import Message
 
 PROGRAM = """
 import asyncio, socket, sys, types
@@ -138,3 +140,38 @@ def test_an_answer_to_whoever_has_gone_is_no_error(new_loop: Callable[[], asynci
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(answer_late())
     assert complaints == []
+
+
+class _Asked:
+    """A request as the platform's server has one."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+
+    async def receive(self) -> Message:
+        """Its body."""
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def test_a_request_whose_sender_has_gone_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection ended before its request began: nothing is raised on the way to what was asked for."""
+    monkeypatch.setitem(sys.modules, "vercel_runtime", types.ModuleType("vercel_runtime"))
+    made: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
+
+    class Keeps(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.put_nowait(cast(asyncio.Transport, transport))
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Keeps, "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    asked = _Asked(await made.get())
+    asked.transport.abort()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    answer_at_once(asked.receive)
+    assert isinstance(asked.transport, Gathering)
+    asked.transport.write(b"late")
+    await asyncio.sleep(0)
+    writer.close()
+    server.close()
