@@ -10,7 +10,7 @@ import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lib import environment, log, runtime_cache
+from lib import environment, loaded, log, runtime_cache
 from lib.config import Settings
 from lib.database import Database
 from lib.database.prompt import PromptDatabase
@@ -56,6 +56,7 @@ class Bridge(SubscriptionManager):
     """Everything this product does, over settings. Belongs to one event loop."""
 
     def __init__(self, settings: Settings) -> None:
+        loaded()
         # Only acknowledgements use it: one short statement each, whatever the passes are waiting for.
         inbox = PromptDatabase(settings.database_url, size=AT_ONCE)
         self._clients = Clients(settings)

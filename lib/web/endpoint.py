@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from lib import environment
+from lib import environment, loaded
 from lib.config import KeyScope
 from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
 from lib.log import bound, configure, get_logger
@@ -93,6 +93,7 @@ def endpoint(
     Args:
         dress: how an answer looks in the end: a page in place of a problem document, headers for other sites' scripts.
     """
+    loaded()  # a function's file ends with this
     table = {method: verb if isinstance(verb, Verb) else Verb(verb) for method, verb in verbs.items()}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -269,7 +269,7 @@ async def test_a_look_right_after_statements_finds_none_of_them_under_way() -> N
 
 
 async def test_a_delivery_that_fails_is_forgotten_at_once() -> None:
-    """While the database is away no body stays in memory until Python looks for garbage, which it seldom does."""
+    """While the database is away no body stays in memory until Python looks for garbage."""
     store = Store(minds="evt_a", error=DatabaseUnavailable("it is away"))
     store.go_on.set()
     inbox = Inbox(store)
