@@ -107,9 +107,7 @@ class Inbox:
         loop = asyncio.get_running_loop()
         try:
             while group:
-                began = loop.time()
                 outcomes = await self._outcomes([delivery.events for delivery in group])
-                self._way.took(loop.time() - began, len(group), loop.time())
                 _tell(group, outcomes)  # in the loop's next turn; before that the next statement is on its way
                 group = self._next(loop)
         finally:  # of a group that is left, nobody knows: it was cut off
@@ -125,6 +123,8 @@ class Inbox:
 
     async def _outcomes(self, group: Sequence[Sequence[ReceivedEvent]]) -> list[list[str] | Exception]:
         """What is to be told to each. A new id is told to the first who brought it, as if they came in turn."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             new = set(await self._store([event for events in group for event in events]))
         except Exception as error:  # noqa: BLE001 - told to whoever waits
@@ -132,6 +132,7 @@ class Inbox:
                 return [error] * len(group)
             # What the database minds about one is not for its neighbours to pay.
             return [outcome for events in group for outcome in await self._outcomes([events])]
+        self._way.took(loop.time() - began, len(group), loop.time())
         outcomes: list[list[str] | Exception] = []
         for events in group:
             mine = [event.event_id for event in events if event.event_id in new]
@@ -175,7 +176,7 @@ class _Way:
         return min(self._shortest, self._before)
 
     def took(self, seconds: float, events: int, now: float) -> None:
-        """A statement took so long."""
+        """A statement took so long that stored so many."""
         if now - self._since > self.LATE:
             self._before, self._shortest, self._since = self._shortest, math.inf, now
         self._shortest = min(self._shortest, seconds - self.EVENT * events)

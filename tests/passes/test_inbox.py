@@ -72,7 +72,11 @@ async def test_who_comes_meanwhile_goes_with_the_next_statement() -> None:
 async def test_a_slow_database_is_not_waited_for() -> None:
     """While a statement waits for a database that takes long, who comes later is sent there as well."""
     store = Store()
-    inbox = Inbox(store)
+    await _nobody_waits(store, Inbox(store))
+
+
+async def _nobody_waits(store: Store, inbox: Inbox) -> None:
+    """Who comes while a statement is under way goes out before that has ended."""
     first = asyncio.create_task(inbox.accept([event("first")]))
     await store.asked.wait()
     store.asked.clear()
@@ -134,15 +138,21 @@ async def test_who_comes_when_all_are_stored_waits_for_nobody(monkeypatch: pytes
 
 async def test_a_near_database_that_is_stuck_is_not_waited_for() -> None:
     """A statement that has met a lock keeps nobody waiting for as long as the lock lasts."""
-    store, inbox = await _near()
-    first = asyncio.create_task(inbox.accept([event("first")]))
-    await store.asked.wait()
-    store.asked.clear()
-    later = asyncio.create_task(inbox.accept([event("later")]))
-    await store.asked.wait()
-    assert store.groups == [["evt_first"], ["evt_later"]]
+    await _nobody_waits(*await _near())
+
+
+async def test_a_database_that_refuses_at_once_is_not_a_near_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a statement took that stored nothing tells nothing about the way."""
+    monkeypatch.setattr(inbox_module, "STUCK", 3600.0)
+    store = Store(minds="evt_away", error=DatabaseUnavailable("it is away"))
+    inbox = Inbox(store)
     store.go_on.set()
-    assert (await first, await later) == (["evt_first"], ["evt_later"])
+    with pytest.raises(DatabaseUnavailable):
+        await inbox.accept([event("away")])
+    store.go_on.clear()
+    store.asked.clear()
+    store.groups.clear()
+    await asyncio.wait_for(_nobody_waits(store, inbox), 5)
 
 
 async def _near() -> tuple[Store, Inbox]:
