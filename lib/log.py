@@ -139,7 +139,6 @@ def configure(level: str = "info", *, stream: TextIO | None = None, report: Repo
         cache_logger_on_first_use=False,
     )
     _logger.take(structlog.get_logger().bind())
-    _logger.debugs = level == "debug"
     pool = logging.getLogger("psycopg.pool")  # tells of connections that were lost
     pool.handlers, pool.propagate = [_Relay(logging.WARNING)], False
 
@@ -149,8 +148,6 @@ class _Logger:
 
     def __init__(self) -> None:
         self._configured: Any = structlog.get_logger()
-        self.debugs = False
-        """Whether lines for debugging are written: what goes into one need not be worked out for nothing."""
 
     def take(self, configured: Any) -> Any:
         """Log by another one; the one before."""

@@ -6,9 +6,10 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from logging import DEBUG
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from lib import environment, loaded
 from lib.config import KeyScope
@@ -108,7 +109,7 @@ def endpoint(
             if dress is not None:
                 response = dress(request, response)
             _finish(response, request_id)
-            if log.debugs:
+            if log.is_enabled_for(DEBUG):  # else nothing of it need be worked out
                 log.debug("answered", status=response.status_code, ms=round((time.monotonic() - began) * 1000, 1))
             await response(scope, receive, send)
 
@@ -153,8 +154,7 @@ async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> 
             allowed = ", ".join(sorted(verbs))
             return problem(405, "method_not_allowed", f"this route takes {allowed}", headers={"Allow": allowed})
         scope = guard.scope(actor, environment.current) if actor else KeyScope.ALL
-        alone = scope is KeyScope.ALL and verb.body is None and verb.query is None
-        given = None if alone else await _within(request, verb, actor or "", scope)
+        given = await _within(request, verb, actor or "", scope)
         found = await verb.handler(Ask(request, actor or "", given, scope))
         return found if isinstance(found, Response) else _response(found)
     except Exception as error:  # noqa: BLE001 - told to the caller, and logged where it was not foreseen
@@ -183,7 +183,7 @@ async def _within(request: Request, verb: Verb, name: str, scope: KeyScope) -> A
 async def _given(request: Request, verb: Verb) -> Any:
     if verb.body is None and verb.query is None:
         return None
-    from lib.web import typed  # msgspec is not on the bill of a webhook
+    from lib.web import typed  # not on the bill of a webhook
 
     if verb.body is not None:
         body = await read_body(request, verb.limit)
@@ -192,11 +192,9 @@ async def _given(request: Request, verb: Verb) -> Any:
 
 
 def _response(found: Any) -> Response:
-    import msgspec
-
     given = found if isinstance(found, Answer) else Answer(found)
     # msgspec writes a time in its own zone, which is that of the database's session.
-    plain = msgspec.to_builtins(given.body, builtin_types=(datetime,))
+    plain = to_builtins(given.body, builtin_types=(datetime,))
     return answer(plain, given.status, background=given.background)
 
 
