@@ -1,7 +1,7 @@
 /** The page: the door, the frame and the screen that the address names. It holds no data; all of it comes by the API. */
 
 import { listen } from "/app/keyboard.js";
-import { html, render, useEffect, useErrorBoundary, useRef, useState } from "/app/markup.js";
+import { html, render, useErrorBoundary, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { useData } from "/app/parts/data.js";
 import { Frame } from "/app/parts/frame.js";
 import { Help } from "/app/parts/help.js";
@@ -35,7 +35,7 @@ function Inside() {
   const dashboard = useData("/api/admin/dashboard");
   const [help, setHelp] = useState(false);
   const view = params.view ?? "overview";
-  useEffect(() => listen({ help: () => setHelp(true) }), []);
+  useLayoutEffect(() => listen({ help: () => setHelp(true) }), []);
   useFocusOnContent(view, params.id);
   const Screen = { ...SCREENS, ...UNLISTED }[view];
   return html`
@@ -57,7 +57,7 @@ function Safely({ screen: Screen, params, dashboard }) {
 /** On another screen the title follows, and the focus goes to its content, as it would on another page. */
 function useFocusOnContent(view, id) {
   const first = useRef(true);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = texts.title(id && view === "customer" ? id : (texts.screens[view] ?? texts.frame.unknown));
     if (!first.current) {
       document.getElementById("content").focus({ preventScroll: true });

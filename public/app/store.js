@@ -1,6 +1,6 @@
 /** A value that several parts show: whoever uses it is drawn again when it changes. */
 
-import { useEffect, useState } from "/app/markup.js";
+import { useLayoutEffect, useState } from "/app/markup.js";
 
 /**
  * @template T
@@ -26,6 +26,6 @@ export function store(value) {
 /** The value of a store, now and whenever it changes. */
 export function useStore(of) {
   const [, draw] = useState(0);
-  useEffect(() => of.subscribe(() => draw((count) => count + 1)), [of]);
+  useLayoutEffect(() => of.subscribe(() => draw((count) => count + 1)), [of]);
   return of.get();
 }

@@ -153,6 +153,31 @@ def test_esc_closes_and_the_focus_goes_back(desk: Desk, world: World) -> None:
     assert world.sql("SELECT id FROM actions WHERE kind = 'hold' AND customer_id = %s", ivy.customer) == []
 
 
+def test_what_is_typed_next_goes_into_the_dialog(desk: Desk, world: World) -> None:
+    """A dialog is open, with its field focused, before the browser can hand on another key, and gone as soon; no later
+    step of the page takes the focus from whoever types on.
+    """
+    ida = world.buy("Ida Example")
+    desk.come_in()
+    desk.see_customer(ida)
+    hold = desk.page.locator("main").get_by_role("button", name="Hold", exact=True)
+    hold.focus()
+    assert hold.evaluate(AT_ONCE % "one.click()") == [True, "INPUT"]
+    cross = desk.dialog.get_by_role("button", name="Close", exact=True)
+    assert cross.evaluate(AT_ONCE % "one.click()") == [False, "BUTTON"]
+    back = desk.page.get_by_role("navigation").get_by_role("link", name="Plans")
+    assert back.evaluate(AT_ONCE % "one.click()") == [False, "MAIN"]
+
+
+AT_ONCE = """
+async (one) => {
+  %s;
+  for (let turn = 0; turn < 10; turn += 1) await null; // microtasks: no other event comes before they are done
+  return [Boolean(document.querySelector("dialog")?.open), document.activeElement.tagName];
+}
+"""
+
+
 def test_an_act_is_asked_once_and_can_not_be_left_before_its_answer(desk: Desk, world: World) -> None:
     """Two clicks are one act; Esc, twice as well, leaves it open until the answer is there, and what is read anew
     meanwhile does not take it away.

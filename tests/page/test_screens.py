@@ -94,3 +94,22 @@ def test_a_link_leads_back_to_the_same_filters(desk: Desk, names: dict[str, str]
     desk.page.go_back()
     desk.at_rest()
     assert desk.page.locator("main tbody tr").count() == shown
+
+
+def test_what_is_typed_into_a_filter_is_kept_whole(desk: Desk) -> None:
+    """Whoever pauses within a name and goes on loses no blank, and one filter set while another is being typed loses
+    neither; a filter that is cleared from elsewhere is empty.
+    """
+    desk.come_in()
+    desk.see("customers")
+    name = desk.page.locator("#filter-name")
+    name.press_sequentially("bo ")
+    desk.page.wait_for_url(re.compile("name=bo"))
+    expect(name).to_have_value("bo ")
+    name.press_sequentially("exam")
+    desk.page.locator("#filter-state").select_option("live")
+    desk.page.wait_for_url(re.compile(r"(?=.*name=bo\+exam)(?=.*state=live)"))
+    expect(name).to_have_value("bo exam")
+    desk.page.get_by_role("link", name="Clear all").click()
+    expect(name).to_have_value("")
+    assert "name=" not in desk.page.url

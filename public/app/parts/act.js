@@ -3,7 +3,7 @@
  * step only when the answer or the ledger has said so.
  */
 
-import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { complete, Fields, initial } from "/app/parts/fields.js";
 import { announce } from "/app/parts/live.js";
@@ -34,7 +34,7 @@ function ActDialog({ label, title = label, says, what, tone, fields = [], send, 
   const [values, setValues] = useState(() => initial(fields));
   const [run, setRun] = useState(null);
   const life = useRef(null);
-  useEffect(() => () => life.current?.abort(), []);
+  useLayoutEffect(() => () => life.current?.abort(), []);
   const begin = async (event) => {
     event.preventDefault();
     if (life.current) return; // asked for already

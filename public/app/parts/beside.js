@@ -1,6 +1,6 @@
 /** What was chosen from a list: beside it where there is room, below it on a phone, which then goes there. */
 
-import { html, useEffect, useRef } from "/app/markup.js";
+import { html, useLayoutEffect, useRef } from "/app/markup.js";
 import { Id } from "/app/parts/id.js";
 import { Json } from "/app/parts/json.js";
 import { Failure, Loading } from "/app/parts/notice.js";
@@ -15,7 +15,7 @@ const NARROW = matchMedia("(max-width: 1100px)"); // as in screens.css
  */
 export function Beside({ title, id, what, params, open, children }) {
   const here = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!NARROW.matches) return;
     here.current.focus({ preventScroll: true });
     here.current.scrollIntoView();

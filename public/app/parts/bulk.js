@@ -5,7 +5,7 @@
 
 import { ask, post } from "/app/api.js";
 import { count } from "/app/format.js";
-import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { complete, Fields, initial } from "/app/parts/fields.js";
 import { announce } from "/app/parts/live.js";
@@ -32,7 +32,7 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
   const [values, setValues] = useState(() => initial(fields));
   const [stage, setStage] = useState({ name: "form" });
   const life = useRef(new AbortController());
-  useEffect(() => () => life.current.abort(), []);
+  useLayoutEffect(() => () => life.current.abort(), []);
   const under = useRef(false);
   const during = async (name, work) => {
     if (under.current) return; // asked for already
@@ -56,7 +56,7 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
       done?.();
       return { name: "begun", begun, matches };
     });
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!fields.length) preview();
   }, []);
   const acting = stage.busy && stage.name === "shown"; // its answer is waited for
@@ -96,7 +96,7 @@ function Shown({ shown }) {
 function Progress({ begun, matches, done }) {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!begun.id) return undefined;
     const life = new AbortController();
     let timer;

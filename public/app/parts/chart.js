@@ -4,7 +4,7 @@
  */
 
 import { count } from "/app/format.js";
-import { html, useEffect, useRef } from "/app/markup.js";
+import { html, useLayoutEffect, useRef } from "/app/markup.js";
 import { times } from "/app/session.js";
 import { useStore } from "/app/store.js";
 import { texts } from "/app/texts.js";
@@ -20,7 +20,7 @@ const HEIGHT = 132; // px: small, beside its neighbours
 export function Bars({ title, hint, at, series, time }) {
   const box = useRef(null);
   const how = useStore(times);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!at.length) return undefined;
     const life = new AbortController();
     import("/vendor/uplot.js").then(({ default: uPlot }) => life.signal.aborted || show(uPlot, box.current, { at, series, how }, life.signal));

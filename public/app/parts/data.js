@@ -1,7 +1,7 @@
 /** Reading from the API: aborted when nobody wants it any more, and looked at again while somebody sees it. */
 
 import { ask } from "/app/api.js";
-import { useEffect, useRef, useState } from "/app/markup.js";
+import { useLayoutEffect, useRef, useState } from "/app/markup.js";
 
 const POLL = 15_000; // ms between two looks at what is on the screen
 const NOTHING = { data: null, problem: null, at: null };
@@ -19,7 +19,7 @@ export function useData(path, query = {}, { poll = true } = {}) {
   const asked = path && `${path} ${JSON.stringify(query)}`;
   const [found, setFound] = useState({ ...NOTHING, asked });
   const load = useRef(() => {});
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!path) return undefined;
     const watch = watching(
       (signal) => ask(path, { query, signal }),

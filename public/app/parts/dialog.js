@@ -1,6 +1,6 @@
 /** A modal `<dialog>`: Esc closes it, and the focus goes back to where it was. */
 
-import { html, useEffect, useRef } from "/app/markup.js";
+import { html, useLayoutEffect, useRef } from "/app/markup.js";
 import { texts } from "/app/texts.js";
 
 let number = 0;
@@ -13,7 +13,7 @@ export function Dialog({ title, onClose, children, wide, fixed, busy }) {
   const box = useRef(null);
   const id = useRef(`dialog-${++number}`);
   const over = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     const shown = box.current;
     shown.showModal();

@@ -20,7 +20,7 @@ export function Fields({ fields, values, set }) {
           ? html`<select id=${id} value=${values[field.name]} onChange=${(event) => set(field.name, event.target.value)}>
               ${Object.entries(field.options).map(([value, label]) => html`<option key=${value} value=${value} selected=${value === values[field.name]}>${label}</option>`)}
             </select>`
-          : html`<input id=${id} type=${field.type ?? "text"} value=${values[field.name]} placeholder=${field.hint} required=${field.required} autocomplete="off" spellcheck="false"
+          : html`<input id=${id} type=${field.type ?? "text"} value=${values[field.name]} placeholder=${field.hint} required=${field.required} autocomplete="off" spellcheck=${false}
               aria-invalid=${fault ? "true" : undefined} aria-describedby=${fault ? `${id}-fault` : undefined} onInput=${(event) => set(field.name, event.target.value)} />`}
         ${fault && html`<small id=${`${id}-fault`} class="fault">${fault}</small>`}
       </div>

@@ -1,6 +1,6 @@
 /** Filters, bound to the address: what is set there is what is shown, and a link carries it. */
 
-import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { go, href } from "/app/router.js";
 import { texts } from "/app/texts.js";
 
@@ -13,7 +13,9 @@ const PAUSE = 350; // ms after the last letter
  * @param {{fields: Field[], params: Record<string, string>, legend?: string}} props
  */
 export function Filters({ fields, params, legend }) {
-  const set = (name, value) => go({ ...params, [name]: value, sel: undefined }, { replace: !fields.find((field) => field.name === name).options });
+  const now = useRef(params);
+  now.current = params; // another one may have been set since this one was typed
+  const set = (name, value) => go({ ...now.current, [name]: value, sel: undefined }, { replace: !fields.find((field) => field.name === name).options });
   const active = activeOf(fields, params);
   return html`
     <form class="filters" role="search" aria-label=${legend ?? texts.filters.legend} onSubmit=${(event) => event.preventDefault()}>
@@ -59,13 +61,17 @@ function Choice({ id, any, options, value, set }) {
 function Text({ id, field, value, set }) {
   const [typed, setTyped] = useState(value);
   const timer = useRef(0);
-  useEffect(() => setTyped(value), [value]);
-  useEffect(() => () => clearTimeout(timer.current), []);
+  useLayoutEffect(() => {
+    if (typed.trim() === value) return; // what was typed here, perhaps with a blank at its end
+    clearTimeout(timer.current);
+    setTyped(value);
+  }, [value]);
+  useLayoutEffect(() => () => clearTimeout(timer.current), []);
   const type = (event) => {
     const text = event.target.value;
     setTyped(text);
     clearTimeout(timer.current);
     timer.current = setTimeout(() => set(text.trim()), PAUSE);
   };
-  return html`<input id=${id} type="text" value=${typed} placeholder=${field.hint} autocomplete="off" spellcheck="false" onInput=${type} />`;
+  return html`<input id=${id} type="text" value=${typed} placeholder=${field.hint} autocomplete="off" spellcheck=${false} onInput=${type} />`;
 }

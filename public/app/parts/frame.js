@@ -48,7 +48,7 @@ function Search() {
   return html`
     <form class="search" role="search" aria-label=${texts.frame.search} onSubmit=${find}>
       <${Icon} name="search" />
-      <input name="find" type="search" aria-label=${texts.frame.search} placeholder=${texts.frame.searchHint} autocomplete="off" spellcheck="false" />
+      <input name="find" type="search" aria-label=${texts.frame.search} placeholder=${texts.frame.searchHint} autocomplete="off" spellcheck=${false} />
       <kbd aria-hidden="true">/</kbd>
     </form>
   `;

@@ -30,7 +30,7 @@ export function KeyDialog() {
         <p>${texts.key.says}</p>
         <div class="field">
           <label for="admin-key">${texts.key.label}</label>
-          <input id="admin-key" type="password" name="key" value=${typed} required autofocus autocomplete="off" spellcheck="false" aria-invalid=${state.wrong ? "true" : undefined} aria-describedby="key-said" onInput=${(event) => setTyped(event.target.value)} />
+          <input id="admin-key" type="password" name="key" value=${typed} required autofocus autocomplete="off" spellcheck=${false} aria-invalid=${state.wrong ? "true" : undefined} aria-describedby="key-said" onInput=${(event) => setTyped(event.target.value)} />
         </div>
         <div id="key-said" role="alert">
           ${state.wrong && html`<p class="fault">${texts.key.wrong}</p>`}

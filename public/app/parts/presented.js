@@ -3,7 +3,7 @@
  * for the button that opened it, and takes it away from nobody.
  */
 
-import { html, useEffect } from "/app/markup.js";
+import { html, useLayoutEffect } from "/app/markup.js";
 import { store, useStore } from "/app/store.js";
 
 const presented = store(null);
@@ -17,7 +17,7 @@ export function present(component, props) {
 /** @param {{place: string}} props where one is: on another screen nobody looks at it any more */
 export function Presented({ place }) {
   const open = useStore(presented);
-  useEffect(() => () => presented.set(null), [place]);
+  useLayoutEffect(() => () => presented.set(null), [place]);
   if (!open) return null;
   const close = () => presented.get() === open && presented.set(null);
   return html`<${open.component} key=${open.number} ...${open.props} close=${close} />`;

@@ -1,14 +1,14 @@
 /** Tabs that are places of their own: each has an address. */
 
 import { count } from "/app/format.js";
-import { html, useEffect, useRef } from "/app/markup.js";
+import { html, useLayoutEffect, useRef } from "/app/markup.js";
 import { href } from "/app/router.js";
 
 /** @param {{label: string, tabs: {key: string, label: string, count?: number, params: object}[], current: string}} props */
 export function Tabs({ label, tabs, current }) {
   const row = useRef(null);
   const counted = tabs.some((tab) => tab.count !== undefined);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // On a phone not all of them have room: the one that is shown is not to be out of sight.
     const shown = row.current.querySelector("[aria-current]");
     if (!shown) return;

@@ -1,6 +1,6 @@
 /** Plans: what each price buys, what waits for a mapping, and what a change would do before it is made. */
 
-import { html, useEffect, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useState } from "/app/markup.js";
 import { useList } from "/app/parts/data.js";
 import { Download, List } from "/app/parts/list.js";
 import { Empty } from "/app/parts/notice.js";
@@ -27,7 +27,7 @@ export default function Plans({ params, go }) {
     close();
     list.reload();
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (all && params.price) open(changeOf(params.price, all, list.rows));
   }, [Boolean(all), params.price]);
   return html`

@@ -2,7 +2,7 @@
 
 import { ask } from "/app/api.js";
 import * as format from "/app/format.js";
-import { html, useEffect, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useState } from "/app/markup.js";
 import { Json } from "/app/parts/json.js";
 import { Empty, Failure } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
@@ -21,7 +21,7 @@ export function Timeline({ customer, params, reload }) {
   const how = useStore(times);
   const [further, setFurther] = useState({ entries: [], cursor: null, problem: null });
   const first = customer.timeline;
-  useEffect(() => setFurther({ entries: [], cursor: null, problem: null }), [customer.customerId, params.planned]);
+  useLayoutEffect(() => setFurther({ entries: [], cursor: null, problem: null }), [customer.customerId, params.planned]);
   const cursor = further.entries.length ? further.cursor : first.nextCursor;
   const more = async () => {
     try {

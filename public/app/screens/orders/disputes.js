@@ -2,7 +2,7 @@
 
 import { text } from "/app/api.js";
 import { day, time } from "/app/format.js";
-import { html, useEffect, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useState } from "/app/markup.js";
 import { shown } from "/app/screens/orders/amounts.js";
 import { JsonBeside } from "/app/parts/beside.js";
 import { useList } from "/app/parts/data.js";
@@ -125,7 +125,7 @@ function Pack({ dispute, close }) {
       (problem) => signal?.aborted || setFound({ problem }),
     );
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const life = new AbortController();
     read(life.signal);
     return () => life.abort();

@@ -1,7 +1,7 @@
 /** A mapping as it could be: drafted, then shown with all that it does, then applied exactly as it was shown. */
 
 import { ask } from "/app/api.js";
-import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { Failure } from "/app/parts/notice.js";
 import { announce } from "/app/parts/live.js";
@@ -48,7 +48,7 @@ export function Change({ change, choices, close, done }) {
   const removed = change.remove;
   const life = useRef(null);
   const under = useRef(false); // at once, where `busy` is drawn a moment later
-  useEffect(() => () => life.current?.abort(), []);
+  useLayoutEffect(() => () => life.current?.abort(), []);
   const price = removed ? removed.billingPlanId : draft.billingPlanId;
 
   const send = (more, signal) => (removed
@@ -144,7 +144,7 @@ function Fields({ draft, change, choices, fixed, faults }) {
             ${Object.entries(say.draft.providers).map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}
           </select>
         </label>
-        <label class="field"><span>${say.draft.price}</span> <input ...${typed("billingPlanId")} required autocomplete="off" spellcheck="false" />
+        <label class="field"><span>${say.draft.price}</span> <input ...${typed("billingPlanId")} required autocomplete="off" spellcheck=${false} />
           <small class="soft">${say.draft.priceHelp}</small> ${fault("billingPlanId")}
         </label>`}
       <label class="field"><span>${say.draft.kind}</span>
@@ -167,7 +167,7 @@ function Fields({ draft, change, choices, fixed, faults }) {
         <label class="field"><span>${say.draft.graceDays}</span> <input ...${typed("graceDays")} inputmode="numeric" />
           <small class="soft">${say.draft.graceHelp}</small> ${fault("graceDays")}
         </label>
-        <label class="field"><span>${say.draft.serverGroupId}</span> <input ...${typed("serverGroupId")} autocomplete="off" spellcheck="false" />
+        <label class="field"><span>${say.draft.serverGroupId}</span> <input ...${typed("serverGroupId")} autocomplete="off" spellcheck=${false} />
           <small class="soft">${say.draft.serverGroupHelp}</small> ${fault("serverGroupId")}
         </label>
         <label class="check"><input type="checkbox" checked=${draft.createWebsite} onChange=${(event) => change({ createWebsite: event.target.checked })} /> ${say.draft.createWebsite}</label>`}

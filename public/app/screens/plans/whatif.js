@@ -2,7 +2,7 @@
 
 import { post } from "/app/api.js";
 import { href } from "/app/router.js";
-import { html, useEffect, useRef, useState } from "/app/markup.js";
+import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { Failure } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
 import { plans as say } from "/app/texts/plans.js";
@@ -21,7 +21,7 @@ export function WhatIf() {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   const life = useRef(null);
-  useEffect(() => () => life.current?.abort(), []);
+  useLayoutEffect(() => () => life.current?.abort(), []);
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value.trim() !== ""));
 
   async function compute(event) {
