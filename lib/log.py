@@ -147,7 +147,7 @@ class _Logger:
     """structlog's logger as it was configured last; its own stand-in would work that out anew for each line."""
 
     def __init__(self) -> None:
-        self._configured: Any = structlog.get_logger()
+        self._configured: Any = None
 
     def take(self, configured: Any) -> Any:
         """Log by another one; the one before."""
@@ -155,6 +155,8 @@ class _Logger:
         return before
 
     def __getattr__(self, method: str) -> Any:
+        if self._configured is None:
+            configure()  # the settings are not read yet, or can't be: structlog's own choice is for a developer's eyes
         return getattr(self._configured, method)
 
 

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +55,24 @@ def test_a_line_is_one_json_object_with_everything_bound() -> None:
         "event_id": "evt_1", "text": "two lines",
     }  # fmt: skip
     assert (second["request_id"], second["level"], "pass_id" in second) == ("req_1", "warning", False)
+
+
+BEFORE_SETTINGS = """
+from lib.log import get_logger
+
+log = get_logger()
+print(log.is_enabled_for(10))
+log.debug("unseen")
+log.warning("seen")
+"""
+
+
+def test_a_process_whose_settings_are_not_read_logs_the_same() -> None:
+    """Until the settings are read, or if they can't be, lines are JSON, too, and those for debugging are left out."""
+    done = subprocess.run([sys.executable, "-c", BEFORE_SETTINGS], capture_output=True, text=True, check=True)
+    debugs, line = done.stdout.splitlines()
+    assert debugs == "False"
+    assert json.loads(line)["event"] == "seen"
 
 
 @pytest.mark.parametrize(("level", "seen"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
