@@ -14,7 +14,7 @@ from msgspec import Struct, to_builtins
 from lib import environment, loaded
 from lib.config import KeyScope
 from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
-from lib.log import bound, configure, get_logger
+from lib.log import bound, get_logger
 from lib.web.body import MAX_BODY, read_body
 from lib.web.guard import Guard, beyond
 from lib.web.problem import answer, problem, status_of
@@ -211,7 +211,6 @@ def _failed(error: Exception) -> Response:
                 headers=_WITH.get(error.code),
             )
         case SettingsError():
-            configure()
             log.error("settings_wrong", problems=error.problems)
             detail = "the environment of this deployment is not complete: " + "; ".join(error.problems)
             return problem(503, "not_configured", detail)
