@@ -54,7 +54,7 @@ def _open(place: Place, how: How) -> None:
 
 
 def _play(stack: ExitStack, place: Place, how: How) -> None:
-    from scripts.demo_world import acts, control, population, stage, story
+    from scripts.demo_world import acts, control, crowd, stage, story
 
     say("From a payment at Stripe to a website in the Enhance panel, on this machine only.")
     all_of_it = stage.set_up(stack, place, populated=not (how.once or how.empty))
@@ -64,7 +64,7 @@ def _play(stack: ExitStack, place: Place, how: How) -> None:
         return
     if not how.empty:
         say(f"\n{bold('8. More customers, so that there is something to look at')}")
-        made = population.fill(all_of_it)
+        made = crowd.fill(all_of_it)
         say(f"   {made.customers} in {len(made.lives)} situations, made in {made.seconds:.0f} s: live, in grace, held,")
         say("   parked; a brake is on, a dispute needs an answer, and your bookkeeping does not listen.")
     place.write_settings(all_of_it.environ)

@@ -109,14 +109,14 @@ def main() -> None:
 
 
 def _set_up(stack: ExitStack) -> Stage:
-    from scripts.demo_world import population, stage, story
+    from scripts.demo_world import crowd, stage, story
     from scripts.demo_world.place import Place
 
     place = Place(Path(stack.enter_context(tempfile.TemporaryDirectory())))
     stack.enter_context(place.claim("for its pictures"))
     made = stage.set_up(stack, place, populated=True)
     story.tell(made)
-    population.fill(made)
+    crowd.fill(made)
     return made
 
 

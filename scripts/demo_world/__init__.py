@@ -4,8 +4,9 @@
 lock that keeps two demos apart; `courier` delivers what happens at the simulated Stripe, again until it is taken.
 `acts` are what people do (buy, fail, pay, ...), for whomever `people` finds under a name, and `watch` tells what the
 ledger, Stripe and the panel show afterwards; `trouble` is what goes wrong. `population` fills the world with customers
-(`lives`, lived by `models`, and `copies` of them; `today` is the last hour). `story` is the acts in a row, as the demo
-opens; `menu` is the command line, and `control` how `./scripts/demo buy` reaches the running demo.
+(`lives`, lived by `models`, and `copies` of them; `today` is the last hour), `crowd` the demo's own. `story` is the
+acts in a row, as the demo opens; `menu` is the command line, and `control` how `./scripts/demo buy` reaches the running
+demo.
 """
 
 

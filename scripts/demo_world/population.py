@@ -9,7 +9,6 @@ For the demo, and for tests that need many: nothing in it is of this demo's stag
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import random
 import re
@@ -24,12 +23,10 @@ from scripts.demo_world import today
 from scripts.demo_world.copies import TABLES, Copy, Target
 from scripts.demo_world.lives import AFTER_THE_EDIT, PLANS, SHOP, Life
 from scripts.demo_world.models import Lived, live
-from scripts.demo_world.watch import newest_change
 
 if TYPE_CHECKING:
     import psycopg
 
-    from scripts.demo_world.stage import Stage
     from scripts.sim.enhance_sim import EnhanceSim
     from scripts.sim.stripe_sim import StripeSim
 
@@ -71,22 +68,6 @@ def populate(
         now: the moment to which everything leads up.
     """
     return asyncio.run(_populate(stripe, panel, environ, models_url, now or datetime.now(UTC)))
-
-
-def fill(stage: Stage) -> Populated:
-    """`populate` for the demo: its bookkeeping breaks, and what lies back is not delivered once more."""
-    from lib import log
-
-    log.configure("error", stream=io.StringIO())  # a brake that engages is meant, and no news
-    if stage.books is not None:
-        stage.books.broken = True
-    url = stage.server.create_database("models")
-    try:
-        return populate(stage.stripe, stage.panel, stage.environ, models_url=url)
-    finally:
-        stage.server.drop_database("models")
-        stage.courier.pass_over()
-        stage.told = newest_change(stage)
 
 
 async def _populate(

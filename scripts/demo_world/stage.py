@@ -85,7 +85,7 @@ def set_up(
     """Start everything, with other settings than the demo's where `policies` says so; `stack` ends it.
 
     Args:
-        populated: `population.fill` may follow: its settings hold from the beginning.
+        populated: `crowd.fill` may follow: its settings hold from the beginning.
     """
     import psycopg
     import stripe as stripe_sdk
