@@ -8,7 +8,7 @@ from functools import partial
 from lib import stripe_signature
 from lib.bridge import current
 from lib.errors import Declined
-from lib.web import Ask, answer, endpoint, read_body, signature, work_deadline
+from lib.web import Ask, answer, endpoint, read_body, refuse_packed, signature, work_deadline
 from lib.web.response import Response
 
 _RECEIVED = {new: answer({"received": True, "new": new}) for new in (False, True)}
@@ -22,6 +22,7 @@ async def receive(ask: Ask[None]) -> Response:
     try:
         stripe_signature.verify(body, header, bridge.settings.stripe_webhook_secrets, time.time())
     except stripe_signature.BadSignature as error:
+        refuse_packed(ask.request)  # what was signed are the bytes before
         raise Declined("bad_signature", str(error)) from error
     new = await bridge.accept([body])
     nudges = [nudge for event in new for nudge in event.nudges]

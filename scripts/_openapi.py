@@ -29,7 +29,7 @@ LIGHT: dict[str, dict[str, Any]] = {
     "/api/webhook": {
         "body": {"description": "An event, as Stripe signed it.", "type": "object"},
         "answers": {200: views.Received},
-        "codes": {400: ("bad_signature",), 413: ("too_large",), 503: ("unavailable", "schema_outdated")},
+        "codes": {400: ("bad_signature", "packed_body"), 413: ("too_large",), 503: ("unavailable", "schema_outdated")},
     },
     "/api/health": {"answers": {200: views.Health, 503: views.Health}},
     "/api/cron/drain": {"answers": {200: views.CronDrain}},

@@ -4,7 +4,7 @@ Bodies and lists with types stand in `typed` and `page`, which only the routes i
 """
 
 from lib.vercel import keep_out
-from lib.web.body import MAX_BODY, read_body
+from lib.web.body import MAX_BODY, read_body, refuse_packed
 from lib.web.deadline import work_deadline
 from lib.web.endpoint import Answer, Ask, Handler, Verb, endpoint, is_form
 from lib.web.guard import admin, cron, optional_admin, page_or_admin, public, signature
@@ -26,6 +26,7 @@ __all__ = [
     "problem",
     "public",
     "read_body",
+    "refuse_packed",
     "signature",
     "work_deadline",
 ]

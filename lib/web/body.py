@@ -9,6 +9,17 @@ MAX_BODY = 1024 * 1024
 """Bytes. Stripe's largest events are far smaller, and Vercel itself ends at 4.5 MB."""
 
 
+def refuse_packed(request: Request) -> None:
+    """Say of a body that can't be read why, where its sender has packed it.
+
+    Raises:
+        Declined: 400.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip()
+    if coding.lower() not in ("", "identity"):
+        raise Declined("packed_body", f"the body is packed (Content-Encoding: {coding[:40]}): send it as it is")
+
+
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     """The raw body.
 

@@ -15,7 +15,7 @@ from lib import environment, loaded
 from lib.config import KeyScope
 from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
 from lib.log import bound, get_logger
-from lib.web.body import MAX_BODY, read_body
+from lib.web.body import MAX_BODY, read_body, refuse_packed
 from lib.web.guard import Guard, beyond
 from lib.web.problem import answer, problem, status_of
 from lib.web.promptness import answer_at_once
@@ -186,6 +186,7 @@ async def _given(request: Request, verb: Verb) -> Any:
     from lib.web import typed  # not on the bill of a webhook
 
     if verb.body is not None:
+        refuse_packed(request)
         body = await read_body(request, verb.limit)
         return typed.read_form(body, verb.body) if verb.form and is_form(request) else typed.read_json(body, verb.body)
     return typed.read_query(request.query, verb.query)

@@ -15,6 +15,7 @@ STATUS: Mapping[str, int] = {
     "client_gone": 400,
     "invalid_form": 400,
     "invalid_json": 400,
+    "packed_body": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "checkout_off": 404,

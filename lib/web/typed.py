@@ -9,8 +9,10 @@ import difflib
 import json
 import re
 import types
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from typing import Annotated, Any, Literal, Self, Union, dataclass_transform, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -78,6 +80,14 @@ Uuid = Annotated[
 Limit = Annotated[int, Meta(ge=1, le=200, description="a whole number from 1 to 200")]
 """How many rows of a list."""
 
+MANY = 100
+"""Fields of an address or a form, and faults that are named, at most: no route has as many, and each costs time and
+room in the answer."""
+
+
+_MISFITS = (msgspec.ValidationError, UnicodeEncodeError, RecursionError)
+"""What msgspec raises for what is of another kind; the second for half of a character where it does not take all text."""
+
 
 def read_json(body: bytes, kind: Any) -> Any:
     """The body as a `kind`: a struct, or a union of structs told apart by their tag. An empty body is an empty object.
@@ -88,7 +98,7 @@ def read_json(body: bytes, kind: Any) -> Any:
     if not body.strip():
         body = b"{}"
     try:
-        found = json.loads(body)
+        found = json.loads(body, object_pairs_hook=_object)
         body.decode()  # json.loads takes other encodings of Unicode, which nobody means
     except (ValueError, RecursionError):
         raise Declined("invalid_json", "the body is not valid JSON in UTF-8") from None
@@ -97,16 +107,37 @@ def read_json(body: bytes, kind: Any) -> Any:
     return convert(found, kind)
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON in which each name stands once: of two, others take the first where we would take the last.
+
+    Raises:
+        Declined: 422 when a name is given twice.
+        ValueError: half of a character in a name, which can't be told to anybody.
+    """
+    _once(pairs)
+    for name, _ in pairs:
+        if not name.isascii():
+            name.encode()
+    return dict(pairs)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> None:
+    """Raises Declined: 422 with each name that is given twice."""
+    counts = Counter(name for name, _ in pairs)
+    if len(counts) < len(pairs):
+        twice = (name for name, count in counts.items() if count > 1)
+        raise declined([Fault(name, "invalid", f"{name} is given twice") for name in islice(twice, MANY)])
+
+
 def read_query(pairs: Sequence[tuple[str, str]], kind: Any) -> Any:
     """The parameters of an address as a `kind`; one that is given twice is a fault.
 
     Raises:
         Declined: 422 with every fault.
     """
-    names = [name for name, _ in pairs]
-    twice = [Fault(name, "invalid", f"{name} is given twice") for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        raise declined(twice)
+    if len(pairs) > MANY:
+        raise declined([Fault("", "invalid", f"the address has {len(pairs)} parameters; {MANY} at most are read")])
+    _once(pairs)
     plain = {field.encode_name: _plain(field.type) for field in msgspec.structs.fields(kind)}
     return convert({name: _read(value, plain.get(name, frozenset())) for name, value in pairs}, kind)
 
@@ -118,15 +149,12 @@ def read_form(body: bytes, kind: Any) -> Any:
         Declined: 400 when it is no form; 422 with every fault.
     """
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=100)
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MANY)
         filled = [(name, value.strip()) for name, value in pairs if value.strip()]
     except ValueError:
         raise Declined("invalid_form", "the body is no HTML form in UTF-8") from None
     plain = {field.encode_name: _plain(field.type) for field in msgspec.structs.fields(kind)}
-    names = [name for name, _ in filled]
-    twice = [Fault(name, "invalid", f"{name} is given twice") for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        raise declined(twice)
+    _once(filled)
     ticked = {name: "true" if bool in plain.get(name, ()) and value == "on" else value for name, value in filled}
     return convert({name: _read(value, plain.get(name, frozenset())) for name, value in ticked.items()}, kind)
 
@@ -137,12 +165,15 @@ def convert(found: Mapping[str, Any], kind: Any) -> Any:
     Raises:
         Declined: 422 with every fault.
     """
-    trimmed = _trimmed(found)
+    try:
+        trimmed = _trimmed(found)
+    except RecursionError:
+        raise Declined("invalid_json", "the body has too many levels within one another") from None
     try:
         value = msgspec.convert(trimmed, kind)
         faults = list(value.faults()) if isinstance(value, Given) else []
-    except (msgspec.ValidationError, RecursionError):
-        faults = list(_faults(trimmed, kind, ""))
+    except _MISFITS:
+        faults = list(islice(_faults(trimmed, kind, ""), MANY))
         faults = faults or [Fault("", "invalid", "the body does not have the form that this route takes")]
     if faults:
         raise declined(faults)
@@ -216,7 +247,7 @@ def _faults(found: Any, kind: Any, path: str) -> Iterator[Fault]:
             continue
         try:
             msgspec.convert(found[name], field.type)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except _MISFITS as error:
             inner = _structs(field.type)
             if inner and isinstance(found[name], dict):
                 yield from _faults(found[name], inner[0], f"{path}{name}.")

@@ -1,5 +1,6 @@
 """HTTP in and out: whatever is sent, the answer is a document that says what is wrong."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -200,6 +201,12 @@ async def test_bytes_of_any_encoding_are_only_a_wrong_key() -> None:
         (b"\xff", "invalid_json"),
         (b"[" * 200_000, "invalid_json"),
         (b"9" * 5000, "invalid_json"),
+        (b'{"\\ud800": 1}', "invalid_json"),
+        (b'{"text": ' + b"[" * 900 + b"]" * 900 + b"}", "invalid_json"),
+        (b'{"text": "a", "text": "b"}', "invalid_field"),
+        (b'{"flag": "\\ud800"}', "invalid_field"),
+        (b'{"flag": 1e400}', "invalid_field"),
+        (b'{"flag": NaN}', "invalid_field"),
         (b'{"text": ""}', "invalid_field"),
         (b'{"text": " "}', "invalid_field"),
         (b'{"text": 1}', "invalid_field"),
@@ -220,6 +227,41 @@ async def test_a_body_that_makes_no_sense_is_refused(body: bytes, code: str) -> 
         answer = await http.post("/x", content=body)
     assert (answer.status_code, answer.json()["code"]) == (400 if code == "invalid_json" else 422, code)
     assert ("field" in answer.json()) == (code == "invalid_field")
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"text": "a"}'])
+async def test_a_packed_body_is_refused_as_that(body: bytes) -> None:
+    """Whoever packs what they send learns that, and not that their JSON is wrong."""
+    async with client(POST=ECHO) as http:
+        packed = await http.post("/x", content=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+        plain = await http.post("/x", content=body, headers={"Content-Encoding": "Identity"})
+    assert (packed.status_code, packed.json()["code"]) == (400, "packed_body")
+    assert "Content-Encoding: gzip" in packed.json()["detail"]
+    assert plain.status_code == 200
+
+
+class Choice(Given):
+    """Parameters of an address."""
+
+    text: Text | None = None
+
+
+async def test_what_is_asked_for_a_thousand_times_is_refused_in_a_few_words() -> None:
+    """Whoever sends thousands of names gets a short answer soon: nobody else waits while each is compared with each."""
+
+    async def chosen(ask: web.Ask[Choice]) -> Choice:
+        return ask.given
+
+    names = [f"name{number:x}" for number in range(20_000)]
+    async with client(GET=web.Verb(chosen, query=Choice), POST=ECHO) as http:
+        asked = await http.get("/x?" + "&".join(names[:5000]))
+        twice = await http.get("/x?text=a&text=a")
+        sent = await http.post("/x", content=json.dumps(dict.fromkeys(names)))
+    for told in (asked, twice, sent):
+        assert (told.status_code, told.json()["code"]) == (422, "invalid_field")
+        assert len(told.content) < 50_000
+    assert "5000 parameters" in asked.json()["detail"]
+    assert twice.json()["detail"] == "text is given twice"
 
 
 @pytest.mark.parametrize("body", [b"", b"  \n", b"{}", b'{"text": null}'])

@@ -1,6 +1,7 @@
 """`POST /api/webhook`: what is signed is stored once and answered 200; what was not stored is asked for again."""
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import json
@@ -264,6 +265,15 @@ async def test_what_is_not_signed_is_refused(world: World, client: httpx.AsyncCl
         answer = await client.post("/api/webhook", content=body, headers=sent)
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_signature")
     assert stored(world) == world.due() == []
+
+
+async def test_a_packed_body_is_refused_as_that(world: World, client: httpx.AsyncClient) -> None:
+    """Nobody looks for a wrong secret where a proxy packs what Stripe has signed."""
+    raw = json.dumps(event()).encode()
+    headers = {**sign(world, raw), "Content-Encoding": "gzip"}
+    answer = await client.post("/api/webhook", content=gzip.compress(raw), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "packed_body")
+    assert stored(world) == []
 
 
 async def test_a_changed_body_is_refused(world: World, client: httpx.AsyncClient) -> None:
