@@ -39,6 +39,9 @@ GIVES_WAY = (0.02, 0.1)
 
 _CONFLICT = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
+_GIVEN_UP = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
+"""What the database ends by itself, as its owner has set `lock_timeout` or `statement_timeout`, or by hand."""
+
 Connection = psycopg.AsyncConnection[DictRow]
 
 T = TypeVar("T")
@@ -273,6 +276,8 @@ class Database:
             raise DatabaseUnavailable(f"the database only lets itself be read: {_first_line(error)}") from error
         except TimeoutError as error:
             raise NoAnswer("the database does not answer in time") from error
+        except _GIVEN_UP as error:
+            raise NoAnswer(f"the database does not wait any longer: {_first_line(error)}") from error
         except PoolTimeout as error:
             cause = self._attempt.error
             detail = f": {why(cause)}" if cause else ", or all its connections are in use"

@@ -35,6 +35,9 @@ TRIES = 3
 APART = 2.0
 """Seconds between two of them, in which all others go on."""
 
+_MET = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+"""How a migration ends that met somebody's lock; the second where whoever holds it waits for what the migration has."""
+
 _BOOK = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
         version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())
@@ -158,7 +161,7 @@ async def _apply_between(db: Database, migration: Migration) -> bool:
             async with db.transaction() as connection:
                 return await _apply(connection, migration)
         except DatabaseUnavailable as error:
-            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            if not isinstance(error.__cause__, _MET):
                 raise
             if not left:
                 raise DatabaseUnavailable(

@@ -86,7 +86,7 @@ room in the answer."""
 
 
 _MISFITS = (msgspec.ValidationError, UnicodeEncodeError, RecursionError)
-"""What msgspec raises for what is of another kind; the second for half of a character where it does not take all text."""
+"""What msgspec raises for what is of another kind; the second for half of a character where there should be no text."""
 
 
 def read_json(body: bytes, kind: Any) -> Any:

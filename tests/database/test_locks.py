@@ -164,15 +164,21 @@ async def test_an_open_transaction_on_the_mappings_holds_nobody_up(world: World)
     assert [row["key"] for row in world.due()] == [customer]
 
 
+@pytest.mark.parametrize("patience", ["ours", "lock_timeout", "statement_timeout"])
 async def test_an_event_is_stored_although_its_customers_row_is_locked(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, patience: str
 ) -> None:
-    """Somebody's open transaction on the queue: 200 all the same, and the customer gets the pass when it is over."""
-    monkeypatch.setattr(events, "PROMPT", 0.3)
+    """Somebody's open transaction on the queue: 200 all the same, and the customer gets the pass when it is over.
+
+    Whoever gives up waiting first: we, or the database, where its owner has set a limit that is shorter.
+    """
+    own_limit = f"{world.environ['DATABASE_URL']}?options=-c%20{patience}%3D300"
+    limits = {} if patience == "ours" else {"DATABASE_URL": own_limit}
+    monkeypatch.setattr(events, "PROMPT", 20.0 if limits else 0.3)
     world.buy(customer := world.customer())
     created = world.stripe.events_of("customer.subscription.created")[0]
     world.sql("INSERT INTO due (kind, key, due_at) VALUES ('customer', %s, now() + interval '9 days')", customer)
-    async with somebody(world.environ["DATABASE_URL"]) as other, world.functions() as client:
+    async with somebody(world.environ["DATABASE_URL"]) as other, world.functions(**limits) as client:
         await other.execute("SELECT FROM due FOR UPDATE")
         answer = await world.deliver(client, created)
         assert (answer.status_code, answer.json()["new"]) == (200, True)

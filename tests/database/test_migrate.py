@@ -109,6 +109,30 @@ async def test_a_migration_that_waits_holds_up_nobody_for_long(
     assert [m.version for m in await migrate(database)] == [2]
 
 
+async def test_a_migration_that_met_a_writer_in_a_circle_is_begun_anew(
+    database: Database, folder: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a writer holds what a migration comes to last, and wants what it has, it gives way and is applied then."""
+    monkeypatch.setattr(module, "APART", 0.01)
+    (folder / "0001_two.sql").write_text("CREATE TABLE first (a integer); CREATE TABLE last (a integer);")
+    await migrate(database)
+    (folder / "0002_more.sql").write_text(
+        "SET LOCAL deadlock_timeout = '10ms'; ALTER TABLE first ADD b integer; ALTER TABLE last ADD b integer;"
+    )
+    with psycopg.connect(empty_database_url) as writer, psycopg.connect(empty_database_url, autocommit=True) as look:
+        writer.execute("SET deadlock_timeout = '1min'")
+        writer.execute("INSERT INTO last VALUES (1)")
+        under_way = asyncio.create_task(migrate(database))
+        waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+        for _ in range(1000):
+            if look.execute(waits).fetchone():
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(writer.execute, "INSERT INTO first VALUES (1)")
+        writer.commit()
+        assert [m.version for m in await asyncio.wait_for(under_way, 20)] == [2]
+
+
 async def test_those_who_wait_for_another_one_that_migrates_wait_as_long_as_it_takes(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, empty_database_url: str
 ) -> None:
