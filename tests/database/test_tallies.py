@@ -296,6 +296,31 @@ async def test_folds_and_writers_do_not_meet(world: World) -> None:
     assert (shown["shadow_customers"], shown["shadow_actions"]) == (40, {})
 
 
+async def test_tables_that_are_filled_and_emptied_as_a_whole_are_counted(world: World) -> None:
+    """COPY and TRUNCATE change the numbers as single rows do, of several tables at once, and undone with them."""
+    with world.connection.cursor() as cursor:
+        for columns in ("customers (customer_id)", "shadow_plans (customer_id, actions)"):
+            with cursor.copy(f"COPY {columns} FROM STDIN") as copy:
+                for customer in ("cus_1", "cus_2"):
+                    copy.write_row([customer, "[]"][: columns.count(",") + 1])
+    world.sql("INSERT INTO due (kind, key, due_at) VALUES ('customer', 'cus_1', now() + interval '1 day')")
+    with world.connection.transaction(force_rollback=True):
+        world.sql("TRUNCATE due, shadow_plans")
+    async with world.bridge() as bridge:
+        shown = await dashboard_numbers.read(bridge.db)
+        assert (shown["customers"], shown["shadow_customers"], sum(shown["waiting"].values())) == (2, 2, 1)
+        world.sql("TRUNCATE due")
+        world.sql("TRUNCATE customers, shadow_plans CASCADE")
+        shown = await dashboard_numbers.read(bridge.db)
+        assert (shown["customers"], shown["shadow_customers"], sum(shown["waiting"].values())) == (0, 0, 0)
+    assert world.sql("SELECT name, n FROM tallies_lack()") == []
+    by_row, as_a_whole = world.sql(
+        "SELECT array_agg(DISTINCT tgrelid::regclass::text) AS tables FROM pg_trigger"
+        " WHERE tgfoid IN ('add_to_tallies'::regproc, 'count_tallies_anew'::regproc) GROUP BY tgfoid"
+    )
+    assert by_row == as_a_whole, "each table that is counted"
+
+
 async def test_a_sum_that_is_wrong_is_put_right_by_a_sweep_within_a_day(world: World) -> None:
     """Somebody wrote with the triggers off: the daily count finds it, once, and the numbers are true again."""
     world.sql("ALTER TABLE customers DISABLE TRIGGER USER")
