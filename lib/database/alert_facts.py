@@ -77,7 +77,8 @@ _FACTS = f"""
                 AND e.received_at <= ended.finished_at AND e.created_at < e.received_at - %(late)s
                 AND EXISTS (SELECT FROM sweeps b WHERE b.id < ended.id AND b.finished_at IS NOT NULL)) AS missed,
         (SELECT coalesce(jsonb_agg(f), '[]') FROM (
-            SELECT name AS side, error, beat_at AS at FROM pulses WHERE error IS NOT NULL ORDER BY name) AS f
+            SELECT name AS side, error, beat_at AS at, failing_since AS since FROM pulses
+            WHERE error IS NOT NULL AND (%(mails)s OR name <> 'mail') ORDER BY name) AS f
         ) AS faults,
         (SELECT expires_at FROM pulses WHERE name = 'enhance') AS token_expires_at,
         (SELECT coalesce(jsonb_agg(r ORDER BY number), '[]') FROM (
@@ -134,6 +135,7 @@ def reading(settings: Settings) -> Reading[AlertFacts]:
             "recent": RECENT,
             "most": MOST,
             "size": settings.database_allowance_mb is not None,
+            "mails": settings.mail is not None,
         },
         _read,
     )

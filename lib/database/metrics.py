@@ -40,6 +40,8 @@ _STATE = f"""
         (SELECT counts FROM sweeps WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1) AS differences,
         EXISTS (SELECT FROM brake WHERE engaged_at IS NOT NULL) AS braked,
         (SELECT extract(epoch FROM expires_at)::float FROM pulses WHERE name = 'enhance') AS token_ends,
+        (SELECT coalesce(jsonb_object_agg(name, 1), '{{}}') FROM pulses WHERE error IS NOT NULL
+            AND name IN ('stripe', 'enhance', 'mail')) AS failing,
         {tallies.by_label("outbox")} AS outbox,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(state, provider, n)), '[]') FROM (
             SELECT labels[1] AS state, labels[2] AS provider, n FROM told WHERE name = 'orders' AND n <> 0) AS o

@@ -14,6 +14,7 @@ from lib.database.leases import held, insist
 from lib.model import CustomerKey, Priority, ServiceKey
 from lib.model.notice import TROUBLE, Notice, NoticeKind, NoticeStatus, Written
 from lib.model.provider import Provider
+from lib.model.reason import WaitReason
 
 KIND = "notice"
 """The kind of the rows of the queue; the key is the notice's id."""
@@ -184,9 +185,18 @@ async def look_again(connection: Connection, notice_id: str) -> None:
 
 
 async def put_off(db: Database, until: datetime) -> None:
-    """Let every notice that is to be sent wait for the mail server, which fails; one will try it then."""
+    """Let every notice that is to be sent wait for the mail server, which fails; one will try it then.
+
+    They wait in the queue, and their own date stays: whoever asks for them sooner lets the server be tried at once.
+    """
     await db.rows(
-        "UPDATE notices SET send_at = %(until)s WHERE status = 'pending' AND send_at < %(until)s", {"until": until}
+        f"""
+        UPDATE due SET due_at = %(until)s, dated = true, waits_for = '{WaitReason.NOTICE_DATE.value}'
+        WHERE (kind, key) IN (
+            SELECT kind, key FROM due WHERE kind = '{KIND}' AND due_at < %(until)s AND {due.FREE}
+            ORDER BY kind, key FOR UPDATE SKIP LOCKED)
+        """,
+        {"until": until},
     )
 
 

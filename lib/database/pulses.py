@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from lib.database.connection import Database
 
-Name = Literal["stripe", "enhance", "passes"]
+Name = Literal["stripe", "enhance", "passes", "mail"]
 
 
 class Standing(Struct, frozen=True):
@@ -60,6 +60,15 @@ async def age(db: Database, name: Name) -> float | None:
     return row["age"] if row else None
 
 
+async def well_again(db: Database, name: Name) -> None:
+    """Write down that a side has answered as it should, where it did not before."""
+    await db.rows(
+        "UPDATE pulses SET beat_at = clock_timestamp(), error = NULL, failing_since = NULL"
+        " WHERE name = %(name)s AND error IS NOT NULL",
+        {"name": name},
+    )
+
+
 async def token_ends(db: Database, at: datetime | None) -> None:
     """Remember when the panel's token ends; `None`: never, or nobody knows."""
     await db.rows("UPDATE pulses SET expires_at = %(at)s WHERE name = 'enhance'", {"at": at})
@@ -86,7 +95,9 @@ async def tell(db: Database, beats: Sequence[Beat]) -> None:
             SELECT pulses.name, at, told.error, took FROM pulses JOIN told USING (name)
             ORDER BY 1 FOR UPDATE OF pulses
         )
-        UPDATE pulses SET beat_at = at, error = locked.error, took_ms = took, asked_until = NULL
+        UPDATE pulses SET beat_at = at, error = locked.error, took_ms = took, asked_until = NULL,
+            failing_since = CASE WHEN locked.error IS NULL THEN NULL WHEN pulses.error IS NULL THEN at
+                ELSE coalesce(failing_since, at) END
         FROM locked WHERE pulses.name = locked.name AND (pulses.beat_at IS NULL OR pulses.beat_at < at)
         """,
         {

@@ -13,7 +13,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from lib.config import Mail
-from lib.database import customer_memory, due, notices, orders
+from lib.database import customer_memory, due, notices, orders, pulses
 from lib.database.connection import Connection
 from lib.errors import NotFound
 from lib.kinds import Context, Ended, nudge
@@ -188,7 +188,9 @@ class Post(Struct):
             await asyncio.to_thread(server.open, recipient)
             await notices.sending(db, written.id, self.claim.lease_id, recipient, language)
             answer = await asyncio.to_thread(server.hand_over, message)
-            return await self._end(NoticeStatus.SENT, without(str(answer), recipient))
+            ended = await self._end(NoticeStatus.SENT, without(str(answer), recipient))
+            await pulses.well_again(db, "mail")
+            return ended
         except NotTaken as error:
             return await self._end(NoticeStatus.REFUSED, without(str(error), recipient))
         except NotNow as error:
@@ -207,6 +209,7 @@ class Post(Struct):
         at = await self.context.db.now() + SERVER_AGAIN
         await notices.again(self.context.db, self.written.id, self.claim.lease_id, error)
         await notices.put_off(self.context.db, at)
+        await pulses.tell(self.context.db, [pulses.Beat("mail", 0.0, error, 0.0)])
         log.warning("mail_server_fails", error=error, remedy="./scripts/doctor tries MAIL_URL")
         return Failed(f"the mail server fails: {error}", at=at, parks=False)
 

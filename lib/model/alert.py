@@ -52,6 +52,9 @@ class SideFault(Struct, frozen=True):
     side: str
     error: str
     at: datetime
+    """Of the last call."""
+    since: datetime | None = None
+    """Of the first one that failed, and none was answered since; `None`: nobody knows."""
 
 
 class Receiver(Struct, frozen=True):

@@ -159,7 +159,8 @@ def _verdict(found: _Found, alerts: Sequence[views.Alert]) -> views.Verdict:
         part_paid=found.money["overdue_in_part"],
     )
     busy = found.counts["due"] + found.counts["working"]
-    return verdict.of(needs, busy, [alert.code for alert in alerts])
+    failing = found.counts["waiting"].get("retry", 0)
+    return verdict.of(needs, busy, [alert.code for alert in alerts], failing)
 
 
 def _charts(found: overview.Overview) -> views.Charts:

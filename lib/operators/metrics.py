@@ -32,6 +32,9 @@ ACTION_STATES = ("intent", "unknown", "applied", "verified", "failed", "planned"
 SIDES = {"events": "eventsMissed", "billing": "billingDiffers", "panel": "panelDiffers"}
 """Where the last sweep found a difference, and how it counted it."""
 
+AWAY = {"stripe": "stripe", "enhance": "panel", "mail": "mail"}
+"""Side, as its last call is remembered -> as it is called here."""
+
 REMOVED = "removed"
 """The label of endpoints that OUTBOX_URL has no more."""
 
@@ -113,6 +116,8 @@ def _state(found: Mapping[str, Any]) -> Iterator[Metric]:
     counts = found["differences"] or {}
     differences = {(side,): counts.get(counted, 0) for side, counted in SIDES.items()}
     yield _gauge("sweep_differences", "What the last sweep found.", ("side",), differences)
+    failing = {(word,): float(found["failing"].get(side, 0)) for side, word in AWAY.items()}
+    yield _gauge("side_failing", "1 while the last call to it failed.", ("side",), failing)
     yield _time("sweep_last_success", "When the last sweep ended that left nothing out.", found["swept"])
     yield _time("panel_token_expiry", "When the panel's token ends, as far as it is known.", found["token_ends"])
     yield _time("event_last_received", "When the webhook last brought an event.", found["newest_webhook"])

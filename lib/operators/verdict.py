@@ -46,11 +46,12 @@ STUCK = "stuck"
 """The alert that due work stands still."""
 
 
-def of(needs: Needs, busy: int, alerts: Sequence[str]) -> Verdict:
+def of(needs: Needs, busy: int, alerts: Sequence[str], failing: int = 0) -> Verdict:
     """The verdict.
 
     Args:
         busy: rows of the queue that are due or worked on.
+        failing: rows that wait for their next try, since the last one failed: nobody is equal who was not looked at.
         alerts: codes of what calls for a person otherwise (the mode, a sweep that left something out).
     """
     waiting = [need for need in (_need(needs, *words) for words in _WORDS) if need.count]
@@ -61,8 +62,10 @@ def of(needs: Needs, busy: int, alerts: Sequence[str]) -> Verdict:
     if needs.total or alerts:
         told = ", ".join(parts) or f"nobody is stuck; see the alerts: {', '.join(alerts)}"
         return Verdict(state="attention", need_you=needs.total, detail=told, needs=waiting)
-    if busy:
-        return Verdict(state="working", need_you=0, detail=f"{busy} under way; nobody is stuck", needs=[])
+    if busy or failing:
+        doing = [f"{busy} under way"] if busy else []
+        doing += [f"{failing} failed for now and {'is' if failing == 1 else 'are'} tried again"] if failing else []
+        return Verdict(state="working", need_you=0, detail=f"{', '.join(doing)}; nobody is stuck", needs=[])
     told = "the panel equals Stripe; nothing is due and nobody is stuck"
     return Verdict(state="equal", need_you=0, detail=told, needs=[])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from lib.model.alert import AlertFacts, AlertLimits, AlertRow, Cause, Receiver, Told, What
+from lib.model.alert import AlertFacts, AlertLimits, AlertRow, Cause, Receiver, Severity, Told, What
 from lib.model.reason import Reason, SettingsFault, remedy
 from lib.policy.currencies import shown
 
@@ -28,7 +28,32 @@ CLEAN = timedelta(minutes=5)
 """Between two looks that find nothing any more; after the second one it is over."""
 
 BLIP = timedelta(minutes=10)
-"""So long a receiver of events may fail before it is told; the page shows it at once."""
+"""So long a receiver of events may fail before it is told (the page shows it at once), and another side be away."""
+
+SEEN = timedelta(minutes=5)
+"""So long after the first failed call another one has failed where a side is away: one alone says nothing of now."""
+
+_AWAY: dict[str, tuple[str, str, str, Severity]] = {
+    "stripe": (
+        "stripe_away",
+        "Stripe is away",
+        "Nothing is lost: it is tried again by itself. See https://status.stripe.com, and what ./scripts/doctor says.",
+        "critical",
+    ),
+    "enhance": (
+        "panel_away",
+        "The panel is away",
+        "Nothing is lost: who waits is tried again by itself. Does it answer in a browser? ./scripts/doctor asks it.",
+        "critical",
+    ),
+    "mail": (
+        "mail_server",
+        "The mail server takes no mails",
+        "What waits is kept, and goes out when it is back. ./scripts/doctor tries MAIL_URL, and says what is wrong.",
+        "error",
+    ),
+}
+"""Side -> cause, title, what to do, and how bad it is."""
 
 
 def causes(facts: AlertFacts, limits: AlertLimits) -> list[Cause]:
@@ -54,7 +79,8 @@ def turns_at(facts: AlertFacts) -> datetime | None:
         dates.append(facts.newest.started_at + (SWEEP_STALE if facts.newest.finished_at else SWEEP_TAKES))
     if facts.token_expires_at is not None:
         dates.append(facts.token_expires_at - TOKEN_ENDS)
-    dates += [one.since + BLIP for one in facts.receivers if one.since is not None]
+    failing = [*(one.since for one in facts.receivers), *(one.since for one in facts.faults)]
+    dates += [since + BLIP for since in failing if since is not None]
     return min((date for date in dates if date is not None and date > facts.at), default=None)
 
 
@@ -147,7 +173,7 @@ def _sweeps(facts: AlertFacts) -> Iterator[Cause]:
 
 
 def _sides(facts: AlertFacts) -> Iterator[Cause]:
-    """Keys and addresses that another side refuses, and a token that ends soon. Who is away a while comes back."""
+    """Keys and addresses that another side refuses, who is away for long, and a token that ends soon."""
     words = {fault.value: fault for fault in SettingsFault}
     for fault in facts.faults:
         known = words.get(fault.error.partition(":")[0])
@@ -156,12 +182,21 @@ def _sides(facts: AlertFacts) -> Iterator[Cause]:
             yield Cause(
                 known.value, known.value, title, f"{known.means}: {fault.error}", known.remedy, "critical", fault.at
             )
+        elif fault.side in _AWAY and fault.since is not None and _lasts(fault.since, fault.at, facts.at):
+            code, title, what_to_do, severity = _AWAY[fault.side]
+            detail = f"every call has failed since {fault.since:%Y-%m-%d %H:%M} UTC, the last one with: {fault.error}"
+            yield Cause(code, code, title, detail, what_to_do, severity, since=fault.since)
     ends = facts.token_expires_at
     if ends is not None and ends - facts.at < TOKEN_ENDS:
         over = ends <= facts.at
         detail = f"the panel's token {'ended' if over else 'ends'} on {ends:%Y-%m-%d %H:%M} UTC"
         what_to_do = "Make a new one, without an end, and set ENHANCE_API_TOKEN. See step 3 of docs/deploy.md."
         yield Cause("token_expires", "token_expires", "The panel's token ends", detail, what_to_do, "critical")
+
+
+def _lasts(since: datetime, last: datetime, now: datetime) -> bool:
+    """Whether a side that fails since then, and did at its last call, is away for long: for a while is no matter."""
+    return now - since > BLIP and last - since >= SEEN
 
 
 def _receiver(one: Receiver, now: datetime) -> Cause:

@@ -364,6 +364,27 @@ async def test_stuck_work_alarms(world: World) -> None:
         assert (codes(found), found["verdict"]["state"]) == ([], "working")
 
 
+async def test_who_failed_for_now_is_not_equal(world: World) -> None:
+    """While the panel is away nobody is called equal who was not looked at; away for long, it calls for a person."""
+    world.buy(customer := world.customer())
+    world.panel.down = True
+    await world.sync(customer)
+    async with world.functions() as client:
+        found = await dashboard(client)
+        assert (found["verdict"]["state"], found["verdict"]["needYou"], codes(found)) == ("working", 0, [])
+        assert "1 failed for now and is tried again" in found["verdict"]["detail"]
+        world.sql("UPDATE pulses SET failing_since = now() - interval '11 minutes' WHERE name = 'enhance'")
+        world.hurry()
+        await world.drain()
+        found = await dashboard(client)
+        assert (codes(found), found["verdict"]["state"]) == (["panel_away"], "attention")
+        assert "503" in found["alerts"][0]["detail"]
+        world.panel.down = False
+        world.hurry()
+        await world.drain()
+        assert codes(await dashboard(client)) == []
+
+
 async def test_the_newest_sweep_and_its_orphans(world: World) -> None:
     """How far it came, what it counted, and what in the panel carries our mark and belongs to nobody."""
     customer = world.customer()

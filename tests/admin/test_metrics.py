@@ -39,6 +39,7 @@ NAMES = {
     "bridge_sweep_last_success_timestamp_seconds": set(),
     "bridge_sweep_differences": {"side"},
     "bridge_brake_engaged": set(),
+    "bridge_side_failing": {"side"},
     "bridge_panel_token_expiry_timestamp_seconds": set(),
     "bridge_outbox_pending": {"endpoint"},
     "bridge_outbox_deliveries_total": {"endpoint", "outcome"},
@@ -114,6 +115,7 @@ async def test_a_world_in_which_something_happened_is_measured(world: World) -> 
             await bridge.sweep(deadline=time.monotonic() + 100)
         await world.drain(**environ)
         world.sql("UPDATE brake SET engaged_at = now() WHERE counts = 'moves'")
+        world.sql("UPDATE pulses SET error = '503' WHERE name = 'enhance'")
         world.sql("UPDATE due SET due_at = now() - interval '1 hour' WHERE lane = 'out'")
         found = await scrape(world, **environ)
     assert value(found, "services", state="live") == 1
@@ -130,6 +132,7 @@ async def test_a_world_in_which_something_happened_is_measured(world: World) -> 
     assert value(found, "outbox_deliveries_total", endpoint="1", outcome="failed") >= 1
     assert value(found, "outbox_pending", endpoint="1") >= 1
     assert value(found, "brake_engaged") == 1
+    assert (value(found, "side_failing", side="panel"), value(found, "side_failing", side="stripe")) == (1, 0)
     assert value(found, "panel_token_expiry_timestamp_seconds") == 1893456000
     assert time.time() - value(found, "sweep_last_success_timestamp_seconds") < 100
     assert time.time() - value(found, "event_last_received_timestamp_seconds") < 100

@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lib.messages.mail import NotTaken, address_of
 from scripts.sim.stripe_sim import Obj
+from tests.admin import hand
 from tests.messages.postoffice import PostOffice, certificate, mail, open_office
 from tests.world import World
 
@@ -262,6 +264,55 @@ async def test_a_server_that_fails_is_tried_by_one_for_all(world: World, office:
         await world.drain(**mail(url))
         let_time_pass(world)
     assert sorted(str(one["To"]) for one in found.taken) == [f"ada{n}@example.com" for n in range(4)]
+
+
+async def test_a_person_who_asks_has_the_server_tried_at_once(world: World, office: tuple[PostOffice, str]) -> None:
+    """What others put off for a server that failed goes out when somebody has mended it and says retry, not later."""
+    found, url = office
+    found.password = "another"
+    for n in range(2):
+        bought = world.buy(customer := world.customer(email=f"ada{n}@example.com"), domain=f"s{n}.example")
+        await world.sync(customer, **mail(url))
+        world.stripe.cancel(bought)
+        await world.sync(customer, **mail(url))
+    await world.drain(**mail(url))
+    assert len(world.sql("SELECT kind FROM notices WHERE status = 'pending'")) == 2 and not found.taken
+    found.password = "fake:password"
+    await world.drain(**mail(url))
+    assert found.taken == []
+    async with world.functions(**mail(url)) as client:
+        counted = await hand.act(client, "retry", filter={}, dryRun=True)
+        seen = {"expected": counted.json()["matches"], "asOf": counted.json()["asOf"]}
+        assert (await hand.act(client, "retry", filter={}, **seen)).status_code == 202
+    await world.drain(**mail(url))
+    assert sorted(str(one["To"]) for one in found.taken) == ["ada0@example.com", "ada1@example.com"]
+
+
+async def test_a_server_that_fails_for_long_calls_for_a_person(world: World, office: tuple[PostOffice, str]) -> None:
+    """As long as customers are written to at all, and until it has taken a mail again."""
+    found, url = office
+    found.password = "another"
+    await fails(world, 1, **mail(url))
+    await world.drain(**mail(url))
+    assert await alerts(world, **mail(url)) == []
+    world.sql("UPDATE pulses SET failing_since = now() - interval '11 minutes' WHERE name = 'mail'")
+    let_time_pass(world)
+    await world.drain(**mail(url))
+    (alert,) = await alerts(world, **mail(url))
+    assert alert["code"] == "mail_server"
+    assert "535 the user or password of MAIL_URL is refused" in alert["detail"]
+    assert await alerts(world) == []
+    found.password = "fake:password"
+    let_time_pass(world)
+    await world.drain(**mail(url))
+    assert await alerts(world, **mail(url)) == []
+
+
+async def alerts(world: World, **environ: str) -> list[dict[str, Any]]:
+    """What the dashboard says that somebody must know of."""
+    async with world.functions(**environ) as client:
+        found: list[dict[str, Any]] = (await client.get(hand.DASHBOARD, headers=hand.ADMIN)).json()["alerts"]
+    return found
 
 
 @pytest.mark.parametrize("starttls", [True, False])

@@ -38,6 +38,11 @@ def receiver(minutes: float, *, disabled: bool = False) -> Receiver:
     return Receiver(2, "https://app.example.com", disabled, NOW - minutes * MINUTE, 7, "it answered 500")
 
 
+def away(side: str, minutes: float, last: float = 0.0) -> SideFault:
+    """A side whose calls have failed for so long, the last one so many minutes ago."""
+    return SideFault(side, "no answer in time", NOW - last * MINUTE, NOW - minutes * MINUTE)
+
+
 CALLS = [
     ({"parked": (ParkedGroup("unmapped_price", 3, NOW),)}, "parked:unmapped_price"),
     ({"brakes": (Engaged("suspensions", NOW, "too many"),)}, "brake"),
@@ -49,6 +54,9 @@ CALLS = [
     ({"missed": 4, "ended": swept(1)}, "webhook"),
     ({"faults": (SideFault("enhance", "panel_token: 403", NOW),)}, "panel_token"),
     ({"faults": (SideFault("stripe", "stripe_key: 401", NOW),)}, "stripe_key"),
+    ({"faults": (away("stripe", 11),)}, "stripe_away"),
+    ({"faults": (away("enhance", 60, last=55),)}, "panel_away"),
+    ({"faults": (away("mail", 11),)}, "mail_server"),
     ({"token_expires_at": NOW + 13 * DAY}, "token_expires"),
     ({"receivers": (receiver(11),)}, "endpoint:2"),
     ({"receivers": (receiver(1, disabled=True),)}, "endpoint:2"),
@@ -79,6 +87,8 @@ def test_each_thing_that_calls_for_a_person_has_a_name_and_a_remedy(facts: dict[
         {"newest": swept(2.9), "ended": swept(2.9)},
         {"newest": swept(1.9, ended=False)},
         {"faults": (SideFault("enhance", "no answer in time", NOW),)},
+        {"faults": (away("enhance", 9), away("mail", 9))},
+        {"faults": (away("stripe", 60, last=56),)},
         {"token_expires_at": NOW + 15 * DAY},
         {"to_return": {}},
         {"database_bytes": 400 * 2**20},
@@ -86,7 +96,7 @@ def test_each_thing_that_calls_for_a_person_has_a_name_and_a_remedy(facts: dict[
     ],
 )
 def test_what_is_as_it_should_be_calls_for_nobody(facts: dict[str, object]) -> None:
-    """Nor does a side that is away for a while, which comes back, or a size without an allowance."""
+    """Nor a side that is away for a while, one call that failed long ago, or a size without an allowance."""
     allowance = None if facts.get("database_bytes") == 2**40 else 512 * 2**20
     assert causes(replace(QUIET, **facts), replace(LIVE, allowance_bytes=allowance)) == []  # type: ignore[arg-type]
 
@@ -114,6 +124,7 @@ def test_time_alone_makes_a_cause_and_the_next_such_date_is_known() -> None:
     assert turns_at(replace(QUIET, newest=swept(4))) is None
     assert turns_at(replace(QUIET, newest=swept(1), turns_not_live_at=NOW + MINUTE)) == NOW + MINUTE
     assert turns_at(replace(QUIET, receivers=(receiver(4),))) == NOW + 6 * MINUTE
+    assert turns_at(replace(QUIET, faults=(away("enhance", 3),))) == NOW + 7 * MINUTE
     assert turns_at(replace(QUIET, token_expires_at=NOW + 20 * DAY)) == NOW + 6 * DAY
 
 

@@ -268,8 +268,8 @@ class Verdict(View):
     """The one line that says whether somebody has to do something."""
 
     state: Literal["equal", "working", "attention", "stuck"]
-    """equal: both sides are. working: what is due is under way. attention: it goes on, and needs a person somewhere.
-    stuck: due work stands still."""
+    """equal: both sides are. working: what is due is under way, or failed for now and is tried again. attention: it
+    goes on, and needs a person somewhere. stuck: due work stands still."""
     need_you: int
     """How many things wait for a person: parked, braked, receivers that fail, disputes to answer, money to return."""
     detail: str

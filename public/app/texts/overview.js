@@ -7,7 +7,7 @@ export const overview = {
   verdict: {
     equal: "All equal",
     working: "Working",
-    attention: (count) => plural(count, "needs you", "need you"),
+    attention: (count) => (count ? plural(count, "needs you", "need you") : "See the alerts"),
     stuck: "Stuck",
   },
   alerts: "Alerts",
