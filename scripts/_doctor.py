@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from urllib.parse import unquote
 
@@ -41,10 +42,12 @@ def main() -> None:
     )
     options = parser.parse_args()
 
+    from lib import log
     from scripts._console import finish
     from scripts._environment import load_env_file
 
     async def examined() -> int:
+        log.configure("error", stream=sys.stderr)  # what the driver says by itself quotes the address
         load_env_file()
         return await _print(os.environ, options.url, alert_test=options.alert_test)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -61,16 +63,26 @@ def _lost(method: str, said: str, *, answered: bool, after: timedelta | None = N
 
 
 def _error(body: bytes) -> tuple[str | None, str | None, str | None]:
-    """(code, detail, message) of the panel's error body; plain text becomes the message."""
+    """(code, detail, message) of the panel's error body; plain text, or the words of a page, become the message."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        return None, None, foreign(body.decode("utf-8", "replace"))
+        return None, None, _words(body.decode("utf-8", "replace"))
     values = [found.get(name) for name in ("code", "detail", "message")]
     code, detail, message = (str(value) if value is not None else None for value in values)
     return code, detail, message
+
+
+def _words(text: str) -> str:
+    """Plain text as it is; of the page that a web server before the panel answers its title, else its words."""
+    if not text.lstrip().startswith("<"):
+        return foreign(text)
+    titled = re.search(r"<title[^>]*>([^<]+)</title>", text, re.IGNORECASE)
+    bare = re.sub(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", " ", text, flags=re.IGNORECASE | re.DOTALL)
+    said = html.unescape(titled[1] if titled else bare)
+    return f"(a web page: {foreign(' '.join(said.split()))})"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> timedelta | None:

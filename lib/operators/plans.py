@@ -17,7 +17,7 @@ from lib.model.report import PassReport
 from lib.operators import undo
 from lib.operators.views import plans as views
 from lib.operators.views.passes import problem_views
-from lib.policy.plan_references import plans_meant
+from lib.policy.plan_references import PRICE_IDS, plans_meant
 from lib.structs import replace
 from lib.web.page import pack_cursor, unpack_cursor
 
@@ -33,6 +33,9 @@ LOOKED_AT = 200
 AT_ONCE = 4
 
 CHANGES = 20
+
+MOST_NAMED = 10
+"""Plans of the panel that a refusal names."""
 
 STRIPE = "stripe"
 
@@ -223,19 +226,25 @@ async def _validate(bridge: Bridge, row: Mapping[str, Any]) -> None:
     if row["kind"] == "service" and plan is None:
         raise Declined("invalid_field", "a service needs enhancePlanId", field="enhancePlanId")
     if plan is not None:
-        found = plans_meant(plan, await bridge.enhance.plans(fresh=True))
+        there = await bridge.enhance.plans(fresh=True)
+        found = plans_meant(plan, there)
         if len(found) != 1:
-            many = (
-                f"{len(found)} plans are called {plan!r}: send the id" if found else f"the panel has no plan {plan!r}"
-            )
-            none = f"the panel has no plan {plan!r}"
-            raise Declined("unknown_plan", many if found else none, field="enhancePlanId")
+            many = f"{len(found)} plans are called {plan!r}: send the id, {' or '.join(str(one.id) for one in found)}"
+            raise Declined("unknown_plan", many if found else _no_plan(plan, there), field="enhancePlanId")
     if row["billing_provider"] == STRIPE:
         try:
             await bridge.stripe.price(price_id)
         except NotFound as error:
-            detail = f"Stripe does not know the price {price_id}"
+            detail = f"Stripe does not know the price {price_id}. {PRICE_IDS}"
             raise Declined("unknown_price", detail, field="billingPlanId") from error
+
+
+def _no_plan(plan: str, there: Sequence[PanelPlan]) -> str:
+    """That the panel has no such plan, and which it has."""
+    names = sorted(one.name for one in there)
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    has = f"it has {', '.join(map(repr, names[:MOST_NAMED]))}{more}" if names else "it has none: make it there first"
+    return f"the panel has no plan {plan!r}; {has}"
 
 
 async def _imagined(

@@ -12,6 +12,9 @@ UNASKED_MOVES = frozenset({Rule.MAPPING_EDITED, Rule.PLAN_PUT_BACK})
 """Rules of moves to another plan that no change at Stripe asked for: a mapping or rule says something else now, or
 somebody moved it in the panel."""
 
+PRICE_IDS = "Test and live mode have their own ids, and a product's (prod_...) is none of a price (price_...)."
+"""What is wrong with most ids of prices that Stripe does not know."""
+
 _NUMBER = re.compile(r"[0-9]{1,10}")
 """ASCII only: `²` and `٣` are digits to some functions and no numbers to others. The ids are 32 bit."""
 

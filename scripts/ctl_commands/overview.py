@@ -96,7 +96,7 @@ def upcoming(connection: Connection, days: int, as_csv: bool, ics: bool, as_json
          one["reason"], show.money(one["amount"], one))
         for one in page["data"]
     ]  # fmt: skip
-    heads = ("when (UTC)", "what", "who", "domain", "service", "because", "owed")
+    heads = ("when (UTC)", "what", "who", "domain", "service", "because", "amount")
     show.table(heads, rows, empty=f"Nobody within {days} days.")
     if page["nextCursor"]:
         show.line("There are more: --csv has all of them.")

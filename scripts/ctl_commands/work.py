@@ -25,7 +25,7 @@ from scripts.ctl_commands.common import (
 )
 from scripts.ctl_commands.connection import USAGE, Connection, Failed
 
-STATES = ["parked", "due", "waiting", "working"]
+STATES = ["parked", "due", "waiting", "working", "failing", "braked"]
 ROUTE = "admin/work"
 
 

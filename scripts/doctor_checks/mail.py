@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from lib.config import Settings
 
 
+REMEDY = (
+    "Correct host, port, user and password in MAIL_URL (docs/notices.md); the server's certificate must be valid for "
+    "that host. What waits is kept, and goes out then."
+)
+
+
 async def check_mail(settings: Settings) -> AsyncIterator[Finding]:
     """Whether customers can be written to; nothing where they are not."""
     mail = settings.mail
@@ -26,8 +32,7 @@ async def check_mail(settings: Settings) -> AsyncIterator[Finding]:
     try:
         await asyncio.to_thread(server.check)
     except ServerFails as error:
-        remedy = "Without TLS that can be verified, and this login, no mail goes out; what waits is kept."
-        yield fail(f"MAIL_URL, {mail.host}:{mail.port}: {error}", remedy)
+        yield fail(f"MAIL_URL, {mail.host}:{mail.port}: {error}", REMEDY)
     else:
         who = "takes the login" if mail.user else "answers"
         yield ok(f"{mail.host}:{mail.port} {who}, encrypted and verified")

@@ -72,6 +72,12 @@ async def check_panel(settings: Settings) -> AsyncIterator[tuple[Finding, dict[i
 
 async def _panel_itself(settings: Settings, ask: Callable[..., Any]) -> AsyncIterator[Finding]:
     status, version = await ask("/version")
+    if status >= 500:
+        yield fail(
+            f"the panel is away just now: it, or what stands before it, answers {status}",
+            "Look at the panel's server; what waits is tried again by itself.",
+        )
+        return
     if status != 200 or not isinstance(version, str):
         yield fail(
             f"ENHANCE_API_URL is no Enhance panel: {_said(status, version)}",

@@ -130,13 +130,13 @@ async def _of_mappings(
 
 async def _price(price: str, kind: str, stripe: StripeClient) -> Finding | None:
     from lib.errors import BridgeError, NotFound
+    from lib.policy.plan_references import PRICE_IDS
 
     try:
         found = await stripe.retrieve("/v1/prices", price)
     except NotFound:
         return fail(
-            f"Stripe has no price {price} in this mode",
-            "Test and live mode have their own ids: correct or delete the row in plan_mappings.",
+            f"Stripe has no price {price} in this mode", f"{PRICE_IDS} Correct or delete the row in plan_mappings."
         )
     except BridgeError as error:
         return fail(f"price {price} can't be read: {error}", "Add to the key: Prices: Read.")

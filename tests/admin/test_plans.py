@@ -220,6 +220,17 @@ async def test_a_mapping_that_makes_no_sense_is_refused(
     assert world.sql("SELECT * FROM plan_mappings ORDER BY 1, 2") == before
 
 
+async def test_a_refusal_says_what_there_is(world: World) -> None:
+    """Of a plan that the panel does not have it names those that it has; of a price what is wrong with most of them."""
+    world.stripe.create_price("price_free")
+    async with world.functions() as client:
+        plan = await send(client, "POST", {"billingPlanId": "price_free", "enhancePlanId": "Basic"})
+        price = await send(client, "POST", {"billingPlanId": "prod_1", "enhancePlanId": BASIC})
+    assert plan.json()["detail"].startswith("the panel has no plan 'Basic'; it has ")
+    assert all(repr(name) in plan.json()["detail"] for name in ("basic-hosting-plan", "big-hosting-plan"))
+    assert "a product's (prod_...) is none of a price" in price.json()["detail"]
+
+
 async def test_a_change_stands_in_the_ledger_with_its_actor(world: World) -> None:
     """Who changed which mapping from what to what can be told afterwards."""
     world.stripe.create_price("price_new")

@@ -258,6 +258,23 @@ def test_an_answer_means_one_thing(status: int, body: bytes, get: type[Exception
         assert raised.value.reason == "panel_not_found"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (HTML, "(a web page: 502 Bad Gateway)"),
+        (b"<html><head><title>503 Service\nUnavailable</title></head><body><h1>503</h1></body></html>", "Unavailable)"),
+        (b"<style>h1 {color: red}</style><h1>Back &amp; soon</h1>", "(a web page: Back & soon)"),
+        (b"UUID parsing failed", "UUID parsing failed"),
+    ],
+)
+def test_of_a_web_page_the_words_are_told(body: bytes, said: str) -> None:
+    """What a web server before the panel answers is read by people, without its tags; plain text as it came."""
+    with pytest.raises(Unavailable) as raised:
+        read_answer("GET", "/x", 503, {}, body)
+    assert str(raised.value).endswith(said)
+    assert "<" not in str(raised.value)
+
+
 @given(
     st.sampled_from(["GET", "POST", "PATCH"]), st.integers(200, 599),
     st.binary() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode())

@@ -1,5 +1,6 @@
 """`./scripts/ctl` without a deployment: what it refuses, how it explains itself, and how it shows things."""
 
+import json
 import os
 import re
 import signal
@@ -63,6 +64,30 @@ def test_what_is_no_answer_is_3(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, statu
         ended = ctl("work")
     assert (ended.code, ended.out) == (3, "")
     assert said in ended.err
+
+
+CHOICES = [
+    ("work", "state", "/api/admin/work", "state", {"all"}),
+    *((act, "state", "/api/admin/work", "state", set()) for act in ("retry", "release", "hold", "lift", "grace")),
+    ("customers find", "state", "/api/admin/customers", "state", set()),
+    ("customers find", "hold", "/api/admin/customers", "hold", set()),
+    ("events list", "outcome", "/api/admin/events", "outcome", set()),
+    ("events list", "source", "/api/admin/events", "source", set()),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "route", "parameter", "more"), CHOICES)
+def test_a_choice_is_that_of_the_route(command: str, option: str, route: str, parameter: str, more: set[str]) -> None:
+    """What a list can be asked for by its route can be asked for here, and nothing that it would refuse."""
+    document = json.loads((ROOT / "public" / "openapi.json").read_text())
+    (schema,) = [each["schema"] for each in document["paths"][route]["get"]["parameters"] if each["name"] == parameter]
+    found: click.Command = cli
+    for word in command.split():
+        assert isinstance(found, click.Group)
+        found = found.commands[word]
+    (chosen,) = [each.type for each in found.params if each.name == option]
+    assert isinstance(chosen, click.Choice)
+    assert set(chosen.choices) - more == set(schema["enum"])
 
 
 def test_a_moment_without_an_answer_ends_no_following(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:

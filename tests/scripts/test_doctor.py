@@ -310,6 +310,14 @@ Break = Callable[[World], object]
                 "address of the control panel",
             ),
             (
+                "away",
+                "Panel",
+                lambda w: setattr(w.panel, "down", True),
+                Verdict.FAIL,
+                "the panel is away just now",
+                "tried again by itself",
+            ),
+            (
                 "updating",
                 "Panel",
                 lambda w: setattr(w.panel, "status_value", "updating"),
@@ -339,7 +347,7 @@ Break = Callable[[World], object]
                 lambda w: w.map_price("price_of_other_mode", "basic-hosting-plan"),
                 Verdict.FAIL,
                 "no price price_of_other_mode",
-                "Test and live mode",
+                "a product's (prod_...) is none of a price",
             ),
             (
                 "archived",
@@ -461,6 +469,13 @@ async def test_a_database_that_is_away(world: World) -> None:
     assert list(found) == ["Database"]
     assert found["Database"][0] is Verdict.FAIL
     assert found["Database"][1].startswith("DATABASE_URL: the database can't be reached: nobody answers at its address")
+
+
+def test_the_driver_says_nothing_beside_it(world: World) -> None:
+    """Of a database that is away only our own sentence is printed: the driver's lines quote the address at each try."""
+    found = run(world, DATABASE_URL="postgresql://postgres:fake_password@127.0.0.1:1/none")
+    assert (found.returncode, found.stderr) == (2, "")
+    assert found.stdout.count("can't be reached") == 1
 
 
 async def test_a_user_who_may_only_read(world: World) -> None:
