@@ -17,7 +17,21 @@ export function List({ list, what, empty, children }) {
   return html`
     ${list.problem && html`<${Failure} what=${what} problem=${list.problem} again=${list.reload} />`}
     ${list.rows.length === 0 ? html`<${Empty} ...${empty} />` : children}
-    ${list.more && html`<p class="more"><button type="button" disabled=${list.busy} onClick=${list.more}>${list.busy ? texts.table.loading : texts.table.more}</button></p>`}
+    <${More} what=${what} more=${list.more} busy=${list.busy} lack=${list.lack} />
+  `;
+}
+
+/**
+ * The way to what follows, and why it did not come. The button keeps the focus while it waits, as one that is disabled
+ * would not: by keyboard it is pressed again and again.
+ *
+ * @param {{what: string, more: (() => void)|null, busy: boolean, lack: any}} props `more`: null where nothing follows
+ */
+export function More({ what, more, busy, lack }) {
+  if (!more) return null;
+  return html`
+    ${lack && html`<${Failure} what=${what} problem=${lack} />`}
+    <p class="more"><button type="button" aria-disabled=${busy ? "true" : undefined} onClick=${more}>${busy ? texts.table.loading : lack ? texts.problems.again : texts.table.more}</button></p>
   `;
 }
 
@@ -30,12 +44,16 @@ export function Shown({ list }) {
 /** A button that saves all that match as a file. */
 export function Download({ path, query, name, accept = "text/csv", label = texts.table.csv, title = texts.table.csvHint }) {
   const [problem, setProblem] = useState(null);
+  const [busy, setBusy] = useState(false);
   const save = async () => {
+    if (busy) return; // asked for already
     setProblem(null);
+    setBusy(true);
     await download(path, query, name, accept).catch(setProblem);
+    setBusy(false);
   };
   return html`
-    <button type="button" class="quiet" title=${title} onClick=${save}>${label}</button>
+    <button type="button" class="quiet" title=${title} aria-disabled=${busy ? "true" : undefined} onClick=${save}>${label}</button>
     ${problem && html`<${Failure} what=${texts.table.csvWhat} problem=${problem} again=${save} />`}
   `;
 }

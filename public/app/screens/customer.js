@@ -1,6 +1,6 @@
 /** One customer: why everything is as it is, what happened, and what can be done. */
 
-import { html } from "/app/markup.js";
+import { html, useRef } from "/app/markup.js";
 import { useData } from "/app/parts/data.js";
 import { Id } from "/app/parts/id.js";
 import { Empty, Failure, Loading } from "/app/parts/notice.js";
@@ -21,9 +21,11 @@ export default function Customer({ params, dashboard }) {
   const query = { id: params.id, limit: 50, planned: params.planned };
   const found = useData(params.id ? "/api/admin/customers" : null, query);
   const live = useData(params.id ? "/api/admin/customers" : null, { id: params.id, limit: 1, live: true }, { poll: false });
+  const last = useRef(null); // stays while the same customer is read with what was only planned, or without
   if (!params.id) return html`<${Empty} says=${said.services.none} next=${texts.frame.unknownNext} />`;
-  if (!found.data) return found.problem ? html`<${Failure} what=${said.what} problem=${found.problem} again=${found.reload} />` : html`<${Loading} />`;
-  const customer = found.data;
+  if (found.data) last.current = { customer: found.data, planned: params.planned };
+  if (!last.current) return found.problem ? html`<${Failure} what=${said.what} problem=${found.problem} again=${found.reload} />` : html`<${Loading} />`;
+  const { customer, planned } = last.current;
   const reload = () => {
     found.reload();
     live.reload();
@@ -39,7 +41,7 @@ export default function Customer({ params, dashboard }) {
       </${Both}>
       <${Services} customer=${customer} links=${dashboard.data?.links} reload=${reload} />
       <div class="two wide-left">
-        <${Timeline} customer=${customer} params=${params} reload=${reload} />
+        <${Timeline} customer=${customer} planned=${planned} params=${params} reload=${reload} />
         <${Orders} customer=${customer} />
       </div>
     </div>

@@ -1,10 +1,11 @@
 /** What happened, newest first: event -> facts -> rule -> action -> verified; undone where there is an inverse. */
 
-import { ask } from "/app/api.js";
 import * as format from "/app/format.js";
-import { html, useLayoutEffect, useState } from "/app/markup.js";
+import { html, useState } from "/app/markup.js";
+import { useFurther } from "/app/parts/data.js";
 import { Json } from "/app/parts/json.js";
-import { Empty, Failure } from "/app/parts/notice.js";
+import { More } from "/app/parts/list.js";
+import { Empty } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
 import { Undo } from "/app/screens/customer/undo.js";
 import { Badge } from "/app/parts/words.js";
@@ -15,28 +16,31 @@ import { texts } from "/app/texts.js";
 
 const said = texts.customers.one.timeline;
 const { words } = format;
+const NONE = { planned: null, entries: [], cursor: null, busy: false, problem: null };
 
-/** @param {{customer: any, params: Record<string, string>, reload: () => void}} props */
-export function Timeline({ customer, params, reload }) {
+/**
+ * @param {{customer: any, planned?: string, params: Record<string, string>, reload: () => void}} props
+ *   `planned`: whether `customer` was read with what was only planned; of `params` it may be another already
+ */
+export function Timeline({ customer, planned, params, reload }) {
   const how = useStore(times);
-  const [further, setFurther] = useState({ entries: [], cursor: null, problem: null });
-  const first = customer.timeline;
-  useLayoutEffect(() => setFurther({ entries: [], cursor: null, problem: null }), [customer.customerId, params.planned]);
-  const cursor = further.entries.length ? further.cursor : first.nextCursor;
-  const more = async () => {
-    try {
-      const page = (await ask("/api/admin/customers", { query: { id: customer.customerId, planned: params.planned, limit: 50, cursor } })).timeline;
-      setFurther((before) => ({ entries: [...before.entries, ...page.data], cursor: page.nextCursor, problem: null }));
-    } catch (problem) {
-      setFurther((before) => ({ ...before, problem }));
-    }
+  const [kept, keep] = useState(NONE);
+  const further = useFurther([planned]);
+  const here = kept.planned === planned ? kept : NONE;
+  const { entries: loaded, cursor } = joined(customer.timeline, here);
+  const more = () => {
+    const tell = (part) => keep({ ...here, planned, busy: false, problem: null, ...part });
+    further.ask("/api/admin/customers", { id: customer.customerId, planned, limit: 50, cursor }, {
+      begun: () => tell({ busy: true }),
+      come: ({ timeline: page }) => tell({ entries: [...loaded, ...page.data], cursor: page.nextCursor }),
+      failed: (problem) => tell({ problem }),
+    });
   };
-  const loaded = unique([...first.data, ...further.entries]);
   const quiet = params.quiet === "true";
   const entries = quiet ? loaded.filter((entry) => entry.source !== "event") : loaded;
   const set = (name) => (event) => go({ ...params, [name]: event.target.checked ? "true" : undefined });
   return html`
-    <section class="card timeline">
+    <section class="card timeline" aria-busy=${planned === params.planned ? undefined : "true"}>
       <header>
         <h2>${said.title}</h2>
         <span class="row">
@@ -47,16 +51,25 @@ export function Timeline({ customer, params, reload }) {
       ${entries.length === 0 && html`<${Empty} says=${loaded.length ? said.onlyEvents : said.none} />`}
       ${byDay(entries, how).map(([day, some]) => html`
         <h3 key=${day} class="day">${day}</h3>
-        <ol class="rows">${some.map((entry) => html`<${Entry} key=${`${entry.source} ${entry.id}`} entry=${entry} customer=${customer} reload=${reload} />`)}</ol>
+        <ol class="rows">${some.map((entry) => html`<${Entry} key=${nameOf(entry)} entry=${entry} customer=${customer} reload=${reload} />`)}</ol>
       `)}
-      ${further.problem && html`<${Failure} what=${said.what} problem=${further.problem} again=${more} />`}
-      ${cursor && html`<p class="more"><button type="button" onClick=${more}>${texts.table.more}</button></p>`}
+      <${More} what=${said.what} more=${cursor && planned === params.planned ? more : null} busy=${here.busy} lack=${here.problem} />
     </section>
   `;
 }
 
-/** A page that was loaded earlier may overlap with the newest one. */
-const unique = (entries) => [...new Map(entries.map((entry) => [`${entry.source} ${entry.id}`, entry])).values()];
+const nameOf = (entry) => `${entry.source} ${entry.id}`;
+
+/**
+ * The newest page, and behind it what was loaded before and is older. The newest one is read again and again: what was on
+ * it goes on to be shown when newer entries have moved it off. Where the two don't meet any more there would be a gap.
+ */
+function joined(first, kept) {
+  const last = first.data.length ? nameOf(first.data.at(-1)) : null;
+  const at = kept.entries.findIndex((entry) => nameOf(entry) === last);
+  if (at < 0) return { entries: first.data, cursor: first.nextCursor };
+  return { entries: [...first.data, ...kept.entries.slice(at + 1)], cursor: kept.cursor };
+}
 
 function byDay(entries, how) {
   const days = new Map();
