@@ -1,13 +1,13 @@
 /** The page: the door, the frame and the screen that the address names. It holds no data; all of it comes by the API. */
 
 import { listen } from "/app/keyboard.js";
-import { html, render, useErrorBoundary, useLayoutEffect, useRef, useState } from "/app/markup.js";
+import { html, render, useErrorBoundary, useLayoutEffect, useRef } from "/app/markup.js";
 import { useData } from "/app/parts/data.js";
 import { Frame } from "/app/parts/frame.js";
 import { Help } from "/app/parts/help.js";
 import { KeyDialog } from "/app/parts/keydialog.js";
 import { Empty, Failure } from "/app/parts/notice.js";
-import { Presented } from "/app/parts/presented.js";
+import { present, Presented } from "/app/parts/presented.js";
 import { followLinks, go, useRoute } from "/app/router.js";
 import Customer from "/app/screens/customer.js";
 import Customers from "/app/screens/customers.js";
@@ -23,35 +23,36 @@ import { texts } from "/app/texts.js";
 /** Name in the address -> screen. Those in the navigation first, in its order. */
 const SCREENS = { overview: Overview, customers: Customers, work: Work, plans: Plans, events: Events, orders: Orders };
 const UNLISTED = { customer: Customer };
+const ALL = { ...SCREENS, ...UNLISTED };
 const PART_OF = { customer: "customers" };
 
 function App() {
   const open = useStore(key);
-  return html`${open ? html`<${Inside} key=${open} />` : html`<${KeyDialog} />`}`;
+  return html`${open ? html`<${Safely} key=${open} screen=${Inside} />` : html`<${KeyDialog} />`}`;
 }
+
+const help = () => present(Help, {});
 
 function Inside() {
   const params = useRoute();
   const dashboard = useData("/api/admin/dashboard");
-  const [help, setHelp] = useState(false);
   const view = params.view ?? "overview";
-  useLayoutEffect(() => listen({ help: () => setHelp(true) }), []);
+  useLayoutEffect(() => listen({ help }), []);
   useFocusOnContent(view, params.id);
-  const Screen = { ...SCREENS, ...UNLISTED }[view];
+  const Screen = Object.hasOwn(ALL, view) ? ALL[view] : null;
   return html`
-    <${Frame} screens=${Object.keys(SCREENS)} here=${PART_OF[view] ?? view} dashboard=${dashboard.data} help=${() => setHelp(true)}>
-      ${Screen ? html`<${Safely} key=${`${view} ${params.id ?? ""}`} screen=${Screen} params=${params} dashboard=${dashboard} />` : html`<${Empty} says=${texts.frame.unknown} next=${texts.frame.unknownNext} />`}
+    <${Frame} screens=${Object.keys(SCREENS)} here=${PART_OF[view] ?? view} dashboard=${dashboard.data} help=${help}>
+      ${Screen ? html`<${Safely} key=${`${view} ${params.id ?? ""}`} screen=${Screen} params=${params} go=${go} dashboard=${dashboard} />` : html`<${Empty} says=${texts.frame.unknown} next=${texts.frame.unknownNext} />`}
     </${Frame}>
-    <${Presented} place=${`${view} ${params.id ?? ""}`} />
-    ${help && html`<${Help} close=${() => setHelp(false)} />`}
+    <${Safely} screen=${Presented} place=${`${view} ${params.id ?? ""}`} />
   `;
 }
 
 /** A screen that fails takes nothing else with it: the rest of the page goes on, and says so. */
-function Safely({ screen: Screen, params, dashboard }) {
+function Safely({ screen: Screen, ...props }) {
   const [error, reset] = useErrorBoundary((thrown) => console.error(thrown));
   if (error) return html`<${Failure} what=${texts.frame.drawing} problem=${{ detail: String(error), remedy: texts.frame.drawingNext }} again=${reset} />`;
-  return html`<${Screen} params=${params} go=${go} dashboard=${dashboard} />`;
+  return html`<${Screen} ...${props} />`;
 }
 
 /** On another screen the title follows, and the focus goes to its content, as it would on another page. */

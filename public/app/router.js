@@ -7,6 +7,9 @@ const here = store(read());
 
 window.addEventListener("popstate", () => here.set(read()));
 
+/** Where one is just now, whatever was so when something was drawn. */
+export const whereNow = () => here.get();
+
 /** The parameters of the address: `{view, ...}`. */
 export const useRoute = () => useStore(here);
 

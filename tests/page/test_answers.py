@@ -1,34 +1,17 @@
 """Answers that come late, in another order or not at all: what is shown belongs together and is known."""
 
 import re
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Route, expect
 
 from tests.page.desk import Desk, World
+from tests.page.routes import answered, held_up
 
 EVENTS = "**/api/admin/events?*"
 CUSTOMERS = "**/api/admin/customers?*"
 TURN = 16_000
 """Milliseconds after which everything on the screen has been looked at again."""
-
-
-def asked_for(route: Route) -> dict[str, str]:
-    """The query of a request."""
-    return {name: values[0] for name, values in parse_qs(urlsplit(route.request.url).query).items()}
-
-
-def answered(desk: Desk, path: str, by: Callable[[Route, dict[str, str]], Any]) -> None:
-    """Have these requests answered by a function: with what it returns, or later by itself where that is None."""
-
-    def answer(route: Route) -> None:
-        found = by(route, asked_for(route))
-        if found is not None:
-            route.fulfill(json=found)
-
-    desk.page.route(path, answer)
 
 
 class Log:
@@ -56,15 +39,6 @@ class Log:
             self.held.append(route)
             return None
         return self.page(cursor)
-
-
-def held_up(desk: Desk, routes: list[Route], number: int = 1) -> list[Route]:
-    """So many requests that are held back, once all of them are there; taken from the list."""
-    while len(routes) < number:
-        desk.page.wait_for_timeout(10)
-    found = routes[:]
-    routes.clear()
-    return found
 
 
 def shown(desk: Desk) -> list[int]:

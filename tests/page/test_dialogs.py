@@ -4,11 +4,12 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from lib.model import ActionKind
 from scripts.demo_world.stage import PLAN, PRICE
 from tests.page.desk import Buyer, Desk, World
+from tests.page.routes import held_back
 
 BRAKES = "UPDATE brake SET engaged_at = now(), reason = 'too many', released_at = NULL, released_by = NULL"
 
@@ -251,13 +252,6 @@ def test_a_preview_that_comes_too_late_is_of_another_draft(desk: Desk, world: Wo
     asked.pop().continue_()
     expect(desk.dialog).to_have_count(0)
     expect(desk.row("price_late").first).to_be_visible()
-
-
-def held_back(desk: Desk, path: str, method: str) -> list[Route]:
-    """Requests that wait until they are let go, in their order."""
-    asked: list[Route] = []
-    desk.page.route(path, lambda route: asked.append(route) if route.request.method == method else route.continue_())
-    return asked
 
 
 # --- how each kind of action ends -------------------------------------------------------------------------------------

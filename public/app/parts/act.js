@@ -3,6 +3,7 @@
  * step only when the answer or the ledger has said so.
  */
 
+import { unreadable } from "/app/api.js";
 import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { complete, Fields, initial } from "/app/parts/fields.js";
@@ -84,7 +85,17 @@ function heard(label, { state, lines }) {
   return texts.act.heard(label);
 }
 
-/** Go through the steps; the one that says how it ended, null when nobody looks any more. */
+/** What an answer says; one that can't be one of the API's leaves open what was done. */
+function understood(applied, answer) {
+  try {
+    return applied(answer);
+  } catch (error) {
+    console.info(error);
+    throw unreadable(0, true);
+  }
+}
+
+/** Go through the steps; the one that says how it ended, null when nobody looks any more or that is said already. */
 async function perform({ values, send, applied, verify, signal, show }) {
   const run = { busy: true, asked: { state: "doing", lines: [texts.act.waiting] }, applied: null, verified: null, problem: null, checks: Boolean(verify) };
   const tell = (part) => signal.aborted || show(Object.assign(run, part) && { ...run });
@@ -92,12 +103,12 @@ async function perform({ values, send, applied, verify, signal, show }) {
   let answer;
   try {
     answer = await send(values, signal);
+    tell({ asked: { state: "done", lines: [] }, applied: understood(applied, answer) });
   } catch (problem) {
     if (signal.aborted) return null;
-    tell({ busy: false, asked: { state: "failed", lines: [] }, problem });
-    return { state: "failed", lines: [] };
+    tell({ busy: false, asked: { state: problem.unsure ? "waiting" : "failed", lines: [] }, problem });
+    return null; // the failure is read aloud by itself
   }
-  tell({ asked: { state: "done", lines: [] }, applied: applied(answer) });
   if (verify && run.applied.state !== "failed") {
     tell({ verified: { state: "doing", lines: [texts.act.reading] } });
     tell({ verified: await verify(answer, signal).catch((problem) => ({ state: "waiting", lines: [`${texts.act.readFailed} ${problem.detail ?? ""}`] })) });

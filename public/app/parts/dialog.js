@@ -1,13 +1,14 @@
 /** A modal `<dialog>`: Esc closes it, and the focus goes back to where it was. */
 
 import { html, useLayoutEffect, useRef } from "/app/markup.js";
+import { answer } from "/app/parts/presented.js";
 import { texts } from "/app/texts.js";
 
 let number = 0;
 
 /**
  * @param {{title: string, onClose?: () => void, children: any, wide?: boolean, fixed?: boolean, busy?: boolean}} props
- *   `fixed`: it can't be closed (the key is asked for); `busy`: not now (an answer is on its way).
+ *   `fixed`: it can't be closed (the key is asked for); `busy`: not now (an answer is on its way), and not by the back key either.
  */
 export function Dialog({ title, onClose, children, wide, fixed, busy }) {
   const box = useRef(null);
@@ -24,6 +25,10 @@ export function Dialog({ title, onClose, children, wide, fixed, busy }) {
       (before?.isConnected ? before : document.getElementById("content"))?.focus({ preventScroll: true });
     };
   }, []);
+  useLayoutEffect(() => {
+    answer(busy);
+    return () => answer(false);
+  }, [busy]);
   const cancel = (event) => {
     event.preventDefault();
     if (!fixed && !busy) onClose();

@@ -34,7 +34,7 @@ export function KeyDialog() {
         </div>
         <div id="key-said" role="alert">
           ${state.wrong && html`<p class="fault">${texts.key.wrong}</p>`}
-          ${!state.wrong && again && html`<p class="fault">${texts.key.refused}</p>`}
+          ${!state.wrong && again && html`<p class="fault">${texts.key.refused} ${texts.key[again]}</p>`}
         </div>
         ${state.problem && html`<${Failure} what=${texts.key.tryingWhat} problem=${state.problem} />`}
         <footer><button class="main" disabled=${state.busy || !typed.trim()}>${state.busy ? texts.key.trying : texts.key.open}</button></footer>

@@ -1,7 +1,7 @@
 /** What stands around a list: how many are shown, more of them, the whole as a file. */
 
 import { download } from "/app/api.js";
-import { html, useState } from "/app/markup.js";
+import { html, useRef, useState } from "/app/markup.js";
 import { Empty, Failure, Loading } from "/app/parts/notice.js";
 import { texts } from "/app/texts.js";
 
@@ -45,11 +45,14 @@ export function Shown({ list }) {
 export function Download({ path, query, name, accept = "text/csv", label = texts.table.csv, title = texts.table.csvHint }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
+  const under = useRef(false);
   const save = async () => {
-    if (busy) return; // asked for already
+    if (under.current) return; // asked for already
+    under.current = true;
     setProblem(null);
     setBusy(true);
     await download(path, query, name, accept).catch(setProblem);
+    under.current = false;
     setBusy(false);
   };
   return html`

@@ -12,20 +12,29 @@ region.className = "said";
 region.setAttribute("role", "status");
 region.setAttribute("aria-live", "polite");
 document.body.append(region);
+const waiting = []; // what is not said yet
 let timer;
 
-/** Say something. */
+/** Say something; what was said a moment ago and is not spoken yet comes before it. */
 export function announce(text) {
+  waiting.push(text);
+  if (waiting.length === 1) place();
+}
+
+const where = () => [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+
+function place() {
   clearTimeout(timer);
   region.replaceChildren();
-  ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(region);
+  where().append(region);
+  timer = setTimeout(speak, HEARD);
+}
+
+function speak() {
+  if (region.parentNode !== where()) return place(); // a dialog was opened or closed since
+  region.append(...waiting.splice(0).map((text) => Object.assign(document.createElement("p"), { textContent: text })));
   timer = setTimeout(() => {
-    const line = document.createElement("p");
-    line.textContent = text;
-    region.append(line);
-    timer = setTimeout(() => {
-      region.replaceChildren();
-      document.body.append(region);
-    }, SHOWN);
-  }, HEARD);
+    region.replaceChildren();
+    document.body.append(region);
+  }, SHOWN);
 }

@@ -12,7 +12,7 @@ import { texts } from "/app/texts.js";
 export function Failure({ what, problem, again }) {
   return html`
     <div class="notice bad" role="alert">
-      <p><strong>${texts.problems.failed(what)}</strong>: ${problem.detail ?? String(problem)}</p>
+      <p><strong>${(problem.unsure ? texts.problems.unsure : texts.problems.failed)(what)}</strong>: ${problem.detail ?? String(problem)}</p>
       ${problem.errors?.length > 1 && html`<ul>${problem.errors.map((fault) => html`<li><code>${fault.field}</code> ${fault.detail}</li>`)}</ul>`}
       ${problem.remedy && html`<p>${problem.remedy}</p>`}
       ${again && html`<button type="button" onClick=${again}>${texts.problems.again}</button>`}

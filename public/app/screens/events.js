@@ -12,7 +12,7 @@ const DIRECTIONS = { in: Received, out: Outgoing, ledger: Ledger };
 /** The screen; `?direction=` says which list, each with filters of its own; `?id=` is an event, wherever it is linked from. */
 export default function Events({ params: { id, ...given } }) {
   const params = id ? { ...given, sel: id } : given;
-  const direction = params.direction in DIRECTIONS ? params.direction : "in";
+  const direction = Object.hasOwn(DIRECTIONS, params.direction) ? params.direction : "in";
   const tabs = Object.entries(say.directions).map(([key, label]) => ({ key, label, params: { view: "events", direction: key === "in" ? undefined : key } }));
   return html`
     <div class="head"><h1>${say.title}</h1></div>

@@ -16,7 +16,7 @@ const LISTS = { disputed: DisputeList, reconciliation: Reconciliation }; // the 
 export default function Orders({ params, go, dashboard }) {
   const links = dashboard?.data?.links;
   if (params.id) return html`<${Details} key=${params.id} params=${params} links=${links} />`;
-  const only = params.only in say.tabs ? params.only : "all";
+  const only = Object.hasOwn(say.tabs, params.only) ? params.only : "all";
   const numbers = dashboard?.data?.orders;
   const tabs = Object.entries(say.tabs).map(([key, label]) => ({ key, label, count: numbers?.[COUNTED[key]], params: { view: "orders", only: key === "all" ? undefined : key } }));
   return html`

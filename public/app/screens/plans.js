@@ -1,10 +1,12 @@
 /** Plans: what each price buys, what waits for a mapping, and what a change would do before it is made. */
 
-import { html, useLayoutEffect, useState } from "/app/markup.js";
+import { html, useLayoutEffect } from "/app/markup.js";
 import { useList } from "/app/parts/data.js";
 import { Download, List } from "/app/parts/list.js";
 import { Empty } from "/app/parts/notice.js";
+import { present } from "/app/parts/presented.js";
 import { Table } from "/app/parts/table.js";
+import { go, whereNow } from "/app/router.js";
 import { Changes } from "/app/screens/plans/changes.js";
 import { Change, drafted } from "/app/screens/plans/draft.js";
 import { costs, Plan, Price } from "/app/screens/plans/price.js";
@@ -15,20 +17,13 @@ const PATH = "/api/admin/plans";
 const PAGE = 200; // mappings; as many as the API gives at once, so that most operators see all of them
 
 /** The screen. `?price=...` opens the draft of that price's mapping, so that other screens can link to it. */
-export default function Plans({ params, go }) {
+export default function Plans({ params }) {
   const list = useList(PATH, { limit: PAGE });
-  const [change, open] = useState(null);
   const all = list.answer;
-  const close = () => {
-    open(null);
-    if (params.price) go({ view: "plans" }, { replace: true });
-  };
-  const done = () => {
-    close();
-    list.reload();
-  };
+  const open = (change) => present(Change, { change, choices: all.plans, left, done: list.reload });
   useLayoutEffect(() => {
-    if (all && params.price) open(changeOf(params.price, all, list.rows));
+    if (!all || !params.price) return undefined;
+    return open(changeOf(params.price, all, list.rows)); // gone with its address, as by the back key
   }, [Boolean(all), params.price]);
   return html`
     <div class="head"><h1>${say.title}</h1><button type="button" disabled=${!all} onClick=${() => open({ draft: drafted({}), waiting: 0 })}>${say.mapped.add}</button></div>
@@ -45,8 +40,13 @@ export default function Plans({ params, go }) {
     ${all?.changes && html`<section class="card"><header><h2>${say.changes.caption}</h2></header><${Changes} changes=${all.changes} revert=${(one) => open(revertOf(one))} /></section>`}
     <${WhatIf} />
     </div>
-    ${change && html`<${Change} key=${change.draft?.billingPlanId ?? change.remove?.billingPlanId} change=${change} choices=${all.plans} close=${close} done=${done} />`}
   `;
+}
+
+/** A draft that was left is not in the address any more. */
+function left() {
+  const { view, price } = whereNow();
+  if (view === "plans" && price) go({ view: "plans" }, { replace: true });
 }
 
 /** The draft of one price, wherever it stands now. */

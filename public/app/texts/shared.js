@@ -49,9 +49,13 @@ export const shared = {
     tryingWhat: "Trying the key",
     wrong: "This key is not known here. Compare it with ADMIN_API_KEY of the deployment; a change counts after the next deployment.",
     refused: "The key is refused now. It may have been changed: enter the new one.",
+    undone: "What you asked for was not done.",
+    unsure: "What you asked for may have been done: look at how it stands.",
   },
   problems: {
     failed: (what) => `${what} failed`,
+    unsure: (what) => `${what} may have failed, or not`,
+    look: "It may have been done all the same: look at how it stands before you ask again.",
     again: "Try again",
     unreachable: "the server did not answer",
     slow: "the server took too long to answer",
@@ -60,9 +64,13 @@ export const shared = {
     server: "Nothing was lost. Try again; if it stays so, look at /api/health and the log of the function.",
     changed: "Nothing was done. Look at how it stands now, then decide again.",
     other: "Correct it and try again.",
+    byStatus: {
+      429: "Wait a few minutes, then try again.",
+    },
     byCode: {
       unreachable: "Check your connection, and whether the deployment runs: /api/health. What is shown is the last that was read.",
-      slow: "It may have been done all the same: look at the timeline before you ask again.",
+      slow: "Try again; if it stays so, look at /api/health. What is shown is the last that was read.",
+      no_json: "Something else than the API answered, such as a proxy. Try again; if it stays so, look at /api/health.",
       unauthorized: "Enter a key of ADMIN_API_KEY.",
       forbidden: "Nothing was done. Lock the page (top right) and enter a key that may do this; KEY_SCOPES says how far each one reaches.",
       changed_meanwhile: "Nothing was done. Look at how it stands now, then decide again.",

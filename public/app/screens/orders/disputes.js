@@ -12,6 +12,7 @@ import { copy, Id } from "/app/parts/id.js";
 import { Download, List, Shown } from "/app/parts/list.js";
 import { Failure, Loading } from "/app/parts/notice.js";
 import { Pick } from "/app/parts/pick.js";
+import { present } from "/app/parts/presented.js";
 import { Table } from "/app/parts/table.js";
 import { Time } from "/app/parts/time.js";
 import { Badge, CustomerLink } from "/app/parts/words.js";
@@ -33,7 +34,6 @@ const FIELDS = [
 
 /** @param {{params: Record<string, string>, links: {stripe: string}|undefined}} props */
 export function DisputeList({ params, links }) {
-  const [pack, open] = useState(null);
   const query = { view: "disputes", over: params.over, customer: params.customer };
   const list = useList(PATH, query);
   const [says, next] = say.empty[params.over ? "over" : "disputed"];
@@ -44,31 +44,30 @@ export function DisputeList({ params, links }) {
     <div class=${chosen ? "split" : ""}>
       <div>
         <${List} list=${list} what=${said.readingAll} empty=${{ says, next, filters: activeOf(FIELDS, params), params: without(FIELDS, params) }}>
-          <${Table} caption=${params.over ? said.captionOver : said.captionOpen} quiet columns=${columnsOf({ params, links, open, near: Boolean(chosen) })} rows=${list.rows ?? []} id=${(one) => one.id} selected=${params.sel} params=${params} />
+          <${Table} caption=${params.over ? said.captionOver : said.captionOpen} quiet columns=${columnsOf({ params, links, near: Boolean(chosen) })} rows=${list.rows ?? []} id=${(one) => one.id} selected=${params.sel} params=${params} />
         <//>
       </div>
       ${chosen && html`<${JsonBeside} key=${chosen.id} title=${said.id} what=${said.idOf} id=${chosen.id} params=${params} open=${chosen.orderId && { view: "orders", id: chosen.orderId }} of=${{ data: chosen }} />`}
     </div>
-    ${pack && html`<${Pack} dispute=${pack} close=${() => open(null)} />`}
   `;
 }
 
 const STATE = { key: "state", label: said.state, sort: (one) => one.status, cell: (one) => html`<${Badge} word=${one.status} tone=${TONES[one.status] ?? "warn"} />` };
 const AMOUNT = { key: "amount", label: said.amount, number: true, sort: (one) => one.amount, cell: (one) => shown(one.amount, one) };
 const DUE = { key: "due", label: said.due, sort: (one) => one.dueBy, cell: (one) => html`<${Due} one=${one} />` };
-const actsOf = (open, params) => ({
+const actsOf = (params) => ({
   key: "act", label: said.act,
-  cell: (one) => html`<span class="row"><button type="button" aria-label=${said.packOf(one.id)} onClick=${() => open(one)}>${said.pack}</button> <${Pick} id=${one.id} params=${params} label=${texts.json.of(one.id)}>${texts.json.show}<//></span>`,
+  cell: (one) => html`<span class="row"><button type="button" aria-label=${said.packOf(one.id)} onClick=${() => present(Pack, { dispute: one })}>${said.pack}</button> <${Pick} id=${one.id} params=${params} label=${texts.json.of(one.id)}>${texts.json.show}<//></span>`,
 });
 
-function columnsOf({ params, links, open, near }) {
+function columnsOf({ params, links, near }) {
   const all = [
     { key: "whom", label: say.columns.whom, main: true, sort: nameOf, cell: (one) => html`<${Whom} one=${one} />` },
     DUE,
     AMOUNT,
     { ...STATE, far: true, label: said.id, cell: (one) => html`${STATE.cell(one)}<div class="under"><${Id} value=${one.id} what=${said.idOf} url=${atStripe(one, links)} at=${say.ids.atStripe} /></div>` },
     { key: "do", far: true, wide: true, label: said.todo, cell: (one) => one.remedy },
-    actsOf(open, params),
+    actsOf(params),
   ];
   return all.filter(({ far }) => !(far && near));
 }
@@ -97,7 +96,6 @@ function Whom({ one }) {
 
 /** Those of one order. @param {{disputes: object[], params: Record<string, string>}} props */
 export function Disputes({ disputes, params }) {
-  const [pack, open] = useState(null);
   if (disputes.length === 0) return null;
   const near = Boolean(params.sel); // something's JSON stands beside: there is room for half
   const columns = [
@@ -107,11 +105,10 @@ export function Disputes({ disputes, params }) {
     DUE,
     { key: "at", far: true, label: said.at, cell: (one) => html`<${Time} at=${one.createdAt} />` },
     { key: "reason", far: true, label: said.reason, cell: (one) => one.reason },
-    actsOf(open, params),
+    actsOf(params),
   ].filter(({ far }) => !(far && near));
   return html`
     <section class="card"><${Table} caption=${said.caption} columns=${columns} rows=${disputes} id=${(one) => one.id} sortable=${false} selected=${params.sel} /></section>
-    ${pack && html`<${Pack} dispute=${pack} close=${() => open(null)} />`}
   `;
 }
 

@@ -38,9 +38,10 @@ function body(draft) {
  * The dialog of one change.
  *
  * @param {{change: {draft?: object, remove?: object, fixed: boolean, waiting: number}, choices: {id: number, name: string}[],
- *   close: () => void, done: () => void}} props `change`: a draft to write, or the mapping to remove
+ *   close: () => void, left: () => void, done: () => void}} props `change`: a draft to write, or the mapping to remove;
+ *   `left`: it is closed; `done`: and was applied before
  */
-export function Change({ change, choices, close, done }) {
+export function Change({ change, choices, close, left, done }) {
   const [draft, edit] = useState(change.draft);
   const [shown, setShown] = useState(null);
   const [problem, setProblem] = useState(null);
@@ -55,6 +56,10 @@ export function Change({ change, choices, close, done }) {
     ? ask(PATH, { method: "DELETE", query: { billingProvider: removed.billingProvider, billingPlanId: removed.billingPlanId, ...more }, signal })
     : ask(PATH, { method: "PUT", body: { ...body(draft), ...more }, signal }));
 
+  const leave = () => {
+    close();
+    left();
+  };
   const rest = () => {
     under.current = false;
     setBusy(null);
@@ -92,7 +97,9 @@ export function Change({ change, choices, close, done }) {
     const failed = await attempt("apply", say.effect.failed, async (signal) => {
       const made = await send({ asOf: shown.asOf }, signal);
       announce(removed ? say.effect.removed(price) : made.changed ? say.effect.made(price, change.waiting) : say.effect.same(price));
-      if (!signal.aborted) done();
+      if (signal.aborted) return;
+      leave();
+      done();
     });
     if (failed?.status !== 409) return;
     setShown(null);
@@ -108,7 +115,7 @@ export function Change({ change, choices, close, done }) {
 
   const title = removed ? say.draft.removeTitle(price) : change.fixed ? say.draft.title(price) : say.draft.titleNew;
   return html`
-    <${Dialog} title=${title} onClose=${close} wide busy=${busy === "apply"}>
+    <${Dialog} title=${title} onClose=${leave} wide busy=${busy === "apply"}>
       <form id=${FORM} onSubmit=${preview}><fieldset class="plain" disabled=${busy === "apply"}>
         ${removed ? html`<p>${say.draft.removeNote}</p>` : html`<${Fields} draft=${draft} change=${amend} choices=${choices} fixed=${change.fixed} faults=${problem?.error.errors ?? []} />`}
       </fieldset></form>
@@ -116,7 +123,7 @@ export function Change({ change, choices, close, done }) {
       ${problem && html`<${Failure} what=${problem.what} problem=${problem.error} />`}
       ${shown && html`<${Effect} shown=${shown} waiting=${change.waiting} busy=${busy === "apply"} />`}
       <footer>
-        <button type="button" class="quiet" disabled=${busy === "apply"} onClick=${close}>${say.draft.cancel}</button>
+        <button type="button" class="quiet" disabled=${busy === "apply"} onClick=${leave}>${say.draft.cancel}</button>
         <button form=${FORM} class=${shown ? "" : "main"} disabled=${busy !== null}>${say.draft.preview}</button>
         ${shown && html`<button type="button" class=${removed ? "bad" : "main"} disabled=${busy !== null} onClick=${apply}>${say.effect.apply(shown.moves.length)}</button>`}
       </footer>
