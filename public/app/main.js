@@ -3,6 +3,7 @@
 import { listen } from "/app/keyboard.js";
 import { html, render, useErrorBoundary, useLayoutEffect, useRef } from "/app/markup.js";
 import { useData } from "/app/parts/data.js";
+import { keepFocus } from "/app/parts/focus.js";
 import { Frame } from "/app/parts/frame.js";
 import { Help } from "/app/parts/help.js";
 import { KeyDialog } from "/app/parts/keydialog.js";
@@ -69,4 +70,5 @@ function useFocusOnContent(view, id) {
 }
 
 followLinks();
+keepFocus();
 render(html`<${App} />`, document.getElementById("app"));

@@ -220,3 +220,52 @@ def test_the_timeline_is_never_of_two_filters(desk: Desk, world: World) -> None:
     more(desk).click()
     expect(desk.page.locator(".timeline .entry")).to_have_count(6)
     assert past(desk)[-1] == ("planned", 15)
+
+
+# --- the focus --------------------------------------------------------------------------------------------------------
+
+
+def test_the_focus_stays_near_what_had_it(desk: Desk) -> None:
+    """When the next look does not find the row any more, its table has the focus, where `j` goes on; who had left it
+    before is not moved.
+    """
+    log = Log(newest=20)
+    desk.come_in()
+    desk.page.clock.install()
+    answered(desk, EVENTS, log)
+    desk.see("events", direction="ledger")
+    desk.row("cus_20").get_by_role("link").focus()
+    log.newest = 30
+    desk.page.clock.run_for(TURN)
+    expect(desk.row("cus_30")).to_be_visible()
+    expect(desk.page.get_by_role("region", name="Ledger")).to_be_focused()
+    desk.page.keyboard.press("j")
+    expect(desk.row("cus_30").get_by_role("link")).to_be_focused()
+    desk.page.locator("h1").click()
+    log.newest = 40
+    desk.page.clock.run_for(TURN)
+    expect(desk.row("cus_40")).to_be_visible()
+    expect(desk.page.locator("main")).to_be_focused()
+
+
+def test_the_focus_stays_in_a_dialog_and_on_what_was_pressed(desk: Desk, world: World) -> None:
+    """While an act is under way and afterwards its dialog has the focus, whatever of it has gone; what is typed after a
+    key that was wrong takes its place.
+    """
+    ora = world.buy("Ora Example")
+    desk.come_in()
+    desk.see_customer(ora)
+    desk.page.locator("main").get_by_role("button", name="Run the pass").click()
+    desk.confirm("Run the pass")
+    expect(desk.dialog.locator("li.done")).to_have_count(3)
+    expect(desk.dialog).to_be_focused()
+    desk.confirm("Close")
+    desk.page.get_by_role("button", name="Lock").click()
+    field = desk.page.get_by_label("Admin key")
+    field.fill("wrong")
+    with desk.forgiving("status of 401"):
+        desk.page.get_by_role("button", name="Open").click()
+        desk.page.get_by_text("This key is not known here").wait_for()
+    expect(field).to_be_focused()
+    desk.page.keyboard.type("x")
+    expect(field).to_have_value("x")

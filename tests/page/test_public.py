@@ -1,10 +1,14 @@
 """What everybody may see: the start page, and the sample of a shop; none of them holds data."""
 
+from typing import Any
+
 import httpx
 import pytest
+from playwright.sync_api import Route, expect
 
 from scripts.demo_world.stage import PRICE
 from tests.page.desk import Desk, World
+from tests.page.routes import held_up
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +44,107 @@ def test_the_watch_over_the_browser_sees_what_is_forbidden(desk: Desk) -> None:
     with desk.forgiving("404"):
         desk.page.evaluate("fetch('/no/such/page')")
     assert desk.trouble() == []
+
+
+# --- the page after a purchase ----------------------------------------------------------------------------------------
+
+STATUS = "**/api/checkout?session_id=*"
+TWO_MINUTES = 130_000
+"""Milliseconds after which the buyer need not wait any more."""
+STEP = 6000
+"""Milliseconds until the next look."""
+
+
+class Shop:
+    """What the page is told: an answer of the API, or what stands for one that fails."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.now: dict[str, Any] = {"status": 200, "json": self.stands("pending")}
+        self.asked = 0
+        desk.page.route(STATUS, self._answer)
+
+    @staticmethod
+    def stands(state: str, *done: str) -> dict[str, Any]:
+        """How a purchase stands."""
+        steps = [{"name": name, "done": name in done} for name in ("account", "hosting")]
+        urls = {"pay": "https://checkout.stripe.com/c/1", "site": None, "panel": None, "again": None}
+        return {"state": state, "steps": steps, "urls": urls}
+
+    def _answer(self, route: Route) -> None:
+        self.asked += 1
+        route.fulfill(**self.now)
+
+
+def test_a_purchase_is_said_as_it_changes_and_only_then(desk: Desk) -> None:
+    """A look that finds nothing new changes nothing: the link keeps the focus, and nothing is read aloud again."""
+    shop = Shop(desk)
+    desk.page.clock.install()
+    desk.open("/success.html?session_id=cs_test_1")
+    pay = desk.page.get_by_role("link", name="Pay now")
+    pay.focus()
+    desk.page.evaluate(COUNTED)
+    for _ in range(3):
+        with desk.page.expect_response(STATUS):
+            desk.page.clock.run_for(5000)
+    expect(pay).to_be_focused()
+    assert desk.page.evaluate("changes") == 0
+    shop.now["json"] = shop.stands("provisioning", "account")
+    desk.page.clock.run_for(6000)
+    expect(desk.page.get_by_role("heading")).to_have_text("Thank you: your payment is here")
+    expect(desk.page.locator("li.done")).to_have_text("Your account")
+    expect(pay).to_be_focused()
+    assert desk.page.locator("[aria-live=polite]").count() == 3
+
+
+COUNTED = """() => {
+  window.changes = 0;
+  const count = (found) => { changes += found.length; };
+  new MutationObserver(count).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.mark.parametrize(
+    "fails", [{"status": 503, "body": ""}, {"status": 200, "body": "<h1>", "content_type": "text/html"}]
+)
+def test_a_shop_that_is_away_is_said_to_be(desk: Desk, fails: dict[str, Any]) -> None:
+    """Where it can't be seen how a purchase stands, the page says that and goes on by itself; after two minutes it says
+    what to do, and looks again as soon as somebody comes back to it.
+    """
+    shop = Shop(desk)
+    shop.now = fails
+    desk.page.clock.install()
+    with desk.forgiving("503"):
+        desk.open("/success.html?session_id=cs_test_1")
+        expect(desk.page.locator("#text")).to_contain_text("We can't look at it just now")
+        desk.page.clock.run_for(TWO_MINUTES)
+        while "Load this page again later" not in desk.page.locator("#text").inner_text():
+            desk.page.clock.run_for(STEP)
+    shop.now = {"status": 200, "json": shop.stands("pending")}
+    desk.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(desk.page.get_by_role("heading")).to_have_text("Waiting for your payment")
+
+
+def test_who_comes_back_from_paying_sees_that_it_is_paid(desk: Desk) -> None:
+    """Two minutes are over and the page looks no more; whoever paid elsewhere meanwhile and comes back is not told that
+    nothing was paid. An answer that hangs stops nothing.
+    """
+    shop = Shop(desk)
+    desk.page.clock.install()
+    desk.open("/success.html?session_id=cs_test_1")
+    expect(desk.page.get_by_role("heading")).to_have_text("Waiting for your payment")
+    desk.page.clock.run_for(TWO_MINUTES)
+    asked = -1
+    while shop.asked > asked:
+        asked = shop.asked
+        desk.page.clock.run_for(STEP)
+        desk.page.wait_for_timeout(100)
+    desk.page.unroute(STATUS)
+    hanging: list[Route] = []
+    desk.page.route(STATUS, hanging.append)
+    desk.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    held_up(desk, hanging)
+    shop.now["json"] = shop.stands("paid")
+    desk.page.unroute(STATUS)
+    desk.page.route(STATUS, lambda route: route.fulfill(**shop.now))
+    desk.page.clock.run_for(20_000)
+    expect(desk.page.get_by_role("heading")).to_have_text("Thank you: your payment is here")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from scripts.demo_world.stage import PRICE
 from tests.page.desk import Desk, World
 
 SCREENS = {
@@ -113,3 +114,82 @@ def test_what_is_typed_into_a_filter_is_kept_whole(desk: Desk) -> None:
     desk.page.get_by_role("link", name="Clear all").click()
     expect(name).to_have_value("")
     assert "name=" not in desk.page.url
+
+
+def test_words_without_end_push_nothing_out_of_sight(desk: Desk, world: World) -> None:
+    """Names, addresses and domains as long as Stripe takes them break where there is no room, on a phone, too."""
+    email, domain = f"{'a' * 60}@{'b' * 60}.example", ".".join(["verylonglabel" * 4] * 3) + ".example"
+    customer = world.stage.stripe.create_customer(email=email, name="Wolfeschlegelstein" * 10)["id"]
+    world.stage.stripe.subscribe(customer, [PRICE], metadata={"domain": domain})
+    world.settle()
+    desk.come_in()
+    for params in ({"view": "customers"}, {"view": "customer", "id": customer}):
+        desk.see(**params)
+        desk.page.locator("main tbody tr").first.wait_for()
+        assert desk.cut_off() == []
+        assert not desk.is_wider_than_the_screen()
+        desk.on_a_phone()
+        assert not desk.is_wider_than_the_screen()
+        desk.page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_a_name_turns_nothing_around_but_itself(desk: Desk, world: World) -> None:
+    """A name in a script that is written from right to left, or that begins with a sign that turns what follows, leaves
+    the id beside it as it is.
+    """
+    names = ["\u05d9\u05d5\u05e1\u05d9 123", "\u202eevil"]
+    ids = [
+        world.stage.stripe.create_customer(email=f"turned{at}@example.com", name=name)["id"]
+        for at, name in enumerate(names)
+    ]
+    for one in ids:
+        world.stage.stripe.subscribe(one, [PRICE])
+    world.settle()
+    desk.come_in()
+    desk.see("customers", email="turned")
+    for one in ids:
+        assert desk.row(one).locator(".under").evaluate(GOES_RIGHT, one)
+
+
+GOES_RIGHT = """(place, text) => {
+  const words = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+  while (!words.nextNode().textContent.includes(text));
+  const at = (index) => {
+    const range = document.createRange();
+    range.setStart(words.currentNode, index);
+    range.setEnd(words.currentNode, index + 1);
+    return range.getBoundingClientRect().left;
+  };
+  const first = words.currentNode.textContent.indexOf(text);
+  return at(first) < at(first + text.length - 1);
+}"""
+
+
+def test_paper_is_white_whatever_the_screen_is(desk: Desk, world: World) -> None:
+    """What is printed from a dark screen has the colours of a light one."""
+    desk.come_in()
+    desk.see("overview")
+    colours = []
+    for theme in ("light", "dark"):
+        desk.page.emulate_media(media="print", color_scheme="dark" if theme == "dark" else "light")
+        colours.append(desk.page.evaluate(COLOURS))
+    assert colours[0] == colours[1]
+    assert colours[0][0] == "#fff"
+
+
+COLOURS = """() => {
+  const style = getComputedStyle(document.documentElement);
+  return ["card", "ink", "good", "good-tint", "warn", "bad"].map((name) => style.getPropertyValue(`--${name}`).trim());
+}"""
+
+
+def test_clearing_the_filters_clears_what_is_being_typed(desk: Desk) -> None:
+    """What was typed a moment ago, and stands in no address yet, does not come back."""
+    desk.come_in()
+    desk.page.clock.install()
+    desk.see("customers", state="live")
+    desk.page.locator("#filter-name").press_sequentially("bo")
+    desk.page.get_by_role("link", name="Clear all").click()
+    desk.page.clock.run_for(1000)
+    expect(desk.page).to_have_url(re.compile(r"view=customers$"))
+    expect(desk.page.locator("#filter-name")).to_have_value("")

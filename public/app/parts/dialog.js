@@ -39,7 +39,7 @@ export function Dialog({ title, onClose, children, wide, fixed, busy }) {
     else onClose();
   };
   return html`
-    <dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id.current} onCancel=${cancel} onClose=${closed}>
+    <dialog ref=${box} tabindex="-1" class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id.current} onCancel=${cancel} onClose=${closed}>
       <header>
         <h2 id=${id.current}>${title}</h2>
         ${!fixed && html`<button type="button" class="quiet close" aria-label=${texts.dialog.close} disabled=${busy} onClick=${onClose}><${Cross} /></button>`}

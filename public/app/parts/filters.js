@@ -17,10 +17,11 @@ export function Filters({ fields, params, legend }) {
   now.current = params; // another one may have been set since this one was typed
   const set = (name, value) => go({ ...now.current, [name]: value, sel: undefined }, { replace: !fields.find((field) => field.name === name).options });
   const active = activeOf(fields, params);
+  const [cleared, clear] = useState(0); // what is being typed is cleared, too, though no address has it yet
   return html`
     <form class="filters" role="search" aria-label=${legend ?? texts.filters.legend} onSubmit=${(event) => event.preventDefault()}>
-      ${fields.map((field) => html`<${Input} key=${field.name} field=${field} value=${params[field.name] ?? ""} set=${(value) => set(field.name, value)} />`)}
-      ${active.length > 0 && html`<a class="clear" href=${href(without(fields, params))}>${texts.filters.clear}</a>`}
+      ${fields.map((field) => html`<${Input} key=${`${cleared} ${field.name}`} field=${field} value=${params[field.name] ?? ""} set=${(value) => set(field.name, value)} />`)}
+      ${active.length > 0 && html`<a class="clear" href=${href(without(fields, params))} onClick=${() => clear(cleared + 1)}>${texts.filters.clear}</a>`}
     </form>
   `;
 }

@@ -1,7 +1,7 @@
 /** The door: asks for a key, tries it, and says when it is wrong. */
 
 import { ask } from "/app/api.js";
-import { html, useState } from "/app/markup.js";
+import { html, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { Failure } from "/app/parts/notice.js";
 import { refused, unlock } from "/app/session.js";
@@ -12,6 +12,7 @@ export function KeyDialog() {
   const again = useStore(refused);
   const [typed, setTyped] = useState("");
   const [state, setState] = useState({ busy: false, wrong: false, problem: null });
+  const field = useRef(null);
   const open = async (event) => {
     event.preventDefault();
     const key = typed.trim();
@@ -22,6 +23,8 @@ export function KeyDialog() {
       unlock(key);
     } catch (problem) {
       setState({ busy: false, wrong: problem.status === 401, problem: problem.status === 401 ? null : problem });
+      field.current.select(); // what is typed next is the other one
+      field.current.focus();
     }
   };
   return html`
@@ -30,7 +33,7 @@ export function KeyDialog() {
         <p>${texts.key.says}</p>
         <div class="field">
           <label for="admin-key">${texts.key.label}</label>
-          <input id="admin-key" type="password" name="key" value=${typed} required autofocus autocomplete="off" spellcheck=${false} aria-invalid=${state.wrong ? "true" : undefined} aria-describedby="key-said" onInput=${(event) => setTyped(event.target.value)} />
+          <input ref=${field} id="admin-key" type="password" name="key" value=${typed} required autofocus autocomplete="off" spellcheck=${false} aria-invalid=${state.wrong ? "true" : undefined} aria-describedby="key-said" onInput=${(event) => setTyped(event.target.value)} />
         </div>
         <div id="key-said" role="alert">
           ${state.wrong && html`<p class="fault">${texts.key.wrong}</p>`}

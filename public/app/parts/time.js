@@ -9,7 +9,9 @@ import { texts } from "/app/texts.js";
 
 const TICK = 15_000; // ms: "3 min ago" need not be more exact
 const beat = store(0);
-setInterval(() => document.hidden || beat.set(beat.get() + 1), TICK);
+const go = () => document.hidden || beat.set(beat.get() + 1);
+setInterval(go, TICK);
+document.addEventListener("visibilitychange", go); // what was right when it was left is not when it is seen again
 
 /** @param {{at: string|null, none?: string}} props ISO 8601; `none`: shown where there is no time */
 export function Time({ at, none = "" }) {

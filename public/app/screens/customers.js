@@ -54,8 +54,9 @@ const onlyHold = (params) => [...LIFTED, "unpaid"].includes(params.hold) && FIEL
 
 function Who(row) {
   const label = row.erased ? said.erased : (row.email ?? row.name ?? row.customerId);
+  const more = [label !== row.name && row.name, label !== row.customerId && row.customerId, row.provider !== "stripe" && words(row.provider)].filter(Boolean);
   return html`
     <${CustomerLink} id=${row.customerId} label=${label} />
-    <div class="soft under">${[label !== row.name && row.name, label !== row.customerId && row.customerId, row.provider !== "stripe" && words(row.provider)].filter(Boolean).join(" · ")}</div>
+    <div class="soft under">${more.map((one, place) => html`${place > 0 && " · "}<bdi>${one}</bdi>`)}</div>
   `;
 }

@@ -20,13 +20,15 @@ export function Acts({ customer, reload }) {
   const common = { customerId, reload };
   const unpaid = holds.has("unpaid") || services.some((service) => service.graceUntil || service.graceOverride);
   const behind = services.find((service) => service.graceOverride ?? service.graceUntil);
-  const until = { name: "until", label: said.grace.until, type: "datetime-local", value: behind ? forField(behind.graceOverride ?? behind.graceUntil) : "" };
+  const present = behind ? (behind.graceOverride ?? behind.graceUntil) : null;
+  const until = { name: "until", label: said.grace.until, type: "datetime-local", value: present ? forField(present) : "" };
+  const chosen = ({ until: typed }) => (present && typed === until.value ? present : toUtc(typed)); // left as it was, it is so to the second
   return html`
     <div class="row" role="group" aria-label=${said.title}>
       <${OnServices} ...${common} act="retry" services=${[]} reason=${false} body=${() => ({})} />
       ${alive.length > 0 && html`<${OnServices} ...${common} act="hold" services=${alive} tone="bad" body=${() => ({})} />`}
       ${Object.keys(lifts).length > 0 && html`<${OnServices} ...${common} act="lift" services=${alive} fields=${[{ name: "hold", label: said.lift.which, options: lifts }]} body=${({ hold }) => ({ hold })} />`}
-      ${unpaid && html`<${OnServices} ...${common} act="grace" services=${alive} fields=${[until]} body=${(values) => ({ until: toUtc(values.until) })} />`}
+      ${unpaid && html`<${OnServices} ...${common} act="grace" services=${alive} fields=${[until]} body=${(values) => ({ until: chosen(values) })} />`}
       ${customer.queue?.problems.some((problem) => RELEASABLE.includes(problem.reason)) && html`<${OnServices} ...${common} act="release" services=${alive} body=${() => ({})} />`}
       ${customer.panel.orgId && html`<${OnServices} ...${common} act="recreate" services=${alive} body=${() => ({})} /><${Login} ...${common} />`}
       ${services.some((service) => service.endedAt) && html`<${Wipe} ...${common} services=${services.filter((service) => service.endedAt)} />`}

@@ -17,6 +17,7 @@ export function Endpoints({ endpoints, reload }) {
   const [result, setResult] = useState(null);
   if (endpoints.length === 0) return null;
   const act = async (action, one) => {
+    if (result?.busy) return; // asked for already
     setResult({ busy: true });
     try {
       const answer = await post(PATH, { action, endpoint: one.id });
@@ -31,7 +32,7 @@ export function Endpoints({ endpoints, reload }) {
   return html`
     <${Table} caption=${said.caption} columns=${columns(act, result?.busy)} rows=${endpoints} id=${(one) => one.id} sortable=${false} />
     ${result?.busy && html`<p role="status">${said.testing}</p>`}
-    ${result?.text && html`<p class=${`notice ${result.bad ? "bad" : "good"}`} role="status">${result.text} ${result.bad ? said.testRemedy : ""}</p>`}
+    ${result?.text && html`<p class=${`notice ${result.bad ? "bad" : "good"}`}>${result.text} ${result.bad ? said.testRemedy : ""}</p>`}
     ${result?.problem && html`<${Failure} what=${result.what} problem=${result.problem} />`}
   `;
 }
@@ -48,8 +49,8 @@ const columns = (act, busy) => [
     key: "act", label: said.act,
     cell: (one) => one.state !== "removed" && html`
       <span class="row">
-        <button type="button" disabled=${busy} aria-label=${said.testOf(one.url)} onClick=${() => act("test", one)}>${said.test}</button>
-        ${["failing", "disabled"].includes(one.state) && html`<button type="button" disabled=${busy} aria-label=${said.enableOf(one.url)} onClick=${() => act("enable", one)}>${said.enable}</button>`}
+        <button type="button" aria-disabled=${busy ? "true" : undefined} aria-label=${said.testOf(one.url)} onClick=${() => act("test", one)}>${said.test}</button>
+        ${["failing", "disabled"].includes(one.state) && html`<button type="button" aria-disabled=${busy ? "true" : undefined} aria-label=${said.enableOf(one.url)} onClick=${() => act("enable", one)}>${said.enable}</button>`}
       </span>`,
   },
 ];

@@ -109,6 +109,7 @@ function One({ id, endpoints, params, changed }) {
 function Delivery({ one, url, again }) {
   const [state, setState] = useState({});
   const act = async (action, done) => {
+    if (state.busy) return; // asked for already
     setState({ busy: true });
     try {
       await post(PATH, { action, endpoint: one.endpoint, eventIds: [one.eventId] });
@@ -127,10 +128,10 @@ function Delivery({ one, url, again }) {
       : html`<ul class="those">${tries.map((tried) => html`<li key=${tried.at}><${Time} at=${tried.at} /> ${say.one.attempt(tried.status, tried.durationMs)} ${tried.error ?? ""}</li>`)}</ul>`}
     <p class="row">
       ${one.state === "waiting"
-        ? html`<button type="button" disabled=${state.busy} aria-label=${say.one.skipTo(url)} onClick=${() => act("skip", say.one.skipped)}>${say.one.skip}</button>`
-        : html`<button type="button" disabled=${state.busy} aria-label=${say.one.resendTo(url)} onClick=${() => act("resend", say.one.resent)}>${say.one.resend}</button>`}
+        ? html`<button type="button" aria-disabled=${state.busy ? "true" : undefined} aria-label=${say.one.skipTo(url)} onClick=${() => act("skip", say.one.skipped)}>${say.one.skip}</button>`
+        : html`<button type="button" aria-disabled=${state.busy ? "true" : undefined} aria-label=${say.one.resendTo(url)} onClick=${() => act("resend", say.one.resent)}>${say.one.resend}</button>`}
     </p>
     ${state.problem && html`<${Failure} what=${say.one.actFailed} problem=${state.problem} />`}
-    ${state.done && html`<p role="status">${state.done}</p>`}
+    ${state.done && html`<p>${state.done}</p>`}
   `;
 }

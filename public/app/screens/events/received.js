@@ -79,6 +79,7 @@ function One({ id, params }) {
 function Body({ event, reload }) {
   const [state, setState] = useState({});
   const replay = async () => {
+    if (state.busy) return; // asked for already
     setState({ busy: true });
     try {
       const made = await post(PATH, { action: "replay", eventIds: [event.eventId] });
@@ -96,9 +97,9 @@ function Body({ event, reload }) {
     ${event.work.length === 0
       ? html`<p class="soft">${say.one.nothingDue}</p>`
       : html`<ul class="those">${event.work.map((made) => html`<${Made} key=${made.kind + made.key} made=${made} />`)}</ul>`}
-    <p class="row"><button type="button" disabled=${state.busy} onClick=${replay}>${state.busy ? say.one.replaying : say.one.replay}</button></p>
+    <p class="row"><button type="button" aria-disabled=${state.busy ? "true" : undefined} onClick=${replay}>${state.busy ? say.one.replaying : say.one.replay}</button></p>
     ${state.problem && html`<${Failure} what=${say.one.replayFailed} problem=${state.problem} />`}
-    ${state.made && html`<p role="status">${say.one.replayed(state.made.subjects)}</p>`}
+    ${state.made && html`<p>${say.one.replayed(state.made.subjects)}</p>`}
     ${event.body ? html`<${Json} value=${event.body} label=${say.one.body} open />` : html`<p class="soft">${say.one.noBody}</p>`}
   `;
 }

@@ -23,7 +23,7 @@ const unanswered = new Map(); // the key of each body that no good answer came f
 /** Send a body under a key of its own until it is answered: a repetition after a lost answer does nothing more. */
 export async function once(body, signal) {
   const text = JSON.stringify(body);
-  const idempotencyKey = unanswered.get(text) ?? crypto.randomUUID();
+  const idempotencyKey = unanswered.get(text) ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-"); // randomUUID is not there without TLS
   unanswered.set(text, idempotencyKey);
   const answer = await post(PATH, body, { signal, idempotencyKey });
   unanswered.delete(text);
