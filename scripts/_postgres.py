@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,11 @@ from psycopg import sql
 USER = "postgres"
 # Speed for data that nobody will miss.
 FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+
+
+PORTS = range(20_000, 32_000)
+"""Below those that Linux and macOS give to every connection and to whoever listens on any: one of these stays free
+between the moment in which it is found and the one in which it is used."""
 
 
 class PostgresError(Exception):
@@ -161,11 +167,12 @@ def _make_cluster(binaries: Path, data_dir: Path) -> None:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listens on just now, of those that nobody is given without asking for it."""
+    for port in secrets.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise PostgresError(f"no port from {PORTS[0]} to {PORTS[-1]} of this machine can be listened on")
 
 
 def _serve(binaries: Path, data_dir: Path, port: int, options: dict[str, str]) -> subprocess.Popen[str]:

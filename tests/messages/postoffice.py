@@ -1,6 +1,5 @@
 """A mail server over real SMTP with a certificate of its own making, as an operator would have one."""
 
-import socket
 import subprocess
 from asyncio import Transport
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from scripts._postgres import free_port
 from tests.tools import require_tool
 
 USER, PASSWORD = "billing@example.com", "fake:password"
@@ -121,18 +121,13 @@ def open_office(office: PostOffice, pem: Path, *, starttls: bool = True, encrypt
     if encrypts and starttls:
         options |= {"tls_context": context, "require_starttls": True}
     at_once = context if encrypts and not starttls else None
-    controller = Controller(office, hostname="127.0.0.1", port=_free_port(), ssl_context=at_once, **options)
+    controller = Controller(office, hostname="127.0.0.1", port=free_port(), ssl_context=at_once, **options)
     controller.start()
     try:
         scheme = "smtp" if starttls else "smtps"
         yield f"{scheme}://billing%40example.com:fake%3Apassword@127.0.0.1:{controller.port}"
     finally:
         controller.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def mail(url: str, **more: str) -> dict[str, str]:

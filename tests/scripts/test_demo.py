@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lib.config import Settings
-from scripts import _leash
+from scripts import _leash, _postgres
 from scripts._environment import load_env_file
 from scripts.demo_world import DemoError, control, menu
 from scripts.demo_world.acts import ACTS
@@ -516,6 +516,14 @@ def test_who_is_on_the_leash_ends_with_whoever_holds_it(command: list[str]) -> N
         process.stdin.close()
         assert process.stdout.read() == b""  # nobody holds it any more
         assert process.wait() != 0
+
+
+def test_a_port_that_was_found_free_is_given_to_nobody_by_chance() -> None:
+    """Whoever listens on any port gets one of the system's choice: between the look and the use ours stays free."""
+    with ExitStack() as stack:
+        given = {stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(100)}
+    assert given.isdisjoint(_postgres.PORTS)
+    assert _postgres.free_port() in _postgres.PORTS
 
 
 def listens(port: int) -> bool:

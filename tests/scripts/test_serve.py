@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from scripts._postgres import free_port
 from scripts._serve import _listen, one_write
 from tests.world import World
 
@@ -30,13 +31,6 @@ def taken() -> Iterator[int]:
     """A port on which somebody else listens already."""
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         yield other.getsockname()[1]
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @contextmanager
