@@ -18,7 +18,7 @@ from lib.database import schema as module
 from lib.database.unreachable import why
 from lib.errors import BridgeError, DatabaseUnavailable, DatabaseUnfit
 from scripts._postgres import Postgres
-from tests.tools import dump, require_tool
+from tests.tools import GATE, dump, require_tool, side_by_side
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -244,7 +244,7 @@ async def test_connections_that_died_asleep_are_replaced(database: Database, emp
     await migrate(database)
 
     async def several() -> None:
-        await asyncio.gather(*(database.rows("SELECT pg_sleep(0.05)") for _ in range(4)))
+        await side_by_side(empty_database_url, *(database.rows(f"SELECT {GATE}") for _ in range(4)))
 
     with psycopg.connect(empty_database_url, autocommit=True) as killer:
         others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"

@@ -12,6 +12,7 @@ from lib.config import Secret
 from lib.database import Database, prompt
 from lib.database.prompt import PromptDatabase
 from lib.errors import DatabaseUnavailable, NoAnswer, SchemaOutdated
+from tests.tools import GATE, side_by_side
 
 OTHERS = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 SPELL = "SELECT upper(%s) || %s || pg_backend_pid()"
@@ -89,13 +90,13 @@ async def test_a_connection_that_died_asleep_is_replaced(database: PromptDatabas
 
 async def test_a_statement_that_is_cut_off_is_asked_again(database: PromptDatabase, database_url: str) -> None:
     """The connection ends while the database works: the statement is run once more and answered."""
-    asked = asyncio.create_task(database.texts("SELECT %s || pg_sleep(0.5)", ("late",)))
-    await until(database_url, "state = 'active' AND query LIKE '%pg_sleep(0.5)%'", 1)
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE state = 'active' AND query LIKE 'SELECT $1 || pg_sleep(0.5)%'"
-        )
+    under_way = f"state = 'active' AND query LIKE '%{GATE}%'"
+    with psycopg.connect(database_url, autocommit=True) as gate:
+        gate.execute("SELECT pg_advisory_lock(7)")
+        asked = asyncio.create_task(database.texts(f"SELECT %s || {GATE}", ("late",)))
+        await until(database_url, under_way, 1)
+        (first,) = others(database_url, under_way)
+        gate.execute("SELECT pg_terminate_backend(%s, 10000)", (first,))
     assert await asked == ["late"]
 
 
@@ -123,9 +124,9 @@ async def test_nobody_waits_longer_than_told(database: PromptDatabase, database_
     await until(database_url, "state = 'active' AND query LIKE '%pg_sleep(30)%'", 0)
 
 
-async def test_the_ordinary_way_gets_the_connections_that_are_kept(database: PromptDatabase) -> None:
+async def test_the_ordinary_way_gets_the_connections_that_are_kept(database: PromptDatabase, database_url: str) -> None:
     """Statements that fail at once find a connection each, although all are kept by those that did well before."""
-    await asyncio.gather(*(database.texts("SELECT %s || pg_sleep(0.05)", ("a",)) for _ in range(2)))
+    await side_by_side(database_url, *(database.texts(f"SELECT %s || {GATE}", ("a",)) for _ in range(2)))
     assert len(database._kept) == 2
     failing = (database.texts("SELECT (1 / %s::integer)::text", ("0",)) for _ in range(6))
     errors = await asyncio.gather(*failing, return_exceptions=True)

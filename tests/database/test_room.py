@@ -10,6 +10,7 @@ from lib.config import Secret
 from lib.database import Database, due, events, leases
 from lib.kinds import nudge
 from lib.model import ReceivedEvent, Settlement
+from tests.tools import until_alone
 
 CUSTOMERS = 20
 ROUNDS = 100
@@ -22,10 +23,11 @@ def told(number: int, customer: int) -> ReceivedEvent:
     return ReceivedEvent(f"evt_{number}", "invoice.paid", "{}", "accepted", about, object_id="in_1", customer_id=whom)
 
 
-async def writes(url: str, table: str) -> dict[str, Any]:
+def writes(url: str, table: str) -> dict[str, Any]:
     """What was written into a table so far, and how large it is; once everybody's counts are told."""
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True, row_factory=dict_row) as connection:
-        cursor = await connection.execute(
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
+        until_alone(connection)
+        cursor = connection.execute(
             """
             SELECT n_tup_upd AS updated, n_tup_upd - n_tup_hot_upd AS moved, n_tup_del AS deleted,
                 pg_relation_size(relid) / 8192 AS pages, pg_indexes_size(relid) / 8192 AS index_pages
@@ -33,7 +35,7 @@ async def writes(url: str, table: str) -> dict[str, Any]:
             """,
             (table,),
         )
-        row = await cursor.fetchone()
+        row = cursor.fetchone()
         assert row is not None
         return row
 
@@ -49,9 +51,9 @@ async def accept(url: str, numbers: range) -> None:
 async def test_a_repeated_nudge_enters_no_index_and_takes_no_room(database_url: str) -> None:
     """However many events come in for those who are due already: no index grows, and the table stays a few pages."""
     await accept(database_url, range(CUSTOMERS))
-    before = await writes(database_url, "due")
+    before = writes(database_url, "due")
     await accept(database_url, range(CUSTOMERS, CUSTOMERS * (ROUNDS + 1)))
-    after = await writes(database_url, "due")
+    after = writes(database_url, "due")
     assert (after["updated"] - before["updated"], after["moved"]) == (CUSTOMERS * ROUNDS, 0)
     assert after["pages"] <= 3
     assert after["index_pages"] == before["index_pages"]
@@ -64,16 +66,16 @@ async def test_a_pass_moves_its_row_once(database_url: str) -> None:
     claims = await due.claim(db, concurrency=CUSTOMERS, limit=CUSTOMERS)
     assert len(claims) == CUSTOMERS
     await db.close()
-    assert (await writes(database_url, "due"))["moved"] == CUSTOMERS
+    assert writes(database_url, "due")["moved"] == CUSTOMERS
     await accept(database_url, range(CUSTOMERS, CUSTOMERS * 2))
-    assert (await writes(database_url, "due"))["moved"] == CUSTOMERS
+    assert writes(database_url, "due")["moved"] == CUSTOMERS
     db = Database(Secret(database_url))
     for claim in claims:
         assert await due.settle(db, claim, Settlement())  # is due again: somebody has nudged it
     for claim in await due.claim(db, concurrency=CUSTOMERS, limit=CUSTOMERS):
         assert await due.settle(db, claim, Settlement())
     await db.close()
-    written = await writes(database_url, "due")
+    written = writes(database_url, "due")
     assert written["deleted"] == CUSTOMERS
     assert written["moved"] == 3 * CUSTOMERS  # claimed, ended for the nudge's sake, claimed
 
@@ -84,7 +86,7 @@ async def test_a_lease_that_is_taken_again_and_again_stays_where_it_is(database_
     for _ in range(ROUNDS):
         assert await leases.take(db, "sweep", "00000000-0000-4000-8000-000000000001", leases.LEASE)
     await db.close()
-    written = await writes(database_url, "leases")
+    written = writes(database_url, "leases")
     assert (written["updated"], written["moved"], written["pages"]) == (ROUNDS - 1, 0, 1)
 
 
