@@ -23,6 +23,8 @@ STEP = 0.1
 PATIENCE = 5.0
 """Seconds for which a burst is let come in before its first pass; it may go on for minutes."""
 
+nap = asyncio.sleep
+
 Look = Callable[[], Awaitable[Mapping[Lane, int]]]
 
 
@@ -77,5 +79,5 @@ class SharedDrain:
     async def _goes_on(self, seconds: float) -> bool:
         """Whether as many came within these seconds as in a burst."""
         before = self._brought
-        await asyncio.sleep(seconds)
+        await nap(seconds)
         return self._brought - before > MANY * seconds

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -56,55 +56,73 @@ async def test_requests_of_one_moment_leave_nothing_due(world: World) -> None:
     assert sorted(kind_of_a_test.ran) == sorted(f"thing {number}" for number in range(30))
 
 
-async def nudged_again_and_again(bridge: Bridge, times: int) -> AsyncIterator[asyncio.Task[None]]:
-    """As many requests, three in the first moment and one each hundredth of a second, that bring the same thing."""
+class Burst:
+    """Requests of which a dozen comes in each time that it is seen whether they go on, whatever the clock says."""
 
-    async def bring() -> None:
-        await due.mark(bridge.db, [nudge("strange", "thing")])
-        await bridge.drain_quietly(deadline=time.monotonic() + 600)
+    DOZEN = 12  # in a tenth of a second: more than `MANY`
 
-    await bridge.drain_quietly(deadline=time.monotonic() + 600)  # so that none of them has more to do than another
-    for number in range(times):
-        yield asyncio.create_task(bring())
-        await asyncio.sleep(0.01 if number > 1 else 0)
+    def __init__(self, bridge: Bridge, goes_on: Callable[[int], bool]) -> None:
+        self.requests: list[asyncio.Task[None]] = []
+        self._bridge = bridge
+        self._goes_on = goes_on
+
+    async def nap(self, _: float) -> None:
+        """Stands for the time in which the next ones come."""
+        if self._goes_on(len(self.requests)):
+            await self.come()
+
+    async def come(self) -> None:
+        """A dozen requests nudge the same thing and have come as far as the drain that they share."""
+        drain = self._bridge._shared_drain
+        known = drain._brought
+        for _ in range(self.DOZEN):
+            await due.mark(self._bridge.db, [nudge("strange", "thing")])
+            end = time.monotonic() + 600
+            self.requests.append(asyncio.create_task(self._bridge.drain_quietly(deadline=end)))
+        while drain._brought < known + self.DOZEN:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
 
 
 async def test_a_burst_is_let_come_in_before_its_first_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What forty requests of a burst nudge has one pass, after the last of them."""
-    monkeypatch.setattr(shared_drain, "MANY", 5.0)
+    """What all requests of a burst nudge has one pass, after the last of them."""
+    monkeypatch.setattr(shared_drain, "PATIENCE", 3600.0)
     async with world.bridge() as bridge:
-        requests = [request async for request in nudged_again_and_again(bridge, 40)]
-        await asyncio.gather(*requests)
+        burst = Burst(bridge, lambda came: came < 48)
+        monkeypatch.setattr(shared_drain, "nap", burst.nap)
+        await burst.come()
+        await asyncio.gather(*burst.requests)
         assert world.due() == []
-    assert kind_of_a_test.ran == ["thing"]
+    assert (kind_of_a_test.ran, len(burst.requests)) == (["thing"], 48)
 
 
 async def test_a_burst_without_end_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it goes on, its first pass comes in the middle of it."""
-    monkeypatch.setattr(shared_drain, "MANY", 5.0)
-    monkeypatch.setattr(shared_drain, "PATIENCE", 0.2)
+    monkeypatch.setattr(shared_drain, "PATIENCE", 0.1)
     async with world.bridge() as bridge:
-        requests = []
-        async for request in nudged_again_and_again(bridge, 3000):
-            requests.append(request)
-            if kind_of_a_test.ran:
-                break
-        assert 3 < len(requests) < 3000
-        await asyncio.gather(*requests)
+        burst = Burst(bridge, lambda came: not kind_of_a_test.ran and came < 3000)
+        monkeypatch.setattr(shared_drain, "nap", burst.nap)
+        await burst.come()
+        await asyncio.gather(*burst.requests)
         assert world.due() == []
+    assert burst.DOZEN < len(burst.requests) < 3000
 
 
-async def test_the_end_of_whoever_drains_is_not_the_end_of_the_work(world: World) -> None:
+async def test_the_end_of_whoever_drains_is_not_the_end_of_the_work(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The request that drains is cut off (or its time is over): those who waited for it go on by themselves."""
+    marked = asyncio.Event()
     async with world.bridge() as bridge:
         await due.mark(bridge.db, [nudge("strange", "hangs")])
         first = asyncio.create_task(bridge.drain_quietly(deadline=time.monotonic() + 600))
         await until(lambda: kind_of_a_test.ran == ["hangs"])
+        monkeypatch.setattr(shared_drain, "nap", lambda _: marked.wait())
         second = asyncio.create_task(bridge.drain_quietly(deadline=time.monotonic() + 600))
-        await asyncio.sleep(0.1)
+        await until(lambda: bridge._shared_drain._brought == 2)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         await due.mark(bridge.db, [nudge("strange", "left")])
+        marked.set()
         await asyncio.wait_for(second, timeout=30)
     assert "left" in kind_of_a_test.ran
     assert "left" not in {row["key"] for row in world.due()}
