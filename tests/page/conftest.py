@@ -1,7 +1,8 @@
-"""One stack and one browser for all tests of the page, and a tab of its own for each.
+"""One stack and one browser for the tests of a file, and a tab of its own for each.
 
+What a test leaves behind is there for those after it, so which these are must not depend on what else this process ran.
 The browser is Playwright's blocking one: it keeps the thread's event loop, so nothing here may be async, and it ends
-with the last test of this folder.
+before the next stack is set up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ POLICIES = {"BRAKE_MAX": "6"}
 """Settings that let a handful of customers do what takes hundreds otherwise."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Everything behind the page, as the demo runs it, with the first price mapped."""
     before = dict(os.environ)
@@ -40,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(world: World) -> Iterator[Browser]:
     """The system's Chromium."""
     path = _browser.find()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from scripts.demo_world.stage import PLAN, PRICE, Stage
 from scripts.demo_world.watch import busy
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Locator, Page, Request
+    from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response
 
 PATIENCE = 20.0
 """Seconds until what should happen soon counts as never."""
@@ -39,6 +39,12 @@ addEventListener("securitypolicyviolation", (event) =>
   console.error(`securitypolicyviolation: ${event.violatedDirective} refuses ${event.blockedURI} ${event.sample}`));
 """
 """Tells of each breach of the Content-Security-Policy in our own words; Chromium's differ from one to the next."""
+
+FRAMES = """
+() => new Promise((done) =>
+  requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(() => setTimeout(done)))))
+"""
+"""Ends when the page has drawn twice, and so has begun whatever follows from what it shows."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +226,10 @@ class Desk:
     _trouble: list[str] = field(default_factory=list)
     _asked: set[Request] = field(default_factory=set)
     """What the browser waits for."""
+    _lost: int = 0
+    """Answers so far that are errors."""
+    _told: int = 0
+    """Lost requests and such answers of which the browser has told."""
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE * 1000)
@@ -228,6 +238,7 @@ class Desk:
         self.page.on("pageerror", lambda error: self._trouble.append(f"error: {error}"))
         self.page.on("request", self._on_asked)
         self.page.on("requestfinished", self._on_answered)
+        self.page.on("response", self._on_response)
         self.page.on("requestfailed", self._on_failed)
 
     def open(self, path: str = "/") -> None:
@@ -249,6 +260,7 @@ class Desk:
         quiet = 0
         while quiet < 2:
             self.page.wait_for_timeout(30)
+            self.page.evaluate(FRAMES)
             quiet = 0 if self._asked else quiet + 1
         self.page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
 
@@ -314,10 +326,19 @@ class Desk:
         self._forgiven += patterns
         try:
             yield
-            self.page.wait_for_timeout(50)  # the browser tells of a failed request a moment after the page knows
+            self.page.wait_for_timeout(50)
+            # The browser tells of a failed request a moment after the page knows.
+            self.wait(lambda: self._told >= self._lost)
         finally:
             for pattern in patterns:
                 self._forgiven.remove(pattern)
+
+    def wait(self, reached: Callable[[], bool]) -> None:
+        """Look until it is so, while the browser goes on."""
+        end = time.monotonic() + PATIENCE
+        while not reached():
+            assert time.monotonic() < end, "it never came to that"
+            self.page.wait_for_timeout(20)
 
     def trouble(self) -> list[str]:
         """Whatever the browser complained of since the last look: a breach of the policy, an error, a lost request."""
@@ -360,6 +381,7 @@ class Desk:
         return [f"{name} in {place}" for place, text in places.items() for name, one in secrets.items() if one in text]
 
     def _on_console(self, message: ConsoleMessage) -> None:
+        self._told += message.text.startswith("Failed to load resource")
         if message.type in ("error", "warning"):
             self._complain(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
@@ -368,6 +390,9 @@ class Desk:
 
     def _on_answered(self, request: Request) -> None:
         self._asked.discard(request)
+
+    def _on_response(self, response: Response) -> None:
+        self._lost += response.status >= 400
 
     def _on_failed(self, request: Request) -> None:
         self._asked.discard(request)

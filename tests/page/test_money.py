@@ -232,7 +232,7 @@ def test_what_an_act_changed_is_read_even_while_an_older_answer_is_on_its_way(de
     held: list[Route] = []
     desk.page.route("**/api/admin/orders?id=*", lambda route: route.continue_() if held else held.append(route))
     desk.page.clock.fast_forward(16_000)
-    desk.page.wait_for_timeout(50)
+    desk.wait(lambda: bool(held))
     before = held[0].fetch()
     cancel.click()
     desk.confirm("Cancel the order")

@@ -36,11 +36,15 @@ def test_the_watch_over_the_browser_sees_what_is_forbidden(desk: Desk) -> None:
     desk.page.evaluate("document.body.setAttribute('style', 'color: red')")
     desk.page.evaluate("setTimeout(() => { throw new Error('by itself'); })")
     desk.page.evaluate("fetch('https://elsewhere.example/').catch(() => {})")
-    desk.page.wait_for_timeout(100)
-    told = " ".join(desk.trouble())
-    assert "securitypolicyviolation: style-src-attr" in told
-    assert "by itself" in told
-    assert "connect-src" in told
+    told: list[str] = []
+
+    def heard_of(*words: str) -> bool:
+        told.extend(desk.trouble())
+        return all(word in " ".join(told) for word in words)
+
+    desk.wait(lambda: heard_of("securitypolicyviolation: style-src-attr", "by itself", "connect-src"))
+    desk.page.wait_for_timeout(50)
+    desk.trouble()
     with desk.forgiving("404"):
         desk.page.evaluate("fetch('/no/such/page')")
     assert desk.trouble() == []
