@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -114,9 +115,15 @@ async def test_a_receiver_that_hangs_holds_up_nobody(
     """It takes the requests and never answers: the other one has everything, customers are provisioned, nothing is
     lost.
     """
-    monkeypatch.setattr(sender, "PATIENCE", 0.3)
+    post = sender.Sender.post
     found, url = receiver
     with silent() as hanging:
+
+        async def post_or_give_up(to: sender.Sender, *said: Any) -> Any:
+            monkeypatch.setattr(sender, "PATIENCE", 0.1 if to._url == hanging else 60.0)  # read as soon as it posts
+            return await post(to, *said)
+
+        monkeypatch.setattr(sender.Sender, "post", post_or_give_up)
         environ = outlet(url, hanging)
         customers = [world.customer(f"Ada {n}", f"ada{n}@example.com") for n in range(4)]
         for n, customer in enumerate(customers):

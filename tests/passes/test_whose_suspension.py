@@ -70,7 +70,8 @@ async def pays(world: World, customer: str, subscription: str) -> None:
 async def lands_late(world: World, gate: Gate, number: int) -> None:
     """The suspension takes effect only now, is known as ours, and lifted."""
     gate.release()
-    await asyncio.sleep(0.3)
+    while by(world, number) is None:  # noqa: ASYNC110 - the panel has a thread of its own
+        await asyncio.sleep(0.01)
     assert by(world, number) == world.panel.actor_id
     await world.come_to_rest()
     assert by(world, number) is None

@@ -390,7 +390,8 @@ def test_a_sweep_is_waited_for(ctl: Ctl, desk: Desk) -> None:
     """It begins, somebody drains, and what was compared is told."""
 
     def drain() -> None:
-        time.sleep(0.5)
+        while not desk.world.sql("SELECT id FROM sweeps WHERE finished_at IS NULL"):
+            time.sleep(0.02)
         headers = {"Authorization": f"Bearer {desk.world.environ['CRON_SECRET']}"}
         httpx.get(f"{desk.url}/api/cron/sweep", headers=headers, timeout=60)
 
