@@ -6,11 +6,13 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -142,7 +144,9 @@ class Server:
                 message = {**message, "headers": headers}
             await send(message)
 
-        await self._app(scope, receive, send_dated)
+        # Whoever asked was killed before all of it was here: nothing happened.
+        with suppress(ClientDisconnect):
+            await self._app(scope, receive, send_dated)
 
 
 def serve(app: Any, port: int = 0, at_end: Callable[[], Awaitable[None]] | None = None) -> Server:
