@@ -240,6 +240,18 @@ class Facts:
                 since = None
         return found
 
+    def given_up_unpaid(self, slot: int) -> bool:
+        """Whether so many were given up and bought again since, seen or not, and the bill of that is not paid."""
+        again: tuple[datetime, Change | None] | None = None
+        fewer = False
+        for at, _, quantity, how in self.item.changes:
+            if fewer and quantity >= slot:
+                again = (at, how)
+            fewer = quantity < slot
+        if again is None or again[1] not in ("billed", "anew"):
+            return False
+        return not any(invoice.status == "paid" for invoice in self.billing(least=slot, since=again[0]))
+
     def was_there_before(self, slot: int, at: datetime) -> bool:
         """Whether so many had been made by then, whatever became of them."""
         return sum(self.world.panel.made_at[found.id] < at for found in self.world.panel.of(self.sub.id)) >= slot

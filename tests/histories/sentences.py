@@ -164,6 +164,8 @@ def running(facts: Facts, slot: int) -> Says:
         return EITHER, "what was paid for means nothing here, and what is bought instead is not paid"
     if facts.status == "trialing":
         return ON, "a trial is on"
+    if not made and facts.given_up_unpaid(slot):
+        return EITHER, "what was paid for was given up before it was made, and what is bought instead is not paid"
     first = slot == 1 and not facts.was_deleted()
     if facts.paid_a_period(slot) and (first or facts.nothing_owed()):
         return ON, "who has paid is on"

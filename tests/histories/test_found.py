@@ -262,6 +262,21 @@ def seen_after_the_newest_was_written_off(world: World) -> None:
     let(world, 1)
 
 
+def given_up_before_its_money(world: World) -> None:
+    """Bought by a debit, given up and bought again before that arrives: what is bought again waits for its own money."""
+    sub = buy(world, card="slow")
+    world.asleep = True
+    world.happens(lambda: world.account.change(sub, "billed", quantity=0))
+    world.happens(lambda: world.account.change(sub, "billed", quantity=1))
+    world.asleep = False
+    world.happens(lambda: world.account.pay(sub.invoices[0]))
+    check(world)
+    for invoice in sub.open:
+        world.happens(lambda invoice=invoice: world.account.pay(invoice))  # type: ignore[misc]
+    let(world, 1)
+    assert world.state(sub.id, 1) == "on"
+
+
 def mapping_switched(world: World) -> None:
     """One word in a mapping: who pays stays on, and nothing is ever deleted over it."""
     buy(world)
@@ -290,6 +305,7 @@ TALES: tuple[Tale, ...] = (
     fewer_and_more_again,
     seen_after_an_upgrade,
     seen_after_the_newest_was_written_off,
+    given_up_before_its_money,
     mapping_switched,
 )
 
