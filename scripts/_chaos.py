@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -23,8 +24,9 @@ def main() -> None:
         "loses, doubles and shuffles events and breaks calls before and after they act. Then everything is let come to "
         "rest, and the panel is held against Stripe, and the ledger against the panel. It needs nothing of yours and "
         "touches nothing of it.",
-        epilog="Exit code: 0 all is as promised, 1 something is not (each thing is named), 2 it could not be played. "
-        "The seed repeats what people do and what goes wrong; what the product is at just then is up to the machine.",
+        epilog="Exit code: 0 all is as promised, 1 something is not (each thing is named), 2 it could not be played, "
+        "130 Ctrl-C. The seed repeats what people do and what goes wrong; what the product is at just then is up to "
+        "the machine.",
     )
     parser.add_argument("--seconds", type=float, default=60, help="that the storm lasts (%(default)s)")
     parser.add_argument("--customers", type=int, default=40, help="at most so many (%(default)s)")
@@ -36,9 +38,12 @@ def main() -> None:
         parser.error("--seconds and --customers are more than 0, and --workers is not less")
     try:
         raise SystemExit(play(options))
-    except ChaosError as error:
+    except (ChaosError, OSError) as error:
         print(f"The storm could not be played: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nInterrupted, and nothing is left behind.", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def play(options: argparse.Namespace) -> int:
@@ -54,6 +59,8 @@ def play(options: argparse.Namespace) -> int:
     from scripts.chaos_world.stage import set_up
     from scripts.chaos_world.trouble import FROZEN, Trouble, storm
 
+    if options.log is not None:
+        options.log.touch()  # it is to be kept in the end: better to know now that it can be
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     print(f"A storm of {options.seconds:g} s, seed {seed}", flush=True)
     chance = {name: random.Random(f"{seed} {name}") for name in ("people", "post", "trouble")}  # noqa: S311 - to be repeated

@@ -14,7 +14,9 @@ class Relay:
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
+        self._end: asyncio.Event
+        self._ready = threading.Event()
         self._pairs: set[tuple[asyncio.Transport, asyncio.Transport]] = set()
         self._deaf = False
         self._closed = False
@@ -43,14 +45,27 @@ class Relay:
     def _open(self) -> None:
         self._closed = False
 
-    async def serve(self, ready: threading.Event, end: asyncio.Event) -> None:
-        """Pass on until `end`."""
+    def run(self) -> None:
+        """Pass on until it is stopped."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         server = await self._loop.create_server(partial(_Caller, self), "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        await end.wait()
+        self._ready.set()
+        await self._end.wait()
         server.close()
         self._abort()
+        await asyncio.sleep(0)  # in which the ends of those connections are seen
+
+    def wait(self) -> None:
+        """Wait until it can be called."""
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """End it."""
+        self._loop.call_soon_threadsafe(self._end.set)
 
     async def connect(self, caller: _Caller) -> None:
         """Give a caller its other end."""
@@ -76,21 +91,6 @@ class Relay:
     def deaf(self) -> bool:
         """Whether answers get lost just now."""
         return self._deaf
-
-    def start(self) -> asyncio.Event:
-        """Begin, in a thread; what ends it."""
-        ready, end = threading.Event(), asyncio.Event()
-        threading.Thread(target=self._run, args=(ready, end), name="relay", daemon=True).start()
-        ready.wait()
-        return end
-
-    def stop(self, end: asyncio.Event) -> None:
-        """End it."""
-        self._loop.call_soon_threadsafe(end.set)
-
-    def _run(self, ready: threading.Event, end: asyncio.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self.serve(ready, end))
 
 
 class _Caller(asyncio.Protocol):
@@ -151,8 +151,11 @@ class _Answerer(asyncio.Protocol):
 def relayed(port: int) -> Iterator[Relay]:
     """A way to this port that can be cut."""
     relay = Relay(port)
-    end = relay.start()
+    thread = threading.Thread(target=relay.run, name="relay", daemon=True)
+    thread.start()
+    relay.wait()
     try:
         yield relay
     finally:
-        relay.stop(end)
+        relay.stop()
+        thread.join()

@@ -21,11 +21,12 @@ from scripts.chaos_world.stage import Stage
 PATIENCE = 180.0
 """Seconds for one step of it."""
 
-STEP, STEPS = 900, 80
-"""Seconds that pass at a time, and how often: twenty hours."""
+STEP, STEPS = 900, 60
+"""Seconds that pass at a time, and how often: fifteen hours."""
 
-SOON = "2 days"
-"""What is due within it is waited for. Grace lasts a week, and for good is what waits for a person."""
+SOON = "13 hours"
+"""What is due within it is waited for: the longest wait of a retry. An open dispute is looked at daily, and grace lasts
+a week."""
 
 LEFT = f"""
     SELECT count(*) FILTER (WHERE due_at <= now() OR lease_id IS NOT NULL),

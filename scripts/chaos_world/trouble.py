@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from scripts.chaos_world.stage import Process, Stage
+from scripts.chaos_world.stage import Stage
 from scripts.sim.enhance_sim.faults import When
 
 FROZEN = 40.0
@@ -23,20 +23,20 @@ class Trouble:
     def __init__(self, stage: Stage, chance: random.Random, *, freezes: bool) -> None:
         self._stage = stage
         self._chance = chance
-        self._freezes = freezes and len(stage.workers) > 1
         self._frozen: threading.Timer | None = None
+        self._kinds: list[Callable[[], str]] = [
+            self._kill, self._cut, *[self._break_panel] * 4, *[self._break_stripe] * 3,
+        ]  # fmt: skip
+        self._first = [self._kill, self._cut]
+        if freezes and len(stage.workers) > 1:
+            self._first.insert(0, self._freeze)
         self.made: dict[str, int] = {}
         """What was done, and how often."""
 
     def make(self) -> None:
-        """One piece."""
-        if self._freezes:
-            self._freezes = False
-            self._note("worker frozen for longer than its lease")
-            self._freeze(self._stage.workers[-1])
-            return
-        kinds: list[Callable[[], str]] = [self._kill, self._cut, *[self._break_panel] * 4, *[self._break_stripe] * 3]
-        self._note(self._chance.choice(kinds)())
+        """One piece: of the worst kinds one each, then whatever comes."""
+        what = (self._first.pop(0) if self._first else self._chance.choice(self._kinds))()
+        self.made[what] = self.made.get(what, 0) + 1
 
     def end(self) -> None:
         """Let everything work again."""
@@ -47,14 +47,13 @@ class Trouble:
         self._stage.panel.down = False
         self._stage.stripe.clear_faults()
 
-    def _note(self, what: str) -> None:
-        self.made[what] = self.made.get(what, 0) + 1
-
-    def _freeze(self, process: Process) -> None:
+    def _freeze(self) -> str:
+        process = self._stage.workers[-1]
         process.freeze(on=True)
         self._frozen = threading.Timer(FROZEN, process.freeze, kwargs={"on": False})
         self._frozen.daemon = True
         self._frozen.start()
+        return "worker frozen for longer than its lease"
 
     def _kill(self) -> str:
         alive = [one for one in self._stage.processes if self._frozen is None or one is not self._stage.workers[-1]]

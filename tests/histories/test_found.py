@@ -263,7 +263,7 @@ def seen_after_the_newest_was_written_off(world: World) -> None:
 
 
 def given_up_before_its_money(world: World) -> None:
-    """Bought by a debit, given up and bought again before that arrives: what is bought again waits for its own money."""
+    """Bought by a debit, given up and bought again before that arrives: that waits for its own money."""
     sub = buy(world, card="slow")
     world.asleep = True
     world.happens(lambda: world.account.change(sub, "billed", quantity=0))
