@@ -217,7 +217,7 @@ def _next(known: Explanation) -> str:
 
 
 def _queue(known: Explanation) -> str:
-    from lib.model.reason import remedy
+    from lib.model.reason import remedy, what_to_do
 
     row = known.queued
     if row is None:
@@ -228,9 +228,11 @@ def _queue(known: Explanation) -> str:
     said += f", waits for {row.waits_for}" if row.waits_for else ""
     lines = [said]
     if row.attempts:
-        lines.append(f"  failed {row.attempts} times in a row")
+        lines.append(f"  failed {'once' if row.attempts == 1 else f'{row.attempts} times in a row'}")
     if row.last_error:
-        lines.append(f"  last error: {row.last_error}")
+        lines.append(
+            f"  last error: {row.last_error}\n    -> {what_to_do(parked=None, waits_for=None, error=row.last_error)}"
+        )
     for problem in row.problems:
         lines.append(f"  {problem['reason']}: {problem['detail']}\n    -> {remedy(problem['reason'])}")
     return "\n".join(lines)

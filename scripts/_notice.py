@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--html", action="store_true", help="print the HTML part instead of the text")
     parser.add_argument("--to", metavar="ADDRESS", help="test: where it is sent")
     parser.add_argument("--actor", help="resend, bounce: the name in the ledger (default: $USER)")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # else KIND is not known after an option
     if options.act == "test" and not options.to:
         parser.error("test needs --to: an address of your own")
     if options.act == "resend" and not options.what:

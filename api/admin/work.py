@@ -13,12 +13,11 @@ from lib.bridge import current
 from lib.database.bulk import Action, Choice
 from lib.database.lists import queue
 from lib.errors import Fault
-from lib.model.reason import what_to_do
 from lib.model.report import PassReport
 from lib.operators import batches, bodies, hand, upcoming
 from lib.operators.calendar import calendar_answer
 from lib.operators.previews import Shown
-from lib.operators.views.customers import QueueItem
+from lib.operators.views.customers import QueueItem, remedy_of
 from lib.operators.views.events import Begun, Matches, Progress
 from lib.operators.views.overview import BrakeReleased
 from lib.operators.views.passes import ActedView
@@ -75,12 +74,8 @@ async def listing(ask: Ask[Filter]) -> Page[QueueItem] | Page[UpcomingItem] | Pr
         cursor=unpack_cursor("work", given.cursor, *queue.place_types(given.state)),
         limit=given.limit,
     )
-    items = [QueueItem.of_row(row, remedy=_remedy(row)) for row in rows]
+    items = [QueueItem.of_row(row) for row in rows]
     return Page(data=items, next_cursor=pack_cursor("work", key) if key else None)
-
-
-def _remedy(row: queue.WorkRow) -> str | None:
-    return what_to_do(parked=row.parked_reason, waits_for=row.waits_for, error=row.last_error)
 
 
 async def _upcoming(ask: Ask[Filter]) -> Page[UpcomingItem] | Response:
@@ -116,7 +111,7 @@ async def _lines(given: Filter) -> AsyncIterator[tuple[Any, ...]]:
         problems = [problem["detail"] for problem in row.problems]
         yield (
             row.kind, row.key, row.email, row.state, row.due_at, row.attempts, row.parked_reason, row.parked_at,
-            row.waits_for, row.last_error, problems, row.since, _remedy(row),
+            row.waits_for, row.last_error, problems, row.since, remedy_of(row),
         )  # fmt: skip
 
 

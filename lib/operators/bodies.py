@@ -183,7 +183,7 @@ class Grace(_OfMany, kw_only=True, tag_field="action", tag="grace"):
         try:
             when = self.when
         except (ValueError, OverflowError):
-            yield Fault("until", "invalid", "until must be an ISO 8601 date")
+            yield Fault("until", "invalid", "until must be an ISO 8601 date, such as 2030-12-24")
             return
         if when is not None and self.filter is not None and when <= datetime.now(UTC):
             yield Fault("until", "invalid", "until must be a date to come")

@@ -135,6 +135,8 @@ def _queue(queue: Mapping[str, Any] | None) -> None:
     for problem in queue["problems"]:
         show.line(f"  {problem['reason']}: {problem['detail']}")
         show.line(f"    -> {problem['remedy']}")
+    if queue["lastError"] and not queue["problems"]:
+        show.line(f"  -> {queue['remedy']}")
 
 
 def _timeline(timeline: Mapping[str, Any]) -> None:

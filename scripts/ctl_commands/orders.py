@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -127,10 +127,58 @@ def show_order(connection: Connection, order: str, as_json: bool) -> None:
     show.pairs([(name, show.money(one[name], one)) for name in amounts if one[name]])
     times = ("createdAt", "dueAt", "paidAt", "servedAt", "periodEnd", "endedAt")
     show.pairs([(name, show.when(one[name])) for name in times])
-    for name in ("payments", "refunds", "collections", "disputes", "steps"):
-        if found.get(name):
-            show.heading(name.capitalize())
-            show.as_json(found[name])
+    _money_of(found)
+    _steps_of(found["steps"])
+
+
+def _money_of(found: Mapping[str, Any]) -> None:
+    """What came and what went back, each with its id at Stripe or at the bank; all numbers of each: --json."""
+    came = [
+        (show.when(one["paidAt"] or one["createdAt"]), one["state"], show.money(one["amount"], one), *_fee(one),
+         one["chargeId"] or one["paymentIntentId"] or one["invoiceId"], one["failureMessage"])
+        for one in found["payments"]
+    ]  # fmt: skip
+    _part("Payments", ("when (UTC)", "state", "amount", "fee", "net", "id at Stripe", "why it failed"), came)
+    told = [
+        (show.when(one["collectedAt"]), show.money(one["amount"], one), one["actor"], one["externalId"])
+        for one in found["collections"]
+    ]
+    _part("Came without Stripe", ("when (UTC)", "amount", "told by", "their own id"), told)
+    for name in ("refunds", "disputes"):
+        back = [
+            (show.when(one["createdAt"]), one["status"], show.money(one["amount"], one), one["reason"], one["actor"],
+             show.when(one["dueBy"]), one["id"], one["failure"])
+            for one in found[name]
+        ]  # fmt: skip
+        heads = ("when (UTC)", "state", "amount", "reason", "by", "answer until", "id", "why it failed")
+        _part(name.capitalize(), heads, back)
+
+
+def _fee(payment: Mapping[str, Any]) -> tuple[str, str]:
+    """What Stripe took of it and what is left, in the currency of the balance, once they are known."""
+    numbers = payment["numbers"]
+    if not numbers:
+        return "", ""
+    of = {"currency": numbers["balanceCurrency"], "exponent": numbers["balanceExponent"]}
+    return show.money(numbers["providerFee"], of), show.money(numbers["net"], of)
+
+
+def _steps_of(steps: Iterable[Mapping[str, Any]]) -> None:
+    rows = [
+        (show.when(one["at"]), one["kind"], one["fact"], one["toState"] or one["state"], one["cause"], one["subject"],
+         one["error"])
+        for one in steps
+    ]  # fmt: skip
+    _part("Steps", ("when (UTC)", "what", "because", "state", "by", "about", "error"), rows)
+
+
+def _part(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table under its title, without the columns in which nothing stands; nothing where there are no rows."""
+    if not rows:
+        return
+    show.heading(title)
+    kept = [at for at in range(len(heads)) if any(row[at] not in (None, "") for row in rows)]
+    show.table([heads[at] for at in kept], [[row[at] for at in kept] for row in rows], empty="")
 
 
 @click.command(

@@ -273,7 +273,8 @@ def _shop(stage: Stage, options: Options) -> Iterator[str]:
             else (f"   Next     ./scripts/demo{stage.place.option} fail   # something to be told")
         )
         return
-    yield f"Your own shop heard {count(len(listener.heard), 'event')} at {stage.environ['OUTBOX_URL']}:"
+    first = stage.environ["OUTBOX_URL"].partition(",")[0]
+    yield f"Your own shop heard {count(len(listener.heard), 'event')} at {first}:"
     yield from listener.tell()
 
 

@@ -162,12 +162,15 @@ def _in_bridge(stage: Stage, sub: Obj) -> Iterator[str]:
         yield f"in grace: suspended on {day(grace)} unless it is paid before"
     if retain is not None:
         yield f"deleted on {day(retain)}"
-    attempts, due_at, error = _row(
-        stage, "SELECT attempts, due_at, last_error FROM due WHERE key = %s", sub["customer"]
+    attempts, due_at, error, waits_for = _row(
+        stage,
+        "SELECT attempts, due_at, last_error, waits_for FROM due WHERE kind = 'customer' AND key = %s",
+        sub["customer"],
     )
     if attempts and due_at is not None:
         again = max(0.0, (due_at - datetime.now(UTC)).total_seconds())
-        yield f"tried {attempts} times, again in {again:.0f} s: {error}"
+        tried = "once" if attempts == 1 else f"{attempts} times"
+        yield f"tried {tried}, again in {again:.0f} s: {error or f'it waits for {waits_for}'}"
 
 
 def _problems(stage: Stage, sub: Obj) -> Iterator[tuple[str, str]]:

@@ -185,6 +185,7 @@ def test_a_preview_needs_no_settings() -> None:
     assert [kind for kind in NoticeKind if f"=== {kind} (en)" not in shown.stdout] == []
     one = script("preview", "suspended", "--language", "de-CH", "--html")
     assert "=== suspended (de)" in one.stdout and '<html lang="de">' in one.stdout
+    assert "=== ended (de)" in script("preview", "--language", "de", "ended").stdout
     assert script("preview", "nonsense").returncode == 2
 
 

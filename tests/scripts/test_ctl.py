@@ -325,7 +325,10 @@ def test_orders_money_and_its_return(ctl: Ctl, desk: Desk, monkeypatch: pytest.M
     monkeypatch.setenv("CTL_KEY", ADMIN_KEY)
     listed = ctl("orders", "list", "--customer", made["customerId"])
     assert re.search(r"paid +bank_transfer +cy@example.com +cy\.example +19\.00 EUR", listed.out)
-    assert "cy.example" in ctl("orders", "show", made["reference"]).out
+    shown = ctl("orders", "show", made["reference"]).out
+    assert "cy.example" in shown and "{" not in shown
+    assert re.search(r"Came without Stripe\n.*\n.*\n[-0-9]+ [0-9:]+ +9\.00 EUR +\w+", shown), shown
+    assert re.search(r"order +collected +paid +admin:", shown), shown
     assert ctl("refund", made["id"], "--yes", "--reason", "wrong").code == 0
     assert ctl("orders", "show", made["id"], "--json").json["state"] == "refunded"
     assert ctl("orders", "show", "RF00 0000").code == 1

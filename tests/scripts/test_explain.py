@@ -277,6 +277,7 @@ async def test_who_is_only_in_the_queue_while_stripe_is_away(world: World) -> No
     world.stripe.down = True
     done = run(world, customer)
     assert done.returncode == 2 and "the panel was away" in done.stdout
+    assert "-> Nothing: it is tried again by itself." in done.stdout
     unknown = run(world, "cus_nobody")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "could not be read" in unknown.stderr and "Traceback" not in unknown.stderr

@@ -9,6 +9,7 @@ from lib.database.lists.customers import CustomerRow
 from lib.database.lists.queue import WorkRow
 from lib.database.lists.timeline import Happened
 from lib.model import Memory, Service
+from lib.model.reason import what_to_do
 from lib.operators.views.money import exponent_of
 from lib.operators.views.orders import OrderView
 from lib.operators.views.passes import ProblemView, problem_views
@@ -29,10 +30,18 @@ class Queued(View):
     since: datetime
     """Since when they are parked; else since when there is something to do for them."""
     problems: list[ProblemView]
+    remedy: str | None
+    """What to do about it; `null` where it only has its turn before it."""
 
     @classmethod
     def of_row(cls, row: WorkRow, **more: Any) -> Self:
-        return cls.of(row, reason=row.parked_reason, problems=problem_views(row.problems), **more)
+        problems = problem_views(row.problems)
+        return cls.of(row, reason=row.parked_reason, problems=problems, remedy=remedy_of(row), **more)
+
+
+def remedy_of(row: WorkRow) -> str | None:
+    """What to do about a row of the queue."""
+    return what_to_do(parked=row.parked_reason, waits_for=row.waits_for, error=row.last_error)
 
 
 class QueueItem(Queued, kw_only=True):
@@ -41,8 +50,6 @@ class QueueItem(Queued, kw_only=True):
     kind: str
     key: str
     email: str | None
-    remedy: str | None
-    """What to do about it; `null` where it only has its turn before it."""
 
 
 class CustomerSummary(View):
