@@ -139,6 +139,9 @@ def configure(level: str = "info", *, stream: TextIO | None = None, report: Repo
         cache_logger_on_first_use=False,
     )
     _logger.take(structlog.get_logger().bind())
+    # Vercel's runtime passes on what libraries say from INFO on: some lines for each call to Stripe and the panel.
+    root = logging.getLogger()
+    root.setLevel(max(root.level, logging.WARNING))
     pool = logging.getLogger("psycopg.pool")  # tells of connections that were lost
     pool.handlers, pool.propagate = [_Relay(logging.WARNING)], False
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 
@@ -142,6 +143,29 @@ def test_each_line_is_one_write_to_the_stdout_of_the_moment(capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["event"] == "first"
     log.get_logger().info("second")
     assert json.loads(capsys.readouterr().out)["event"] == "second"
+
+
+@pytest.fixture
+def platform() -> Iterator[io.StringIO]:
+    """The standard library's logging as Vercel's runtime sets it up: from INFO on, to the platform."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handler, level = logging.StreamHandler(stream), root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+async def test_no_library_tells_of_each_call(platform: io.StringIO) -> None:
+    """Addresses with whom they are about are no lines of ours, and would fill what the platform keeps of a request."""
+    log.configure(stream=io.StringIO())
+    transport = httpx.MockTransport(lambda _: httpx.Response(200))
+    async with httpx.AsyncClient(transport=transport) as client:
+        await client.get("https://panel.example/logins?email=ada@customer.example")
+    logging.getLogger("stripe").info("message='Request to Stripe api' url=https://api.stripe.com/v1/customers/cus_1")
+    logging.getLogger("some.library").warning("it is full")
+    assert platform.getvalue() == "it is full\n"
 
 
 def test_what_the_connection_pool_says_is_one_line_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
