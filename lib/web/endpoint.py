@@ -13,14 +13,23 @@ from msgspec import Struct, to_builtins
 
 from lib import environment, loaded
 from lib.config import KeyScope
-from lib.errors import DatabaseUnavailable, Declined, Denied, Refused, Retryable, SchemaOutdated, SettingsError
+from lib.errors import (
+    BridgeError,
+    DatabaseUnavailable,
+    Declined,
+    Denied,
+    Refused,
+    Retryable,
+    SchemaOutdated,
+    SettingsError,
+)
 from lib.log import bound, get_logger
 from lib.web.body import MAX_BODY, read_body, refuse_packed
 from lib.web.guard import Guard, beyond
 from lib.web.problem import answer, problem, status_of
 from lib.web.promptness import answer_at_once
 from lib.web.request import ClientGone, Receive, Request, Scope, Send
-from lib.web.response import Background, Response
+from lib.web.response import Background, Response, Streamed
 
 log = get_logger()
 
@@ -111,7 +120,13 @@ def endpoint(
             _finish(response, request_id)
             if log.is_enabled_for(DEBUG):  # else nothing of it need be worked out
                 log.debug("answered", status=response.status_code, ms=round((time.monotonic() - began) * 1000, 1))
-            await response(scope, receive, send)
+            try:
+                await response(scope, receive, send)
+            except BridgeError as error:  # it has begun and can't become another one: the server ends the connection
+                log.error("answer_cut_off", error=str(error))
+            except Exception:
+                log.exception("answer_cut_off")
+                raise
 
     app.guard = guard  # type: ignore[attr-defined]
     app.verbs = table  # type: ignore[attr-defined]
@@ -156,6 +171,8 @@ async def _answer(request: Request, guard: Guard, verbs: Mapping[str, Verb]) -> 
         scope = guard.scope(actor, environment.current) if actor else KeyScope.ALL
         given = await _within(request, verb, actor or "", scope)
         found = await verb.handler(Ask(request, actor or "", given, scope))
+        if isinstance(found, Streamed):
+            await found.begin()
         return found if isinstance(found, Response) else _response(found)
     except Exception as error:  # noqa: BLE001 - told to the caller, and logged where it was not foreseen
         return _failed(error)

@@ -69,7 +69,12 @@ class Streamed(Response):
 
     def __init__(self, parts: AsyncGenerator[str, None], headers: Mapping[str, str], media_type: str) -> None:
         self._parts = parts
+        self._first = ""
         super().__init__(headers=headers, media_type=media_type)
+
+    async def begin(self) -> None:
+        """Make the first part, before anything is sent: what goes wrong until then can still be told as an answer."""
+        self._first = await anext(self._parts, "")
 
     def _describe_body(self) -> None:
         self.raw_headers.append((b"content-type", _with_charset(self.media_type or "").encode("latin-1")))
@@ -78,6 +83,8 @@ class Streamed(Response):
         gone = asyncio.create_task(_until_gone(receive))
         try:
             async with aclosing(self._parts) as parts:
+                if self._first:
+                    await send({"type": "http.response.body", "body": self._first.encode(), "more_body": True})
                 async for part in parts:
                     if gone.done():
                         return

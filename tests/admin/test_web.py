@@ -1,8 +1,10 @@
 """HTTP in and out: whatever is sent, the answer is a document that says what is wrong."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 from lib import web
 from lib.config import Secret, Settings
 from lib.errors import (
+    BridgeError,
     Conflict,
+    DatabaseUnavailable,
     Declined,
     Denied,
     OutcomeUnknown,
@@ -24,6 +28,7 @@ from lib.errors import (
 )
 from lib.model.reason import Reason, SettingsFault
 from lib.web.guard import Guard, actor, same
+from lib.web.page import csv_answer
 from lib.web.problem import answer
 from lib.web.request import Message, Request, Scope
 from lib.web.response import Response
@@ -116,6 +121,57 @@ async def test_foreign_text_in_a_detail_is_printable() -> None:
     assert answer.status_code == 502
     assert answer.json()["detail"].startswith("a  <b>x")
     assert len(answer.json()["detail"]) == 500
+
+
+async def some_rows(error: Exception, before: int) -> AsyncIterator[tuple[int]]:
+    """Rows of a list, of which those behind the first ones can't be read."""
+    for number in range(before):
+        yield (number,)
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(DatabaseUnavailable("it is away"), 503), (Declined("not_found", "no such list"), 404)]
+)
+async def test_a_list_of_which_nothing_can_be_read_is_told_as_that(error: Exception, status: int) -> None:
+    """Whoever asks for a whole list never takes its first line for all of it."""
+
+    async def listed(_: web.Ask[None]) -> Response:
+        return csv_answer("list", ["number"], some_rows(error, 0))
+
+    async with client(GET=listed) as http:
+        answer = await http.get("/x")
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("it is away"), ValueError("a fault of ours")])
+async def test_a_list_that_ends_in_the_middle_is_logged_and_has_no_end(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was sent stays sent and is not closed as if it were all; the line that says why has the request's id."""
+
+    async def listed(_: web.Ask[None]) -> Response:
+        return csv_answer("list", ["number"], some_rows(error, 2))
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def silence() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    scope: Scope = {
+        "type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": [(b"x-request-id", b"abc")],
+    }  # fmt: skip
+    with nullcontext() if isinstance(error, BridgeError) else pytest.raises(ValueError):
+        await web.endpoint(guard=web.public, GET=listed)(scope, silence, send)
+    assert [message.get("body") for message in sent] == [None, b"number\r\n0\r\n", b"1\r\n"]
+    assert all(message["more_body"] for message in sent[1:])
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["event"], line["request_id"]) == ("answer_cut_off", "abc")
+    assert str(error) in line.get("error", line.get("exception"))
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "BREW"])
