@@ -149,7 +149,10 @@ def read_form(body: bytes, kind: Any) -> Any:
         Declined: 400 when it is no form; 422 with every fault.
     """
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=MANY)
+        strict = bool(body)
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=strict, errors="strict", max_num_fields=MANY
+        )
         filled = [(name, value.strip()) for name, value in pairs if value.strip()]
     except ValueError:
         raise Declined("invalid_form", "the body is no HTML form in UTF-8") from None

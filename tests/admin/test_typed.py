@@ -9,7 +9,7 @@ import pytest
 from lib.errors import Declined
 from lib.operators import bodies
 from lib.web.page import cell, moment, pack_cursor, unpack_cursor
-from lib.web.typed import Given, Text, read_json
+from lib.web.typed import Given, Text, read_form, read_json
 
 
 class Inner(Given):
@@ -88,6 +88,15 @@ def test_blanks_around_a_pasted_id_are_taken_off() -> None:
     """An id copied with a blank is the id; one with anything else around it is none."""
     assert read_json(b'{"customerId": " cus_1 "}', bodies.Sync).customer_id == "cus_1"
     assert faults({"customerId": "cus_1\n"}, bodies.Sync)[0] == ("customerId", "invalid")
+
+
+@pytest.mark.parametrize("body", [b"firstName=M%FCller", b"firstName=M\xfcller", b"firstName=%ED%A0%80", b"firstName"])
+def test_a_form_in_another_encoding_is_none(body: bytes) -> None:
+    """A page in Latin-1 learns that it is to send UTF-8; no name is taken with a hole in it."""
+    with pytest.raises(Declined) as refused:
+        read_form(body, Outer)
+    assert refused.value.code == "invalid_form"
+    assert read_form(b"firstName=M%C3%BCller", Outer).first_name == "Müller"
 
 
 def test_a_cursor_belongs_to_its_list() -> None:
