@@ -52,10 +52,11 @@ def play(options: argparse.Namespace) -> int:
     Raises:
         ChaosError: it could not be played to its end.
     """
-    from scripts.chaos_world.judge import complaints
+    from scripts.chaos_world.judge import Seen, complaints
     from scripts.chaos_world.people import People
     from scripts.chaos_world.post import Post
     from scripts.chaos_world.rest import come_to_rest
+    from scripts.chaos_world.shop import Shop
     from scripts.chaos_world.stage import set_up
     from scripts.chaos_world.trouble import FROZEN, Trouble, storm
 
@@ -67,7 +68,8 @@ def play(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         try:
             with set_up(Path(folder), options.workers) as stage:
-                people = People(stage.stripe, chance["people"], options.customers)
+                shop = Shop(stage.stripe, stage.base)
+                people = People(stage.stripe, shop, chance["people"], options.customers)
                 post = Post(stage.stripe, f"{stage.base}/api/webhook", chance["post"])
                 trouble = Trouble(stage, chance["trouble"], freezes=options.seconds > FROZEN)
                 try:
@@ -76,12 +78,14 @@ def play(options: argparse.Namespace) -> int:
                     _tell("Trouble", trouble.made)
                     print(f"Events   {len(stage.stripe.events)}: {post.lost} lost, {post.again} not taken at once")
                     began = time.monotonic()
-                    passed = come_to_rest(stage, post)
+                    passed = come_to_rest(stage, post, shop)
                 finally:
                     post.close()
+                    shop.close()
                 rested = time.monotonic() - began
                 print(f"At rest  after {rested:.0f} s, and {passed // 60} min that were not waited for", flush=True)
-                wrong = complaints(stage.stripe, stage.panel, stage.database_url, post.taken)
+                seen = Seen(post.taken, stage.listener.heard, shop.twice)
+                wrong = complaints(stage.stripe, stage.panel, stage.database_url, seen)
                 held = [one for one in stage.panel.subscriptions.values() if not one.deleted]
         finally:
             if options.log is not None:

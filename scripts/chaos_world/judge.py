@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import namedtuple_row
 
+from scripts.chaos_world.books import Heard, of_payments, of_purchases, of_what_was_told
 from scripts.chaos_world.stage import PLANS
 from scripts.demo_world.people import charges_of, disputes_of, invoices_of
 from scripts.sim.enhance_sim import EnhanceSim
@@ -54,12 +55,18 @@ def wanted(stripe: StripeSim, subscription: Obj) -> Wanted:
     return Wanted("off", number, None)
 
 
-def complaints(stripe: StripeSim, panel: EnhanceSim, database_url: str, taken: Collection[str]) -> list[str]:
-    """Everything that is not as promised, a line each.
+class Seen(NamedTuple):
+    """What others saw of the product while the storm was on."""
 
-    Args:
-        taken: the events that were answered with 200.
-    """
+    taken: Collection[str] = ()
+    """The events that it answered with 200."""
+    heard: Heard = ()
+    twice: Collection[str] = ()
+    """Buyers who were given two pages for one purchase."""
+
+
+def complaints(stripe: StripeSim, panel: EnhanceSim, database_url: str, seen: Seen) -> list[str]:
+    """Everything that is not as promised, a line each."""
     with (
         stripe.lock,
         panel.state.lock,
@@ -69,7 +76,11 @@ def complaints(stripe: StripeSim, panel: EnhanceSim, database_url: str, taken: C
             *_hostings(stripe, panel),
             *_nobody_twice(stripe, panel, database),
             *_explained(panel, database),
-            *_kept(database, taken),
+            *_kept(database, seen.taken),
+            *(f"{buyer} was given two pages for one purchase" for buyer in seen.twice),
+            *of_purchases(stripe, database),
+            *of_payments(stripe, database),
+            *of_what_was_told(database, seen.heard),
             *(f"the panel was asked what it does not know: {one}" for one in dict.fromkeys(panel.violations)),
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from scripts.chaos_world.shop import Shop
 from scripts.chaos_world.stage import PLANS
 from scripts.demo_world.people import charges_of
 from scripts.sim.stripe_sim import StripeSim
@@ -21,8 +22,9 @@ OPEN = ("needs_response", "under_review")
 class People:
     """Everybody who has hosting, or might."""
 
-    def __init__(self, stripe: StripeSim, chance: random.Random, most: int) -> None:
+    def __init__(self, stripe: StripeSim, shop: Shop | None, chance: random.Random, most: int) -> None:
         self._stripe = stripe
+        self._shop = shop
         self._chance = chance
         self._most = most
         self._bought = 0
@@ -32,7 +34,9 @@ class People:
     def act(self) -> None:
         """One thing that somebody may do now."""
         few = len(self._stripe.customers) < self._most
-        acts = [self._buy] * (8 if few else 1) + self._possible()
+        acts: list[Callable[[], object]] = [self._buy] * (8 if few else 1) + self._possible()
+        if few and self._shop is not None:
+            acts += [self._order] * 4
         chosen = self._chance.choice(acts)
         name = chosen.__name__.strip("_").replace("_", " ")
         self.acts[name] = self.acts.get(name, 0) + 1
@@ -68,6 +72,12 @@ class People:
         status = self._chance.choice(("active",) * 8 + ("trialing", "incomplete"))
         domain = {"domain": f"site{self._bought}.example"} if self._chance.random() < 0.9 else {}
         self._stripe.subscribe(customer, [(self._price(), number)], status, metadata=domain)
+
+    def _order(self) -> None:
+        assert self._shop is not None
+        self._bought += 1
+        domain = f"site{self._bought}.example"
+        self._shop.order(f"buyer{self._bought}@chaos.example", self._price(), domain, pays=self._chance.random() < 0.8)
 
     def _rename(self) -> None:
         customer = self._chance.choice(list(self._stripe.customers))

@@ -16,6 +16,7 @@ import psycopg
 
 from scripts.chaos_world import ChaosError
 from scripts.chaos_world.post import Post
+from scripts.chaos_world.shop import Shop
 from scripts.chaos_world.stage import Stage
 
 PATIENCE = 180.0
@@ -44,12 +45,13 @@ AGED = """
 """
 
 
-def come_to_rest(stage: Stage, post: Post) -> int:
+def come_to_rest(stage: Stage, post: Post, shop: Shop) -> int:
     """Wait for the end of everything; how many seconds had to pass for it by the database's clock.
 
     Raises:
         ChaosError: it has none.
     """
+    _until(shop.quiet, "buyers wait for their page")
     _until(post.empty, "Stripe's events are not taken")
     passed = 0
     with psycopg.connect(stage.database_url, autocommit=True) as database:

@@ -22,6 +22,7 @@ from scripts import sim
 from scripts._postgres import PostgresError, free_port, start
 from scripts.chaos_world import ChaosError
 from scripts.chaos_world.relay import Relay, relayed
+from scripts.demo_world.listener import Listener
 from scripts.demo_world.stage import settings_of_functions
 from scripts.sim.enhance_sim import EnhanceSim
 from scripts.sim.server import serve
@@ -32,8 +33,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PLANS = {"price_small": "small", "price_medium": "medium", "price_large": "large"}
 """Price -> plan in the panel."""
 
-POLICIES = {"BRAKE_MAX": "100000", "BRAKE_PERCENT": "100", "PANEL_CONCURRENCY": "4"}
-"""A storm suspends more at once than any hosting company: the brake, which is meant for that, stays out of it."""
+POLICIES = {"BRAKE_MAX": "100000", "BRAKE_PERCENT": "100", "CHECKOUT_LIMIT": "100000", "PANEL_CONCURRENCY": "4"}
+"""A storm suspends more at once than any hosting company, and all its buyers come from one address: what is meant for
+that stays out of it."""
 
 PATIENCE = 60.0
 """Seconds after which what takes about one counts as failed."""
@@ -82,6 +84,8 @@ class Stage:
 
     stripe: StripeSim
     panel: EnhanceSim
+    listener: Listener
+    """The seller's other systems, which hear what happens."""
     relay: Relay
     functions: Process
     workers: list[Process]
@@ -121,7 +125,7 @@ def set_up(folder: Path, workers: int) -> Iterator[Stage]:
         url = server.create_database("chaos")
         _prepare(url)
         relay = stack.enter_context(relayed(server.port))
-        stripe, panel = StripeSim(), EnhanceSim()
+        stripe, panel, listener = StripeSim(), EnhanceSim(), Listener()
         for price, plan in PLANS.items():
             stripe.create_price(price)
             panel.add_plan(plan)
@@ -134,6 +138,11 @@ def set_up(folder: Path, workers: int) -> Iterator[Stage]:
                 "ADMIN_API_KEY": "admin_fake_key",
                 "CRON_SECRET": "cron_fake_secret",
                 "APP_VERSION": "chaos",
+                "CHECKOUT_SUCCESS_URL": "https://hosting.example/welcome",
+                "CHECKOUT_CANCEL_URL": "https://hosting.example/plans",
+                "OUTBOX_URL": stack.enter_context(serve(listener)) + "/events",
+                "OUTBOX_SECRET": listener.secret,
+                "OUTBOX_ALLOW_PRIVATE": "1",
                 **POLICIES,
             }
         )
@@ -141,7 +150,8 @@ def set_up(folder: Path, workers: int) -> Iterator[Stage]:
         port = free_port()
         functions = Process("functions", "_serve", ["--port", str(port)], environ, log)
         others = [Process(f"worker {number + 1}", "_worker", [], environ, log) for number in range(workers)]
-        stage = Stage(stripe, panel, relay, functions, others, f"http://127.0.0.1:{port}", url, environ)
+        base = f"http://127.0.0.1:{port}"
+        stage = Stage(stripe, panel, listener, relay, functions, others, base, url, environ)
         for process in stage.processes:
             stack.callback(process.kill)
             process.start()

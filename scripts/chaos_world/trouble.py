@@ -25,7 +25,7 @@ class Trouble:
         self._chance = chance
         self._frozen: threading.Timer | None = None
         self._kinds: list[Callable[[], str]] = [
-            self._kill, self._cut, *[self._break_panel] * 4, *[self._break_stripe] * 3,
+            self._kill, self._cut, *[self._break_panel] * 4, *[self._break_stripe] * 3, self._break_listener,
         ]  # fmt: skip
         self._first = [self._kill, self._cut]
         if freezes and len(stage.workers) > 1:
@@ -46,6 +46,7 @@ class Trouble:
         self._stage.panel.clear_faults()
         self._stage.panel.down = False
         self._stage.stripe.clear_faults()
+        self._stage.listener.broken = False
 
     def _freeze(self) -> str:
         process = self._stage.workers[-1]
@@ -103,6 +104,12 @@ class Trouble:
         stripe.down = True
         threading.Timer(self._chance.uniform(0.5, 2.0), setattr, (stripe, "down", False)).start()
         return "Stripe away"
+
+    def _break_listener(self) -> str:
+        listener = self._stage.listener
+        listener.broken = True
+        threading.Timer(self._chance.uniform(0.5, 3.0), setattr, (listener, "broken", False)).start()
+        return "listener refuses"
 
 
 def storm(stage: Stage, chance: random.Random, act: Callable[[], None], trouble: Trouble, seconds: float) -> None:

@@ -3,13 +3,13 @@
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.chaos_world.judge import Wanted, complaints, wanted
+from scripts.chaos_world.judge import Seen, Wanted, complaints, wanted
 from scripts.chaos_world.people import LONG_AGO, People
 from scripts.chaos_world.relay import relayed
 from scripts.chaos_world.stage import PLANS
@@ -61,9 +61,31 @@ async def at_rest(world: World) -> World:
     return world
 
 
-def said(world: World, taken: Iterator[str] | tuple[str, ...] = ()) -> list[str]:
+def heard(world: World) -> list[tuple[dict[str, Any], bool]]:
+    """What the seller's systems would have been told: of each hosting, that it is there."""
+    rows = world.sql(
+        "SELECT customer_id, subscription_id, slot, row_number() OVER (PARTITION BY customer_id ORDER BY slot) AS nth"
+        " FROM services ORDER BY slot"
+    )
+    return [
+        (
+            {
+                "id": f"evt_{row['subscription_id']}_{row['slot']}",
+                "type": "service.provisioned",
+                "customerId": row["customer_id"],
+                "sequence": row["nth"],
+                "data": {"subscriptionId": row["subscription_id"], "slot": row["slot"]},
+            },
+            True,
+        )
+        for row in rows
+    ]
+
+
+def said(world: World, **seen: Any) -> list[str]:
     """What the judge says."""
-    return complaints(world.stripe, world.panel, world.environ["DATABASE_URL"], list(taken))
+    seen.setdefault("heard", heard(world))
+    return complaints(world.stripe, world.panel, world.environ["DATABASE_URL"], Seen(**seen))
 
 
 def of(world: World, domain: str) -> Hosting:
@@ -153,7 +175,42 @@ async def test_whatever_is_not_as_promised_is_named(at_rest: World, plant: Calla
 
 async def test_an_event_that_was_taken_and_is_not_there_is_named(at_rest: World) -> None:
     """200 is a promise that it is kept."""
-    assert said(at_rest, ("evt_lost",)) == ["event evt_lost was taken, and is not there"]
+    assert said(at_rest, taken=["evt_lost"]) == ["event evt_lost was taken, and is not there"]
+
+
+async def test_what_was_told_wrongly_is_named(at_rest: World) -> None:
+    """Nothing is left out, told twice, out of order or without its signature, and nobody is given two pages."""
+    told = heard(at_rest)
+    again = [({**event, "id": f"{event['id']}_again", "sequence": event["sequence"] + 1}, True) for event, _ in told]
+    assert said(at_rest, heard=[*told, told[-1]]) == []
+    for wrong, words in (
+        (told[:-1], "is there was told 0 times"),
+        ([*told, again[-1]], "is there was told 2 times"),
+        (list(reversed(told)), "came as number 2 after 0"),
+        ([(event, False) for event, _ in told], "is signed wrongly"),
+    ):
+        lines = said(at_rest, heard=wrong)
+        assert any(words in line for line in lines), (words, lines)
+    assert said(at_rest, twice=["ada@example.com"]) == ["ada@example.com was given two pages for one purchase"]
+
+
+async def test_money_that_is_not_in_the_books_is_named(at_rest: World) -> None:
+    """A page that is no order, an order that is not paid although its page is, a payment that is not there."""
+    sells = {"CHECKOUT_SUCCESS_URL": "https://hosting.example/", "CHECKOUT_CANCEL_URL": "https://hosting.example/"}
+    stripe = at_rest.stripe
+    async with at_rest.functions(**sells) as client:
+        body = {"priceId": "price_small", "email": "cy@example.com", "domain": "cy.example"}
+        page = (await client.post("/api/checkout", json=body)).json()["sessionId"]
+        assert said(at_rest) == []
+        session = stripe.complete_checkout(page, name="Cy Example")
+        assert any("is pending, and its page is paid" in line for line in said(at_rest))
+        for event in stripe.events:
+            await at_rest.deliver(client, event)
+        assert said(at_rest) == []
+    at_rest.sql("DELETE FROM payments")
+    assert any("is 0 payments instead of 1" in line for line in said(at_rest))
+    stripe.get(page, "checkout.session")["client_reference_id"] = None
+    assert f"{session['id']} is no order" in said(at_rest)
 
 
 def test_what_is_wanted_is_told_from_stripe_alone() -> None:
@@ -188,7 +245,7 @@ def test_people_come_to_every_state() -> None:
     stripe = StripeSim()
     for price in PLANS:
         stripe.create_price(price)
-    people = People(stripe, random.Random(3), 40)  # noqa: S311 - to be repeated
+    people = People(stripe, None, random.Random(3), 40)  # noqa: S311 - to be repeated
     seen: set[str] = set()
     for _ in range(900):
         people.act()
