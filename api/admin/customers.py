@@ -51,7 +51,7 @@ async def show(ask: Ask[Query]) -> Any:
     if wants_csv(ask.request):
         return _csv(found)
     of = f"customers.{found.order}"
-    after = unpack_cursor(of, given.cursor, *[str] * found.key_length)
+    after = unpack_cursor(of, given.cursor, *found.key_types)
     rows, key = await customers.search(bridge, found, after, given.limit)
     page: Page[CustomerSummary] = Page(
         data=[CustomerSummary.of_row(row) for row in rows], next_cursor=pack_cursor(of, key) if key else None

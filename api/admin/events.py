@@ -99,7 +99,7 @@ async def listing(ask: Ask[Query]) -> Any:
     found = _filter(given, await bridge.db.now())
     if wants_csv(ask.request):
         return _csv(found)
-    after = unpack_cursor("events", given.cursor, str, str)
+    after = unpack_cursor("events", given.cursor, datetime, str)
     rows, key = await events.listing(bridge, found, after, given.limit)
     page: Page[EventView] = Page(data=rows, next_cursor=pack_cursor("events", key) if key else None)
     return page
@@ -114,7 +114,7 @@ async def _outgoing(ask: Ask[Query]) -> Any:
     found = OutgoingFilter(since, until, given.endpoint, given.state, given.type, given.customer)
     if wants_csv(ask.request):
         return _outgoing_csv(found)
-    after = unpack_cursor("outgoing", given.cursor, str, int)
+    after = unpack_cursor("outgoing", given.cursor, datetime, int)
     return await outgoing.page(bridge, found, after, given.limit, lambda key: pack_cursor("outgoing", key))
 
 
@@ -128,7 +128,7 @@ async def _ledger(ask: Ask[Query]) -> Any:
         return _ledger_csv(found)
     if given.after is not None:
         return await ledger.grown(bridge, found, given.after, given.limit)
-    after = unpack_cursor("ledger", given.cursor, str, int)
+    after = unpack_cursor("ledger", given.cursor, datetime, int)
     rows, key = await ledger.listing(bridge, found, after, given.limit)
     page: Page[LedgerLine] = Page(data=rows, next_cursor=pack_cursor("ledger", key) if key else None)
     return page

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -109,7 +110,7 @@ async def listing(ask: Ask[Query]) -> Any:
         found = _of_theirs(ask, found, ask.scope.collects)
     if wants_csv(ask.request):
         return _csv(found, given.view)
-    after = unpack_cursor("orders", given.cursor, str, str)
+    after = unpack_cursor("orders", given.cursor, datetime, UUID)
     if given.view == "reconciliation":
         lines, key = await orders.reconciliation(bridge, found, after, given.limit)
         return Page[ReconciledView](data=lines, next_cursor=pack_cursor("orders", key) if key else None)
@@ -126,7 +127,7 @@ async def _disputes(ask: Ask[Query]) -> Any:
         rows = every(lambda after: read(after=after, limit=1000))
         return csv_answer("disputes", DISPUTES, _plain(rows, DISPUTES))
     of = "disputes over" if given.over else "disputes"
-    views, key = await read(after=unpack_cursor(of, given.cursor, str, str), limit=given.limit)
+    views, key = await read(after=unpack_cursor(of, given.cursor, datetime, str), limit=given.limit)
     return Page[DisputeView](data=views, next_cursor=pack_cursor(of, key) if key else None)
 
 

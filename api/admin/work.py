@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal, cast
 
@@ -90,7 +91,7 @@ async def _upcoming(ask: Ask[Filter]) -> Page[UpcomingItem] | Response:
         return calendar_answer("upcoming", every(read), now)
     if wants_csv(ask.request):
         return csv_answer("upcoming", UPCOMING, _upcoming_lines(every(read)))
-    after = unpack_cursor("upcoming", given.cursor, str, str, int, str)
+    after = unpack_cursor("upcoming", given.cursor, datetime, str, int, str)
     items, key = await upcoming.listing(bridge, now, given.days, after, given.limit)
     return Page(data=items, next_cursor=pack_cursor("upcoming", key) if key else None)
 

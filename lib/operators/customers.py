@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -50,7 +51,7 @@ async def show(
     Raises:
         Declined: nothing is remembered of them, and nothing is in the queue.
     """
-    after = unpack_cursor(TIMELINE, cursor, str, str, str)
+    after = unpack_cursor(TIMELINE, cursor, datetime, str, str)
     whom = CustomerKey.read(customer_id)
     memory, _ = await customer_memory.load(bridge.db, whom)
     queued = await queue.row_of(bridge.db, whom)

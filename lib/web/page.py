@@ -20,6 +20,9 @@ from lib.web.typed import Given, Limit, View, declined
 
 Row = TypeVar("Row")
 
+NEVER = "infinity"
+"""A time behind all others, as the database writes it."""
+
 CSV_PAGE = 1000
 """Rows read at a time for a whole list as CSV."""
 
@@ -45,7 +48,7 @@ def pack_cursor(of: str, key: Sequence[Any]) -> str:
 
 
 def unpack_cursor(of: str, text: str | None, *kinds: type) -> tuple[Any, ...] | None:
-    """The key that `pack_cursor` was given; `None` without a cursor.
+    """The key that `pack_cursor` was given, times as datetimes; `None` without a cursor.
 
     Raises:
         Declined: 422 for anything that is no cursor of this very list.
@@ -56,14 +59,22 @@ def unpack_cursor(of: str, text: str | None, *kinds: type) -> tuple[Any, ...] | 
         padded = text + "=" * (-len(text) % 4)
         found = json.loads(base64.b64decode(padded.encode("ascii"), b"-_", validate=True))
         if isinstance(found, list) and len(found) == len(kinds) + 1 and found[0] == of:
-            key: tuple[Any, ...] = tuple(
-                msgspec.convert(part, kind) for part, kind in zip(found[1:], kinds, strict=True)
-            )
+            key: tuple[Any, ...] = tuple(_part(part, kind) for part, kind in zip(found[1:], kinds, strict=True))
             if "\x00" not in repr(key) and all(part.isprintable() for part in key if isinstance(part, str)):
                 return key
-    except (ValueError, RecursionError, msgspec.ValidationError):
+    except (ValueError, OverflowError, RecursionError, msgspec.ValidationError):
         pass
     raise declined([Fault("cursor", "invalid", "cursor must be a nextCursor of this list")])
+
+
+def _part(part: Any, kind: type) -> Any:
+    """A part of a key as the database takes it: what is no time, id or number of its kind never gets there."""
+    if kind is not datetime or not isinstance(part, str):
+        return msgspec.convert(part, kind)
+    if part == NEVER:
+        return part
+    when = datetime.fromisoformat(part)
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 _AGO = re.compile(r"-(\d{1,6})(m|h|d)")

@@ -1,7 +1,7 @@
 """Typed bodies: what is sent is exactly what the route takes, and every fault is named at once."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -107,6 +107,25 @@ def test_a_cursor_belongs_to_its_list() -> None:
         unpack_cursor("work", cursor, str, int)
     with pytest.raises(Declined):
         unpack_cursor("events", cursor, str, str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "0", "2026-13-01", "9" * 400, "294277-01-01", "2026-01-01T00:00:00+99:99", "0001-01-01T00:00:00+14:00"],
+)
+def test_a_cursor_that_names_no_time_is_refused(text: str) -> None:
+    """What the database could not read never gets there."""
+    with pytest.raises(Declined) as refused:
+        unpack_cursor("events", pack_cursor("events", [text, "evt_1"]), datetime, str)
+    assert refused.value.field == "cursor"
+
+
+def test_a_time_in_a_cursor_is_the_same_to_the_microsecond() -> None:
+    """In whatever zone it was written; and the time behind all others stays that."""
+    when = datetime(2026, 11, 28, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    for written in (when, when.isoformat(), "2026-11-28 06:30:00.123456+00"):
+        assert unpack_cursor("x", pack_cursor("x", [written]), datetime) == (when,)
+    assert unpack_cursor("x", pack_cursor("x", ["infinity"]), datetime) == ("infinity",)
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,9 @@ class CustomerFilter(Struct, frozen=True):
         return next((order for part, order in orders if part is not None), "newest")
 
     @property
-    def key_length(self) -> int:
-        """How many columns the key has that a page begins behind."""
-        return len(_RANGES[self.order].key)
+    def key_types(self) -> tuple[type, ...]:
+        """Of what the key consists that a page begins behind."""
+        return tuple(datetime if column == "created_at" else str for column in _RANGES[self.order].key)
 
 
 class CustomerRow(Struct, frozen=True):
