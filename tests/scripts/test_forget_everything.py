@@ -228,6 +228,7 @@ async def test_nothing_of_them_is_left_anywhere(world: World) -> None:
         world.sql("UPDATE order_steps SET error = 'x'")
     await world.come_to_rest(**ON)
     assert leaks(world) == []
+    assert world.sql("SELECT name, n FROM tallies_lack()") == [], "the kept numbers, too"
 
 
 async def left(world: World, email: str, domain: str) -> str:
