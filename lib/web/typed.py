@@ -148,6 +148,8 @@ def read_form(body: bytes, kind: Any) -> Any:
     Raises:
         Declined: 400 when it is no form; 422 with every fault.
     """
+    if body.lstrip().startswith((b"{", b"[")):  # as curl -d sends it where nobody names the type
+        raise Declined("invalid_form", "the body is JSON: send it with Content-Type: application/json")
     try:
         strict = bool(body)
         pairs = parse_qsl(

@@ -90,6 +90,14 @@ def test_blanks_around_a_pasted_id_are_taken_off() -> None:
     assert faults({"customerId": "cus_1\n"}, bodies.Sync)[0] == ("customerId", "invalid")
 
 
+@pytest.mark.parametrize("body", [b'{"firstName": "Ada"}', b' {"url": "https://a.example/?b=c"}', b"[]"])
+def test_json_that_came_as_a_form_is_told_how_to_come(body: bytes) -> None:
+    """`curl -d` names a form's type by itself: whoever types the documented JSON learns what is missing."""
+    with pytest.raises(Declined) as refused:
+        read_form(body, Outer)
+    assert refused.value.code == "invalid_form" and "Content-Type: application/json" in refused.value.detail
+
+
 @pytest.mark.parametrize("body", [b"firstName=M%FCller", b"firstName=M\xfcller", b"firstName=%ED%A0%80", b"firstName"])
 def test_a_form_in_another_encoding_is_none(body: bytes) -> None:
     """A page in Latin-1 learns that it is to send UTF-8; no name is taken with a hole in it."""
