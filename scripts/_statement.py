@@ -18,7 +18,7 @@ from lib.policy.statement import StatementLine
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "external_id", "transaction id", "transactionid"),
-    "date": ("date", "booking date", "bookingdate", "buchungstag", "valuta"),
+    "date": ("date", "booking date", "bookingdate", "buchungstag", "datum", "buchungsdatum", "wertstellung", "valuta"),
     "amount": ("amount", "betrag", "umsatz"),
     "currency": ("currency", "waehrung", "währung"),
     "text": ("text", "reference", "purpose", "verwendungszweck", "remittance information"),
@@ -191,6 +191,9 @@ def _rows(name: str, rows: csv.DictReader[str], columns: Mapping[str, str]) -> I
     if missing:
         detail = f"no column is known as {' and '.join(missing)}; say which, such as --column {missing[0]}=Betrag"
         raise BadStatementError(f"{name}: {detail}")
+    if not ours["id"] and not ours["date"] and "date" not in columns:
+        detail = "neither an id nor a date is known, and who pays the same again would be passed over; say which column"
+        raise BadStatementError(f"{name}: {detail} it is, such as --column date=Datum (date=none: there is none)")
     for row in rows:
         yield {column: " ".join((row.get(one) or "").strip() for one in found) for column, found in ours.items()}
 

@@ -362,7 +362,8 @@ def _purchases(goals: Sequence[Goal]) -> list[str]:
 
 def _mismatch(found: PanelSubscription, places: Sequence[Goal]) -> str:
     plans = _listed(list(dict.fromkeys(str(goal.plan) for goal in places)))
-    return f"hosting subscription {found.id} is on plan {found.plan_name}, bought is {plans}"
+    said = f"hosting subscription {found.id} is on plan {found.plan_name}, bought is {plans}"
+    return f"{said}; --accept-plan-changes links it, and the next pass moves it"
 
 
 def _nothing(holdings: Holdings) -> str:

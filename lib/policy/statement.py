@@ -93,10 +93,14 @@ def match(line: StatementLine, found: Sequence[Order], paid: Collection[str] = (
     """
     if not found:
         if references.found_in(line.text):
-            return Unmatched(Left.UNKNOWN_REFERENCE, "no order has its reference")
-        return Unmatched(Left.NO_REFERENCE, "no reference of ours stands in its text")
+            return Unmatched(
+                Left.UNKNOWN_REFERENCE,
+                "no order has its reference: is it mistyped? Find the order, and collect it by hand",
+            )
+        return Unmatched(Left.NO_REFERENCE, "no reference of ours stands in it: find the order, and collect it by hand")
     if len(found) > 1:
-        return Unmatched(Left.SEVERAL, f"it names {', '.join(sorted(str(order.reference) for order in found))}")
+        named = ", ".join(sorted(str(order.reference) for order in found))
+        return Unmatched(Left.SEVERAL, f"it names {named}: collect each of them by hand")
     (order,) = found
     if line.currency != order.currency:
         return Unmatched(Left.OTHER_CURRENCY, f"order {order.id} is in {(order.currency or '').upper()}: give it back")

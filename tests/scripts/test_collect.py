@@ -118,8 +118,27 @@ async def test_a_file_that_counts_its_lines_hides_nobodys_money(world: World, tm
     for file in (second, third):
         shown = run(world, file, "--apply", "--yes")
         assert (shown.returncode, "id_reused" in shown.stdout, "id=none" in shown.stdout) == (1, True, True)
-    assert run(world, second, "--apply", "--yes", "--column", "id=none").returncode == 0
+    without = ("--apply", "--yes", "--column", "id=none")
+    assert "--column date=" in run(world, second, *without).stderr
+    assert run(world, second, *without, "--column", "date=none").returncode == 0
     assert [state for _, state in states(world)] == ["paid", "paid"]
+
+
+async def test_the_same_money_of_another_month_is_other_money(world: World, tmp_path: Path) -> None:
+    """Of a file without ids a line is known by its date, too: who pays once more is listed, and not passed over."""
+    sell(world)
+    made = await order(world)
+    november, december = tmp_path / "november.csv", tmp_path / "december.csv"
+    for file, day in ((november, "20.11.2026"), (december, "20.12.2026")):
+        file.write_text(f"Datum;Betrag;Verwendungszweck\n{day};19,00;{made.reference}\n")
+    assert run(world, november, "--apply", "--yes").returncode == 0
+    shown = run(world, december)
+    assert (shown.returncode, "paid_already" in shown.stdout) == (1, True), shown.stdout
+    undated = tmp_path / "undated.csv"
+    undated.write_text(f"Tag;Betrag;Verwendungszweck\n20.12.2026;19,00;{made.reference}\n")
+    refused = run(world, undated)
+    assert (refused.returncode, "--column date=" in refused.stderr) == (2, True)
+    assert "paid_already" in run(world, undated, "--column", "date=Tag").stdout
 
 
 async def test_a_line_that_pays_what_is_paid_is_listed(world: World, tmp_path: Path) -> None:
@@ -207,7 +226,7 @@ def test_a_number_within_a_statement_is_no_id() -> None:
 
 def test_two_equal_lines_without_an_id_are_two() -> None:
     """The same file gives them the same ids again, and they are not taken for one."""
-    text = b"amount,text\n5.00,RF18539007547034\n5.00,RF18539007547034\n"
+    text = b"amount,date,text\n5.00,2026-11-20,RF18539007547034\n5.00,2026-11-20,RF18539007547034\n"
     once, twice = (read("file", text, columns={}, currency="eur").lines for _ in range(2))
     assert once == twice and len({line.id for line in once}) == 2
 
