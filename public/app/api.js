@@ -8,7 +8,7 @@ import { answering } from "/app/parts/presented.js";
 import { key, lock } from "/app/session.js";
 import { texts } from "/app/texts.js";
 
-const PATIENCE = { GET: 40_000, POST: 310_000 }; // ms; an act may take as long as its function
+const PATIENCE = { GET: 40_000, POST: 310_000, file: 310_000 }; // ms; an act may take as long as its function, and a file as long as its network
 
 /** Why something could not be read or done. */
 export class Problem extends Error {
@@ -83,7 +83,7 @@ export function text(path, query, signal) {
 }
 
 async function send(path, accept, { query, method = "GET", body, signal, as, idempotencyKey }, read) {
-  const late = AbortSignal.timeout(PATIENCE[method] ?? PATIENCE.POST);
+  const late = AbortSignal.timeout(accept === "application/json" ? (PATIENCE[method] ?? PATIENCE.POST) : PATIENCE.file);
   const by = as ?? key.get();
   const changes = method !== "GET";
   const headers = { Accept: accept, Authorization: `Bearer ${by}` };

@@ -12,6 +12,7 @@ const days = {
   local: new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", year: "numeric" }),
 };
 const numbers = new Intl.NumberFormat("en");
+const short = new Intl.NumberFormat("en", { notation: "compact" });
 
 /**
  * A time as the switch wants it; its year only where it is another one than now.
@@ -22,9 +23,13 @@ const numbers = new Intl.NumberFormat("en");
 export function time(at, how) {
   if (how === "relative") return ago(at);
   const when = new Date(at);
-  const told = zones[how][when.getUTCFullYear() === new Date().getUTCFullYear() ? "near" : "far"].format(when);
+  const year = (one) => (how === "utc" ? one.getUTCFullYear() : one.getFullYear());
+  const told = zones[how][year(when) === year(new Date()) ? "near" : "far"].format(when);
   return how === "utc" ? `${told} UTC` : told;
 }
+
+/** Whether a word is a time of the API's: what people typed may look like one, and name no day there is. */
+export const isTime = (word) => /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(word) && !Number.isNaN(Date.parse(word));
 
 /** How far away a time is: "now", "3 min ago", "in 2 days". */
 export function ago(at, now = Date.now()) {
@@ -75,6 +80,9 @@ export function minorUnits(typed, exponent) {
 
 /** A whole number with its thousands apart. */
 export const count = (value) => numbers.format(value);
+
+/** A whole number where there is room for four signs: "950", "12K". */
+export const shortCount = (value) => short.format(value);
 
 /** A word of the API as people read it: "domain_in_use" is "domain in use". */
 export const words = (word) => String(word ?? "").replaceAll("_", " ").replace(/([a-z])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);

@@ -9,6 +9,7 @@ import { Help } from "/app/parts/help.js";
 import { KeyDialog } from "/app/parts/keydialog.js";
 import { Empty, Failure } from "/app/parts/notice.js";
 import { present, Presented } from "/app/parts/presented.js";
+import { countOnce } from "/app/parts/twice.js";
 import { followLinks, go, useRoute } from "/app/router.js";
 import Customer from "/app/screens/customer.js";
 import Customers from "/app/screens/customers.js";
@@ -71,4 +72,5 @@ function useFocusOnContent(view, id) {
 
 followLinks();
 keepFocus();
+countOnce();
 render(html`<${App} />`, document.getElementById("app"));

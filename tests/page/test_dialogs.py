@@ -254,6 +254,31 @@ def test_a_preview_that_comes_too_late_is_of_another_draft(desk: Desk, world: Wo
     expect(desk.row("price_late").first).to_be_visible()
 
 
+def test_a_double_click_presses_nothing_that_came_in_between(desk: Desk, world: World) -> None:
+    """Where the preview is fast, its second click would apply what nobody has read; so would Enter that is held down on
+    the button that opens a dialog.
+    """
+    world.stage.stripe.create_price("price_fast")
+    una = world.buy("Una Example")
+    desk.come_in()
+    desk.see("plans", price="price_fast")
+    desk.fill(Panel_plan=PLAN)
+    for name, count in ((re.compile("^Preview"), 1), (re.compile("^Apply"), 2)):
+        desk.dialog.get_by_role("button", name=name).hover()
+        desk.page.mouse.down(click_count=count)
+        desk.page.mouse.up(click_count=count)
+    expect(desk.dialog.get_by_role("button", name=re.compile("^Apply"))).to_be_enabled()
+    desk.see_customer(una)
+    assert not world.sql("SELECT kind FROM plan_mappings WHERE billing_plan_id = 'price_fast'")
+    desk.page.locator("main").get_by_role("button", name="Hold", exact=True).focus()
+    for _ in range(5):
+        desk.page.keyboard.down("Enter")
+    desk.page.keyboard.up("Enter")
+    expect(desk.dialog.get_by_label("Reason")).to_be_focused()
+    desk.page.keyboard.press("Escape")
+    assert world.service(una)["holds"] == []
+
+
 # --- how each kind of action ends -------------------------------------------------------------------------------------
 
 

@@ -67,6 +67,22 @@ def test_a_refund_whose_answer_was_lost_is_not_made_twice(desk: Desk, world: Wor
     assert [one["amount"] for one in refunds] == [500]
 
 
+def test_a_refund_that_was_refused_can_be_asked_for_again(desk: Desk, world: World) -> None:
+    """Stripe has no money for it just now; when there is, the same refund in the same words is made, once."""
+    mia = world.order("Mia Example")
+    desk.come_in()
+    desk.see("orders", id=order_of(world, mia))
+    world.stage.stripe.fail_next("POST", "/v1/refunds", 400)
+    with desk.forgiving("status of 409"):
+        ask_for_a_refund(desk)
+        expect(desk.dialog.get_by_role("alert")).to_contain_text("The refund failed")
+    desk.confirm("Change")
+    desk.confirm("Refund 5.00 EUR")
+    expect(desk.dialog.locator("li.done")).to_have_count(3)
+    refunds = [one for one in world.stage.stripe.refunds.values() if one["charge"] == world.charge(mia)["id"]]
+    assert [one["amount"] for one in refunds] == [500]
+
+
 def ask_for_a_refund(desk: Desk) -> None:
     """Ask for five euros back, each time in the same words."""
     desk.page.locator("main").get_by_role("button", name="Refund", exact=True).click()

@@ -69,6 +69,16 @@ def test_a_page_of_its_own_is_left_when_an_answer_makes_no_sense(desk: Desk) -> 
     desk.at_rest()
 
 
+def test_what_somebody_typed_takes_no_screen_away(desk: Desk, world: World) -> None:
+    """A reason that looks like a date, and is none, stands in the timeline as it was typed."""
+    nan = world.buy("Nan Example")
+    body = {"action": "hold", "customerId": nan.customer, "reason": "2026-99-99T10:00:00Z"}
+    world.admin("POST", "/api/admin/work", json=body)
+    desk.come_in()
+    desk.see_customer(nan)
+    expect(desk.page.locator(".timeline")).to_contain_text(body["reason"])
+
+
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,28 @@ def test_a_time_is_so_many_whole_days_away(call: Any) -> None:
     assert told == ["now", "59 sec. ago", "1 day ago", "in 1 day", "in 2 days"]
 
 
+def test_the_year_is_told_where_it_is_another_one_than_here(browser: Browser, world: World) -> None:
+    """New Year comes at another time to who reads than to UTC; the year is left out where it is theirs."""
+    script = "(given) => import('/app/format.js').then(({ time }) => time(...given))"
+    with browser.new_context(base_url=world.stage.base, timezone_id="America/New_York") as context:
+        page = context.new_page()
+        page.clock.install(time="2027-06-01T00:00:00Z")
+        page.goto("/")
+        told = {how: page.evaluate(script, ["2027-01-01T03:00:00Z", how]) for how in ("local", "utc")}
+    assert told == {"local": "31 Dec 2026, 22:00:00", "utc": "01 Jan, 03:00:00 UTC"}
+
+
+def test_what_was_typed_is_no_time(call: Any) -> None:
+    """A reason or a name may look like a date that there is not."""
+    words = ["2026-05-01T10:00:00Z", "2026-99-99T10:00:00Z", "2026-05-01Tomorrow", "2026-05-01T10:00 or so", "1", None]
+    assert [call("format", "isTime", word) for word in words] == [True, False, False, False, False, False]
+
+
+def test_a_large_number_is_short_where_there_is_little_room(call: Any) -> None:
+    """Up to three digits as they are."""
+    assert [call("format", "shortCount", number) for number in (7, 950, 1500, 123_456)] == ["7", "950", "1.5K", "123K"]
+
+
 def test_an_amount_is_written_by_the_exponent_that_was_sent(call: Any) -> None:
     """Digits are never guessed from the currency: without an exponent the minor units are shown as what they are."""
     written = [

@@ -23,7 +23,10 @@ export function Bars({ title, hint, at, series, time }) {
   useLayoutEffect(() => {
     if (!at.length) return undefined;
     const life = new AbortController();
-    import("/vendor/uplot.js").then(({ default: uPlot }) => life.signal.aborted || show(uPlot, box.current, { at, series, how }, life.signal));
+    import("/vendor/uplot.js").then(
+      ({ default: uPlot }) => life.signal.aborted || show(uPlot, box.current, { at, series, how }, life.signal),
+      (problem) => console.info(problem), // such as the network: the table says the same
+    );
     return () => life.abort();
   }, [JSON.stringify([at, series]), how]);
   return html`

@@ -1,5 +1,6 @@
 /** What stands around every screen: navigation with counts, search, the switch for times, the lock. */
 
+import { shortCount } from "/app/format.js";
 import { html } from "/app/markup.js";
 import { Icon } from "/app/parts/icons.js";
 import { TimesSwitch } from "/app/parts/time.js";
@@ -28,7 +29,7 @@ export function Frame({ screens, here, dashboard, help, children }) {
         (name) => html`
           <a key=${name} href=${href(name === "overview" ? {} : { view: name })} aria-current=${here === name ? "page" : undefined}>
             <${Icon} name=${name} /><span>${texts.screens[name]}</span>
-            ${name === "work" && dashboard?.queue.parked.total > 0 && html`<b class="number" title=${texts.frame.needYou(dashboard.queue.parked.total)}>${dashboard.queue.parked.total}</b>`}
+            ${name === "work" && dashboard?.queue.parked.total > 0 && html`<b class="number" title=${texts.frame.needYou(dashboard.queue.parked.total)}>${shortCount(dashboard.queue.parked.total)}</b>`}
           </a>
         `,
       )}

@@ -135,7 +135,7 @@ function told({ source, at, facts }) {
   return found;
 }
 
-const shown = (value) => (/^\d{4}-\d\d-\d\dT/.test(value) ? html`<${Time} at=${value} />` : String(value).length > 60 ? `${String(value).slice(0, 60)}…` : String(value));
+const shown = (value) => (format.isTime(value) ? html`<${Time} at=${value} />` : String(value).length > 60 ? `${String(value).slice(0, 60)}…` : String(value));
 
 function Step({ step, began, first }) {
   const seconds = (new Date(step.at) - new Date(began)) / 1000;

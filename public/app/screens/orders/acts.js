@@ -20,14 +20,22 @@ const read = (id, signal) => ask(PATH, { query: { id }, signal });
 
 const unanswered = new Map(); // the key of each body that no good answer came for, whatever was closed or left meanwhile
 
-/** Send a body under a key of its own until it is answered: a repetition after a lost answer does nothing more. */
+/**
+ * Send a body under a key of its own until it is answered: a repetition after a lost answer does nothing more. What was
+ * refused is over, and asked for again it is another one: under the same key it would be the refused one, for ever.
+ */
 export async function once(body, signal) {
   const text = JSON.stringify(body);
   const idempotencyKey = unanswered.get(text) ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-"); // randomUUID is not there without TLS
   unanswered.set(text, idempotencyKey);
-  const answer = await post(PATH, body, { signal, idempotencyKey });
-  unanswered.delete(text);
-  return answer;
+  try {
+    const answer = await post(PATH, body, { signal, idempotencyKey });
+    unanswered.delete(text);
+    return answer;
+  } catch (problem) {
+    if (problem.code === "refund_refused") unanswered.delete(text);
+    throw problem;
+  }
 }
 
 const repeated = (answer) => (answer.repeated ? [say.acts.repeated] : []);
