@@ -1,6 +1,7 @@
 """Slow networks, proxies and keys that change: no more is said than is known, and nothing is lost on the way."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -199,3 +200,41 @@ def test_a_change_of_a_mapping_is_told_wherever_one_is_by_then(desk: Desk, world
     expect(desk.page.locator(".said")).to_contain_text("price_back")
     expect(desk.row("price_back").first).to_be_visible()
     world.unmap("price_back")
+
+
+# --- what is read aloud -----------------------------------------------------------------------------------------------
+
+
+def test_what_changes_is_read_aloud(desk: Desk, world: World) -> None:
+    """Where it is said was there before its words were: how many rows a filter leaves, how many an act on all concerns,
+    and what other settings would do.
+    """
+    world.buy("Zoe Example")
+    desk.come_in()
+    desk.see("customers")
+    rows = desk.page.locator(".head").get_by_role("status").element_handle()
+    desk.page.locator("#filter-email").fill("zoe")
+    desk.page.wait_for_function("(one) => one.isConnected && one.innerText === '1 row'", arg=rows)
+    desk.see("plans")
+    told = desk.page.locator("section", has=desk.page.locator("#what-if")).get_by_role("status").element_handle()
+    desk.page.get_by_label("GRACE_DAYS").fill("3")
+    desk.page.get_by_role("button", name="Show what would change").click()
+    desk.page.wait_for_function("(one) => one.isConnected && one.innerText", arg=told)
+    desk.see("work", state="parked")
+    desk.page.get_by_role("button", name="Grace for all unpaid").click()
+    number = desk.dialog.locator("[role=status].hidden").element_handle()
+    desk.fill(On_until=f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%dT%H:%M}", Reason="to hear")
+    desk.confirm("Preview")
+    desk.page.wait_for_function("(one) => one.isConnected && /match/i.test(one.innerText)", arg=number)
+
+
+def test_a_year_of_five_digits_is_no_date(desk: Desk, world: World) -> None:
+    """It is refused where it was typed, and nothing is asked for."""
+    desk.come_in()
+    desk.see("work", state="parked")
+    desk.page.get_by_role("button", name="Grace for all unpaid").click()
+    desk.fill(On_until="12026-01-01T10:00", Reason="a slip")
+    asked = held_back(desk, "**/api/admin/work", "POST")
+    desk.confirm("Preview")
+    assert desk.dialog.get_by_label("On until").evaluate("one => one.validity.rangeOverflow")
+    assert asked == []

@@ -8,7 +8,7 @@ import { count } from "/app/format.js";
 import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { complete, Fields, initial } from "/app/parts/fields.js";
-import { announce } from "/app/parts/live.js";
+import { announce, Heard } from "/app/parts/live.js";
 import { Failure } from "/app/parts/notice.js";
 import { present } from "/app/parts/presented.js";
 import { Time } from "/app/parts/time.js";
@@ -69,6 +69,7 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
     <${Dialog} title=${title} onClose=${close} busy=${acting}>
       <form onSubmit=${entered}>
       <p>${says}</p>
+      <${Heard}>${heard(stage)}</${Heard}>
       ${stage.name === "form" && fields.length > 0 && html`<fieldset class="plain" disabled=${stage.busy}><${Fields} fields=${fields} values=${values} set=${change} /></fieldset>`}
       ${stage.name === "shown" && html`<${Shown} shown=${stage.shown} />`}
       ${stage.name === "begun" && html`<${Progress} begun=${stage.begun} matches=${stage.matches} done=${done} />`}
@@ -83,6 +84,12 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
       </form>
     </${Dialog}>
   `;
+}
+
+/** What is read aloud of it as it comes: what is done is told when it is. */
+function heard({ name, busy, shown }) {
+  if (busy) return name === "form" ? texts.bulk.previewing : texts.act.sending;
+  return name === "shown" ? (shown.matches ? texts.bulk.matches(shown.matches) : texts.bulk.none) : "";
 }
 
 function Shown({ shown }) {
@@ -105,7 +112,10 @@ function Progress({ begun, matches, done }) {
         const progress = await ask("/api/admin/work", { query: { batch: begun.id }, signal: life.signal });
         setFound(progress);
         setProblem(null);
-        if (progress.left === 0) return done?.();
+        if (progress.left === 0) {
+          announce(texts.bulk.finished);
+          return done?.();
+        }
       } catch (failed) {
         if (!life.signal.aborted) setProblem(failed);
       }

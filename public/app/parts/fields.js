@@ -8,6 +8,8 @@ import { texts } from "/app/texts.js";
  *   `match`: exactly this must be typed; `check`: what is wrong with what was typed, or null
  */
 
+const LAST = "9999-12-31T23:59"; // a year of five digits is a slip, and no date of the API's
+
 /** Every field with its label. @param {{fields: Field[], values: Record<string, string>, set: (name: string, value: string) => void}} props */
 export function Fields({ fields, values, set }) {
   return fields.map((field) => {
@@ -20,7 +22,7 @@ export function Fields({ fields, values, set }) {
           ? html`<select id=${id} value=${values[field.name]} onChange=${(event) => set(field.name, event.target.value)}>
               ${Object.entries(field.options).map(([value, label]) => html`<option key=${value} value=${value} selected=${value === values[field.name]}>${label}</option>`)}
             </select>`
-          : html`<input id=${id} type=${field.type ?? "text"} value=${values[field.name]} placeholder=${field.hint} required=${field.required} autocomplete="off" spellcheck=${false}
+          : html`<input id=${id} type=${field.type ?? "text"} max=${field.type === "datetime-local" ? LAST : undefined} value=${values[field.name]} placeholder=${field.hint} required=${field.required} autocomplete="off" spellcheck=${false}
               aria-invalid=${fault ? "true" : undefined} aria-describedby=${fault ? `${id}-fault` : undefined} onInput=${(event) => set(field.name, event.target.value)} />`}
         ${fault && html`<small id=${`${id}-fault`} class="fault">${fault}</small>`}
       </div>

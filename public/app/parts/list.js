@@ -35,10 +35,9 @@ export function More({ what, more, busy, lack }) {
   `;
 }
 
-/** "50 rows", or "the first 50 rows" while there are more. */
+/** "50 rows", or "the first 50 rows" while there are more; read aloud when it changes, as by a filter. */
 export function Shown({ list }) {
-  if (!list.rows) return null;
-  return html`<span class="soft">${(list.more ? texts.table.shownOf : texts.table.shown)(list.rows.length)}</span>`;
+  return html`<span class="soft" role="status">${list.rows && (list.more ? texts.table.shownOf : texts.table.shown)(list.rows.length)}</span>`;
 }
 
 /** A button that saves all that match as a file. */

@@ -4,8 +4,8 @@ import { ask } from "/app/api.js";
 import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
 import { Dialog } from "/app/parts/dialog.js";
 import { Failure } from "/app/parts/notice.js";
-import { announce } from "/app/parts/live.js";
-import { Effect } from "/app/screens/plans/effect.js";
+import { announce, Heard } from "/app/parts/live.js";
+import { Effect, summaryOf } from "/app/screens/plans/effect.js";
 import { plans as say } from "/app/texts/plans.js";
 
 const PATH = "/api/admin/plans";
@@ -119,7 +119,8 @@ export function Change({ change, choices, close, left, done }) {
       <form id=${FORM} onSubmit=${preview}><fieldset class="plain" disabled=${busy === "apply"}>
         ${removed ? html`<p>${say.draft.removeNote}</p>` : html`<${Fields} draft=${draft} change=${amend} choices=${choices} fixed=${change.fixed} faults=${problem?.error.errors ?? []} />`}
       </fieldset></form>
-      ${busy === "preview" && html`<p class="soft" role="status">${say.draft.previewing}</p>`}
+      <${Heard}>${busy === "preview" ? say.draft.previewing : busy === "apply" ? say.effect.applying : shown && summaryOf(shown, change.waiting)}</${Heard}>
+      ${busy === "preview" && html`<p class="soft">${say.draft.previewing}</p>`}
       ${problem && html`<${Failure} what=${problem.what} problem=${problem.error} />`}
       ${shown && html`<${Effect} shown=${shown} waiting=${change.waiting} busy=${busy === "apply"} />`}
       <footer>

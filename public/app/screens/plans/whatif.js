@@ -3,6 +3,7 @@
 import { post } from "/app/api.js";
 import { href } from "/app/router.js";
 import { html, useLayoutEffect, useRef, useState } from "/app/markup.js";
+import { Heard } from "/app/parts/live.js";
 import { Failure } from "/app/parts/notice.js";
 import { Time } from "/app/parts/time.js";
 import { plans as say } from "/app/texts/plans.js";
@@ -62,7 +63,8 @@ export function WhatIf() {
         </div>
         <p class="row"><button class="main" disabled=${busy || Object.keys(given).length === 0}>${said.ask}</button> <span class="soft">${Object.keys(given).length ? null : said.nothingSet}</span></p>
       </form>
-      ${busy ? html`<p role="status">${said.asking}</p>` : null}
+      <${Heard}>${busy ? said.asking : answer && summariesOf(answer).join(" ")}</${Heard}>
+      ${busy ? html`<p>${said.asking}</p>` : null}
       ${problem ? html`<${Failure} what=${said.failed} problem=${problem} />` : null}
       ${answer ? html`<${Result} answer=${answer} />` : null}
       </div>
@@ -81,11 +83,18 @@ function Setting({ name, value, change }) {
   `;
 }
 
+const foundIn = (answer) => RESULTS.filter((name) => answer[name].total > 0);
+
+function summariesOf(answer) {
+  const found = foundIn(answer);
+  return found.length ? found.map((name) => say.whatIf.summary(name, answer[name].total)) : [say.whatIf.nothing];
+}
+
 function Result({ answer }) {
   const said = say.whatIf;
-  const found = RESULTS.filter((name) => answer[name].total > 0);
+  const found = foundIn(answer);
   return html`
-    <div role="status">
+    <div>
       <p class="soft">${said.asOf} <${Time} at=${answer.asOf} /></p>
       ${found.length === 0 ? html`<p class="summary">${said.nothing}</p>` : null}
       ${found.map((name) => html`
