@@ -9,10 +9,24 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+SLOW = 30.0
+"""Seconds in which a request has to be here, and in which a connection has to bring its first one. Whoever takes longer
+keeps one of the thousand connections that a process may have; a proxy such as Caddy hands on what comes as it comes."""
+
+_SAID = (
+    b'{"type":"about:blank","title":"too slow","status":408,"code":"too_slow",'
+    b'"detail":"the request did not come in as a whole within %d seconds"}' % SLOW
+)
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
+    b"connection: close\r\n\r\n%s" % (len(_SAID), _SAID)
+)
 
 
 def main() -> None:
@@ -67,6 +81,42 @@ def one_write() -> type[HttpToolsProtocol]:
     class OneWrite(HttpToolsProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
             super().connection_made(cast(asyncio.Transport, Gathering(transport, self.loop)))
+            self._since: float | None = self.loop.time()
+            self._spoke = False
+            self._look = self.loop.call_later(SLOW, self._see_how_far)
+
+        def data_received(self, data: bytes) -> None:
+            if self._since is None:
+                self._since = self.loop.time()
+            super().data_received(data)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._spoke = True
+            if self._since is None:  # behind another one in the same packet
+                self._since = self.loop.time()
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self._since = None
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._look.cancel()
+            super().connection_lost(exc)
+
+        def _see_how_far(self) -> None:
+            """End the connection if its request takes too long to come in; while one is answered the next may wait."""
+            cycle: Any = self.cycle
+            under_way = cycle is not None and not cycle.response_complete
+            answers = bool(self.pipeline) or (under_way and not cycle.more_body)
+            waited = 0.0 if self._since is None or answers else self.loop.time() - self._since
+            if waited < SLOW:
+                self._look = self.loop.call_later(SLOW - waited, self._see_how_far)
+                return
+            answered = cycle is not None and cycle.more_body and cycle.response_started  # before it was here
+            if self._spoke and not answered:
+                self.transport.write(_TOO_SLOW)
+            self.transport.close()
 
     return OneWrite
 

@@ -9,14 +9,16 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from scripts import _serve
 from scripts._postgres import free_port
 from scripts._serve import _listen, one_write
 from tests.world import World
@@ -103,6 +105,11 @@ class _Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
+    def pause_reading(self) -> None:
+        """Whoever writes into it sees to that."""
+
+    resume_reading = pause_reading
+
 
 async def _answered(app: ASGIApp, request: bytes) -> _Wire:
     """What a request brings over the wire."""
@@ -134,6 +141,75 @@ async def test_an_answer_leaves_at_once_and_as_a_whole() -> None:
     streamed = await _answered(StreamingResponse(parts()), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
     assert b"".join(streamed.sent).endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
     assert len(streamed.sent) > 1
+
+
+class _Clock:
+    """The event loop, whose time goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.later = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def time(self) -> float:
+        return self._loop.time() + self.later
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers", "ends"),
+    [
+        ([], [], True),
+        ([b"POST / HTT"], [b"408"], True),
+        ([HEAD], [b"408"], True),
+        ([HEAD, b"ab"], [b"408"], True),
+        ([HEAD, b"abcd"], [b"200"], False),
+        ([HEAD + b"abcd" + HEAD], [b"200"], False),
+        ([HEAD + b"abcd", "answered", HEAD], [b"200", b"408"], True),
+        ([HEAD + b"abcd" + HEAD, "answered"], [b"200", b"408"], True),
+        ([HEAD + b"abcd", "answered"], [b"200"], False),
+        ([HEAD + b"abcd", "answered", b"\r\n"], [b"200", b"408"], True),
+        ([HEAD.replace(b"/", b"/unread", 1), "answered", b"ab"], [b"200"], True),
+    ],
+)
+async def test_who_sends_too_slowly_gives_the_connection_back(
+    sent: list[bytes | str], answers: list[bytes], ends: bool
+) -> None:
+    """A request that is not here in time is answered 408 and its connection ends; one that is here takes its time."""
+    clock, wire, may_answer = _Clock(), _Wire(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/":
+            while (message := await receive())["type"] == "http.request" and message["more_body"]:
+                pass
+        await may_answer.wait()
+        await PlainTextResponse("well")(scope, receive, send)
+
+    config = uvicorn.Config(app, lifespan="off", log_level="critical")
+    config.load()
+    protocol = one_write()(config=config, server_state=ServerState(), app_state={}, _loop=cast(Any, clock))
+    protocol.connection_made(wire)
+    for step in [*sent, "late"]:
+        if isinstance(step, bytes):
+            protocol.data_received(step)
+        elif step == "answered":
+            may_answer.set()
+        else:
+            clock.later += _serve.SLOW + 1
+            protocol._see_how_far()  # type: ignore[attr-defined]
+            assert wire.closed == ends
+        for _ in range(10):
+            await asyncio.sleep(0)
+    may_answer.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    await asyncio.gather(*protocol.tasks)
+    assert [part[:3] for part in b"".join(wire.sent).split(b"HTTP/1.1 ")[1:]] == answers
 
 
 def test_a_port_that_is_taken_is_named(world: World, taken: int) -> None:
