@@ -56,7 +56,8 @@ def find(
         for one in page["data"]
     ]  # fmt: skip
     heads = ("customer", "e-mail", "name", "services", "holds", "domains", "trouble")
-    show.table(heads, rows, empty="Nobody matches. Texts match from their beginning, in any case.")
+    none = "Nobody matches. Texts match from their beginning, in any case. Who never paid is at Stripe alone:"
+    show.table(heads, rows, empty=f"{none} ./scripts/explain takes their e-mail address.")
     if page["nextCursor"]:
         show.line(f"There are more than {limit}: --limit, or --csv for all.")
 

@@ -55,6 +55,9 @@ def open_checkout(stage: Stage, customer: str | None = None, price: str = PRICE)
         "success_url": "https://hosting.example/welcome",
         "custom_fields": [{"key": "domain", "type": "text", "label": {"type": "custom", "custom": "Your domain"}}],
     }
+    if stage.stripe.down:
+        mend = f"./scripts/demo{stage.place.option} mend stripe"
+        raise DemoError(f"Nobody can buy while Stripe answers nothing; first: {mend}")
     session = stage.sdk.v1.checkout.sessions.create(asked | ({"customer": customer} if customer else {}))
     return stage.stripe.get(session.id)
 
@@ -292,7 +295,7 @@ def _became(stage: Stage, sub: Obj, before: int) -> Iterator[str]:
     if not all(delivery.taken for delivery in deliveries):
         yield f"   The functions did not take it. Why, their log may tell: {shown(stage.place.log)}"
     elif stage.told == changed:
-        yield f"   {time.monotonic() - began:5.1f} s  nothing to change in the panel"
+        yield f"   {time.monotonic() - began:5.1f} s  nothing changed in the panel"
     yield from _stands(stage, sub, named=False)
 
 

@@ -85,7 +85,7 @@ def _fail_many(stage: Stage, wanted: int) -> list[str]:
         if sub["status"] == "active" and [item["price"]["id"] for item in sub["items"]["data"]] == [PRICE]
     ]
     if len(active) < wanted:
-        raise DemoError(f"only {len(active)} subscriptions are active; fewer: --count {len(active)}")
+        raise DemoError(f"There are fewer active subscriptions; take: --count {len(active)}")
     for sub_id in active[:wanted]:
         stripe.fail_payment(sub_id)
         stripe.mark_unpaid(sub_id)
