@@ -73,8 +73,9 @@ class Installation:
 
 
 @pytest.fixture
-def installed(world: World) -> Iterator[Installation]:
-    """An installation that nothing has happened in for long."""
+def installed(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """An installation that nothing has happened in for long, and that waits for its cache on a busy machine."""
+    monkeypatch.setattr("lib.runtime_cache.PATIENCE", 60.0)
     cache, parts = CacheSim(), urlsplit(world.environ["DATABASE_URL"])
     with serve(cache) as url, gateway(parts.hostname or "127.0.0.1", parts.port or 5432) as way:
         user = parts.netloc.rpartition("@")[0]

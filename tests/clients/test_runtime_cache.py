@@ -24,8 +24,9 @@ def sim() -> CacheSim:
 
 
 @pytest.fixture
-def cache(sim: CacheSim) -> Iterator[RuntimeCache]:
-    """How one request reaches it."""
+def cache(sim: CacheSim, monkeypatch: pytest.MonkeyPatch) -> Iterator[RuntimeCache]:
+    """How one request reaches it, and waits for it although the machine is busy."""
+    monkeypatch.setattr("lib.runtime_cache.PATIENCE", 60.0)
     with serve(sim) as url:
         yield RuntimeCache(url + PATH, sim.headers)
 

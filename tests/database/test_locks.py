@@ -15,7 +15,6 @@ from lib.errors import Conflicted
 from lib.kinds import nudge
 from lib.model import Lane, Problem, Settlement
 from lib.model.reason import Reason
-from lib.subscription_manager.drain import TIME_FOR_A_PASS
 from tests.admin.test_webhook import cut, elsewhere, event, post
 from tests.world import World
 
@@ -118,7 +117,7 @@ async def test_acknowledgements_share_no_connection_with_work(world: World) -> N
     world.sql("INSERT INTO due (kind, key) VALUES ('customer', 'cus_nobody')")
     async with world.bridge(PANEL_CONCURRENCY="20") as bridge:
         await bridge.ensure_schema(migrates=False)
-        end = time.monotonic() + TIME_FOR_A_PASS + 2
+        end = time.monotonic() + 600
         with claims_held_up(world.environ["DATABASE_URL"]):
             drains = [asyncio.create_task(bridge.drain_quietly(deadline=end)) for _ in range(20)]
             try:
