@@ -51,8 +51,8 @@ export function address(path, query = {}) {
  * Ask the API; the answer as an object.
  *
  * @param {string} path such as "/api/admin/work"
- * @param {{query?: object, method?: string, body?: object, signal?: AbortSignal, as?: string, idempotencyKey?: string}} [how]
- *   `as`: another key than the tab's, to try it.
+ * @param {{query?: object, method?: string, body?: object, signal?: AbortSignal, as?: string, idempotencyKey?: string, harmless?: boolean}} [how]
+ *   `as`: another key than the tab's, to try it; `harmless`: it changes nothing, whatever its method, such as a preview.
  * @throws {Problem} or the signal's own reason, when whoever asked has gone on.
  */
 export function ask(path, how = {}) {
@@ -82,10 +82,10 @@ export function text(path, query, signal) {
   return send(path, "text/plain", { query, signal }, (answer) => answer.text());
 }
 
-async function send(path, accept, { query, method = "GET", body, signal, as, idempotencyKey }, read) {
+async function send(path, accept, { query, method = "GET", body, signal, as, idempotencyKey, harmless }, read) {
   const late = AbortSignal.timeout(accept === "application/json" ? (PATIENCE[method] ?? PATIENCE.POST) : PATIENCE.file);
   const by = as ?? key.get();
-  const changes = method !== "GET";
+  const changes = method !== "GET" && !harmless;
   const headers = { Accept: accept, Authorization: `Bearer ${by}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;

@@ -1,12 +1,13 @@
 """Requests of the page that a test holds back or answers itself."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Route
 
-from tests.page.desk import Desk
+from tests.page.desk import PATIENCE, Desk
 
 
 def held_back(desk: Desk, path: str, method: str) -> list[Route]:
@@ -18,7 +19,9 @@ def held_back(desk: Desk, path: str, method: str) -> list[Route]:
 
 def held_up(desk: Desk, routes: list[Route], number: int = 1) -> list[Route]:
     """So many requests that are held back, once all of them are there; taken from the list."""
+    end = time.monotonic() + PATIENCE
     while len(routes) < number:
+        assert time.monotonic() < end, f"{len(routes)} of {number} were asked for"
         desk.page.wait_for_timeout(10)
     found = routes[:]
     routes.clear()

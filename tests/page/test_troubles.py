@@ -57,6 +57,37 @@ def test_an_act_whose_answer_is_not_known_is_not_called_failed(desk: Desk, world
     assert world.service(pat)["holds"] == []
 
 
+def test_a_preview_whose_answer_was_lost_has_done_nothing(desk: Desk) -> None:
+    """What changes nothing is never said to be done perhaps: a preview for all, one of a mapping, other settings."""
+    desk.come_in()
+    for path in ("work", "plans", "dashboard"):
+        no = lambda route: route.continue_() if route.request.method == "GET" else route.abort()  # noqa: E731
+        desk.page.route(f"**/api/admin/{path}", no)
+    with desk.forgiving("Failed to load resource", "ERR_FAILED"):
+        desk.see("work", state="parked")
+        desk.page.get_by_role("button", name="Grace for all unpaid").click()
+        desk.fill(On_until=f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%dT%H:%M}", Reason="to see")
+        desk.confirm("Preview")
+        lost(desk)
+        desk.see("plans")
+        desk.page.get_by_role("button", name="Map another price").click()
+        desk.fill(Price="price_lost", Panel_plan=PLAN)
+        desk.confirm("Preview")
+        lost(desk)
+        desk.page.keyboard.press("Escape")
+        desk.page.get_by_label("GRACE_DAYS").fill("3")
+        desk.page.get_by_role("button", name="Show what would change").click()
+        lost(desk)
+
+
+def lost(desk: Desk) -> None:
+    """The answer is said to be lost, and nothing to be done perhaps."""
+    told = desk.page.get_by_role("alert")
+    expect(told).to_contain_text("the server did not answer")
+    expect(told).to_contain_text("failed:")
+    expect(told).not_to_contain_text("all the same")
+
+
 def test_a_page_of_its_own_is_left_when_an_answer_makes_no_sense(desk: Desk) -> None:
     """What can't be drawn takes nothing away but itself: there is a word for it, and a way on."""
     desk.come_in()

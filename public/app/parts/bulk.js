@@ -47,7 +47,7 @@ function BulkDialog({ title, says, what, tone, route, fields = [], body, go, don
       under.current = false;
     }
   };
-  const preview = () => during("form", async (how) => ({ name: "shown", shown: await post(route, { ...body(values), dryRun: true }, how) }));
+  const preview = () => during("form", async (how) => ({ name: "shown", shown: await post(route, { ...body(values), dryRun: true }, { ...how, harmless: true }) }));
   const act = () =>
     during("shown", async (how) => {
       const { matches, asOf } = stage.shown;

@@ -52,9 +52,12 @@ export function Change({ change, choices, close, left, done }) {
   useLayoutEffect(() => () => life.current?.abort(), []);
   const price = removed ? removed.billingPlanId : draft.billingPlanId;
 
-  const send = (more, signal) => (removed
-    ? ask(PATH, { method: "DELETE", query: { billingProvider: removed.billingProvider, billingPlanId: removed.billingPlanId, ...more }, signal })
-    : ask(PATH, { method: "PUT", body: { ...body(draft), ...more }, signal }));
+  const send = (more, signal) => {
+    const how = { signal, harmless: more.dryRun };
+    return removed
+      ? ask(PATH, { method: "DELETE", query: { billingProvider: removed.billingProvider, billingPlanId: removed.billingPlanId, ...more }, ...how })
+      : ask(PATH, { method: "PUT", body: { ...body(draft), ...more }, ...how });
+  };
 
   const leave = () => {
     close();

@@ -33,7 +33,7 @@ export function WhatIf() {
     setProblem(null);
     setBusy(true);
     try {
-      setAnswer(await post("/api/admin/dashboard", { action: "whatIf", settings: given }, { signal }));
+      setAnswer(await post("/api/admin/dashboard", { action: "whatIf", settings: given }, { signal, harmless: true }));
     } catch (error) {
       if (!signal.aborted) setProblem(error);
     } finally {
