@@ -88,8 +88,9 @@ def play(options: argparse.Namespace) -> int:
                 wrong = complaints(stage.stripe, stage.panel, stage.database_url, seen)
                 held = [one for one in stage.panel.subscriptions.values() if not one.deleted]
         finally:
-            if options.log is not None:
-                options.log.write_bytes((Path(folder) / "product.log").read_bytes())
+            log = Path(folder) / "product.log"
+            if options.log is not None and log.exists():
+                options.log.write_bytes(log.read_bytes())
     for line in wrong:
         print(f"NOT SO   {line}")
     if not wrong:
