@@ -25,13 +25,13 @@ PATIENCE = 180.0
 STEP, STEPS = 900, 60
 """Seconds that pass at a time, and how often: fifteen hours."""
 
-SOON = "13 hours"
-"""What is due within it is waited for: the longest wait of a retry. An open dispute is looked at daily, and grace lasts
-a week."""
+SOON = "CASE WHEN attempts > 0 THEN interval '13 hours' ELSE interval '1 hour' END"
+"""What is due within it is waited for: of what failed the longest wait of a retry. Other dates may be Stripe's, whose
+clock goes on as always: a page for paying is open for a day, an open dispute is looked at daily, grace lasts a week."""
 
 LEFT = f"""
     SELECT count(*) FILTER (WHERE due_at <= now() OR lease_id IS NOT NULL),
-        count(*) FILTER (WHERE due_at < now() + interval '{SOON}') FROM due
+        count(*) FILTER (WHERE due_at < now() + {SOON}) FROM due
 """  # noqa: S608 - ours
 
 # Part of a key can't be moved row by row, and what is counted by the hour says nothing of when something is due.
