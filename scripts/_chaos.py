@@ -99,8 +99,8 @@ def play(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _tell(what: str, counts: dict[str, int]) -> None:
-    told = ", ".join(f"{number} {name}" for name, number in Counter(counts).most_common())
+def _tell(what: str, counts: Counter[str]) -> None:
+    told = ", ".join(f"{number} {name}" for name, number in counts.most_common())
     print(f"{what:<8} {told}", flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from scripts.chaos_world.shop import Shop
@@ -28,7 +29,7 @@ class People:
         self._chance = chance
         self._most = most
         self._bought = 0
-        self.acts: dict[str, int] = {}
+        self.acts: Counter[str] = Counter()
         """What was done, and how often."""
 
     def act(self) -> None:
@@ -38,8 +39,7 @@ class People:
         if few and self._shop is not None:
             acts += [self._order] * 4
         chosen = self._chance.choice(acts)
-        name = chosen.__name__.strip("_").replace("_", " ")
-        self.acts[name] = self.acts.get(name, 0) + 1
+        self.acts[chosen.__name__.strip("_").replace("_", " ")] += 1
         chosen()
 
     def _possible(self) -> list[Callable[[], object]]:

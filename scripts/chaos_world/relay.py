@@ -18,7 +18,8 @@ class Relay:
         self._end: asyncio.Event
         self._ready = threading.Event()
         self._pairs: set[tuple[asyncio.Transport, asyncio.Transport]] = set()
-        self._deaf = False
+        self.deaf = False
+        """Whether answers get lost just now."""
         self._closed = False
         self.port = 0
 
@@ -32,7 +33,7 @@ class Relay:
         self._loop.call_soon_threadsafe(self._cut, deaf, closed)
 
     def _cut(self, deaf: float, closed: float) -> None:
-        self._deaf, self._closed = deaf > 0, closed > 0
+        self.deaf, self._closed = deaf > 0, closed > 0
         self._loop.call_later(deaf, self._abort)
         self._loop.call_later(deaf + closed, self._open)
 
@@ -40,7 +41,7 @@ class Relay:
         for pair in list(self._pairs):
             for transport in pair:
                 transport.abort()
-        self._deaf = False
+        self.deaf = False
 
     def _open(self) -> None:
         self._closed = False
@@ -86,11 +87,6 @@ class Relay:
             self._pairs.discard(pair)
             for transport in pair:
                 transport.close()
-
-    @property
-    def deaf(self) -> bool:
-        """Whether answers get lost just now."""
-        return self._deaf
 
 
 class _Caller(asyncio.Protocol):

@@ -7,6 +7,7 @@ everything that the database remembers becomes older by as much, which is the sa
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -114,7 +115,7 @@ def _let_pass(database: psycopg.Connection[Any], seconds: int) -> bool:
     return True
 
 
-def _until(reached: Any, otherwise: str) -> None:
+def _until(reached: Callable[[], bool], otherwise: str) -> None:
     end = time.monotonic() + PATIENCE
     while not reached():
         if time.monotonic() > end:

@@ -23,7 +23,7 @@ from scripts._postgres import PostgresError, free_port, start
 from scripts.chaos_world import ChaosError
 from scripts.chaos_world.relay import Relay, relayed
 from scripts.demo_world.listener import Listener
-from scripts.demo_world.stage import settings_of_functions
+from scripts.demo_world.stage import migrated, settings_of_functions
 from scripts.sim.enhance_sim import EnhanceSim
 from scripts.sim.server import serve
 from scripts.sim.stripe_sim import StripeSim
@@ -161,17 +161,7 @@ def set_up(folder: Path, workers: int) -> Iterator[Stage]:
 
 def _prepare(url: str) -> None:
     """The tables, and what each price buys."""
-    from lib.config import Secret
-    from lib.database import Database, migrate
-
-    async def make() -> None:
-        database = Database(Secret(url))
-        try:
-            await migrate(database)
-        finally:
-            await database.close()
-
-    asyncio.run(make())
+    asyncio.run(migrated(url))
     with psycopg.connect(url) as connection:
         connection.cursor().executemany(
             "INSERT INTO plan_mappings (billing_provider, billing_plan_id, enhance_plan_id) VALUES ('stripe', %s, %s)",

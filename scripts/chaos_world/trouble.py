@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from scripts.chaos_world.stage import Stage
@@ -30,13 +31,13 @@ class Trouble:
         self._first = [self._kill, self._cut]
         if freezes and len(stage.workers) > 1:
             self._first.insert(0, self._freeze)
-        self.made: dict[str, int] = {}
+        self.made: Counter[str] = Counter()
         """What was done, and how often."""
 
     def make(self) -> None:
         """One piece: of the worst kinds one each, then whatever comes."""
         what = (self._first.pop(0) if self._first else self._chance.choice(self._kinds))()
-        self.made[what] = self.made.get(what, 0) + 1
+        self.made[what] += 1
 
     def end(self) -> None:
         """Let everything work again."""

@@ -104,7 +104,7 @@ def set_up(
         with undisturbed():
             server = stack.enter_context(_postgres.start(folder / "postgres", durable=False))
             database_url = server.create_database("demo")
-            migrations = asyncio.run(_migrate(database_url))
+            migrations = asyncio.run(migrated(database_url))
     except _postgres.PostgresError as error:
         raise _told_shortly(error) from None
     stripe, panel = StripeSim(), EnhanceSim()
@@ -190,7 +190,8 @@ def _setting_names() -> list[str]:
     return [setting.env for _, setting in Settings.each()]
 
 
-async def _migrate(address: str) -> int:
+async def migrated(address: str) -> int:
+    """Bring a database's tables to where they should be; how many migrations that took."""
     from lib.config import Secret
     from lib.database import Database, migrate
 
