@@ -29,11 +29,10 @@ def calendar_answer(name: str, items: AsyncIterator[UpcomingItem], made: datetim
     """
 
     async def lines() -> AsyncGenerator[str, None]:
-        head = _written(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//bridge//upcoming//EN", "METHOD:PUBLISH"])
+        yield _written(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//bridge//upcoming//EN", "METHOD:PUBLISH"])
         async for item in items:
-            yield head + _written(_event(item, made))  # together: the first part shows that items can be read
-            head = ""
-        yield head + _written(["END:VCALENDAR"])
+            yield _written(_event(item, made))
+        yield _written(["END:VCALENDAR"])
 
     headers = {"Content-Disposition": f'attachment; filename="{name}.ics"'}
     return Streamed(lines(), headers, "text/calendar; charset=utf-8")

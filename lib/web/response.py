@@ -73,8 +73,11 @@ class Streamed(Response):
         super().__init__(headers=headers, media_type=media_type)
 
     async def begin(self) -> None:
-        """Make the first part, before anything is sent: what goes wrong until then can still be told as an answer."""
-        self._first = await anext(self._parts, "")
+        """Make the first two parts, before anything is sent: what goes wrong until then can still be told as an answer.
+
+        The first one alone is often a head, for which nothing has been read.
+        """
+        self._first = await anext(self._parts, "") + await anext(self._parts, "")
 
     def _describe_body(self) -> None:
         self.raw_headers.append((b"content-type", _with_charset(self.media_type or "").encode("latin-1")))
